@@ -1,0 +1,168 @@
+"""What flows between the rooms: Keypoints -> Pose3D -> Motion, each frozen, with shapes, units and axes.
+
+Arrays may not be changed in place: each is made read-only, so that a room cannot alter what another still uses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+def _frozen(value: object, dtype: type, shape: tuple[int | None, ...], what: str) -> np.ndarray:
+    array = np.array(value, dtype=dtype)
+    if array.ndim != len(shape) or any(want is not None and want != have for want, have in zip(shape, array.shape)):
+        wanted = tuple("any" if size is None else size for size in shape)
+        raise ValueError(f"{what} has shape {array.shape}, expected {wanted}")
+    array.setflags(write=False)
+    return array
+
+
+def _check_fps(fps: float) -> float:
+    if not (np.isfinite(fps) and fps > 0):
+        raise ValueError(f"fps must be a positive number, got {fps}")
+    return float(fps)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera: pixel = focal * (x, y) / z + centre.
+
+    focal: in pixels, the same for both axes. centre: (x, y) of the principal point in pixels.
+    """
+
+    focal: float
+    centre: tuple[float, float]
+
+    @staticmethod
+    def assumed(image_size: tuple[int, int]) -> Camera:
+        """The camera taken when none is known: 55 degrees over the longer side of the image, as phones film."""
+        width, height = image_size
+        focal = 0.5 * max(width, height) / np.tan(np.radians(55.0) / 2)
+        return Camera(float(focal), (width / 2, height / 2))
+
+
+@dataclass(frozen=True)
+class Keypoints:
+    """2D joints of one person over time, at a constant frame rate.
+
+    xy: (T, J, 2) pixels, origin top left, x right, y down; NaN where nothing was seen.
+    score: (T, J) in 0..1, calibrated per detector: about the share of such joints within 0.1 torso of the truth; 0 where xy is NaN.
+    fps: frames per second. image_size: (width, height) in pixels. skeleton: a name of `stpose_core.skeletons`.
+    """
+
+    xy: Array
+    score: Array
+    fps: float
+    image_size: tuple[int, int]
+    skeleton: str
+
+    def __post_init__(self) -> None:
+        from stpose_core.skeletons import get_skeleton
+
+        joints = len(get_skeleton(self.skeleton).joints)
+        xy = np.array(self.xy, dtype=np.float64)
+        score = np.array(self.score, dtype=np.float64)
+        frames = xy.shape[0] if xy.ndim else 0
+        score = np.array(_frozen(score, np.float64, (frames, joints), "score"))
+        unseen = ~np.isfinite(xy).all(-1) if xy.ndim == 3 else np.zeros_like(score, dtype=bool)
+        xy[unseen], score[unseen] = np.nan, 0.0
+        if score.size and not ((score >= 0) & (score <= 1)).all():
+            raise ValueError("score must lie in 0..1")
+        object.__setattr__(self, "xy", _frozen(xy, np.float64, (frames, joints, 2), "xy"))
+        object.__setattr__(self, "score", _frozen(score, np.float64, (frames, joints), "score"))
+        object.__setattr__(self, "fps", _check_fps(self.fps))
+        object.__setattr__(self, "image_size", (int(self.image_size[0]), int(self.image_size[1])))
+
+    def __len__(self) -> int:
+        return len(self.xy)
+
+    @property
+    def seen(self) -> Mask:
+        """(T,) whether the person was seen at all in a frame."""
+        return (self.score > 0).any(axis=1)
+
+
+@dataclass(frozen=True)
+class Pose3D:
+    """3D joints of one person over time, in camera axes: x right, y down, z forward (away from the camera).
+
+    xyz: (T, J, 3) metres, relative to joint 0 (the pelvis); NaN in frames without a pose.
+    root: (T, 3) metres, position of joint 0 from the camera; NaN in frames without a pose.
+    hidden: (T, J) joints that were not seen and are the network's guess.
+    sigma: (T, J) metres, expected error of each joint.
+    up: (3,) unit vector against gravity in camera axes, as far as it can be told; (0, -1, 0) for a level camera.
+    camera: the pinhole camera that `root` was computed with.
+    """
+
+    xyz: Array
+    root: Array
+    hidden: Mask
+    sigma: Array
+    up: Array
+    fps: float
+    skeleton: str
+    camera: Camera
+
+    def __post_init__(self) -> None:
+        from stpose_core.skeletons import get_skeleton
+
+        joints, frames = len(get_skeleton(self.skeleton).joints), len(self.xyz)
+        object.__setattr__(self, "xyz", _frozen(self.xyz, np.float64, (frames, joints, 3), "xyz"))
+        object.__setattr__(self, "root", _frozen(self.root, np.float64, (frames, 3), "root"))
+        object.__setattr__(self, "hidden", _frozen(self.hidden, np.bool_, (frames, joints), "hidden"))
+        object.__setattr__(self, "sigma", _frozen(self.sigma, np.float64, (frames, joints), "sigma"))
+        object.__setattr__(self, "up", _frozen(self.up, np.float64, (3,), "up"))
+        object.__setattr__(self, "fps", _check_fps(self.fps))
+
+    def __len__(self) -> int:
+        return len(self.xyz)
+
+    @property
+    def posed(self) -> Mask:
+        """(T,) whether a frame has a pose."""
+        return np.isfinite(self.xyz).all(axis=(1, 2)) & np.isfinite(self.root).all(axis=1)
+
+
+@dataclass(frozen=True)
+class Motion:
+    """An animated skeleton: y up, facing +z at rest (its left is +x), metres; the rest pose is a T-pose.
+
+    names: J joint names; names[0] is the root, and a name ending in "End" is an end site without rotation.
+    parents: (J,) index of each joint's parent, which comes before it; -1 for the root.
+    offsets: (J, 3) metres, each joint in its parent's frame at rest; offsets[0] is (0, 0, 0).
+    rotations: (T, J, 4) unit quaternions (w, x, y, z), each joint relative to its parent; identity at rest.
+    root: (T, 3) metres, position of joint 0.
+    contacts: (T, 4) in 0..1: left heel, left toe, right heel, right toe on the ground.
+    filled: (T,) frames without an observation, filled in from their neighbours.
+    """
+
+    names: tuple[str, ...]
+    parents: NDArray[np.int64]
+    offsets: Array
+    rotations: Array
+    root: Array
+    contacts: Array
+    filled: Mask
+    fps: float
+
+    def __post_init__(self) -> None:
+        frames, joints = len(self.rotations), len(self.names)
+        object.__setattr__(self, "names", tuple(self.names))
+        object.__setattr__(self, "parents", _frozen(self.parents, np.int64, (joints,), "parents"))
+        object.__setattr__(self, "offsets", _frozen(self.offsets, np.float64, (joints, 3), "offsets"))
+        object.__setattr__(self, "rotations", _frozen(self.rotations, np.float64, (frames, joints, 4), "rotations"))
+        object.__setattr__(self, "root", _frozen(self.root, np.float64, (frames, 3), "root"))
+        object.__setattr__(self, "contacts", _frozen(self.contacts, np.float64, (frames, 4), "contacts"))
+        object.__setattr__(self, "filled", _frozen(self.filled, np.bool_, (frames,), "filled"))
+        object.__setattr__(self, "fps", _check_fps(self.fps))
+        if joints and (self.parents[0] != -1 or (self.parents[1:] >= np.arange(1, joints)).any()):
+            raise ValueError("parents[0] must be -1 and every other parent must come before its child")
+
+    def __len__(self) -> int:
+        return len(self.rotations)

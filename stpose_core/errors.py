@@ -1,0 +1,31 @@
+"""The errors that a user can cause. Each message says what was wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class StposeError(Exception):
+    """Base of all errors a user can cause: the command prints it as one line and exits with 2."""
+
+
+class VideoError(StposeError):
+    """A video is missing, is not a video, or holds no frame in the asked range."""
+
+
+class DetectorError(StposeError):
+    """A detector is unknown, not installed, or cannot load its model."""
+
+
+class NoPersonError(StposeError):
+    """Nobody was found in the video, or not the person that was asked for."""
+
+
+class FormatError(StposeError):
+    """A file is not in the format that its suffix or its reader says."""
+
+
+class WeightsError(StposeError):
+    """A weights file is missing, damaged, or made for another network."""
+
+
+class OutputError(StposeError):
+    """An output cannot be written, or exists and may not be overwritten."""
