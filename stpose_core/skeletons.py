@@ -44,7 +44,53 @@ H36M17 = Skeleton(
     (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15),
 )  # fmt: skip
 
-_SKELETONS = {skeleton.name: skeleton for skeleton in (H36M17,)}
+# Order of COCO's person keypoints (cocodataset.org, "keypoints" of the person category).
+COCO17 = Skeleton(
+    "coco17",
+    (
+        "nose", "l_eye", "r_eye", "l_ear", "r_ear", "l_shoulder", "r_shoulder", "l_elbow", "r_elbow", "l_wrist", "r_wrist",
+        "l_hip", "r_hip", "l_knee", "r_knee", "l_ankle", "r_ankle",
+    ),
+    (-1, 0, 0, 1, 2, 0, 0, 5, 6, 7, 8, 5, 6, 11, 12, 13, 14),
+)  # fmt: skip
+
+# Order of MediaPipe Pose (PoseLandmark).
+BLAZEPOSE33 = Skeleton(
+    "blazepose33",
+    (
+        "nose", "l_eye_inner", "l_eye", "l_eye_outer", "r_eye_inner", "r_eye", "r_eye_outer", "l_ear", "r_ear",
+        "l_mouth", "r_mouth", "l_shoulder", "r_shoulder", "l_elbow", "r_elbow", "l_wrist", "r_wrist",
+        "l_pinky", "r_pinky", "l_index", "r_index", "l_thumb", "r_thumb",
+        "l_hip", "r_hip", "l_knee", "r_knee", "l_ankle", "r_ankle", "l_heel", "r_heel", "l_toe", "r_toe",
+    ),
+    (
+        -1, 0, 1, 2, 0, 4, 5, 3, 6, 0, 0, 0, 0, 11, 12, 13, 14, 15, 16, 15, 16, 15, 16,
+        11, 12, 23, 24, 25, 26, 27, 28, 29, 30,
+    ),
+)  # fmt: skip
+
+# Order of Halpe's 26 body keypoints (Halpe-FullBody, AlphaPose): COCO's 17, then head top, neck, pelvis and the feet.
+HALPE26 = Skeleton(
+    "halpe26",
+    (
+        *COCO17.joints, "head_top", "neck", "pelvis",
+        "l_big_toe", "r_big_toe", "l_small_toe", "r_small_toe", "l_heel", "r_heel",
+    ),
+    (18, 0, 0, 1, 2, 18, 18, 5, 6, 7, 8, 19, 19, 11, 12, 13, 14, 0, 19, -1, 24, 25, 24, 25, 15, 16),
+)  # fmt: skip
+
+# Order of OpenPose's BODY_25 output ("MidHip" is the pelvis here).
+OPENPOSE25 = Skeleton(
+    "openpose25",
+    (
+        "nose", "neck", "r_shoulder", "r_elbow", "r_wrist", "l_shoulder", "l_elbow", "l_wrist", "pelvis",
+        "r_hip", "r_knee", "r_ankle", "l_hip", "l_knee", "l_ankle", "r_eye", "l_eye", "r_ear", "l_ear",
+        "l_big_toe", "l_small_toe", "l_heel", "r_big_toe", "r_small_toe", "r_heel",
+    ),
+    (1, 8, 1, 2, 3, 1, 5, 6, -1, 8, 9, 10, 8, 12, 13, 0, 0, 15, 16, 21, 21, 14, 24, 24, 11),
+)  # fmt: skip
+
+_SKELETONS = {skeleton.name: skeleton for skeleton in (H36M17, COCO17, BLAZEPOSE33, HALPE26, OPENPOSE25)}
 
 
 def get_skeleton(name: str) -> Skeleton:
