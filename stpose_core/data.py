@@ -6,9 +6,13 @@ Arrays may not be changed in place: each is made read-only, so that a room canno
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from stpose_core.video import VideoInfo
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -166,3 +170,26 @@ class Motion:
 
     def __len__(self) -> int:
         return len(self.rotations)
+
+
+@dataclass(frozen=True)
+class Capture:
+    """One person captured from a video: every stage, all at the same frame rate and with the same number of frames T.
+
+    video: what was filmed. detector: the name of the detector that saw the joints.
+    keypoints: T frames in the detector's own skeleton. pose3d: T frames in camera axes. motion: T frames, animated.
+    """
+
+    video: VideoInfo
+    detector: str
+    keypoints: Keypoints
+    pose3d: Pose3D
+    motion: Motion
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.keypoints), len(self.pose3d), len(self.motion)}
+        if len(lengths) != 1:
+            raise ValueError(f"keypoints, pose3d and motion differ in length: {sorted(lengths)}")
+
+    def __len__(self) -> int:
+        return len(self.motion)
