@@ -1,9 +1,15 @@
-"""Joint sets as named data: joints, parents, left/right pairs."""
+"""Joint sets as named data (joints, parents, left/right pairs), and the conversion of one into another."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from stpose_core.conversions import RECIPES, Recipe
+from stpose_core.data import Array, Keypoints
 from stpose_core.errors import FormatError
 
 
@@ -19,7 +25,9 @@ class Skeleton:
     def pairs(self) -> tuple[tuple[int, int], ...]:
         """(left, right) index pairs, from the names: "l_x" and "r_x"."""
         return tuple(
-            (index, self.joints.index("r_" + joint[2:])) for index, joint in enumerate(self.joints) if joint.startswith("l_")
+            (index, self.joints.index("r_" + joint[2:]))
+            for index, joint in enumerate(self.joints)
+            if joint.startswith("l_")
         )
 
     @property
@@ -98,3 +106,64 @@ def get_skeleton(name: str) -> Skeleton:
     if name not in _SKELETONS:
         raise FormatError(f"unknown skeleton '{name}'; known: {', '.join(_SKELETONS)}")
     return _SKELETONS[name]
+
+
+def convert_points(points: ArrayLike, source: str, to: str = "h36m17") -> Array:
+    """Joints (..., J, D) of skeleton `source` as joints (..., K, D) of skeleton `to`, in 2D or 3D.
+
+    A source joint with a NaN coordinate counts as not seen; NaN comes out where nothing usable was seen.
+    Raises FormatError for an unknown skeleton or where there is no conversion between the two.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    return _convert(points, np.isfinite(points).all(axis=-1).astype(np.float64), source, to)[0]
+
+
+def convert(keypoints: Keypoints, to: str = "h36m17") -> Keypoints:
+    """The same person over time in another skeleton. The score of a joint is the mean of its sources' scores, weighted
+    as they are, and lower where a joint had to be guessed from others than the best sources.
+
+    Raises FormatError as `convert_points` does.
+    """
+    xy, score = _convert(keypoints.xy, keypoints.score, keypoints.skeleton, to)
+    return Keypoints(xy, score, keypoints.fps, keypoints.image_size, to)
+
+
+def _convert(points: Array, score: Array, source: str, to: str) -> tuple[Array, Array]:
+    have, want = get_skeleton(source), get_skeleton(to)
+    if points.ndim < 2 or points.shape[-2] != len(have.joints):
+        raise ValueError(f"points has shape {points.shape}, expected (..., {len(have.joints)}, D) for '{source}'")
+    if source == to:
+        return points.copy(), score.copy()
+    seen = np.isfinite(points).all(axis=-1) & (score > 0)
+    out = np.full((*points.shape[:-2], len(want.joints), points.shape[-1]), np.nan)
+    out_score = np.zeros(out.shape[:-1])
+    for joint, recipes in enumerate(_recipes(source, to)):
+        todo = np.ones(seen.shape[:-1], dtype=bool)
+        for trust, indices, weights in recipes:
+            usable = todo & seen[..., indices].all(axis=-1)
+            out[usable, joint] = weights @ points[usable][:, indices]
+            share = np.abs(weights) / np.abs(weights).sum()
+            out_score[usable, joint] = trust * (score[usable][:, indices] @ share)
+            todo &= ~usable
+    return out, out_score
+
+
+@cache
+def _recipes(source: str, to: str) -> list[list[tuple[float, list[int], Array]]]:
+    """For each joint of `to` its recipes as (trust, indices into `source`, weights)."""
+    if to != H36M17.name or source not in RECIPES:
+        raise FormatError(f"cannot convert '{source}' joints to '{to}'; known: {', '.join(RECIPES)} to {H36M17.name}")
+    have, table = get_skeleton(source), RECIPES[source]
+
+    def compiled(recipe: Recipe, mirrored: bool) -> tuple[float, list[int], Array]:
+        trust, weights = recipe
+        indices = have.index(*weights)
+        return trust, [have.mirror[i] for i in indices] if mirrored else indices, np.array(list(weights.values()))
+
+    return [
+        [
+            compiled(recipe, name.startswith("r_"))
+            for recipe in table["l_" + name[2:] if name.startswith("r_") else name]
+        ]
+        for name in H36M17.joints
+    ]
