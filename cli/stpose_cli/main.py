@@ -1,0 +1,70 @@
+"""The `stpose` command: the group of commands, and how every one of them ends."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+import click
+
+from stpose_cli.doctor import doctor
+from stpose_cli.mocap import mocap
+from stpose_core import __version__
+from stpose_core.errors import StposeError
+
+FAILED, INTERRUPTED, TERMINATED = 2, 130, 143
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="stpose")
+def cli() -> None:
+    """Video in, animated skeleton out: markerless 3D motion capture on your own machine."""
+
+
+cli.add_command(mocap)
+cli.add_command(doctor)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status: 0, 2 after an error that is said in one line, 130 when interrupted."""
+    try:
+        status = cli.main(args=None if arguments is None else list(arguments), prog_name="stpose", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return FAILED
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "stpose"
+        return _fail(f"{error.format_message()} (see {where} --help)")
+    except (StposeError, click.ClickException) as error:
+        return _fail(str(error))
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has gone; nothing more can be said, and the interpreter must not try at its end.
+        with contextlib.suppress(OSError):
+            sys.stdout = open("/dev/null", "w")  # noqa: SIM115
+        return FAILED
+    return status if isinstance(status, int) else 0
+
+
+def main() -> None:
+    """The console script."""
+    # Asked to end, leave as after Ctrl-C: unfinished files are removed on the way out.
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(run())
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    sys.exit(TERMINATED)
+
+
+def _fail(message: str) -> int:
+    print("stpose:", " ".join(message.split()), file=sys.stderr)
+    return FAILED
+
+
+if __name__ == "__main__":
+    main()

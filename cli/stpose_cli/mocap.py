@@ -1,0 +1,152 @@
+"""`stpose mocap`: videos in, motion files out."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stpose_cli.outputs import FORMATS, Job, check_not_input, plan_jobs
+from stpose_cli.progress import Progress, Result, make_progress
+from stpose_core.errors import DetectorError, OutputError, StposeError
+from stpose_core.files import check_output
+
+FAILED = 2
+
+
+class Seconds(click.ParamType):
+    """A point in a video: seconds, mm:ss or hh:mm:ss, each with or without a fraction."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, int | float):
+            return float(value)
+        if not re.fullmatch(r"(\d+:)?(\d+:)?\d+(\.\d*)?", str(value)):
+            self.fail(f"'{value}' is no time; write seconds (12.5) or mm:ss (1:12.5)", param, ctx)
+        seconds = 0.0
+        for part in str(value).split(":"):
+            seconds = 60 * seconds + float(part)
+        return seconds
+
+
+@click.command()
+@click.argument("videos", nargs=-1, required=True, metavar="VIDEO...", type=click.Path(path_type=Path))
+@click.option("-o", "--out", required=True, metavar="OUT", type=str, help="A file (.bvh, .csv or .npz), or a folder.")
+@click.option("--detector", default="auto", show_default=True, help="auto, mediapipe, rtmpose, or a file or folder of keypoints.")
+@click.option("--person", default="largest", show_default=True, help="largest, left, right, center, all, or a number from 1 by size.")
+@click.option("--smooth", default=0.5, show_default=True, type=click.FloatRange(0, 1), help="0 as it was seen, 1 very smooth.")
+@click.option("--fps", type=click.FloatRange(1, 1000), help="Frame rate of the motion.  [default: the video's]")
+@click.option("--start", type=Seconds(), help="Where to begin in the video: seconds or mm:ss.")
+@click.option("--end", type=Seconds(), help="Where to stop.")
+@click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda", "mps"]))
+@click.option("--overwrite", is_flag=True, help="Replace files that exist already.")
+@click.option("--units", default="cm", show_default=True, type=click.Choice(["cm", "m"]), help="Unit of lengths in .bvh.")
+@click.option("--format", "kind", type=click.Choice(FORMATS), help="Format of the files in a folder.  [default: bvh]")
+@click.option("--progress", default="bar", show_default=True, type=click.Choice(["bar", "json", "none"]), help="How to tell of it.")
+@click.option("--preview", metavar="FILE.mp4", type=click.Path(path_type=Path), help="Also write the video with the joints drawn in.")
+@click.pass_context
+def mocap(
+    context: click.Context,
+    videos: tuple[Path, ...],
+    out: str,
+    detector: str,
+    person: str,
+    smooth: float,
+    fps: float | None,
+    start: float | None,
+    end: float | None,
+    device: str,
+    overwrite: bool,
+    units: str,
+    kind: str | None,
+    progress: str,
+    preview: Path | None,
+) -> int:
+    """Capture the motion of people in videos.
+
+    OUT is a file for one person of one video. For several videos, or --person all, it is a folder.
+    """
+    say = make_progress(progress)
+    failures = 0
+    try:
+        jobs = plan_jobs(videos, out, person == "all", kind, overwrite)
+        _check_preview(preview, jobs, overwrite)
+        check_not_input([*(job.out for job in jobs), *([preview] if preview else [])], [*videos, Path(detector)])
+        options = _load(detector, person, device, start, end, len(videos))
+        options.update(smooth=smooth, fps=fps)
+        for job in jobs:
+            say.video(str(job.video))
+            try:
+                say.result(_run(job, options, say, units, overwrite, preview))
+            except StposeError as error:
+                failures += 1
+                # Most errors name their file; among several videos every one has to.
+                where = "" if len(jobs) == 1 or str(job.video) in str(error) else f"{job.video}: "
+                say.error(f"{where}{error}")
+    except StposeError as error:
+        say.error(str(error))
+        failures = 1
+    finally:
+        say.close()
+    return FAILED if failures else 0
+
+
+def _load(
+    detector: str, person: str, device: str, start: float | None, end: float | None, videos: int
+) -> dict[str, Any]:
+    """The options of `capture_people`, checked, with the networks loaded once for all videos."""
+    from stpose_core import load_detector, load_lifter
+    from stpose_core.detect import KeypointFile
+    from stpose_core.pipeline import check_person, check_range, choose_device
+
+    check_person(person)
+    check_range(start, end)
+    device = choose_device(device)
+    source = load_detector(detector)
+    if isinstance(source, KeypointFile) and videos > 1:
+        raise DetectorError(f"{detector} holds the keypoints of one video, and {videos} videos are given")
+    lifter = load_lifter(device=device)
+    return dict(detector=source, lifter=lifter, device=device, person=person, start=start, end=end)
+
+
+def _run(
+    job: Job, options: dict[str, Any], say: Progress, units: str, overwrite: bool, preview: Path | None
+) -> Result:
+    """Do one job. Raises StposeError; then no file of it is left."""
+    from stpose_core import capture_people, save
+
+    if job.problem:
+        raise OutputError(job.problem)
+    began = time.monotonic()
+    captures = capture_people(job.video, progress=say, **options)
+    files = job.files(len(captures))
+    if preview:
+        from stpose_core.preview import write_preview
+
+        write_preview(captures, preview, options["start"], options["end"], say)
+    job.out.parent.mkdir(parents=True, exist_ok=True)
+    for capture, file in zip(captures, files):
+        save(capture if file.suffix == ".npz" else capture.motion, file, units=units, overwrite=overwrite)
+    return Result(
+        video=str(job.video),
+        files=[str(file) for file in [*files, *([preview] if preview else [])]],
+        frames=len(captures[0]),
+        fps=captures[0].motion.fps,
+        people=len(captures),
+        seen=[round(float(capture.keypoints.seen.mean()), 4) for capture in captures],
+        seconds=round(time.monotonic() - began, 2),
+    )
+
+
+def _check_preview(preview: Path | None, jobs: list[Job], overwrite: bool) -> None:
+    if preview is None:
+        return
+    if len(jobs) > 1:
+        raise OutputError("--preview is for one video at a time")
+    if preview.suffix.lower() != ".mp4":
+        raise OutputError(f"{preview}: a preview's name ends in .mp4")
+    check_output(preview, overwrite)

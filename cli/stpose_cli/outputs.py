@@ -1,0 +1,83 @@
+"""Which file each video goes to, settled and checked before any long work starts."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from stpose_core.errors import OutputError
+from stpose_core.files import check_output
+
+FORMATS = ("bvh", "csv", "npz")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One video and where its captures go. everyone: several people, a numbered file each. problem: why it cannot be done."""
+
+    video: Path
+    out: Path
+    everyone: bool
+    problem: str | None = None
+
+    def files(self, people: int) -> list[Path]:
+        """The output of each of `people` captures."""
+        if not self.everyone:
+            return [self.out]
+        return [self.out.with_name(f"{self.out.stem}_person{number}{self.out.suffix}") for number in range(1, people + 1)]
+
+
+def plan_jobs(videos: Sequence[Path], out: str, everyone: bool, kind: str | None, overwrite: bool) -> list[Job]:
+    """A job for each video. out: a file for one person of one video, else a folder, which need not exist yet.
+
+    kind: the format of the files in a folder, one of FORMATS; "bvh" if None. A file that exists already is the problem of its
+    own job only. Raises OutputError where nothing at all could be written.
+    """
+    path = Path(out)
+    if not (path.is_dir() or not path.suffix or out.endswith(("/", os.sep))):
+        if path.suffix[1:].lower() not in FORMATS:
+            raise OutputError(f"{out}: a file's name ends in {', '.join('.' + kind for kind in FORMATS)}, a folder's in /")
+        if len(videos) > 1 or everyone:
+            what = f"{len(videos)} videos" if len(videos) > 1 else "--person all"
+            raise OutputError(f"{out} is one file; for {what} give a folder (its name ending in /)")
+        if kind is not None:
+            raise OutputError(f"--format is for a folder; {out} says its format itself")
+        return [Job(videos[0], check_output(path, overwrite), False)]
+    _check_folder(path)
+    names = Counter(video.stem for video in videos)
+    jobs = [Job(video, path / f"{video.stem}.{kind or 'bvh'}", everyone) for video in videos]
+    return [replace(job, problem=_problem(job, names[job.video.stem], overwrite)) for job in jobs]
+
+
+def check_not_input(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
+    """Raises OutputError if an output would replace an input."""
+    taken = {path.resolve() for path in inputs}
+    for path in outputs:
+        if path.resolve() in taken:
+            raise OutputError(f"{path} is an input; choose another name for the output")
+
+
+def _problem(job: Job, namesakes: int, overwrite: bool) -> str | None:
+    if namesakes > 1:
+        return f"{namesakes} of the videos are named '{job.video.stem}' and would all go to {job.out}"
+    if not job.out.parent.is_dir():
+        return None
+    pattern = f"{glob.escape(job.out.stem)}_person[0-9]*{job.out.suffix}"
+    try:
+        for file in (sorted(job.out.parent.glob(pattern)) if job.everyone else []) or [job.out]:
+            check_output(file, overwrite)
+    except OutputError as error:
+        return str(error)
+    return None
+
+
+def _check_folder(folder: Path) -> None:
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise OutputError(f"cannot make the folder {folder}: {there} is a file")
+    if not os.access(there, os.W_OK):
+        raise OutputError(f"cannot write into {folder}: no permission to write into {there}")

@@ -1,0 +1,143 @@
+"""How a command tells of its progress: bars for people, JSON lines for programs, or not at all.
+
+JSON lines go to standard output, one object a line, each with "event" and "video":
+    {"event": "progress", "video": "a.mp4", "stage": "detect", "done": 12, "total": 300, "eta": 9.6}
+    {"event": "result", "video": "a.mp4", "files": ["a.bvh"], "frames": 300, "fps": 30.0, "people": 1, "seen": [0.98], "seconds": 11.2}
+    {"event": "error", "video": "b.mp4", "message": "there is no file b.mp4"}
+total and eta (seconds) are null where they are not known. Error lines go to standard error as well.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+from tqdm import tqdm
+
+# Seconds between two JSON lines of the same stage: plenty for a progress bar, little to read.
+PAUSE = 0.2
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one video. seen: for each person the share of frames in which they were seen; seconds: time it took."""
+
+    video: str
+    files: list[str]
+    frames: int
+    fps: float
+    people: int
+    seen: list[float]
+    seconds: float
+
+    def __str__(self) -> str:
+        shares = ", ".join(f"{100 * share:.0f} %" for share in self.seen)
+        who = "a person" if self.people == 1 else f"{self.people} people"
+        return f"{self.video}: {self.frames} frames at {self.fps:g} fps, {who} in {shares} of them -> {', '.join(self.files)}"
+
+
+class Progress(Protocol):
+    """One for a run of the command; `video` says which one the calls that follow are about."""
+
+    def video(self, name: str) -> None: ...
+    def __call__(self, stage: str, done: float, total: float | None) -> None: ...
+    def result(self, result: Result) -> None: ...
+    def error(self, message: str) -> None: ...
+    def close(self) -> None: ...
+
+
+class NoProgress:
+    """Results and errors only, a line each."""
+
+    def video(self, name: str) -> None:
+        """Nothing to say before the result."""
+
+    def __call__(self, stage: str, done: float, total: float | None) -> None:
+        """Nothing to say before the result."""
+
+    def result(self, result: Result) -> None:
+        print(result, flush=True)
+
+    def error(self, message: str) -> None:
+        print("stpose:", " ".join(message.split()), file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class BarProgress(NoProgress):
+    """A bar for each stage, on standard error."""
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._stage = ""
+        self._bar: tqdm | None = None
+
+    def video(self, name: str) -> None:
+        self.close()
+        self._name = name
+
+    def __call__(self, stage: str, done: float, total: float | None) -> None:
+        if self._bar is None or stage != self._stage:
+            self.close()
+            self._stage = stage
+            # In a log file a line now and then, on a terminal a bar that moves.
+            pause = 0.1 if sys.stderr.isatty() else 10.0
+            self._bar = tqdm(total=total, desc=f"{self._name} {stage}", unit=" frames", mininterval=pause, file=sys.stderr)
+        if self._bar.total != total:
+            self._bar.total = total
+        self._bar.update(done - self._bar.n)
+
+    def result(self, result: Result) -> None:
+        self.close()
+        super().result(result)
+
+    def error(self, message: str) -> None:
+        self.close()
+        super().error(message)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        self._bar, self._stage = None, ""
+
+
+class JsonProgress(NoProgress):
+    """A JSON object a line on standard output, for programs that run this one."""
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._stage = ""
+        self._began = self._said = 0.0
+
+    def video(self, name: str) -> None:
+        self._name, self._stage = name, ""
+
+    def __call__(self, stage: str, done: float, total: float | None) -> None:
+        now = time.monotonic()
+        if stage != self._stage:
+            self._stage, self._began = stage, now
+        elif now - self._said < PAUSE and done != total:
+            return
+        self._said = now
+        known = total is not None and done > 0
+        eta = round((now - self._began) / done * (total - done), 2) if known and total is not None else None
+        self._say("progress", stage=stage, done=done, total=total, eta=eta)
+
+    def result(self, result: Result) -> None:
+        self._say("result", **{key: value for key, value in asdict(result).items() if key != "video"})
+
+    def error(self, message: str) -> None:
+        self._say("error", message=message)
+        super().error(message)
+
+    def _say(self, event: str, **fields: object) -> None:
+        print(json.dumps({"event": event, "video": self._name, **fields}), flush=True)
+
+
+def make_progress(kind: str) -> Progress:
+    """kind: "bar", "json" or "none"."""
+    return {"bar": BarProgress, "json": JsonProgress, "none": NoProgress}[kind]()

@@ -1,0 +1,232 @@
+"""The whole way from a video to captures. The only module that knows all the rooms.
+
+    frames -> people's tracks -> Keypoints on an even time grid -> Pose3D -> Motion
+
+Frames are decoded in a thread a few frames ahead of the detector and dropped as soon as it has seen them; what stays are
+tracks of a few hundred bytes a frame, so that memory hardly grows with the length of the video.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from stpose_core.animate import animate
+from stpose_core.data import Array, Capture
+from stpose_core.detect import load_detector
+from stpose_core.detect.keypoint_file import KeypointFile
+from stpose_core.detect.people import PeopleTracker, Track, choose_people, track_to_keypoints
+from stpose_core.errors import NoPersonError, StposeError, VideoError
+from stpose_core.lift import load_lifter
+from stpose_core.video import VideoInfo, probe, read_frames
+
+if TYPE_CHECKING:
+    from stpose_core.detect import Detector
+    from stpose_core.lift import Lifter
+
+Progress = Callable[[str, float, float | None], None]
+Item = TypeVar("Item")
+
+PERSON_WORDS = ("largest", "left", "right", "center", "all")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+# Decoded frames that wait for the detector: enough to keep it busy, 25 MB of full HD.
+AHEAD = 4
+
+
+def capture(
+    path: str | Path,
+    detector: str | Path | Detector | KeypointFile = "auto",
+    person: str = "largest",
+    smooth: float = 0.5,
+    fps: float | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+    lifter: Lifter | None = None,
+) -> Capture:
+    """Capture one person. The options are those of `capture_people`; person may not be "all"."""
+    if person == "all":
+        raise ValueError("capture() gives one person; capture_people() gives all of them")
+    return capture_people(path, detector, person, smooth, fps, start, end, device, progress, lifter)[0]
+
+
+def capture_people(
+    path: str | Path,
+    detector: str | Path | Detector | KeypointFile = "auto",
+    person: str = "all",
+    smooth: float = 0.5,
+    fps: float | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+    lifter: Lifter | None = None,
+) -> list[Capture]:
+    """Capture the chosen people of a video, each over the whole range, with gaps marked where they were not seen.
+
+    detector: a name, a keypoint file, or a detector that is loaded already.
+    person: "largest", "left", "right", "center", "all", or "1", "2", ... by size over the clip.
+    smooth: 0 (none) to 1 (strong). fps: frame rate of the result; the video's own by default.
+    start, end: seconds from the video's first frame. device: where the networks run.
+    progress: called with (stage, done, total) as the work goes on, in frames; total is None where it is not known.
+    lifter: one that is loaded already; the bundled one by default.
+    Raises StposeError: see `stpose_core.errors` for its kinds.
+    """
+    report = progress or _silent
+    check_person(person)
+    check_range(start, end)
+    if not 0 <= smooth <= 1:
+        raise ValueError(f"smooth must lie in 0..1, got {smooth}")
+    info = probe(path)
+    device = choose_device(device)
+    source = open_detector(detector, device)
+    lifter = lifter or load_lifter(device=device)
+    seen = observe(info, source, start, end, report)
+    chosen = choose_people(seen.tracks, person, (info.width, info.height), len(seen.times))
+    captures: list[Capture] = []
+    total = len(chosen) * len(seen.times)
+    for number, track in enumerate(chosen):
+        report("lift", number * len(seen.times), total)
+        keypoints = track_to_keypoints(track, seen.times, fps or info.fps, (info.width, info.height))
+        pose3d = lifter(keypoints)
+        if not pose3d.posed.any():
+            raise NoPersonError(f"{info.path}: the person is seen in too few frames for a pose")
+        captures.append(Capture(info, source.name, keypoints, pose3d, animate(pose3d, smooth)))
+    report("lift", total, total)
+    return captures
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What a detector saw. times: (N,) seconds of the video's frames in the range, rising; tracks: one a person."""
+
+    times: Array
+    tracks: list[Track]
+
+
+def observe(
+    info: VideoInfo,
+    source: Detector | KeypointFile,
+    start: float | None = None,
+    end: float | None = None,
+    progress: Progress | None = None,
+) -> Observed:
+    """Follow everybody in the range of a video. A keypoint file is taken as it is, without decoding the video."""
+    if isinstance(source, KeypointFile):
+        return _observe_file(info, source, start, end)
+    report = progress or _silent
+    total = _expected_frames(info, start, end)
+    tracker = PeopleTracker(source, None)
+    times: list[float] = []
+    report("detect", 0, total)
+    for frame in decode_ahead(read_frames(info.path, start, end)):
+        tracker.update(frame)
+        times.append(frame.time)
+        # The length that a container states is a guess: never more done than there is to do.
+        report("detect", len(times), max(total, len(times)))
+    if not times:
+        raise VideoError(f"{info.path}: no frame in the range asked for")
+    report("detect", len(times), len(times))
+    return Observed(np.array(times), list(tracker.tracks))
+
+
+def decode_ahead(items: Iterable[Item], size: int = AHEAD) -> Iterator[Item]:
+    """The same items, made in a thread up to `size` ahead. An error of the maker is raised here, in its place."""
+    waiting: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(maxsize=size)
+    stopped = threading.Event()
+
+    def put(item: Item | None, error: BaseException | None) -> None:
+        while not stopped.is_set():
+            try:
+                waiting.put((item, error), timeout=0.2)
+                return
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            for item in items:
+                put(item, None)
+                if stopped.is_set():
+                    return
+        except BaseException as error:
+            put(None, error)
+        else:
+            put(None, StopIteration())
+        finally:
+            # A generator is ended in the thread that ran it: its decoder belongs there.
+            if isinstance(items, Generator):
+                items.close()
+
+    thread = threading.Thread(target=work, name="decode", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = waiting.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item  # type: ignore[misc]
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def open_detector(detector: str | Path | Detector | KeypointFile, device: str = "cpu") -> Detector | KeypointFile:
+    """The detector itself, loaded if it is given by name or as a keypoint file."""
+    return load_detector(detector) if isinstance(detector, str | Path) else detector
+
+
+def choose_device(name: str) -> str:
+    """ "cpu", "cuda" or "mps": the fastest at hand for "auto". Raises StposeError if the named one is not there."""
+    import torch
+
+    if name not in DEVICES:
+        raise StposeError(f"unknown device '{name}'; use one of {', '.join(DEVICES)}")
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next(device for device in ("cuda", "mps", "cpu") if there[device])
+    if not there[name]:
+        raise StposeError(f"no {name} device on this machine; use --device cpu or auto")
+    return name
+
+
+def check_person(person: str) -> None:
+    """Raises StposeError unless it is one of the words or a number from 1."""
+    if person not in PERSON_WORDS and not (person.isdecimal() and int(person) > 0):
+        raise StposeError(f"no such choice of person: '{person}'; use a number from 1, or {', '.join(PERSON_WORDS)}")
+
+
+def check_range(start: float | None, end: float | None) -> None:
+    """Raises StposeError unless 0 <= start < end, each where given."""
+    if (start is not None and start < 0) or (end is not None and end <= (start or 0.0)):
+        raise StposeError(f"the range from {start or 0:g} s to {end if end is not None else 'the end'} s holds no time")
+
+
+def _observe_file(info: VideoInfo, file: KeypointFile, start: float | None, end: float | None) -> Observed:
+    tracks = file.people()
+    frames = info.frames or round(info.duration * info.fps)
+    times = np.arange(frames) / info.fps
+    inside = (times >= (start or 0.0) - 0.5 / info.fps) & (times <= (np.inf if end is None else end))
+    if not inside.any():
+        raise VideoError(f"{info.path}: no frame in the range asked for")
+    return Observed(times[inside], [track for track in tracks if np.isin(track.frames, np.flatnonzero(inside)).any()])
+
+
+def _expected_frames(info: VideoInfo, start: float | None, end: float | None) -> float:
+    if start is None and end is None and info.frames:
+        return info.frames
+    last = info.duration if end is None else min(end, info.duration)
+    return max(1, round((last - (start or 0.0)) * info.fps))
+
+
+def _silent(stage: str, done: float, total: float | None) -> None:
+    pass
