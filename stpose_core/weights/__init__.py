@@ -1,0 +1,50 @@
+"""Weights that ship with the package, each with a model card beside it, and reading and writing of weights files.
+
+A weights file is a safetensors file whose header holds the network's dimensions: no code can hide in it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stpose_core.errors import WeightsError
+
+LIFTER = Path(__file__).parent / "lifter.safetensors"
+
+
+def write_weights(path: str | Path, tensors: Mapping[str, Any], kind: str, config: Mapping[str, object]) -> None:
+    """Writes tensors (floating ones as fp16) with their kind ("temporal", ...) and config; whole or not at all."""
+    import torch
+    from safetensors.torch import save_file
+
+    path = Path(path)
+    half = {name: (t.half() if t.is_floating_point() else t).contiguous().cpu() for name, t in tensors.items()}
+    for name, tensor in half.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise WeightsError(f"cannot write {path}: {name} has values that fp16 cannot hold")
+    part = path.with_name(path.name + ".part")
+    save_file(half, part, metadata={"kind": kind, "config": json.dumps(config)})
+    os.replace(part, path)
+
+
+def read_weights(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, object]]:
+    """-> tensors (fp32) and config. Raises WeightsError if the file is missing, damaged, or of another kind."""
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"no weights at {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        config = json.loads(header.get("config", "null"))
+    except (SafetensorError, json.JSONDecodeError, OSError) as error:
+        raise WeightsError(f"{path} is not a readable weights file: {error}") from error
+    if header.get("kind") != kind or not isinstance(config, dict):
+        raise WeightsError(f"{path} holds weights of kind '{header.get('kind')}', expected '{kind}'")
+    return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}, config

@@ -1,0 +1,117 @@
+"""From keypoints in pixels to what the temporal network reads, and back: the person's own camera.
+
+A person at the edge of a wide picture is seen from another direction than one in its centre. So each frame's joints are turned
+into rays, and seen by a camera that is rotated to look straight at the person and scaled to the person's size. Scale and place
+in the picture then do not matter to the network, which is told them apart (the context channels). This is a decision of this
+project; the paper crops the image around the person instead.
+
+Everything here is torch, batched over a leading dimension, and used by training and lifting alike, so that both see the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BOX_REACH = 16
+"""Frames on each side over which a person's box is smoothed."""
+
+VISIBLE_SCORE = 0.15
+"""A joint with a lower score counts as hidden: its place is zeroed and flagged."""
+
+# Trunk joints say more of where a person is than hands do. Order of h36m17.
+_CENTRE_WEIGHTS = (4.0, 4.0, 1.0, 1.0, 4.0, 1.0, 1.0, 4.0, 4.0, 1.0, 1.0, 4.0, 1.0, 1.0, 4.0, 1.0, 1.0)
+_SIZE_FLOOR = 1e-3
+
+
+@dataclass
+class PersonView:
+    """The person's own camera in each frame. rotation: (B, T, 3, 3), camera axes -> person's axes (z towards the person);
+    size: (B, T) angular size (tangent units); known: (B, T) whether anything was seen near the frame."""
+
+    rotation: Tensor
+    size: Tensor
+    known: Tensor
+
+    def to_camera(self, points: Tensor) -> Tensor:
+        """(B, T, ..., 3) in the person's axes -> camera axes."""
+        extra = points.ndim - 3
+        rotation = self.rotation.reshape(*self.rotation.shape[:2], *([1] * extra), 3, 3)
+        return (rotation.transpose(-1, -2) @ points.unsqueeze(-1)).squeeze(-1)
+
+    def root_to_camera(self, root: Tensor) -> Tensor:
+        """The network's root head (B, T, 3) -> pelvis in camera axes, metres."""
+        depth = torch.exp(root[..., 2].clamp(-4, 6)) / self.size
+        flat = root[..., :2] * self.size.unsqueeze(-1)
+        return self.to_camera(torch.cat((flat, torch.ones_like(depth).unsqueeze(-1)), -1) * depth.unsqueeze(-1))
+
+    def camera_to_root(self, position: Tensor) -> Tensor:
+        """Inverse of `root_to_camera`: pelvis (B, T, 3) in camera axes -> target of the root head."""
+        seen = (self.rotation @ position.unsqueeze(-1)).squeeze(-1)
+        depth = seen[..., 2].clamp_min(0.05)
+        flat = seen[..., :2] / depth.unsqueeze(-1) / self.size.unsqueeze(-1)
+        return torch.cat((flat, torch.log(depth * self.size).unsqueeze(-1)), -1)
+
+
+def _smooth(values: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean of (B, T, C) over +-BOX_REACH frames with a Hann window; weights (B, T)."""
+    window = torch.hann_window(2 * BOX_REACH + 3, periodic=False, dtype=values.dtype, device=values.device)[1:-1]
+    kernel = window.reshape(1, 1, -1)
+    total = F.conv1d(weights.unsqueeze(1), kernel, padding=BOX_REACH)
+    batch, frames, channels = values.shape
+    stacked = (values * weights.unsqueeze(-1)).transpose(1, 2).reshape(batch * channels, 1, frames)
+    summed = F.conv1d(stacked, kernel, padding=BOX_REACH).reshape(batch, channels, frames)
+    return (summed / total.clamp_min(1e-6)).transpose(1, 2)
+
+
+def view_rotation(centre: Tensor) -> Tensor:
+    """(..., 2) ray to the person (x/z, y/z) -> (..., 3, 3) the smallest rotation that takes that ray to the z axis."""
+    ray = F.normalize(torch.cat((centre, torch.ones_like(centre[..., :1])), -1), dim=-1)
+    x, y, z = ray.unbind(-1)
+    common = 1 / (1 + z)  # z > 0 always: rays point forward
+    rows = (
+        torch.stack((1 - x * x * common, -x * y * common, -x), -1),
+        torch.stack((-x * y * common, 1 - y * y * common, -y), -1),
+        torch.stack((x, y, z), -1),
+    )
+    return torch.stack(rows, -2)
+
+
+def person_view(rays: Tensor, score: Tensor) -> PersonView:
+    """rays: (B, T, J, 2) = (x/z, y/z) of each joint; score: (B, T, J), 0 where not seen.
+
+    Centre and size are a weighted mean and spread of the visible joints (softer than a bounding box, which jumps when a limb is
+    hidden), smoothed over +-16 frames. Frames further than that from any sighting are not known and look straight ahead.
+    """
+    visible = (score >= VISIBLE_SCORE).to(rays.dtype)
+    rays = torch.where(visible.unsqueeze(-1) > 0, rays, torch.zeros_like(rays))
+    joint_weight = visible * torch.tensor(_CENTRE_WEIGHTS, dtype=rays.dtype, device=rays.device)
+    mass = joint_weight.sum(-1)
+    centre = (rays * joint_weight.unsqueeze(-1)).sum(-2) / mass.clamp_min(1e-6).unsqueeze(-1)
+    spread = (((rays - centre.unsqueeze(-2)) ** 2).sum(-1) * visible).sum(-1) / visible.sum(-1).clamp_min(1)
+    log_size = 0.5 * torch.log(spread.clamp_min(_SIZE_FLOOR**2))
+    # One or two joints have a centre but no size: they count for nothing.
+    weight = mass * (visible.sum(-1) >= 3)
+    smoothed = _smooth(torch.cat((centre, log_size.unsqueeze(-1)), -1), weight)
+    near = F.max_pool1d(weight.unsqueeze(1), 2 * BOX_REACH + 1, 1, BOX_REACH).squeeze(1) > 0
+    centre = torch.where(near.unsqueeze(-1), smoothed[..., :2], torch.zeros_like(centre))
+    size = torch.where(near, 2 * torch.exp(smoothed[..., 2]), torch.ones_like(log_size))
+    return PersonView(view_rotation(centre), size.clamp_min(_SIZE_FLOOR), near)
+
+
+def network_inputs(rays: Tensor, score: Tensor, view: PersonView) -> tuple[Tensor, Tensor]:
+    """-> joints (B, T, J, 4) and context (B, T, 4) as TemporalNetwork reads them. Hidden joints are zeroed and flagged."""
+    visible = (score >= VISIBLE_SCORE) & view.known.unsqueeze(-1)
+    rays = torch.where(visible.unsqueeze(-1), rays, torch.zeros_like(rays))
+    direction = torch.cat((rays, torch.ones_like(rays[..., :1])), -1)
+    turned = (view.rotation.unsqueeze(-3) @ direction.unsqueeze(-1)).squeeze(-1)
+    flat = turned[..., :2] / turned[..., 2:].clamp_min(0.05) / view.size[..., None, None]
+    joints = torch.cat((flat.clamp(-8, 8), score.unsqueeze(-1), torch.ones_like(score).unsqueeze(-1)), -1)
+    joints = joints * visible.unsqueeze(-1)
+    # The third row of the rotation is the viewing direction itself.
+    context = torch.cat((view.rotation[..., 2, :2], torch.log(view.size).unsqueeze(-1)), -1)
+    known = view.known.unsqueeze(-1).to(rays.dtype)
+    return joints, torch.cat((context * known, known), -1)

@@ -1,0 +1,176 @@
+"""The multi-stride temporal network: features of each frame -> 3D pose of each frame.
+
+Source: Cheng et al., AAAI 2020, section "temporal networks": TCNs with strides 1, 2, 4 and 8 over latent features of each
+frame, their outputs concatenated. Kernel sizes, widths, the residual form and the heads beyond the pose are this project's
+decisions (docs/method.md). Stride s is realised as a dilation by s, which for the centre frame equals sub-sampling by s and
+stays fully convolutional: a whole clip is lifted in one pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+CONTEXT_CHANNELS = 4  # of each frame: ray (x, y) to the person, log angular size, whether the person box is known
+KEYPOINT_CHANNELS = 4  # of each joint: x, y, score, visible
+
+
+@dataclass(frozen=True)
+class TemporalConfig:
+    """The dimensions of a TemporalNetwork; they travel in the weights file.
+
+    inputs: "keypoints" or "heatmaps". strides: one branch each. kernel: taps of a convolution; a branch is one residual block
+    with dilation s and one with dilation `spread` * s, so it sees 1 + s * (kernel - 1) * (1 + spread) frames.
+    """
+
+    inputs: str = "keypoints"
+    joints: int = 17
+    latent: int = 512
+    width: int = 256
+    kernel: int = 5
+    spread: int = 3
+    strides: tuple[int, ...] = (1, 2, 4, 8)
+    dropout: float = 0.1
+    map_features: int = 32
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, for the header of a weights file."""
+        return {**asdict(self), "strides": list(self.strides)}
+
+    @staticmethod
+    def from_dict(values: dict[str, object]) -> TemporalConfig:
+        """The inverse of `to_dict`. Raises TypeError at an unknown field."""
+        strides = values.get("strides", (1, 2, 4, 8))
+        assert isinstance(strides, (list, tuple))
+        return TemporalConfig(**{**values, "strides": tuple(int(stride) for stride in strides)})  # type: ignore[arg-type]
+
+    @property
+    def context(self) -> int:
+        """Frames that an output needs on each side of its own."""
+        return max(self.strides) * (self.kernel - 1) * (1 + self.spread) // 2
+
+
+@dataclass
+class TemporalOutput:
+    """What the network says of each frame, in the axes of the person's own camera (see lift/normalise.py).
+
+    pose: (B, T, J, 3) metres relative to joint 0. root: (B, T, 3): pelvis (u, v) in person-box units, and log of its depth in
+    person sizes. log_sigma: (B, T, J) log of the expected error in metres. hidden: (B, T, J) logit that a joint's input was
+    missing or wrong. up: (B, T, 3) direction against gravity, not normalised.
+    """
+
+    pose: Tensor
+    root: Tensor
+    log_sigma: Tensor
+    hidden: Tensor
+    up: Tensor
+
+
+class KeypointEncoder(nn.Module):
+    """(B, T, J, 4) keypoints and (B, T, 4) context -> (B, latent, T)."""
+
+    def __init__(self, config: TemporalConfig) -> None:
+        super().__init__()
+        self.linear = nn.Conv1d(config.joints * KEYPOINT_CHANNELS + CONTEXT_CHANNELS, config.latent, 1)
+
+    def forward(self, joints: Tensor, context: Tensor) -> Tensor:
+        return self.linear(torch.cat((joints.flatten(2), context), -1).transpose(1, 2))
+
+
+class HeatmapEncoder(nn.Module):
+    """(B, T, J, H, W) heat maps and (B, T, 4) context -> (B, latent, T): the same small CNN reads each joint's map.
+
+    The maps are encoded, not reduced to their peaks: spread and second maxima tell of uncertainty (Cheng et al., AAAI 2020).
+    """
+
+    def __init__(self, config: TemporalConfig) -> None:
+        super().__init__()
+        channels = (1, 8, 16, config.map_features)
+        layers: list[nn.Module] = []
+        for before, after in zip(channels, channels[1:]):
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
+        self.cnn = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(4), nn.Flatten())
+        self.joint = nn.Linear(config.map_features * 16, config.map_features)
+        self.linear = nn.Conv1d(config.joints * config.map_features + CONTEXT_CHANNELS, config.latent, 1)
+
+    def forward(self, maps: Tensor, context: Tensor) -> Tensor:
+        batch, frames, joints = maps.shape[:3]
+        features = self.joint(self.cnn(maps.reshape(-1, 1, *maps.shape[3:])))
+        features = features.reshape(batch, frames, joints * features.shape[-1])
+        return self.linear(torch.cat((features, context), -1).transpose(1, 2))
+
+
+class Block(nn.Module):
+    """Residual block: dilated convolution without padding, then 1x1, each with batch norm and ReLU; (B, C, T) -> (B, C, T - r)."""
+
+    def __init__(self, width: int, kernel: int, dilation: int, dropout: float) -> None:
+        super().__init__()
+        self.margin = dilation * (kernel - 1) // 2
+        self.wide = nn.Conv1d(width, width, kernel, dilation=dilation, bias=False)
+        self.norm1 = nn.BatchNorm1d(width)
+        self.point = nn.Conv1d(width, width, 1, bias=False)
+        self.norm2 = nn.BatchNorm1d(width)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.drop(F.relu(self.norm1(self.wide(x))))
+        y = self.drop(F.relu(self.norm2(self.point(y))))
+        return x[..., self.margin : x.shape[-1] - self.margin] + y
+
+
+class Branch(nn.Module):
+    """One temporal scale: 17 taps (kernel 5, then kernel 5 three times as far apart) at the given stride."""
+
+    def __init__(self, config: TemporalConfig, stride: int) -> None:
+        super().__init__()
+        self.enter = nn.Sequential(nn.Conv1d(config.latent, config.width, 1, bias=False), nn.BatchNorm1d(config.width), nn.ReLU())
+        self.near = Block(config.width, config.kernel, stride, config.dropout)
+        self.far = Block(config.width, config.kernel, stride * config.spread, config.dropout)
+        self.margin = self.near.margin + self.far.margin
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.far(self.near(self.enter(x)))
+
+
+class TemporalNetwork(nn.Module):
+    """Latent features of frames -> branches at several strides -> concatenated -> heads. See TemporalOutput.
+
+    forward(joints or maps, context) with T frames gives T - 2 * config.context frames: no padding happens inside, so the
+    caller decides what stands beyond the ends of a clip.
+    """
+
+    def __init__(self, config: TemporalConfig) -> None:
+        super().__init__()
+        if config.inputs not in ("keypoints", "heatmaps"):
+            raise ValueError(f"inputs must be 'keypoints' or 'heatmaps', got '{config.inputs}'")
+        self.config = config
+        self.encoder = HeatmapEncoder(config) if config.inputs == "heatmaps" else KeypointEncoder(config)
+        self.norm = nn.BatchNorm1d(config.latent)
+        self.branches = nn.ModuleList(Branch(config, stride) for stride in config.strides)
+        merged = config.width * len(config.strides)
+        self.merge = nn.Sequential(
+            nn.Conv1d(merged, config.latent, 1, bias=False), nn.BatchNorm1d(config.latent), nn.ReLU(), nn.Dropout(config.dropout)
+        )
+        joints = config.joints
+        self.sizes = (joints * 3, 3, joints, joints, 3)
+        # The pose reads the concatenated branches and their mixture.
+        self.heads = nn.Conv1d(merged + config.latent, sum(self.sizes), 1)
+        nn.init.normal_(self.heads.weight, std=0.002)  # outputs start near zero: metres are small numbers
+
+    def forward(self, inputs: Tensor, context: Tensor) -> TemporalOutput:
+        latent = F.relu(self.norm(self.encoder(inputs, context)))
+        reach, frames = self.config.context, latent.shape[-1]
+        if frames <= 2 * reach:
+            raise ValueError(f"{frames} frames are too few: the network needs {2 * reach + 1} for one output")
+        scales = []
+        for branch in self.branches:
+            spare = reach - int(branch.margin)  # type: ignore[arg-type]
+            scales.append(branch(latent[..., spare : frames - spare]))
+        merged = torch.cat(scales, 1)
+        heads = self.heads(torch.cat((merged, self.merge(merged)), 1)).transpose(1, 2).float()
+        pose, root, log_sigma, hidden, up = heads.split(self.sizes, -1)
+        pose = pose.unflatten(-1, (self.config.joints, 3))
+        return TemporalOutput(pose - pose[..., :1, :], root, log_sigma, hidden, up)

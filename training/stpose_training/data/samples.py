@@ -1,0 +1,69 @@
+"""Training samples of the lifter: from the motion bank through bodies, cameras, noise and occlusion to network inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from stpose_core.lift.normalise import BOX_REACH, network_inputs, person_view
+from stpose_training.data.bodies import Random, mirror, perturb, put_together, recombine, reorient, reshape, take_apart
+from stpose_training.data.cameras import Views, film
+from stpose_training.data.mocap import MotionBank
+from stpose_training.data.noise import detect
+from stpose_training.data.occlusion import hide
+
+
+@dataclass
+class Batch:
+    """Inputs over T + 2 * reach frames, targets over the T in the middle; axes of the person's own camera.
+
+    joints: (B, T+, 17, 4), context: (B, T+, 4) as TemporalNetwork reads them. pose: (B, T, 17, 3) metres relative to the pelvis.
+    root: (B, T, 3) target of the root head. up: (B, T, 3) unit. wrong: (B, T, 17) inputs that were masked or displaced.
+    """
+
+    joints: Tensor
+    context: Tensor
+    pose: Tensor
+    root: Tensor
+    up: Tensor
+    wrong: Tensor
+
+
+def new_motions(bank: MotionBank, batch: int, frames: int, random: Random) -> Tensor:
+    """(B, T, 17, 3) motions that nobody performed: recombined, bent further, reshaped, mirrored and turned. z up, metres."""
+    posture = take_apart(bank.windows(batch, frames, random.generator))
+    posture = reshape(perturb(recombine(posture, random), random), random)
+    return reorient(mirror(put_together(posture), random), random)
+
+
+def observe(views: Views, random: Random, reach: int, severity: float, share: float) -> Batch:
+    """What a detector would report of these views, as network inputs, and the truth as targets."""
+    points = views.points
+    # Nobody stands nearer than 0.5 m: a limb behind the camera would have no projection.
+    points = points + torch.nn.functional.pad((0.5 - points[..., 2].amin((1, 2))).clamp_min(0)[:, None], (2, 0))[:, None, None]
+    true = points[..., :2] / points[..., 2:]
+    outside = (true.abs() > views.reach[:, None, None]).any(-1)
+    zoom = views.zoom[:, None, None, None]
+    true = true * zoom
+    size = 2 * ((true - true.mean(2, keepdim=True)) ** 2).sum(-1).mean(2).sqrt()
+    rays, score = detect(true, size, random)
+    score = torch.where(outside, torch.zeros_like(score), score)
+    rays, score, wrong = hide(rays, score, random, severity, share)
+    view = person_view(rays, score)
+    joints, context = network_inputs(rays, score, view)
+    pelvis = points[:, :, 0] * torch.cat((torch.ones_like(zoom[:, 0, 0].expand(-1, 2)), 1 / zoom[:, 0, 0]), -1)[:, None]
+    pose = (points - points[:, :, :1]) @ view.rotation.transpose(-1, -2)
+    up = (view.rotation @ views.up.unsqueeze(-1)).squeeze(-1)
+    inner = slice(BOX_REACH, points.shape[1] - BOX_REACH)
+    core = slice(BOX_REACH + reach, points.shape[1] - BOX_REACH - reach)
+    return Batch(
+        joints[:, inner], context[:, inner], pose[:, core], view.camera_to_root(pelvis)[:, core], up[:, core], (wrong | outside)[:, core]
+    )
+
+
+def draw_batch(bank: MotionBank, batch: int, frames: int, reach: int, random: Random, severity: float, share: float = 0.5) -> Batch:
+    """One batch with `frames` outputs a sample."""
+    total = frames + 2 * (reach + BOX_REACH)
+    return observe(film(new_motions(bank, batch, total, random), random), random, reach, severity, share)

@@ -1,0 +1,52 @@
+"""Losses of the lifter. Positions in metres, (B, T, J, 3)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stpose_core.networks.temporal import TemporalOutput
+from stpose_core.skeletons import H36M17
+from stpose_training.data.samples import Batch
+
+_CHILDREN = list(range(1, 17))
+_PARENTS = [H36M17.parents[joint] for joint in _CHILDREN]
+
+
+def mpjpe(predicted: Tensor, true: Tensor) -> Tensor:
+    """Mean per-joint position error (protocol 1 of Human3.6M), in the unit of its inputs."""
+    return (predicted - true).norm(dim=-1).mean()
+
+
+def velocity_error(predicted: Tensor, true: Tensor) -> Tensor:
+    """Mean error of the first differences over time (MPJVE, Pavllo et al. 2019)."""
+    return (predicted.diff(dim=1) - true.diff(dim=1)).norm(dim=-1).mean()
+
+
+def bone_length_spread(predicted: Tensor) -> Tensor:
+    """Mean standard deviation over time of the bone lengths, metres: a body does not stretch."""
+    bones = (predicted[:, :, _CHILDREN] - predicted[:, :, _PARENTS]).norm(dim=-1)
+    return bones.std(dim=1, correction=0).mean()
+
+
+def lifting_loss(output: TemporalOutput, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+    """The supervised loss and its parts: pose, velocity, bone lengths, root, uncertainty, hidden flag, up.
+
+    The uncertainty is a Laplace scale fitted to the present error; its gradient does not reach the pose, which is judged by
+    MPJPE alone. Weights other than that of MPJPE (1) are decisions of this project.
+    """
+    error = (output.pose - batch.pose).norm(dim=-1)
+    log_sigma = output.log_sigma.clamp(-7, 1)
+    parts = {
+        "mpjpe": error.mean(),
+        "velocity": velocity_error(output.pose, batch.pose),
+        "bones": bone_length_spread(output.pose),
+        "root": (output.root - batch.root).abs().mean(),
+        "sigma": (error.detach() * torch.exp(-log_sigma) + log_sigma).mean(),
+        "hidden": F.binary_cross_entropy_with_logits(output.hidden, batch.wrong.float()),
+        "up": (1 - F.cosine_similarity(output.up, batch.up, dim=-1)).mean(),
+    }
+    weights = {"mpjpe": 1.0, "velocity": 1.0, "bones": 0.2, "root": 0.2, "sigma": 0.01, "hidden": 0.02, "up": 0.1}
+    total = sum((weights[name] * value for name, value in parts.items()), torch.zeros(()))
+    return total, {name: float(value.detach()) for name, value in parts.items()}
