@@ -1,0 +1,217 @@
+"""MediaPipe's two pose networks (BlazePose), each run by itself: a search that finds several people, and a pose per person.
+
+The legacy solution follows one person only and hides the scores that tell a person from furniture. Here the networks that its
+wheel carries (up to 0.10.21) run in two small graphs of our own. Their decoding follows the model cards and graph files of
+MediaPipe (https://github.com/google-ai-edge/mediapipe, modules/pose_detection and modules/pose_landmark).
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from stpose_core.detect.types import Box, Floats, Image, Pose2D
+from stpose_core.errors import DetectorError
+
+SEARCH_SIZE, POSE_SIZE = 224, 256  # input sides of the two networks, pixels
+ENLARGE = 1.25  # the pose network looks at this much more than the circle around the person (as it was trained)
+# The search scores people 0.7 and more in most frames; chairs, tables and trees reach 0.5, rarely more.
+FOUND = 0.6
+# Upside-down finds are mostly legs or arms that a tile cut off: a person who really stands on the hands scores higher.
+FOUND_TURNED = 0.85
+
+# Share of joints within 0.1 torso of the truth, as a logistic of the logit of visibility x presence (see `calibrate`).
+CALIBRATION = (0.0, 1.0)
+
+_NETWORK = """
+input_stream: "image"
+node {{ calculator: "ImageToTensorCalculator" input_stream: "IMAGE:image" output_stream: "TENSORS:input"
+  options {{ [mediapipe.ImageToTensorCalculatorOptions.ext] {{ output_tensor_width: {size} output_tensor_height: {size}
+    output_tensor_float_range {{ min: {low} max: 1.0 }} }} }} }}
+node {{ calculator: "InferenceCalculator" input_stream: "TENSORS:input" output_stream: "TENSORS:tensors"
+  options {{ [mediapipe.InferenceCalculatorOptions.ext] {{ model_path: "{model}" delegate {{ xnnpack {{ num_threads: 1 }} }} }} }} }}
+"""
+_SEARCH = """
+node { calculator: "SplitTensorVectorCalculator" input_stream: "tensors" output_stream: "a" output_stream: "b"
+  options { [mediapipe.SplitVectorCalculatorOptions.ext] { ranges { begin: 0 end: 1 } ranges { begin: 1 end: 2 } } } }
+node { calculator: "TensorsToFloatsCalculator" input_stream: "TENSORS:a" output_stream: "FLOATS:places" }
+node { calculator: "TensorsToFloatsCalculator" input_stream: "TENSORS:b" output_stream: "FLOATS:scores" }
+"""
+_POSE = """
+node { calculator: "SplitTensorVectorCalculator" input_stream: "tensors"
+  output_stream: "joints" output_stream: "flag" output_stream: "heat"
+  options { [mediapipe.SplitVectorCalculatorOptions.ext] {
+    ranges { begin: 0 end: 1 } ranges { begin: 1 end: 2 } ranges { begin: 3 end: 4 } } } }
+node { calculator: "TensorsToFloatsCalculator" input_stream: "TENSORS:flag" output_stream: "FLOATS:presence" }
+node { calculator: "TensorsToLandmarksCalculator" input_stream: "TENSORS:joints" output_stream: "NORM_LANDMARKS:raw"
+  options { [mediapipe.TensorsToLandmarksCalculatorOptions.ext] { num_landmarks: 39
+    input_image_width: 256 input_image_height: 256 visibility_activation: SIGMOID presence_activation: SIGMOID } } }
+node { calculator: "RefineLandmarksFromHeatmapCalculator" input_stream: "NORM_LANDMARKS:raw" input_stream: "TENSORS:heat"
+  output_stream: "NORM_LANDMARKS:landmarks"
+  options { [mediapipe.RefineLandmarksFromHeatmapCalculatorOptions.ext] { kernel_size: 7 } } }
+"""
+_OPTIONS = (
+    "core.split_vector", "tensor.image_to_tensor", "tensor.inference", "tensor.tensors_to_landmarks",
+    "util.refine_landmarks_from_heatmap",
+)  # fmt: skip
+
+
+class MediaPipeDetector:
+    """The networks in the wheel of MediaPipe 0.10.21 and before. Raises DetectorError if the wheel is missing or has none."""
+
+    name = "mediapipe"
+    skeleton = "blazepose33"
+
+    def __init__(self) -> None:
+        search, pose = bundled_models()
+        getter = importlib.import_module("mediapipe.python.packet_getter")
+
+        def landmarks(packet: Any) -> Floats:
+            rows = [(p.x, p.y, p.visibility, p.presence) for p in getter.get_proto(packet).landmark]
+            return np.array(rows)
+
+        self._search = _Graph(search, SEARCH_SIZE, -1.0, _SEARCH, {"places": getter.get_float_list, "scores": getter.get_float_list})
+        self._pose = _Graph(pose, POSE_SIZE, 0.0, _POSE, {"presence": getter.get_float_list, "landmarks": landmarks})
+
+    def find(self, image: Image) -> list[Box]:
+        """Search the whole picture and the squares that cover it, so that two people in one wide picture are told apart."""
+        found: list[Box] = []
+        for x, y, tile in tiles(image):
+            found += [box.moved(np.array([x, y])) for box in self._find_in(tile)]
+        return without_repeats(found)
+
+    def pose(self, image: Image, box: Box) -> Pose2D:
+        """The 33 joints of the person in the (turned) square around the box's centre."""
+        to_image = square_to_image(box, POSE_SIZE)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        out = self._pose(cv2.warpAffine(image, to_image, (POSE_SIZE, POSE_SIZE), flags=flags, borderMode=cv2.BORDER_CONSTANT))
+        rows = out["landmarks"]
+        xy = rows[:, :2] * POSE_SIZE @ to_image[:, :2].T + to_image[:, 2]
+        presence = float(out["presence"][0])
+        # Landmarks 33 and 34 are helpers: the middle of the hips, and a point on the circle around the person above the head.
+        return Pose2D(xy[:33], calibrate(rows[:33, 2] * rows[:33, 3]), presence, circle_box(xy[33], xy[34], presence))
+
+    def _find_in(self, image: Image) -> list[Box]:
+        height, width = image.shape[:2]
+        scale = SEARCH_SIZE / max(height, width)
+        small = cv2.resize(image, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA)
+        top, left = (SEARCH_SIZE - small.shape[0]) // 2, (SEARCH_SIZE - small.shape[1]) // 2
+        padded = np.zeros((SEARCH_SIZE, SEARCH_SIZE, 3), np.uint8)
+        padded[top : top + small.shape[0], left : left + small.shape[1]] = small
+        out = self._search(padded)
+        places, logits = np.asarray(out["places"], np.float32), np.asarray(out["scores"], np.float32)
+        if len(places) < len(logits):
+            places, logits = logits, places
+        score = 1 / (1 + np.exp(-np.clip(logits, -50, 50)))
+        kept = np.flatnonzero(score >= FOUND)
+        kept = kept[np.argsort(-score[kept])]
+        # Of the 12 numbers per anchor, 4..5 are the middle of the hips and 6..7 the point on the circle around the whole body.
+        points = places.reshape(-1, 12)[kept, 4:8].reshape(-1, 2, 2) + _ANCHORS[kept, None]
+        points = (points - (left, top)) / scale
+        return [circle_box(hip, rim, float(s)) for (hip, rim), s in zip(points, score[kept])]
+
+
+def bundled_models() -> tuple[Path, Path]:
+    """The search and the pose network inside the installed wheel. Raises DetectorError with what to do if there are none."""
+    os.environ.setdefault("GLOG_minloglevel", "2")  # MediaPipe's C++ side logs a dozen lines at each start
+    try:
+        package = importlib.import_module("mediapipe")
+    except ImportError as error:
+        raise DetectorError(f"mediapipe cannot be imported ({error}); install it with: pip install 'stpose[mediapipe]'") from error
+    modules = Path(str(package.__file__)).parent / "modules"
+    paths = modules / "pose_detection" / "pose_detection.tflite", modules / "pose_landmark" / "pose_landmark_full.tflite"
+    if not all(path.is_file() for path in paths):
+        version = getattr(package, "__version__", "?")
+        raise DetectorError(
+            f"mediapipe {version} carries no pose models; install mediapipe==0.10.21, or give the path of a pose_landmarker .task file"
+        )
+    return paths
+
+
+def calibrate(raw: Floats) -> Floats:
+    """Visibility x presence (each 0..1) as the share of such joints that lie within 0.1 torso of the truth."""
+    raw = np.clip(raw, 1e-4, 1 - 1e-4)
+    offset, slope = CALIBRATION
+    return np.asarray(1 / (1 + np.exp(-(offset + slope * np.log(raw / (1 - raw))))))
+
+
+def tiles(image: Image) -> list[tuple[int, int, Image]]:
+    """(x, y, part) the whole picture, then squares of its shorter side that overlap by half or more if it is oblong."""
+    height, width = image.shape[:2]
+    side, longer = min(height, width), max(height, width)
+    parts = [(0, 0, image)]
+    if longer > 1.2 * side:
+        for start in np.linspace(0, longer - side, int(np.ceil((longer - side) / (0.5 * side))) + 1).astype(int):
+            x, y = (start, 0) if width > height else (0, start)
+            parts.append((int(x), int(y), image[y : y + side, x : x + side]))
+    return parts
+
+
+def circle_box(hip: Floats, rim: Floats, score: float) -> Box:
+    """The box of the circle around `hip` through `rim`, turned so that `rim` is up. hip, rim: (2,) pixels."""
+    x, y = rim - hip
+    radius = float(np.hypot(x, y))
+    return Box(hip[0] - radius, hip[1] - radius, hip[0] + radius, hip[1] + radius, score, float(np.arctan2(x, -y)))
+
+
+def square_to_image(box: Box, size: int) -> Floats:
+    """(2, 3) affine map from the pixels of the turned square of side `size` to those of the image."""
+    scale = box.size * ENLARGE / size
+    turn = scale * np.array([[np.cos(box.angle), -np.sin(box.angle)], [np.sin(box.angle), np.cos(box.angle)]])
+    return np.column_stack([turn, box.centre - turn @ np.full(2, size / 2)])
+
+
+def without_repeats(boxes: list[Box]) -> list[Box]:
+    """Of the boxes around nearly the same centre the surest one; upside-down ones only if they are sure."""
+    kept: list[Box] = []
+    for box in sorted(boxes, key=lambda box: -box.score):
+        if abs(box.angle) > 2 and box.score < FOUND_TURNED:
+            continue
+        if all(np.hypot(*(box.centre - other.centre)) > 0.25 * max(box.size, other.size) for other in kept):
+            kept.append(box)
+    return kept
+
+
+def _anchors() -> Floats:
+    """(2254, 2) anchor centres in pixels of the search network: grids of stride 8, 16, 32 with 2, 2, 6 anchors a cell."""
+    grids = []
+    for stride, count in ((8, 2), (16, 2), (32, 6)):
+        line = (np.arange(SEARCH_SIZE // stride) + 0.5) * stride
+        grids.append(np.repeat(np.stack(np.meshgrid(line, line), -1).reshape(-1, 2), count, axis=0))
+    return np.concatenate(grids)
+
+
+_ANCHORS = _anchors()
+
+
+class _Graph:
+    """One network as a MediaPipe graph: a picture in, named outputs out."""
+
+    def __init__(self, model: Path, size: int, low: float, decode: str, outputs: dict[str, Callable[[Any], Any]]) -> None:
+        for name in _OPTIONS:  # the text format knows the options of a calculator only after its module was imported
+            importlib.import_module(f"mediapipe.calculators.{name}_calculator_pb2")
+        self._package = importlib.import_module("mediapipe")
+        self._creator = importlib.import_module("mediapipe.python.packet_creator")
+        bindings = importlib.import_module("mediapipe.python._framework_bindings")
+        text_format = importlib.import_module("google.protobuf.text_format")
+        config = importlib.import_module("mediapipe.framework.calculator_pb2").CalculatorGraphConfig()
+        text = _NETWORK.format(size=size, low=low, model=str(model).replace("\\", "/")) + decode
+        self._graph = bindings.calculator_graph.CalculatorGraph(graph_config=text_format.Parse(text, config))
+        self._out: dict[str, Any] = {}
+        for name, read in outputs.items():
+            self._graph.observe_output_stream(name, lambda name, packet, read=read: self._out.__setitem__(name, read(packet)))
+        self._graph.start_run()
+        self._time = 0
+
+    def __call__(self, image: Image) -> dict[str, Any]:
+        self._time += 1
+        picture = self._package.Image(image_format=self._package.ImageFormat.SRGB, data=np.ascontiguousarray(image))
+        self._graph.add_packet_to_input_stream("image", self._creator.create_image(picture).at(self._time))
+        self._graph.wait_until_idle()
+        return self._out

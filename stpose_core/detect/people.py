@@ -1,0 +1,300 @@
+"""People over time: found by searches, followed from frame to frame, kept apart where they cross.
+
+A person is searched for in the whole picture now and then, and followed in between from where they were: one pose a person and
+frame. Whoever a search finds is followed backwards as well, through the frames since the last search, so nothing is missed.
+A person counts only when search, pose and time agree; a stretch at whose end the pose faded is cut back to where it was sure.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stpose_core.detect.likeness import (
+    colour_likeness,
+    is_cut,
+    SEEN,
+    joint_likeness,
+    thumbnail,
+    torso_colours,
+)
+from stpose_core.detect.tracks import Track, choose_people, track_to_keypoints
+from stpose_core.detect.types import Box, Detector, Floats, Pose2D
+
+if TYPE_CHECKING:
+    from stpose_core.video import Frame
+
+__all__ = ["Observation", "PeopleTracker", "Track", "choose_people", "track_to_keypoints"]
+
+SEARCH_EVERY, SEARCH_FRAMES = 0.5, 30  # seconds and frames between two searches of the whole picture, whichever is shorter
+BUFFER_BYTES = 300_000_000  # frames kept for following backwards; with 4K pictures searches come more often instead
+HELD, SURE = 0.5, 0.9  # presence to go on following somebody; presence to believe in somebody new
+SAME = 0.5  # joint likeness from which two poses in one frame are the same person
+LOST_SECONDS = 2.0  # a person who was lost is taken up again within this time
+LIVED_SECONDS, LIVED_FRAMES = 0.3, 3  # shorter lives are flickers
+UNCONFIRMED_SECONDS = 3.0  # followed for longer than this without a search finding anybody there: not a person
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One person in one frame."""
+
+    person: int
+    pose: Pose2D
+
+
+@dataclass
+class _Person:
+    pose: Pose2D
+    time: float
+    found: float  # time at which a search last found this person
+    track: Track
+    colours: Floats | None = None
+    velocity: Floats = field(default_factory=lambda: np.zeros(2))
+    lost: bool = False
+    behind_cut: bool = False  # lost because the scene changed
+
+    def predicted(self, time: float) -> Box:
+        # Constant velocity, but not for long: a jump or a turn comes sooner than half a second.
+        return self.pose.box.moved(self.velocity * np.clip(time - self.time, -0.25, 0.25))
+
+    def saw(self, pose: Pose2D, time: float) -> None:
+        step = (pose.box.centre - self.pose.box.centre) / max(abs(time - self.time), 1e-3) * np.sign(time - self.time)
+        self.velocity = 0.5 * self.velocity + 0.5 * step
+        self.pose, self.time = pose, time
+
+
+class PeopleTracker:
+    """Follows everybody through a video. detector: any `Detector`. expected: how many people there are at most, if known."""
+
+    def __init__(self, detector: Detector, expected: int | None = None) -> None:
+        self._detector, self._expected = detector, expected
+        self._people: list[_Person] = []
+        self._ended: list[Track] = []
+        self._buffer: deque[Frame] = deque()
+        self._thumbnail: Floats | None = None
+        self._searched: tuple[float, int] | None = None  # time and number of the frame
+        self._first, self._last, self._frames, self._ids = 0.0, 0.0, 0, 0
+
+    @property
+    def tracks(self) -> list[Track]:
+        """Everybody who was there long enough to be believed, by the time they came."""
+        seconds, frames = min(LIVED_SECONDS, 0.5 * (self._last - self._first)), max(1, min(LIVED_FRAMES, self._frames))
+        tracks = self._ended + [person.track for person in self._people]
+        lived = [t for t in tracks if len(t) >= frames and t.times[-1] - t.times[0] >= seconds]
+        return sorted(lived, key=lambda track: float(track.times[0]))
+
+    def update(self, frame: Frame) -> list[Observation]:
+        """Take the next frame; give who is seen in it. Somebody new may still turn out to be nobody: `tracks` is the last word."""
+        if not self._frames:
+            self._first = frame.time
+        self._last, self._frames = frame.time, self._frames + 1
+        self._notice_cut(frame)
+        for person in self._followed():
+            self._follow(person, frame)
+        self._part(frame)
+        if self._search_is_due(frame):
+            self._search(frame)
+        for person in [p for p in self._people if p.lost and frame.time - p.time > LOST_SECONDS]:
+            self._people.remove(person)
+            self._ended.append(person.track)
+        self._remember(frame)
+        return [Observation(person.track.id, person.pose) for person in self._followed()]
+
+    def _followed(self) -> list[_Person]:
+        return [person for person in self._people if not person.lost]
+
+    def _notice_cut(self, frame: Frame) -> None:
+        small = thumbnail(frame.image)
+        if self._thumbnail is not None and is_cut(self._thumbnail, small):
+            for person in self._followed():
+                person.behind_cut = True
+                self._lose(person)
+            self._buffer.clear()
+            self._searched = None
+        self._thumbnail = small
+
+    def _follow(self, person: _Person, frame: Frame) -> None:
+        pose = self._next_pose(person, frame)
+        if pose is None:
+            self._lose(person)
+            self._searched = None  # look for them at once
+            return
+        person.saw(pose, frame.time)
+        person.track.add(frame.time, frame.index, pose)
+        alone = all(
+            np.hypot(*(pose.box.centre - other.pose.box.centre)) > 0.5 * pose.box.size
+            for other in self._people
+            if other is not person
+        )
+        if alone or person.colours is None:
+            colours = torso_colours(frame.image, pose.xy, pose.score, self._detector.skeleton)
+            if colours is not None:
+                person.colours = colours if person.colours is None else 0.9 * person.colours + 0.1 * colours
+
+    def _next_pose(self, person: _Person, frame: Frame) -> Pose2D | None:
+        """Where the person is in the next (or previous) frame; None if they cannot be told there."""
+        expected = person.predicted(frame.time)
+        for box in (expected, person.pose.box, expected.moved(np.zeros(2), 1.3)):
+            pose = self._detector.pose(frame.image, box)
+            if pose.presence >= HELD and _in_picture(pose, frame) and _continues(person, pose, frame.time):
+                return pose
+        return None
+
+    def _lose(self, person: _Person) -> None:
+        # As somebody leaves, the pose drifts off them before its presence falls: the last sure sight is where they were.
+        track = person.track
+        sure = np.flatnonzero(track.presence >= SURE)
+        track.cut(int(sure[-1]) + 1 if len(sure) else 0)
+        person.lost = True
+        if len(track):
+            person.pose, person.time = track.pose(-1), float(track.times[-1])
+        else:
+            self._people.remove(person)
+
+    def _part(self, frame: Frame) -> None:
+        """Where two followed people have become one pose, one of them is hidden: the one who looks less like it."""
+        for person in self._followed():
+            for other in self._followed():
+                if person.track.id >= other.track.id or person.lost or other.lost:
+                    continue
+                if _alike(person.pose, other.pose) < SAME:
+                    continue
+                hidden = self._less_like(person, other, frame)
+                keeper = other if hidden is person else person
+                rows = len(hidden.track)
+                while rows and _alike(hidden.track.pose(rows - 1), _pose_at(keeper.track, int(hidden.track.frames[rows - 1]))) > 0.3:
+                    rows -= 1
+                hidden.track.cut(rows)
+                self._lose(hidden)
+
+    def _less_like(self, a: _Person, b: _Person, frame: Frame) -> _Person:
+        now = torso_colours(frame.image, a.pose.xy, a.pose.score, self._detector.skeleton)
+        like_a, like_b = colour_likeness(now, a.colours), colour_likeness(now, b.colours)
+        if like_a is not None and like_b is not None and abs(like_a - like_b) > 0.05:
+            return a if like_a < like_b else b
+        return a if len(a.track) < len(b.track) else b
+
+    def _search_is_due(self, frame: Frame) -> bool:
+        if self._searched is None:
+            return True
+        time, number = self._searched
+        every = SEARCH_EVERY
+        if any(person.lost and frame.time - person.time < 1.0 for person in self._people):
+            every *= 0.4
+        return frame.time - time >= every - 1e-6 or self._frames - number >= SEARCH_FRAMES
+
+    def _search(self, frame: Frame) -> None:
+        self._searched = frame.time, self._frames
+        for box in self._detector.find(frame.image):
+            known = [p for p in self._followed() if _explains(p.pose, box)]
+            if not known and (pose := self._verified(box, frame)) is not None:
+                known = [p for p in self._followed() if _alike(p.pose, pose) >= SAME]
+                full = self._expected is not None and len(self._followed()) >= self._expected
+                if not known and not full:
+                    self._take_up(pose, frame)
+            for person in known:
+                person.found = frame.time
+        for person in self._followed():
+            if frame.time - person.found > UNCONFIRMED_SECONDS:
+                person.track.cut(int(np.searchsorted(person.track.times, person.found, side="right")))
+                self._lose(person)
+
+    def _verified(self, box: Box, frame: Frame) -> Pose2D | None:
+        """The pose in a found box, if it is a person: sure twice, and the same from a slightly different view of it."""
+        first = self._detector.pose(frame.image, box)
+        if first.presence < HELD:
+            return None
+        pose = self._detector.pose(frame.image, first.box)
+        if min(first.presence, pose.presence) < SURE or _alike(first, pose) < SAME or not _in_picture(pose, frame):
+            return None
+        return pose
+
+    def _take_up(self, pose: Pose2D, frame: Frame) -> None:
+        """Follow somebody back to where they came from, and tell whether that is somebody who was lost."""
+        new = _Person(pose, frame.time, frame.time, Track(0, self._detector.skeleton))
+        new.colours = torso_colours(frame.image, pose.xy, pose.score, self._detector.skeleton)
+        sights = [(frame.time, frame.index, pose)]
+        for past in reversed(self._buffer):
+            earlier = self._next_pose(new, past)
+            taken = [p for p in self._people if _alike(earlier, _pose_at(p.track, past.index)) >= SAME] if earlier else []
+            if earlier is None or taken:
+                break
+            new.saw(earlier, past.time)
+            sights.append((past.time, past.index, earlier))
+        while len(sights) > 1 and sights[-1][2].presence < SURE:
+            sights.pop()
+        sights.reverse()
+        person = self._lost_one(sights, new.colours)
+        if person is None:
+            self._ids += 1
+            person = _Person(pose, frame.time, frame.time, Track(self._ids, self._detector.skeleton))
+            self._people.append(person)
+        for time, index, sight in sights:
+            if not len(person.track) or time > person.track.times[-1]:
+                person.track.add(time, index, sight)
+        person.pose, person.time, person.found, person.velocity = pose, frame.time, frame.time, new.velocity
+        person.colours = new.colours if new.colours is not None else person.colours
+        person.lost = person.behind_cut = False
+
+    def _lost_one(self, sights: list[tuple[float, int, Pose2D]], colours: Floats | None) -> _Person | None:
+        """Whom of the lost people the sights show, by place, size and colours; None if nobody fits."""
+        best, best_cost = None, np.inf
+        for person in self._people:
+            later = [sight for sight in sights if sight[0] > person.time]
+            if not person.lost or not later:
+                continue
+            time, _, pose = later[0]
+            radius, gap = person.pose.box.size / 2, time - person.time
+            reach = 0.5 if person.behind_cut else 0.5 + 3.5 * gap  # radii: a radius is about a metre, and people run
+            distance = float(np.hypot(*(pose.box.centre - person.predicted(time).centre))) / radius
+            alike = colour_likeness(colours, person.colours)
+            if alike is None:
+                alike = 0.7
+            ratio = pose.box.size / person.pose.box.size
+            if distance > reach or not 0.55 < ratio < 1.8 or alike < (0.7 if person.behind_cut else 0.3):
+                continue
+            cost = distance / reach + 1 - alike
+            if cost < best_cost:
+                best, best_cost = person, cost
+        return best
+
+    def _remember(self, frame: Frame) -> None:
+        self._buffer.append(frame)
+        most = max(1, min(SEARCH_FRAMES + 1, BUFFER_BYTES // max(frame.image.nbytes, 1)))
+        while len(self._buffer) > most or frame.time - self._buffer[0].time > 2 * SEARCH_EVERY:
+            self._buffer.popleft()
+
+
+def _alike(a: Pose2D, b: Pose2D | None) -> float:
+    return 0.0 if b is None else joint_likeness(a.xy, a.score, b.xy, b.score)
+
+
+def _pose_at(track: Track, frame: int) -> Pose2D | None:
+    row = int(np.searchsorted(track.frames, frame))
+    return track.pose(row) if row < len(track) and track.frames[row] == frame else None
+
+
+def _explains(pose: Pose2D, box: Box) -> bool:
+    """Whether a found box is this person's: about the same place and size."""
+    near = np.hypot(*(pose.box.centre - box.centre)) < 0.25 * pose.box.size
+    return bool(near and 0.6 < box.size / pose.box.size < 1.6)
+
+
+def _in_picture(pose: Pose2D, frame: Frame) -> bool:
+    """Whether at least four of the seen joints, and a third of them, lie in the picture."""
+    height, width = frame.image.shape[:2]
+    seen = (pose.score >= SEEN) & np.isfinite(pose.xy).all(axis=1)
+    inside = seen & (pose.xy >= 0).all(axis=1) & (pose.xy < (width, height)).all(axis=1)
+    return bool(inside.sum() >= max(4, seen.sum() / 3))
+
+
+def _continues(person: _Person, pose: Pose2D, time: float) -> bool:
+    """Whether a person can have come from the last pose to this one in the time between."""
+    radius = person.pose.box.size / 2
+    distance = np.hypot(*(pose.box.centre - person.predicted(time).centre))
+    reach = (0.3 + 4.0 * abs(time - person.time)) * radius  # the pose's own noise, and 4 m/s for a radius of a metre
+    return bool(distance <= reach and 0.6 < pose.box.size / person.pose.box.size < 1.67)

@@ -1,0 +1,154 @@
+"""One person's joints as they were seen, frame by frame; the choice among several people; and their way onto a uniform time grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stpose_core.data import Keypoints
+from stpose_core.detect.likeness import extent
+from stpose_core.detect.types import Box, Floats, Pose2D
+from stpose_core.errors import NoPersonError
+from stpose_core.skeletons import get_skeleton
+
+CHOICES = ("largest", "left", "right", "center", "all")
+LONGEST_GAP = 0.25  # seconds that are bridged by interpolation; what is longer stays a gap
+BYSTANDER = 0.1  # somebody seen for less than this share of the longest presence is not meant by "left", "right" or "center"
+
+
+class Track:
+    """One person over time; grows at both ends, in arrays of single precision.
+
+    id: number of the person, from 1. times: (N,) seconds from the video's first frame. frames: (N,) indices of the video's frames.
+    xy: (N, J, 2) pixels, NaN where a joint was not seen. score: (N, J) calibrated, 0..1. presence: (N,) 0..1.
+    """
+
+    def __init__(self, id: int, skeleton: str) -> None:
+        self.id, self.skeleton = id, skeleton
+        self._joints = len(get_skeleton(skeleton).joints)
+        self._count = 0
+        self._times = np.empty(64)
+        self._frames = np.empty(64, np.int64)
+        self._rows = np.empty((64, self._joints * 3 + 7), np.float32)
+
+    @staticmethod
+    def of(id: int, skeleton: str, times: Floats, frames: NDArray[np.int64], xy: Floats, score: Floats) -> Track:
+        """A track from whole arrays."""
+        track = Track(id, skeleton)
+        for time, frame, joints, scores in zip(times, frames, xy, score):
+            track.add(float(time), int(frame), Pose2D(joints, scores, float(scores.max(initial=0)), extent(joints, scores)))
+        return track
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def times(self) -> Floats:
+        return self._times[: self._count]
+
+    @property
+    def frames(self) -> NDArray[np.int64]:
+        return self._frames[: self._count]
+
+    @property
+    def xy(self) -> Floats:
+        return self._rows[: self._count, : self._joints * 2].reshape(-1, self._joints, 2)
+
+    @property
+    def score(self) -> Floats:
+        return self._rows[: self._count, self._joints * 2 : self._joints * 3]
+
+    @property
+    def presence(self) -> Floats:
+        return self._rows[: self._count, -1]
+
+    def pose(self, row: int) -> Pose2D:
+        """The sight in one row."""
+        box = Box(*(float(v) for v in self._rows[: self._count][row, -7:-1]))
+        return Pose2D(self.xy[row].astype(float), self.score[row].astype(float), float(self.presence[row]), box)
+
+    def sizes(self) -> Floats:
+        """(N,) the longer side of the box around the seen joints, pixels."""
+        return np.array([extent(xy, score).size for xy, score in zip(self.xy, self.score)])
+
+    def add(self, time: float, frame: int, pose: Pose2D) -> None:
+        """Add a sight after the last one. Raises ValueError if it is not later."""
+        if self._count and time <= self._times[self._count - 1]:
+            raise ValueError(f"a sight at {time} s cannot follow one at {self._times[self._count - 1]} s")
+        if self._count == len(self._times):
+            self._times, self._frames, self._rows = (
+                np.concatenate([array, np.empty_like(array)]) for array in (self._times, self._frames, self._rows)
+            )
+        box = pose.box
+        self._times[self._count], self._frames[self._count] = time, frame
+        self._rows[self._count] = np.concatenate(
+            [pose.xy.ravel(), pose.score, (box.x0, box.y0, box.x1, box.y1, box.score, box.angle, pose.presence)]
+        )
+        self._count += 1
+
+    def cut(self, rows: int) -> None:
+        """Keep only the first `rows` sights."""
+        self._count = min(self._count, rows)
+
+
+def choose_people(tracks: Sequence[Track], person: str, image_size: tuple[int, int], frames: int) -> list[Track]:
+    """The people that are meant, the largest first.
+
+    person: "largest" (by size times presence over the clip), "left", "right", "center" (by the middle of the body, over the time
+    they are seen), "all", or "1", "2", ...: the n-th largest. image_size: (width, height). frames: number of frames of the clip.
+    Raises NoPersonError if there is nobody, or fewer than asked for.
+    """
+    number = int(person) if person.isascii() and person.isdigit() else None
+    if number is None and person not in CHOICES:
+        raise NoPersonError(f"unknown person '{person}'; choose one of {', '.join(CHOICES)}, or a number from 1")
+    by_size = sorted(tracks, key=lambda track: -float(track.sizes().sum()) / max(frames, 1))
+    if not by_size:
+        raise NoPersonError("no person was found in the video")
+    if person == "all":
+        return by_size
+    if number is not None:
+        if not 1 <= number <= len(by_size):
+            raise NoPersonError(f"person {number} was asked for, but {len(by_size)} were found in the video")
+        return [by_size[number - 1]]
+    if person == "largest":
+        return by_size[:1]
+    longest = max(len(track) for track in by_size)
+    meant = [track for track in by_size if len(track) >= BYSTANDER * longest]
+    middles = {id(track): float(np.median([extent(xy, s).centre[0] for xy, s in zip(track.xy, track.score)])) for track in meant}
+    if person == "center":
+        return [min(meant, key=lambda track: abs(middles[id(track)] - image_size[0] / 2))]
+    return [(min if person == "left" else max)(meant, key=lambda track: middles[id(track)])]
+
+
+def track_to_keypoints(track: Track, frame_times: Floats, fps: float, image_size: tuple[int, int]) -> Keypoints:
+    """The track on the uniform grid t0, t0 + 1 / fps, ... up to the last frame.
+
+    frame_times: (T,) the stamps of all of the clip's frames, seconds. A sight within a quarter frame of a grid point is copied;
+    between two sights at most 0.25 s apart (or in neighbouring frames) joints are interpolated; all else is a gap: NaN, score 0.
+    """
+    stamps = np.asarray(frame_times, dtype=float)
+    if not len(stamps):
+        raise ValueError("frame_times is empty")
+    grid = stamps[0] + np.arange(round((stamps[-1] - stamps[0]) * fps) + 1) / fps
+    xy = np.full((len(grid), *track.xy.shape[1:]), np.nan)
+    score = np.zeros(xy.shape[:2])
+    if not len(track):
+        return Keypoints(xy, score, fps, image_size, track.skeleton)
+    times = track.times
+    after = np.searchsorted(times, grid)
+    low, high = np.clip(after - 1, 0, len(times) - 1), np.clip(after, 0, len(times) - 1)
+    nearest = np.where(np.abs(times[low] - grid) <= np.abs(times[high] - grid), low, high)
+    copied = np.abs(times[nearest] - grid) <= 0.25 / fps
+    xy[copied], score[copied] = track.xy[nearest[copied]], track.score[nearest[copied]]
+
+    gap = times[high] - times[low]
+    close = (gap <= LONGEST_GAP + 1e-9) | (track.frames[high] - track.frames[low] == 1)
+    between = np.flatnonzero(~copied & (times[low] < grid) & (grid < times[high]) & close)
+    if len(between):
+        a, b = low[between], high[between]
+        share = ((grid[between] - times[a]) / gap[between])[:, None]
+        xy[between] = track.xy[a] * (1 - share[..., None]) + track.xy[b] * share[..., None]
+        score[between] = np.minimum(track.score[a], track.score[b])
+    return Keypoints(xy, score, fps, image_size, track.skeleton)
