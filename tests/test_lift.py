@@ -1,0 +1,233 @@
+"""The lifter: what the network is shown, and that a clip, its blocks and its stream give the same poses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from stpose_core.data import Camera, Keypoints
+from stpose_core.errors import WeightsError
+from stpose_core.lift import Lifter, lifter, load_lifter
+from stpose_core.lift.normalise import network_inputs, person_view, view_rotation
+from stpose_core.networks.temporal import TemporalConfig, TemporalNetwork
+from stpose_core.skeletons import H36M17
+from stpose_core.weights import write_weights
+
+SIZE = (1280, 720)
+SMALL = TemporalConfig(latent=24, width=16)
+
+
+@pytest.fixture
+def small() -> Lifter:
+    torch.manual_seed(1)
+    network = TemporalNetwork(SMALL)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm1d):
+            torch.nn.init.uniform_(module.running_mean, -0.2, 0.2)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2.0)
+        elif isinstance(module, torch.nn.Conv1d):
+            torch.nn.init.normal_(module.weight, std=0.2)
+    return Lifter(network)
+
+
+def person(frames: int, fps: float = 30.0, seed: int = 0) -> Keypoints:
+    """A standing figure that sways and wanders through the picture, some joints unseen."""
+    rng = np.random.default_rng(seed)
+    shape = np.array(
+        [(0, 0), (-20, 0), (-22, 90), (-22, 180), (20, 0), (22, 90), (22, 180), (0, -50), (0, -100), (0, -115), (0, -140)]
+        + [(35, -95), (50, -40), (55, 10), (-35, -95), (-50, -40), (-55, 10)],
+        dtype=float,
+    )
+    time = np.arange(frames) / fps
+    sway = rng.normal(0, 8, (17, 2))[None] * np.sin(2 * np.pi * time[:, None, None] * rng.uniform(0.3, 1, (17, 1))[None])
+    xy = shape + sway + np.stack((500 + 60 * time, 350 + 20 * np.sin(time)), -1)[:, None]
+    score = rng.uniform(0.5, 1, (frames, 17))
+    score[rng.random((frames, 17)) < 0.1] = 0
+    return Keypoints(np.where(score[..., None] > 0, xy, np.nan), score, fps, SIZE, "h36m17")
+
+
+def worst(a: np.ndarray, b: np.ndarray) -> float:
+    assert (np.isfinite(a) == np.isfinite(b)).all()
+    return float(np.nanmax(np.abs(a - b)))
+
+
+@pytest.mark.parametrize("fps", [30.0, 60.0])
+def test_stream_gives_what_the_whole_clip_gives(small: Lifter, fps: float) -> None:
+    clip = person(150, fps)
+    whole = small(clip)
+    stream = small.stream(fps, SIZE)
+    poses = [pose for t in range(len(clip)) if (pose := stream.push(clip.xy[t], clip.score[t])) is not None]
+    poses += stream.finish()
+    assert len(poses) == len(clip)
+    assert worst(np.concatenate([pose.xyz for pose in poses]), whole.xyz) < 1e-4
+    assert worst(np.concatenate([pose.root for pose in poses]), whole.root) < 1e-3
+    assert worst(np.concatenate([pose.sigma for pose in poses]), whole.sigma) < 1e-4
+    # The check can fail: one frame of shift is far more than the tolerance.
+    assert worst(np.concatenate([pose.xyz for pose in poses])[1:], whole.xyz[:-1]) > 1e-3
+
+
+def test_stream_of_a_clip_shorter_than_its_delay(small: Lifter) -> None:
+    clip = person(7)
+    stream = small.stream(30, SIZE)
+    assert all(stream.push(clip.xy[t], clip.score[t]) is None for t in range(7))
+    poses = stream.finish()
+    assert worst(np.concatenate([pose.xyz for pose in poses]), small(clip).xyz) < 1e-4
+
+
+def test_blocks_of_a_long_clip_join_without_a_seam(small: Lifter, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = person(200)
+    whole = small(clip)
+    monkeypatch.setattr(lifter, "_BLOCK", 64)
+    assert worst(small(clip).xyz, whole.xyz) < 1e-4
+
+
+@pytest.mark.parametrize(("fps", "expected"), [(5, (1, 6)), (12, (1, 2)), (24, (1, 1)), (25, (1, 1)), (30, (1, 1)), (60, (2, 1)), (240, (8, 1))])
+def test_every_frame_rate_is_brought_near_thirty(fps: float, expected: tuple[int, int]) -> None:
+    every, between = lifter.phases(fps)
+    assert (every, between) == expected
+    assert 20 < fps / every * between < 45
+
+
+@pytest.mark.parametrize("fps", [5.0, 24.0, 59.94, 240.0])
+@pytest.mark.parametrize("frames", [1, 2, 61])
+def test_as_many_poses_as_frames_at_any_rate(small: Lifter, fps: float, frames: int) -> None:
+    pose = small(person(frames, fps))
+    assert len(pose) == frames
+    assert pose.fps == fps
+    assert pose.posed.all()
+
+
+def test_interleaving_a_doubled_clip_repeats_it(small: Lifter) -> None:
+    """Each frame shown twice at 60 fps is the same clip at 30: the network never sees 60 fps."""
+    clip = person(80)
+    double = Keypoints(np.repeat(clip.xy, 2, 0), np.repeat(clip.score, 2, 0), 60, SIZE, "h36m17")
+    assert worst(small(double).xyz[::2], small(clip).xyz) < 1e-5
+
+
+def test_a_long_gap_has_no_pose_and_a_short_one_has(small: Lifter) -> None:
+    clip = person(200)
+    score = np.array(clip.score)
+    score[40:45] = 0
+    score[100:160] = 0
+    pose = small(Keypoints(np.array(clip.xy), score, 30, SIZE, "h36m17"))
+    assert pose.posed[:110].all()
+    assert not pose.posed[117:143].any()
+    assert pose.posed[160:].all()
+    assert pose.hidden[42].all()
+
+
+def test_place_in_the_picture_and_size_do_not_change_what_the_network_reads() -> None:
+    """The same person filmed by a camera that is turned by 20 degrees: the same joints, another context."""
+    rng = np.random.default_rng(2)
+    points = torch.tensor(rng.normal(0, 0.4, (1, 40, 17, 3)) + [0, 0, 4.0], dtype=torch.float32)
+    angle = np.radians(20)
+    turn = torch.tensor([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]], dtype=torch.float32)
+    score = torch.ones(1, 40, 17)
+    seen = []
+    for view in (points, points @ turn.T):
+        rays = view[..., :2] / view[..., 2:]
+        joints, context = network_inputs(rays, score, person_view(rays, score))
+        seen.append((joints, context))
+
+    def shape(flat: torch.Tensor) -> torch.Tensor:
+        centred = flat - flat.mean(2, keepdim=True)
+        return centred / centred.std((1, 2), keepdim=True).mean(-1, keepdim=True)
+
+    def plain(view: torch.Tensor) -> torch.Tensor:
+        return shape(view[..., :2] / view[..., 2:])
+
+    # Up to one factor (size is measured on the picture plane, which is stretched at its edge) the joints are the same.
+    assert (shape(seen[0][0][..., :2]) - shape(seen[1][0][..., :2])).abs().max() < 0.03
+    assert (plain(points) - plain(points @ turn.T)).abs().max() > 0.15  # without the person's own camera they are not
+    assert (seen[0][1] - seen[1][1]).abs().max() > 0.2
+
+
+def test_root_head_is_inverted_exactly() -> None:
+    rays = torch.randn(2, 50, 17, 2) * 0.1 + 0.2
+    view = person_view(rays, torch.ones(2, 50, 17))
+    position = torch.tensor([0.5, -0.3, 4.0]).expand(2, 50, 3) + 0.1 * torch.randn(2, 50, 3)
+    assert (view.root_to_camera(view.camera_to_root(position)) - position).abs().max() < 1e-4
+
+
+def test_view_rotation_takes_the_ray_to_the_axis() -> None:
+    centre = torch.tensor([[0.3, -0.7], [0.0, 0.0], [-1.5, 0.2]])
+    rotation = view_rotation(centre)
+    ray = torch.nn.functional.normalize(torch.cat((centre, torch.ones(3, 1)), -1), dim=-1)
+    assert torch.allclose((rotation @ ray[..., None])[..., 0], torch.tensor([0.0, 0, 1]).expand(3, 3), atol=1e-6)
+    assert torch.allclose(torch.linalg.det(rotation), torch.ones(3), atol=1e-6)
+
+
+def test_hidden_joints_are_zeroed_and_flagged() -> None:
+    rays, score = torch.randn(1, 40, 17, 2) * 0.1, torch.ones(1, 40, 17)
+    score[:, :, 16] = 0
+    joints, _ = network_inputs(rays, score, person_view(rays, score))
+    assert (joints[:, :, 16] == 0).all()
+    assert (joints[:, :, 15, 3] == 1).all()
+    other = rays.clone()
+    other[:, :, 16] = 99.0  # where a hidden joint is said to be must not matter
+    again, _ = network_inputs(other, score, person_view(other, score))
+    assert (again == joints).all()
+
+
+@pytest.mark.parametrize("inputs", ["keypoints", "heatmaps"])
+def test_both_input_paths_reach_the_pose_and_learn(inputs: str) -> None:
+    torch.manual_seed(0)
+    network = TemporalNetwork(TemporalConfig(inputs=inputs, latent=16, width=8, map_features=4, dropout=0))
+    frames = 2 * network.config.context + 3
+    shape = (1, frames, 17, 16, 12) if inputs == "heatmaps" else (1, frames, 17, 4)
+    data = torch.rand(shape)
+    out = network(data, torch.zeros(1, frames, 4))
+    assert out.pose.shape == (1, 3, 17, 3)
+    assert (out.pose[:, :, 0] == 0).all()
+    out.pose.square().sum().backward()
+    first = next(network.encoder.parameters())
+    assert first.grad is not None
+    assert first.grad.abs().sum() > 0
+
+
+def test_each_branch_sees_its_span_and_no_more() -> None:
+    config = TemporalConfig(latent=8, width=8)
+    network = TemporalNetwork(config).eval()
+    assert [2 * branch.margin + 1 for branch in network.branches] == [17, 33, 65, 129]  # type: ignore[union-attr,operator]
+    data = torch.randn(1, 131, 17, 4)
+    changed = data.clone()
+    changed[:, 0] += 5  # seen by the first of the three outputs alone
+    with torch.no_grad():
+        difference = (network(data, torch.zeros(1, 131, 4)).pose - network(changed, torch.zeros(1, 131, 4)).pose).abs().amax((0, 2, 3))
+    assert difference[0] > 0
+    assert (difference[1:] == 0).all()
+
+
+def test_weights_survive_the_file_and_wrong_files_are_refused(small: Lifter, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "small.safetensors"
+    write_weights(path, small.network.state_dict(), "temporal", {"network": SMALL.to_dict()})
+    again = load_lifter(path)
+    assert worst(again(person(30)).xyz, small(person(30)).xyz) < 2e-2  # fp16
+    write_weights(path, small.network.state_dict(), "spatial", {"network": SMALL.to_dict()})
+    with pytest.raises(WeightsError, match="kind 'spatial'"):
+        load_lifter(path)
+    write_weights(path, small.network.state_dict(), "temporal", {"network": TemporalConfig(latent=24, width=20).to_dict()})
+    with pytest.raises(WeightsError, match="does not fit"):
+        load_lifter(path)
+    path.write_text("not weights")
+    with pytest.raises(WeightsError, match="not a readable"):
+        load_lifter(path)
+    with pytest.raises(WeightsError, match="no weights at"):
+        load_lifter(tmp_path / "missing.safetensors")
+
+
+def test_a_known_camera_scales_the_depth(small: Lifter) -> None:
+    clip = person(20)
+    near = small(clip, Camera(600, (640, 360)))
+    far = small(clip, Camera(1200, (640, 360)))
+    assert np.median(far.root[:, 2] / near.root[:, 2]) > 1.3
+
+
+def test_mirroring_the_picture_mirrors_the_pose(small: Lifter) -> None:
+    clip = person(40)
+    mirror = list(H36M17.mirror)
+    xy = np.array(clip.xy)[:, mirror] * [-1, 1] + [SIZE[0], 0]
+    pose, other = small(clip), small(Keypoints(xy, np.array(clip.score)[:, mirror], 30, SIZE, "h36m17"))
+    assert worst(other.xyz[:, mirror] * [-1, 1, 1], pose.xyz) < 1e-4
+    assert worst(other.xyz * [-1, 1, 1], pose.xyz) > 1e-2
