@@ -19,7 +19,7 @@ Mask = NDArray[np.bool_]
 
 
 def _frozen(value: object, dtype: type, shape: tuple[int | None, ...], what: str) -> np.ndarray:
-    array = np.array(value, dtype=dtype)
+    array: np.ndarray = np.array(value, dtype=dtype)
     if array.ndim != len(shape) or any(want is not None and want != have for want, have in zip(shape, array.shape)):
         wanted = tuple("any" if size is None else size for size in shape)
         raise ValueError(f"{what} has shape {array.shape}, expected {wanted}")

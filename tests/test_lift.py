@@ -35,12 +35,26 @@ def person(frames: int, fps: float = 30.0, seed: int = 0) -> Keypoints:
     """A standing figure that sways and wanders through the picture, some joints unseen."""
     rng = np.random.default_rng(seed)
     shape = np.array(
-        [(0, 0), (-20, 0), (-22, 90), (-22, 180), (20, 0), (22, 90), (22, 180), (0, -50), (0, -100), (0, -115), (0, -140)]
+        [
+            (0, 0),
+            (-20, 0),
+            (-22, 90),
+            (-22, 180),
+            (20, 0),
+            (22, 90),
+            (22, 180),
+            (0, -50),
+            (0, -100),
+            (0, -115),
+            (0, -140),
+        ]
         + [(35, -95), (50, -40), (55, 10), (-35, -95), (-50, -40), (-55, 10)],
         dtype=float,
     )
     time = np.arange(frames) / fps
-    sway = rng.normal(0, 8, (17, 2))[None] * np.sin(2 * np.pi * time[:, None, None] * rng.uniform(0.3, 1, (17, 1))[None])
+    sway = rng.normal(0, 8, (17, 2))[None] * np.sin(
+        2 * np.pi * time[:, None, None] * rng.uniform(0.3, 1, (17, 1))[None]
+    )
     xy = shape + sway + np.stack((500 + 60 * time, 350 + 20 * np.sin(time)), -1)[:, None]
     score = rng.uniform(0.5, 1, (frames, 17))
     score[rng.random((frames, 17)) < 0.1] = 0
@@ -82,7 +96,10 @@ def test_blocks_of_a_long_clip_join_without_a_seam(small: Lifter, monkeypatch: p
     assert worst(small(clip).xyz, whole.xyz) < 1e-4
 
 
-@pytest.mark.parametrize(("fps", "expected"), [(5, (1, 6)), (12, (1, 2)), (24, (1, 1)), (25, (1, 1)), (30, (1, 1)), (60, (2, 1)), (240, (8, 1))])
+@pytest.mark.parametrize(
+    ("fps", "expected"),
+    [(5, (1, 6)), (12, (1, 2)), (24, (1, 1)), (25, (1, 1)), (30, (1, 1)), (60, (2, 1)), (240, (8, 1))],
+)
 def test_every_frame_rate_is_brought_near_thirty(fps: float, expected: tuple[int, int]) -> None:
     every, between = lifter.phases(fps)
     assert (every, between) == expected
@@ -122,7 +139,9 @@ def test_place_in_the_picture_and_size_do_not_change_what_the_network_reads() ->
     rng = np.random.default_rng(2)
     points = torch.tensor(rng.normal(0, 0.4, (1, 40, 17, 3)) + [0, 0, 4.0], dtype=torch.float32)
     angle = np.radians(20)
-    turn = torch.tensor([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]], dtype=torch.float32)
+    turn = torch.tensor(
+        [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]], dtype=torch.float32
+    )
     score = torch.ones(1, 40, 17)
     seen = []
     for view in (points, points @ turn.T):
@@ -194,7 +213,11 @@ def test_each_branch_sees_its_span_and_no_more() -> None:
     changed = data.clone()
     changed[:, 0] += 5  # seen by the first of the three outputs alone
     with torch.no_grad():
-        difference = (network(data, torch.zeros(1, 131, 4)).pose - network(changed, torch.zeros(1, 131, 4)).pose).abs().amax((0, 2, 3))
+        difference = (
+            (network(data, torch.zeros(1, 131, 4)).pose - network(changed, torch.zeros(1, 131, 4)).pose)
+            .abs()
+            .amax((0, 2, 3))
+        )
     assert difference[0] > 0
     assert (difference[1:] == 0).all()
 
@@ -207,7 +230,9 @@ def test_weights_survive_the_file_and_wrong_files_are_refused(small: Lifter, tmp
     write_weights(path, small.network.state_dict(), "spatial", {"network": SMALL.to_dict()})
     with pytest.raises(WeightsError, match="kind 'spatial'"):
         load_lifter(path)
-    write_weights(path, small.network.state_dict(), "temporal", {"network": TemporalConfig(latent=24, width=20).to_dict()})
+    write_weights(
+        path, small.network.state_dict(), "temporal", {"network": TemporalConfig(latent=24, width=20).to_dict()}
+    )
     with pytest.raises(WeightsError, match="does not fit"):
         load_lifter(path)
     path.write_text("not weights")

@@ -126,7 +126,9 @@ class Branch(nn.Module):
 
     def __init__(self, config: TemporalConfig, stride: int) -> None:
         super().__init__()
-        self.enter = nn.Sequential(nn.Conv1d(config.latent, config.width, 1, bias=False), nn.BatchNorm1d(config.width), nn.ReLU())
+        self.enter = nn.Sequential(
+            nn.Conv1d(config.latent, config.width, 1, bias=False), nn.BatchNorm1d(config.width), nn.ReLU()
+        )
         self.near = Block(config.width, config.kernel, stride, config.dropout)
         self.far = Block(config.width, config.kernel, stride * config.spread, config.dropout)
         self.margin = self.near.margin + self.far.margin
@@ -152,7 +154,10 @@ class TemporalNetwork(nn.Module):
         self.branches = nn.ModuleList(Branch(config, stride) for stride in config.strides)
         merged = config.width * len(config.strides)
         self.merge = nn.Sequential(
-            nn.Conv1d(merged, config.latent, 1, bias=False), nn.BatchNorm1d(config.latent), nn.ReLU(), nn.Dropout(config.dropout)
+            nn.Conv1d(merged, config.latent, 1, bias=False),
+            nn.BatchNorm1d(config.latent),
+            nn.ReLU(),
+            nn.Dropout(config.dropout),
         )
         joints = config.joints
         self.sizes = (joints * 3, 3, joints, joints, 3)
@@ -167,7 +172,7 @@ class TemporalNetwork(nn.Module):
             raise ValueError(f"{frames} frames are too few: the network needs {2 * reach + 1} for one output")
         scales = []
         for branch in self.branches:
-            spare = reach - int(branch.margin)  # type: ignore[arg-type]
+            spare = reach - int(branch.margin)
             scales.append(branch(latent[..., spare : frames - spare]))
         merged = torch.cat(scales, 1)
         heads = self.heads(torch.cat((merged, self.merge(merged)), 1)).transpose(1, 2).float()

@@ -157,7 +157,8 @@ def train(data: Path, output: Path, recipe: Recipe, config: TemporalConfig, stat
         "hdm05": fixed_batches(MotionBank(load_mocap(data, "by-sa", "validation"), device), config.context),
     }
     network.train()
-    began, running = time.time(), {}
+    began = time.time()
+    running: dict[str, float] = {}
     for step, batch in enumerate(batches(bank, recipe, config.context, first), first):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(recipe, step)
@@ -176,7 +177,11 @@ def train(data: Path, output: Path, recipe: Recipe, config: TemporalConfig, stat
             text = " ".join(f"{name} {value:.4f}" for name, value in running.items())
             click.echo(f"step {done}/{recipe.steps} {text} eta {left / 60:.0f} min")
         if done % recipe.checkpoint_every == 0 or done == recipe.steps:
-            states = {"network": network.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict()}
+            states = {
+                "network": network.state_dict(),
+                "average": average.state_dict(),
+                "optimiser": optimiser.state_dict(),
+            }
             _save(checkpoint, {**states, "step": done})
         if done % recipe.evaluate_every == 0 or done == recipe.steps:
             measured = {name: validate(average.module, data) for name, data in held_out.items()}
@@ -184,19 +189,25 @@ def train(data: Path, output: Path, recipe: Recipe, config: TemporalConfig, stat
             with log.open("a") as handle:
                 handle.write(json.dumps(row) + "\n")
             click.echo(json.dumps(measured))
-            write_weights(output, average.module.state_dict(), "temporal", {"network": config.to_dict(), "recipe": asdict(recipe)})
+            write_weights(
+                output, average.module.state_dict(), "temporal", {"network": config.to_dict(), "recipe": asdict(recipe)}
+            )
 
 
-def recipe_options(command: click.Command) -> click.Command:
+def recipe_options(command: Callable[..., None]) -> Callable[..., None]:
     """An option for each field of Recipe."""
     for field in reversed(fields(Recipe)):
-        option = click.option(f"--{field.name.replace('_', '-')}", type=type(field.default), default=field.default, show_default=True)
+        option = click.option(
+            f"--{field.name.replace('_', '-')}", type=type(field.default), default=field.default, show_default=True
+        )
         command = option(command)
     return command
 
 
 @click.command()
-@click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="Folder of marker mocap (index.csv).")
+@click.option(
+    "--data", type=click.Path(exists=True, path_type=Path), required=True, help="Folder of marker mocap (index.csv)."
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Weights file to write.")
 @click.option("--state", type=click.Path(path_type=Path), default=Path("runs/lifter"), show_default=True)
 @click.option("--width", default=256, show_default=True)

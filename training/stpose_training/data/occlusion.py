@@ -30,28 +30,38 @@ def _some_joints(random: Random, batch: int, most: int) -> Tensor:
     return rank < count[:, None]
 
 
-def hide(rays: Tensor, score: Tensor, random: Random, severity: float = 1.0, share: float = 0.5) -> tuple[Tensor, Tensor, Tensor]:
+def hide(
+    rays: Tensor,
+    score: Tensor,
+    random: Random,
+    severity: float = 1.0,
+    share: float = 0.5,
+    kinds: tuple[str, ...] = KINDS,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Masks joints of a `share` of the samples, one or two kinds each.
 
     rays: (B, T, 17, 2); score: (B, T, 17); severity: 0 (minor) to 1 (severe) scales how many, how long, how far.
+    kinds: those to draw from.
     Returns rays (some displaced or exchanged left/right), score (0 where masked) and wrong (B, T, 17): masked or displaced.
     """
     batch, frames = score.shape[:2]
     device = score.device
     severity = max(severity, 0.05)
     taking = random.chance(share, batch)
-    kind = torch.randint(len(KINDS), (batch, 2), generator=random.generator, device=device)
+    kind = torch.randint(len(kinds), (batch, 2), generator=random.generator, device=device)
     second = random.chance(0.35, batch)
 
     def on(name: str) -> Tensor:
-        number = KINDS.index(name)
+        number = kinds.index(name) if name in kinds else -1
         return (taking & ((kind[:, 0] == number) | ((kind[:, 1] == number) & second)))[:, None, None]
 
     gone = torch.zeros_like(score, dtype=torch.bool)
     rate = random.uniform(0, 0.3 * severity, batch)[:, None, None]
     # Points flicker for a while rather than for single frames: blocks of 1 to 8 frames share their fate.
     block = int(torch.randint(1, 9, (1,), generator=random.generator, device=device))
-    coarse = torch.rand(batch, -(-frames // block), 17, generator=random.generator, device=device).repeat_interleave(block, 1)
+    coarse = torch.rand(batch, -(-frames // block), 17, generator=random.generator, device=device).repeat_interleave(
+        block, 1
+    )
     gone |= on("point") & (coarse[:, :frames] < rate)
 
     limbs = torch.zeros(len(_LIMBS), 17, dtype=torch.bool, device=device)
@@ -68,7 +78,8 @@ def hide(rays: Tensor, score: Tensor, random: Random, severity: float = 1.0, sha
     inside = ((rays - middle[:, None, None]).abs() < half[:, None, None]).all(-1)
     gone |= on("area") & inside & _runs(random, batch, frames, 15, long * 1.5).unsqueeze(-1)
 
-    whole = random.chance(1, batch, frames) & (random.uniform(0, 1, batch, frames) < 0.05 + 0.15 * severity * random.uniform(0, 1, batch, 1))
+    rate = 0.05 + 0.15 * severity * random.uniform(0, 1, batch, 1)
+    whole = random.uniform(0, 1, batch, frames) < rate
     gone |= on("frame") & whole.unsqueeze(-1)
     for _ in range(2):
         run = _runs(random, batch, frames, 3, torch.full((batch,), 5 + 25 * severity, device=device))

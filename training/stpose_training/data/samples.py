@@ -42,7 +42,10 @@ def observe(views: Views, random: Random, reach: int, severity: float, share: fl
     """What a detector would report of these views, as network inputs, and the truth as targets."""
     points = views.points
     # Nobody stands nearer than 0.5 m: a limb behind the camera would have no projection.
-    points = points + torch.nn.functional.pad((0.5 - points[..., 2].amin((1, 2))).clamp_min(0)[:, None], (2, 0))[:, None, None]
+    points = (
+        points
+        + torch.nn.functional.pad((0.5 - points[..., 2].amin((1, 2))).clamp_min(0)[:, None], (2, 0))[:, None, None]
+    )
     true = points[..., :2] / points[..., 2:]
     outside = (true.abs() > views.reach[:, None, None]).any(-1)
     zoom = views.zoom[:, None, None, None]
@@ -59,11 +62,18 @@ def observe(views: Views, random: Random, reach: int, severity: float, share: fl
     inner = slice(BOX_REACH, points.shape[1] - BOX_REACH)
     core = slice(BOX_REACH + reach, points.shape[1] - BOX_REACH - reach)
     return Batch(
-        joints[:, inner], context[:, inner], pose[:, core], view.camera_to_root(pelvis)[:, core], up[:, core], (wrong | outside)[:, core]
+        joints[:, inner],
+        context[:, inner],
+        pose[:, core],
+        view.camera_to_root(pelvis)[:, core],
+        up[:, core],
+        (wrong | outside)[:, core],
     )
 
 
-def draw_batch(bank: MotionBank, batch: int, frames: int, reach: int, random: Random, severity: float, share: float = 0.5) -> Batch:
+def draw_batch(
+    bank: MotionBank, batch: int, frames: int, reach: int, random: Random, severity: float, share: float = 0.5
+) -> Batch:
     """One batch with `frames` outputs a sample."""
     total = frames + 2 * (reach + BOX_REACH)
     return observe(film(new_motions(bank, batch, total, random), random), random, reach, severity, share)

@@ -1,0 +1,297 @@
+"""Training of the lifter: samples, losses and the loop, on a small mocap folder that the test makes."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from stpose_core.errors import FormatError
+from stpose_core.lift import load_lifter
+from stpose_core.networks.temporal import TemporalConfig, TemporalNetwork, TemporalOutput
+from stpose_core.skeletons import H36M17
+from stpose_training.data import bodies, occlusion
+from stpose_training.data.bodies import Random
+from stpose_training.data.cameras import film
+from stpose_training.data.mocap import Clip, MotionBank, load_mocap
+from stpose_training.data.noise import detect
+from stpose_training.data.samples import draw_batch
+from stpose_training.lifter import Recipe, learning_rate, severity, train
+from stpose_training.losses import bone_length_spread, lifting_loss
+
+REST = np.array(
+    [(0, 0, 0.95), (-0.1, 0, 0.9), (-0.1, 0.02, 0.5), (-0.1, 0, 0.1), (0.1, 0, 0.9), (0.1, 0.02, 0.5), (0.1, 0, 0.1)]
+    + [(0, 0, 1.15), (0, 0, 1.4), (0, 0.05, 1.5), (0, 0, 1.65), (0.17, 0, 1.38), (0.3, 0.0, 1.15), (0.35, 0.1, 0.95)]
+    + [(-0.17, 0, 1.38), (-0.3, 0.0, 1.15), (-0.35, 0.1, 0.95)],
+    dtype=np.float32,
+)  # facing +y: its left is -x in the mocap's axes, so left joints get x < 0 below
+REST[:, 0] *= -1
+
+
+def moving(frames: int, seed: int) -> np.ndarray:
+    """A figure whose limbs swing about their joints with constant bone lengths."""
+    random = Random(seed)
+    posture = bodies.take_apart(torch.from_numpy(REST)[None, None].expand(1, frames, 17, 3).contiguous())
+    return bodies.put_together(bodies.perturb(posture, random, share=1.0))[0].numpy()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("mocap")
+    rows = []
+    for part, split, count in (("free", "train", 6), ("free", "validation", 2), ("by-sa", "validation", 2)):
+        file = f"{part}_{split}.npz"
+        names = [f"{part}_{split}_{number}" for number in range(count)]
+        np.savez(path / file, **{name: moving(80 + 10 * number, number) for number, name in enumerate(names)})
+        rows += [
+            {"clip": n, "subject": n, "action": "swing", "split": split, "part": part, "file": file} for n in names
+        ]
+    with (path / "index.csv").open("w", newline="") as handle:
+        writer = csv.DictWriter(handle, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.fixture(scope="module")
+def bank(folder: Path) -> MotionBank:
+    return MotionBank(load_mocap(folder))
+
+
+def lengths(positions: torch.Tensor) -> torch.Tensor:
+    return (positions[..., 1:, :] - positions[..., list(H36M17.parents[1:]), :]).norm(dim=-1)
+
+
+def test_mocap_keeps_the_splits_apart(folder: Path, tmp_path: Path) -> None:
+    assert len(load_mocap(folder)) == 6
+    assert {clip.name for clip in load_mocap(folder)}.isdisjoint(
+        clip.name for clip in load_mocap(folder, "free", "validation")
+    )
+    with pytest.raises(FormatError, match=r"expected an index\.csv"):
+        load_mocap(tmp_path)
+    with pytest.raises(FormatError, match="no clip with part"):
+        load_mocap(folder, "by-sa", "train")
+
+
+def test_windows_at_their_own_tempo_are_the_recorded_frames() -> None:
+    clip = moving(200, 3)
+    bank = MotionBank([Clip("a", "s", "x", clip)])
+    window = bank.windows(4, 32, Random(0).generator, tempo=(1.0, 1.0))[0].numpy()
+    speed = np.abs(np.diff(window, axis=0)).mean() / np.abs(np.diff(clip, axis=0)).mean()
+    assert 0.5 < speed < 2
+    slow = bank.windows(64, 32, Random(0).generator, tempo=(0.5, 0.5)).numpy()
+    true = bank.windows(64, 32, Random(0).generator, tempo=(1.0, 1.0)).numpy()
+    assert np.abs(np.diff(slow, axis=1)).mean() == pytest.approx(np.abs(np.diff(true, axis=1)).mean() / 2, rel=0.1)
+
+
+def test_a_pose_taken_apart_goes_together_again(bank: MotionBank) -> None:
+    positions = bank.windows(8, 40, Random(1).generator)
+    posture = bodies.take_apart(positions)
+    assert (torch.linalg.det(posture.pelvis) > 0.999).all()
+    assert (bodies.put_together(posture) - positions).norm(
+        dim=-1
+    ).max() < 0.02  # tempo interpolation shortens bones a little
+    # The control: mirrored axes would not put it together.
+    posture.pelvis[..., 0] *= -1
+    assert (bodies.put_together(posture) - positions).norm(dim=-1).max() > 0.1
+
+
+def test_new_motions_keep_bones_rigid_and_differ_from_the_recorded(bank: MotionBank) -> None:
+    random = Random(5)
+    posture = bodies.take_apart(bank.windows(16, 60, random.generator))
+    joined = bodies.put_together(bodies.perturb(bodies.recombine(posture, random, 1.0), random, 1.0))
+    assert (lengths(joined) - lengths(joined)[:, :1]).abs().max() < 1e-4
+    assert (joined - bodies.put_together(posture)).norm(dim=-1).mean() > 0.05
+
+
+def test_knees_keep_bending_to_their_own_side() -> None:
+    """However a leg is bent further, the shin stays on the side of the thigh that it was on."""
+    bent = torch.from_numpy(REST)[None, None].repeat(32, 30, 1, 1)
+    bent[:, :, 6, 1] -= 0.25  # left shin back, as knees bend for a person who faces +y
+    posture = bodies.take_apart(bent)
+    side = torch.linalg.cross(posture.bones[:, :, 5], posture.bones[:, :, 6])
+    bones = posture.bones.clone()
+    bodies._bend_limb(bones, 5, 6, Random(2), torch.ones(32, dtype=torch.bool), swing=0.0, twist=0.0)
+    after = torch.linalg.cross(bones[:, :, 5], bones[:, :, 6])
+    assert ((side * after).sum(-1) > 0).all()
+    assert (bones[:, :, 6] - posture.bones[:, :, 6]).norm(dim=-1).mean() > 0.1
+
+
+def test_bodies_are_as_tall_as_people_and_legs_carry_the_root(bank: MotionBank) -> None:
+    random = Random(3)
+    posture = bodies.take_apart(bank.windows(64, 8, random.generator))
+    shaped = bodies.reshape(posture, random)
+    stature = shaped.lengths[:, [2, 3, 7, 8, 9, 10]].sum(1)
+    assert 0.85 < stature.min()
+    assert stature.max() < 2.1
+    assert stature.std() > 0.08
+    assert (shaped.lengths[:, 2] / shaped.lengths[:, 5] - 1).abs().max() < 0.08  # left and right alike
+
+
+def test_mirroring_twice_is_nothing_and_once_swaps_sides() -> None:
+    positions = torch.from_numpy(moving(10, 1))[None].expand(64, -1, -1, -1)
+    flipped = bodies.mirror(positions, Random(0))
+    changed = (flipped - positions).abs().amax((1, 2, 3)) > 1e-6
+    assert 0.3 < changed.float().mean() < 0.7
+    example = flipped[changed][0]
+    assert torch.allclose(example[:, 13, 1:], positions[0, :, 16, 1:])
+    assert torch.allclose(example[:, 13, 0], -positions[0, :, 16, 0])
+
+
+def test_cameras_see_the_person_in_front_and_know_up() -> None:
+    positions = torch.from_numpy(REST)[None, None].expand(128, 20, 17, 3)
+    views = film(positions, Random(4))
+    assert (views.points[..., 2] > 0.3).float().mean() > 0.99
+    distance = (positions[:, :1, :1] - positions).norm(dim=-1)
+    assert torch.allclose((views.points[:, :, :1] - views.points).norm(dim=-1), distance, atol=1e-4)  # rigid
+    head = torch.nn.functional.normalize(
+        views.points[:, :, 10] - views.points[:, :, 3] * 0.5 - views.points[:, :, 6] * 0.5, dim=-1
+    )
+    assert ((head * views.up).sum(-1) > 0.9).all()
+    # Not mirrored: a person's left is on the picture's right when it faces the camera.
+    left = views.points[:, 0, 11] - views.points[:, 0, 14]
+    ahead = torch.linalg.cross(left, views.points[:, 0, 8] - views.points[:, 0, 0])
+    facing = ahead[:, 2] < -0.02
+    assert facing.any()
+    assert (left[facing, 0] > 0).all()
+
+
+def test_detector_noise_says_less_where_it_errs_more() -> None:
+    rays = torch.zeros(64, 100, 17, 2)
+    noisy, score = detect(rays, torch.ones(64, 100), Random(0))
+    error = noisy.norm(dim=-1)
+    assert ((score > 0) & (score <= 1)).all()
+    high, low = error[score > 0.9].mean(), error[score < 0.5].mean()
+    assert low > 1.5 * high
+    assert error[..., 16].mean() > error[..., 8].mean() * 0.9  # wrists at least as bad as the neck
+    shuffled = score.flatten()[torch.randperm(score.numel(), generator=torch.Generator().manual_seed(0))].reshape(
+        score.shape
+    )
+    assert (
+        error[shuffled < 0.5].mean() < 1.2 * error[shuffled > 0.9].mean()
+    )  # the control: scores of other joints tell nothing
+    still = (noisy[:, 1:] - noisy[:, :-1]).norm(dim=-1).mean()
+    assert still < error.mean()  # correlated over time
+
+
+@pytest.mark.parametrize("kind", occlusion.KINDS)
+def test_each_kind_of_occlusion_acts_and_grows_with_severity(kind: str) -> None:
+    rays = torch.randn(48, 120, 17, 2, generator=torch.Generator().manual_seed(0)) * 0.3
+    score = torch.ones(48, 120, 17)
+    hidden = []
+    for severity_ in (0.1, 1.0):
+        moved, kept, wrong = occlusion.hide(rays, score, Random(1), severity_, share=1.0, kinds=(kind,))
+        assert wrong.any()
+        assert (wrong | ((kept == score) & (moved == rays).all(-1))).all()  # what is not reported as wrong is untouched
+        hidden.append(
+            wrong.float().mean().item() if kind != "displaced" else (moved - rays).norm(dim=-1)[wrong].mean().item()
+        )
+    assert hidden[1] > hidden[0]
+
+
+def test_no_share_hides_nothing() -> None:
+    rays, score = torch.randn(8, 60, 17, 2), torch.ones(8, 60, 17)
+    moved, kept, wrong = occlusion.hide(rays, score, Random(1), 1.0, share=0.0)
+    assert torch.equal(moved, rays)
+    assert torch.equal(kept, score)
+    assert not wrong.any()
+
+
+def test_a_seed_gives_the_same_batch(bank: MotionBank) -> None:
+    first, again, other = (draw_batch(bank, 4, 16, 8, Random(seed), 1.0) for seed in (7, 7, 8))
+    assert all(torch.equal(getattr(first, name), getattr(again, name)) for name in vars(first))
+    assert not torch.equal(first.joints, other.joints)
+
+
+def test_targets_project_onto_the_inputs(bank: MotionBank) -> None:
+    """Pose and root target together, seen by the person's own camera, lie where the network is shown the joints."""
+    batch = draw_batch(bank, 32, 16, 8, Random(9), severity=0.0, share=0.0)
+    depth = torch.exp(batch.root[..., 2])
+    joints = batch.joints[:, 8:-8]
+    size = torch.exp(batch.context[:, 8:-8, 2])
+    pelvis = (
+        torch.cat((batch.root[..., :2] * size[..., None], torch.ones_like(depth)[..., None]), -1)
+        * (depth / size)[..., None]
+    )
+    # The true focal length differs from the assumed one by a factor that scales depth alone: allow for it.
+    flat = (batch.pose + pelvis[:, :, None])[..., :2] / pelvis[:, :, None, 2:] / size[..., None, None]
+    visible = joints[..., 3] > 0
+    assert (flat - joints[..., :2]).norm(dim=-1)[visible].median() < 0.1
+    turned = torch.flip(flat, dims=(-1,))
+    assert (turned - joints[..., :2]).norm(dim=-1)[visible].median() > 0.2
+
+
+def test_loss_parts_against_closed_forms(bank: MotionBank) -> None:
+    batch = draw_batch(bank, 4, 16, 8, Random(0), 1.0)
+    zero = torch.zeros(4, 16, 17)
+    exact = TemporalOutput(batch.pose, batch.root, zero - 3, zero, batch.up)
+    _, parts = lifting_loss(exact, batch)
+    assert parts["mpjpe"] == parts["velocity"] == parts["root"] == 0
+    assert parts["up"] == pytest.approx(0, abs=1e-5)
+    shifted = TemporalOutput(batch.pose + torch.tensor([0.0, 0.3, 0.4]), batch.root, zero, zero, -batch.up)
+    _, parts = lifting_loss(shifted, batch)
+    assert parts["mpjpe"] == pytest.approx(0.5, rel=1e-4)
+    assert parts["velocity"] == pytest.approx(0, abs=1e-5)
+    assert parts["up"] == pytest.approx(2, rel=1e-4)
+    stretched = batch.pose * torch.linspace(0.5, 1.5, 16)[None, :, None, None]
+    assert bone_length_spread(stretched) > 10 * bone_length_spread(batch.pose)
+
+
+def test_schedule() -> None:
+    recipe = Recipe(steps=1000, warmup=100)
+    rates = [learning_rate(recipe, step) for step in range(1000)]
+    assert rates[0] < rates[50] < rates[99] == pytest.approx(recipe.rate, rel=0.02)
+    assert rates[-1] < 0.02 * recipe.rate
+    assert [severity(recipe, step) for step in (0, 400, 999)] == pytest.approx([0.2, 1.0, 1.0])
+
+
+TINY = TemporalConfig(latent=16, width=8, strides=(1, 2), dropout=0.0)
+
+
+def test_training_learns_and_what_it_writes_can_be_loaded(folder: Path, tmp_path: Path) -> None:
+    recipe = Recipe(steps=60, batch=8, frames=16, rate=5e-3, warmup=5, evaluate_every=30, checkpoint_every=30)
+    train(folder, tmp_path / "a.safetensors", recipe, TINY, tmp_path / "state")
+    rows = [json.loads(line) for line in (tmp_path / "state" / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [30, 60]
+    untaught = Recipe(steps=60, batch=8, frames=16, rate=0.0, warmup=5, evaluate_every=60, checkpoint_every=60)
+    train(folder, tmp_path / "b.safetensors", untaught, TINY, tmp_path / "control")
+    control = json.loads((tmp_path / "control" / "log.jsonl").read_text())
+    assert rows[-1]["cmu_validation"]["mpjpe"] < 0.7 * control["cmu_validation"]["mpjpe"]
+    assert isinstance(load_lifter(tmp_path / "a.safetensors").network, TemporalNetwork)
+
+
+def test_a_stopped_run_goes_on_to_the_same_result(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe(steps=12, batch=4, frames=16, warmup=2, evaluate_every=12, checkpoint_every=4)
+    train(folder, tmp_path / "whole.safetensors", recipe, TINY, tmp_path / "whole")
+
+    class Killed(BaseException):
+        pass
+
+    from stpose_training import lifter as module
+
+    real, saved = module._save, []
+
+    def dying(path: Path, state: dict[str, object]) -> None:
+        real(path, state)
+        saved.append(state["step"])
+        if state["step"] == 8:
+            raise Killed
+
+    monkeypatch.setattr(module, "_save", dying)
+    with pytest.raises(Killed):
+        train(folder, tmp_path / "half.safetensors", recipe, TINY, tmp_path / "half")
+    monkeypatch.setattr(module, "_save", real)
+    assert not (tmp_path / "half.safetensors").exists()
+    train(folder, tmp_path / "half.safetensors", recipe, TINY, tmp_path / "half")
+    whole, half = (load_lifter(tmp_path / f"{name}.safetensors").network.state_dict() for name in ("whole", "half"))
+    assert all(torch.equal(whole[name], half[name]) for name in whole)
+    other = Recipe(**{**recipe.__dict__, "seed": 1})
+    train(folder, tmp_path / "other.safetensors", other, TINY, tmp_path / "other")
+    different = load_lifter(tmp_path / "other.safetensors").network.state_dict()
+    assert any(not torch.equal(whole[name], different[name]) for name in whole)
