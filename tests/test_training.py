@@ -9,11 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
-from stpose_core.errors import FormatError
-from stpose_core.lift import load_lifter
-from stpose_core.networks.temporal import TemporalConfig, TemporalNetwork, TemporalOutput
-from stpose_core.skeletons import H36M17
 from stpose_training.data import bodies, occlusion
 from stpose_training.data.bodies import Random
 from stpose_training.data.cameras import film
@@ -22,6 +17,11 @@ from stpose_training.data.noise import detect
 from stpose_training.data.samples import draw_batch
 from stpose_training.lifter import Recipe, learning_rate, severity, train
 from stpose_training.losses import bone_length_spread, lifting_loss
+
+from stpose_core.errors import FormatError
+from stpose_core.lift import load_lifter
+from stpose_core.networks.temporal import TemporalConfig, TemporalNetwork, TemporalOutput
+from stpose_core.skeletons import H36M17
 
 REST = np.array(
     [(0, 0, 0.95), (-0.1, 0, 0.9), (-0.1, 0.02, 0.5), (-0.1, 0, 0.1), (0.1, 0, 0.9), (0.1, 0.02, 0.5), (0.1, 0, 0.1)]
