@@ -2,8 +2,8 @@
 
     frames -> people's tracks -> Keypoints on an even time grid -> Pose3D -> Motion
 
-Frames are decoded in a thread a few frames ahead of the detector and dropped as soon as it has seen them; what stays are
-tracks of a few hundred bytes a frame, so that memory hardly grows with the length of the video.
+Frames are decoded in a thread a few frames ahead of the detector and dropped soon after it has seen them; what stays
+are tracks of a few hundred bytes a frame, so that memory hardly grows with the length of the video.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import numpy as np
 
 from stpose_core.animate import animate
 from stpose_core.data import Array, Capture
-from stpose_core.detect import load_detector
-from stpose_core.detect.keypoint_file import KeypointFile
-from stpose_core.detect.people import PeopleTracker, Track, choose_people, track_to_keypoints
+from stpose_core.detect import KeypointFile, load_detector
+from stpose_core.detect.people import PeopleTracker
+from stpose_core.detect.tracks import CHOICES, Track, choose_people, track_to_keypoints
 from stpose_core.errors import NoPersonError, StposeError, VideoError
 from stpose_core.lift import load_lifter
 from stpose_core.video import VideoInfo, probe, read_frames
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 Progress = Callable[[str, float, float | None], None]
 Item = TypeVar("Item")
 
-PERSON_WORDS = ("largest", "left", "right", "center", "all")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 # Decoded frames that wait for the detector: enough to keep it busy, 25 MB of full HD.
 AHEAD = 4
@@ -201,8 +200,8 @@ def choose_device(name: str) -> str:
 
 def check_person(person: str) -> None:
     """Raises StposeError unless it is one of the words or a number from 1."""
-    if person not in PERSON_WORDS and not (person.isdecimal() and int(person) > 0):
-        raise StposeError(f"no such choice of person: '{person}'; use a number from 1, or {', '.join(PERSON_WORDS)}")
+    if person not in CHOICES and not (person.isascii() and person.isdigit() and int(person) > 0):
+        raise StposeError(f"no such choice of person: '{person}'; use a number from 1, or {', '.join(CHOICES)}")
 
 
 def check_range(start: float | None, end: float | None) -> None:
@@ -212,13 +211,19 @@ def check_range(start: float | None, end: float | None) -> None:
 
 
 def _observe_file(info: VideoInfo, file: KeypointFile, start: float | None, end: float | None) -> Observed:
-    tracks = file.people()
     frames = info.frames or round(info.duration * info.fps)
     times = np.arange(frames) / info.fps
-    inside = (times >= (start or 0.0) - 0.5 / info.fps) & (times <= (np.inf if end is None else end))
+    first, last = (start or 0.0) - 1e-6, (np.inf if end is None else end - 1e-6)
+    inside = (times >= first) & (times < last)
     if not inside.any():
         raise VideoError(f"{info.path}: no frame in the range asked for")
-    return Observed(times[inside], [track for track in tracks if np.isin(track.frames, np.flatnonzero(inside)).any()])
+    parts = []
+    for track in file.people():
+        rows = (track.times >= first) & (track.times < last)
+        part = Track.of(track.id, track.skeleton, track.times[rows], track.frames[rows], track.xy[rows], track.score[rows])
+        if len(part):
+            parts.append(part)
+    return Observed(times[inside], parts)
 
 
 def _expected_frames(info: VideoInfo, start: float | None, end: float | None) -> float:

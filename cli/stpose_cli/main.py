@@ -29,7 +29,7 @@ cli.add_command(doctor)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status: 0, 2 after an error that is said in one line, 130 when interrupted."""
+    """Run the command and return its exit status: 0, 2 after an error told in one line, 130 when interrupted."""
     try:
         status = cli.main(args=None if arguments is None else list(arguments), prog_name="stpose", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

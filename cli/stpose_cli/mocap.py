@@ -33,24 +33,48 @@ class Seconds(click.ParamType):
         return seconds
 
 
+class Number(click.FloatRange):
+    """A number in a range; "nan" lies in none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if number != number:
+            self.fail(f"'{value}' is no number", param, ctx)
+        return number
+
+
 @click.command()
 @click.argument("videos", nargs=-1, required=True, metavar="VIDEO...", type=click.Path(path_type=Path))
 @click.option("-o", "--out", required=True, metavar="OUT", type=str, help="A file (.bvh, .csv or .npz), or a folder.")
 @click.option("--detector", default="auto", show_default=True, help="auto, mediapipe, rtmpose, or a file or folder of keypoints.")
-@click.option("--person", default="largest", show_default=True, help="largest, left, right, center, all, or a number from 1 by size.")
-@click.option("--smooth", default=0.5, show_default=True, type=click.FloatRange(0, 1), help="0 as it was seen, 1 very smooth.")
-@click.option("--fps", type=click.FloatRange(1, 1000), help="Frame rate of the motion.  [default: the video's]")
+@click.option(
+    "--person",
+    default="largest",
+    show_default=True,
+    help="largest, left, right, center, all, or a number from 1 by size.",
+)
+@click.option("--smooth", default=0.5, show_default=True, type=Number(0, 1), help="0 as it was seen, 1 very smooth.")
+@click.option("--fps", type=Number(1, 1000), help="Frame rate of the motion.  [default: the video's]")
 @click.option("--start", type=Seconds(), help="Where to begin in the video: seconds or mm:ss.")
 @click.option("--end", type=Seconds(), help="Where to stop.")
 @click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda", "mps"]))
 @click.option("--overwrite", is_flag=True, help="Replace files that exist already.")
 @click.option("--units", default="cm", show_default=True, type=click.Choice(["cm", "m"]), help="Unit of lengths in .bvh.")
 @click.option("--format", "kind", type=click.Choice(FORMATS), help="Format of the files in a folder.  [default: bvh]")
-@click.option("--progress", default="bar", show_default=True, type=click.Choice(["bar", "json", "none"]), help="How to tell of it.")
-@click.option("--preview", metavar="FILE.mp4", type=click.Path(path_type=Path), help="Also write the video with the joints drawn in.")
-@click.pass_context
+@click.option(
+    "--progress",
+    default="bar",
+    show_default=True,
+    type=click.Choice(["bar", "json", "none"]),
+    help="How to tell of it.",
+)
+@click.option(
+    "--preview",
+    metavar="FILE.mp4",
+    type=click.Path(path_type=Path),
+    help="Also write the video with the joints drawn in.",
+)
 def mocap(
-    context: click.Context,
     videos: tuple[Path, ...],
     out: str,
     detector: str,
@@ -71,6 +95,7 @@ def mocap(
     OUT is a file for one person of one video. For several videos, or --person all, it is a folder.
     """
     say = make_progress(progress)
+    say.video(str(videos[0]) if len(videos) == 1 else "")
     failures = 0
     try:
         jobs = plan_jobs(videos, out, person == "all", kind, overwrite)
@@ -95,9 +120,7 @@ def mocap(
     return FAILED if failures else 0
 
 
-def _load(
-    detector: str, person: str, device: str, start: float | None, end: float | None, videos: int
-) -> dict[str, Any]:
+def _load(detector: str, person: str, device: str, start: float | None, end: float | None, videos: int) -> dict[str, Any]:
     """The options of `capture_people`, checked, with the networks loaded once for all videos."""
     from stpose_core import load_detector, load_lifter
     from stpose_core.detect import KeypointFile
@@ -110,12 +133,10 @@ def _load(
     if isinstance(source, KeypointFile) and videos > 1:
         raise DetectorError(f"{detector} holds the keypoints of one video, and {videos} videos are given")
     lifter = load_lifter(device=device)
-    return dict(detector=source, lifter=lifter, device=device, person=person, start=start, end=end)
+    return {"detector": source, "lifter": lifter, "device": device, "person": person, "start": start, "end": end}
 
 
-def _run(
-    job: Job, options: dict[str, Any], say: Progress, units: str, overwrite: bool, preview: Path | None
-) -> Result:
+def _run(job: Job, options: dict[str, Any], say: Progress, units: str, overwrite: bool, preview: Path | None) -> Result:
     """Do one job. Raises StposeError; then no file of it is left."""
     from stpose_core import capture_people, save
 

@@ -17,7 +17,10 @@ FORMATS = ("bvh", "csv", "npz")
 
 @dataclass(frozen=True)
 class Job:
-    """One video and where its captures go. everyone: several people, a numbered file each. problem: why it cannot be done."""
+    """One video and where its captures go.
+
+    everyone: several people, a numbered file each. problem: why it cannot be done.
+    """
 
     video: Path
     out: Path
@@ -34,8 +37,8 @@ class Job:
 def plan_jobs(videos: Sequence[Path], out: str, everyone: bool, kind: str | None, overwrite: bool) -> list[Job]:
     """A job for each video. out: a file for one person of one video, else a folder, which need not exist yet.
 
-    kind: the format of the files in a folder, one of FORMATS; "bvh" if None. A file that exists already is the problem of its
-    own job only. Raises OutputError where nothing at all could be written.
+    kind: the format of the files in a folder, one of FORMATS; "bvh" if None. A file that exists already is the
+    problem of its own job only. Raises OutputError where nothing at all could be written.
     """
     path = Path(out)
     if not (path.is_dir() or not path.suffix or out.endswith(("/", os.sep))):

@@ -2,7 +2,8 @@
 
 JSON lines go to standard output, one object a line, each with "event" and "video":
     {"event": "progress", "video": "a.mp4", "stage": "detect", "done": 12, "total": 300, "eta": 9.6}
-    {"event": "result", "video": "a.mp4", "files": ["a.bvh"], "frames": 300, "fps": 30.0, "people": 1, "seen": [0.98], "seconds": 11.2}
+    {"event": "result", "video": "a.mp4", "files": ["a.bvh"], "frames": 300, "fps": 30.0, "people": 1, "seen": [0.98],
+     "seconds": 11.2}  (on one line)
     {"event": "error", "video": "b.mp4", "message": "there is no file b.mp4"}
 total and eta (seconds) are null where they are not known. Error lines go to standard error as well.
 """
@@ -23,7 +24,7 @@ PAUSE = 0.2
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one video. seen: for each person the share of frames in which they were seen; seconds: time it took."""
+    """What became of one video. seen: for each person the share of frames with them in; seconds: time it took."""
 
     video: str
     files: list[str]
@@ -36,7 +37,8 @@ class Result:
     def __str__(self) -> str:
         shares = ", ".join(f"{100 * share:.0f} %" for share in self.seen)
         who = "a person" if self.people == 1 else f"{self.people} people"
-        return f"{self.video}: {self.frames} frames at {self.fps:g} fps, {who} in {shares} of them -> {', '.join(self.files)}"
+        frames = f"{self.frames} frames at {self.fps:g} fps"
+        return f"{self.video}: {frames}, {who} in {shares} of them -> {', '.join(self.files)}"
 
 
 class Progress(Protocol):
