@@ -11,7 +11,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -97,7 +97,10 @@ def capture_people(
         pose3d = lifter(keypoints)
         if not pose3d.posed.any():
             raise NoPersonError(f"{info.path}: the person is seen in too few frames for a pose")
-        captures.append(Capture(info, source.name, keypoints, pose3d, animate(pose3d, smooth)))
+        motion = animate(pose3d, smooth)
+        # The network bridges short gaps by itself: these frames have a pose, but nobody was seen in them either.
+        motion = replace(motion, filled=motion.filled | ~keypoints.seen)
+        captures.append(Capture(info, source.name, keypoints, pose3d, motion))
     report("lift", total, total)
     return captures
 

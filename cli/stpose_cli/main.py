@@ -40,6 +40,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"{error.format_message()} (see {where} --help)")
     except (StposeError, click.ClickException) as error:
         return _fail(str(error))
+    except ImportError as error:
+        return _fail(f"a package does not load: {error}; stpose doctor says what to install")
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except BrokenPipeError:
