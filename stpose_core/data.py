@@ -98,7 +98,7 @@ class Pose3D:
 
     xyz: (T, J, 3) metres, relative to joint 0 (the pelvis); NaN in frames without a pose.
     root: (T, 3) metres, position of joint 0 from the camera; NaN in frames without a pose.
-    hidden: (T, J) joints that were not seen and are the network's guess.
+    hidden: (T, J) joints that were not seen and are the network's guess; all of them where the frame was bridged.
     sigma: (T, J) metres, expected error of each joint.
     up: (3,) unit vector against gravity in camera axes, as far as it can be told; (0, -1, 0) for a level camera.
     camera: the pinhole camera that `root` was computed with.
