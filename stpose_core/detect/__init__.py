@@ -1,0 +1,74 @@
+"""2D joints: detectors that look at pictures, files of joints made elsewhere, and the people followed over time."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from stpose_core.detect.keypoint_file import KeypointFile
+from stpose_core.detect.types import Box, Detector, Pose2D
+from stpose_core.errors import DetectorError
+
+__all__ = ["Box", "Detector", "KeypointFile", "Pose2D", "load_detector"]
+
+NAMES = ("auto", "builtin", "mediapipe", "rtmpose")
+
+
+def load_detector(name_or_path: str | Path = "auto", **options: Any) -> Detector | KeypointFile:
+    """A detector by name, or a keypoint file or folder by path.
+
+    auto: the first that is installed of mediapipe and rtmpose. mediapipe: options `model` (a pose_landmarker .task file; needed by
+    versions after 0.10.21, whose wheel carries none). rtmpose: options `mode`, `device`. A path: options `fps`, `image_size`.
+    Raises DetectorError if it is unknown, not installed or cannot load its model; FormatError for a damaged keypoint file.
+    """
+    name = str(name_or_path)
+    if name == "builtin":
+        raise DetectorError("the built-in detector comes with a later release; use mediapipe, rtmpose or a keypoint file")
+    if name == "auto":
+        name = _installed()
+    if name == "mediapipe":
+        return _mediapipe(**options)
+    if name == "rtmpose":
+        from stpose_core.detect.rtmpose import RTMPoseDetector
+
+        return RTMPoseDetector(**options)
+    if Path(name).suffix.lower() == ".task":
+        return _mediapipe(model=name, **options)
+    if Path(name).exists():
+        return KeypointFile(name, **options)
+    raise DetectorError(f"no detector '{name}', and no file of that name; known: {', '.join(NAMES)}, or a path of keypoints")
+
+
+def _mediapipe(model: str | Path | None = None) -> Detector:
+    if model is not None:
+        from stpose_core.detect.mediapipe_task import MediaPipeTaskDetector
+
+        return MediaPipeTaskDetector(model)
+    from stpose_core.detect.mediapipe import MediaPipeDetector
+
+    return MediaPipeDetector()
+
+
+def _installed() -> str:
+    """The detector that `auto` means here. MediaPipe counts only with the models in its wheel."""
+    from stpose_core.detect.mediapipe import bundled_models
+
+    try:
+        bundled_models()
+        return "mediapipe"
+    except DetectorError as error:
+        missing = error
+    if all(_found(module) for module in ("rtmlib", "onnxruntime")):
+        return "rtmpose"
+    raise DetectorError(
+        "no detector is installed; install one with: pip install 'stpose[mediapipe]' (Python up to 3.12) or "
+        f"pip install 'stpose[rtmpose]', or give a file of keypoints ({missing})"
+    )
+
+
+def _found(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False

@@ -53,7 +53,8 @@ def box_overlap(a: Box, b: Box) -> float:
 def torso_colours(image: Image, xy: Floats, score: Floats, skeleton: str) -> Floats | None:
     """(104,) histogram of the torso's colours that sums to 1; None where the torso lies outside the image or was not seen.
 
-    Hue x saturation (12 x 8) is weighted by colourfulness, so that shade matters little; grey pixels fall into 8 bins of brightness.
+    Hue x saturation (12 x 8) is weighted by colourfulness, so that shade matters little; grey pixels fall into 8 bins of
+    brightness.
     """
     corners = get_skeleton(skeleton).index("l_shoulder", "r_shoulder", "r_hip", "l_hip")
     quad = xy[corners]

@@ -26,8 +26,9 @@ FOUND = 0.6
 # Upside-down finds are mostly legs or arms that a tile cut off: a person who really stands on the hands scores higher.
 FOUND_TURNED = 0.85
 
-# Share of joints within 0.1 torso of the truth, as a logistic of the logit of visibility x presence (see `calibrate`).
-CALIBRATION = (0.0, 1.0)
+# visibility x presence -> share of such joints within 0.1 torso of the truth (see `calibrate`)
+RAW = (0.0, 0.2, 0.4, 0.6, 0.8, 0.93, 0.98, 1.0)
+SHARE = (0.02, 0.2, 0.3, 0.38, 0.58, 0.77, 0.8, 0.83)
 
 _NETWORK = """
 input_stream: "image"
@@ -35,7 +36,8 @@ node {{ calculator: "ImageToTensorCalculator" input_stream: "IMAGE:image" output
   options {{ [mediapipe.ImageToTensorCalculatorOptions.ext] {{ output_tensor_width: {size} output_tensor_height: {size}
     output_tensor_float_range {{ min: {low} max: 1.0 }} }} }} }}
 node {{ calculator: "InferenceCalculator" input_stream: "TENSORS:input" output_stream: "TENSORS:tensors"
-  options {{ [mediapipe.InferenceCalculatorOptions.ext] {{ model_path: "{model}" delegate {{ xnnpack {{ num_threads: 1 }} }} }} }} }}
+  options {{ [mediapipe.InferenceCalculatorOptions.ext] {{ model_path: "{model}"
+    delegate {{ xnnpack {{ num_threads: 1 }} }} }} }} }}
 """
 _SEARCH = """
 node { calculator: "SplitTensorVectorCalculator" input_stream: "tensors" output_stream: "a" output_stream: "b"
@@ -76,8 +78,9 @@ class MediaPipeDetector:
             rows = [(p.x, p.y, p.visibility, p.presence) for p in getter.get_proto(packet).landmark]
             return np.array(rows)
 
-        self._search = _Graph(search, SEARCH_SIZE, -1.0, _SEARCH, {"places": getter.get_float_list, "scores": getter.get_float_list})
-        self._pose = _Graph(pose, POSE_SIZE, 0.0, _POSE, {"presence": getter.get_float_list, "landmarks": landmarks})
+        floats = getter.get_float_list
+        self._search = _Graph(search, SEARCH_SIZE, -1.0, _SEARCH, {"places": floats, "scores": floats})
+        self._pose = _Graph(pose, POSE_SIZE, 0.0, _POSE, {"presence": floats, "landmarks": landmarks})
 
     def find(self, image: Image) -> list[Box]:
         """Search the whole picture and the squares that cover it, so that two people in one wide picture are told apart."""
@@ -122,23 +125,28 @@ def bundled_models() -> tuple[Path, Path]:
     os.environ.setdefault("GLOG_minloglevel", "2")  # MediaPipe's C++ side logs a dozen lines at each start
     try:
         package = importlib.import_module("mediapipe")
-    except ImportError as error:
+    except (ImportError, OSError) as error:
         raise DetectorError(f"mediapipe cannot be imported ({error}); install it with: pip install 'stpose[mediapipe]'") from error
     modules = Path(str(package.__file__)).parent / "modules"
     paths = modules / "pose_detection" / "pose_detection.tflite", modules / "pose_landmark" / "pose_landmark_full.tflite"
     if not all(path.is_file() for path in paths):
         version = getattr(package, "__version__", "?")
         raise DetectorError(
-            f"mediapipe {version} carries no pose models; install mediapipe==0.10.21, or give the path of a pose_landmarker .task file"
+            f"mediapipe {version} carries no pose models; install it with: pip install mediapipe==0.10.21, "
+            "or give the path of a pose_landmarker .task file"
         )
     return paths
 
 
 def calibrate(raw: Floats) -> Floats:
-    """Visibility x presence (each 0..1) as the share of such joints that lie within 0.1 torso of the truth."""
-    raw = np.clip(raw, 1e-4, 1 - 1e-4)
-    offset, slope = CALIBRATION
-    return np.asarray(1 / (1 + np.exp(-(offset + slope * np.log(raw / (1 - raw))))))
+    """Visibility x presence (each 0..1) as the share of such joints that lie within 0.1 torso of the truth.
+
+    Measured with MediaPipe 0.10.21 on 5642 shoulders, elbows, wrists, hips, knees and ankles against a triangulated reference:
+    200 frames of one man from two static cameras (Pose2Sim's "balance" clip, BSD-3-Clause), and 300 copies of them in which 1 to 3
+    random rectangles hide parts of him. No joint is trusted above 0.83, as the two definitions of hips and shoulders differ by
+    about 0.1 torso. Joints of the face, hands and feet are taken to be like the others: nothing was there to measure them with.
+    """
+    return np.interp(raw, RAW, SHARE)
 
 
 def tiles(image: Image) -> list[tuple[int, int, Image]]:

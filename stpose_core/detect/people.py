@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stpose_core.detect.likeness import (
+    SEEN,
     colour_likeness,
     is_cut,
-    SEEN,
     joint_likeness,
     thumbnail,
     torso_colours,
 )
+from stpose_core.detect.sides import mend_sides
 from stpose_core.detect.tracks import Track, choose_people, track_to_keypoints
 from stpose_core.detect.types import Box, Detector, Floats, Pose2D
 
@@ -32,6 +33,7 @@ __all__ = ["Observation", "PeopleTracker", "Track", "choose_people", "track_to_k
 SEARCH_EVERY, SEARCH_FRAMES = 0.5, 30  # seconds and frames between two searches of the whole picture, whichever is shorter
 BUFFER_BYTES = 300_000_000  # frames kept for following backwards; with 4K pictures searches come more often instead
 HELD, SURE = 0.5, 0.9  # presence to go on following somebody; presence to believe in somebody new
+MERGING = 0.3  # where two become one pose, the hidden one is cut back to where their joints were less alike than this
 SAME = 0.5  # joint likeness from which two poses in one frame are the same person
 LOST_SECONDS = 2.0  # a person who was lost is taken up again within this time
 LIVED_SECONDS, LIVED_FRAMES = 0.3, 3  # shorter lives are flickers
@@ -85,6 +87,8 @@ class PeopleTracker:
         seconds, frames = min(LIVED_SECONDS, 0.5 * (self._last - self._first)), max(1, min(LIVED_FRAMES, self._frames))
         tracks = self._ended + [person.track for person in self._people]
         lived = [t for t in tracks if len(t) >= frames and t.times[-1] - t.times[0] >= seconds]
+        for track in lived:
+            mend_sides(track)
         return sorted(lived, key=lambda track: float(track.times[0]))
 
     def update(self, frame: Frame) -> list[Observation]:
@@ -166,7 +170,7 @@ class PeopleTracker:
                 hidden = self._less_like(person, other, frame)
                 keeper = other if hidden is person else person
                 rows = len(hidden.track)
-                while rows and _alike(hidden.track.pose(rows - 1), _pose_at(keeper.track, int(hidden.track.frames[rows - 1]))) > 0.3:
+                while rows and _alike(hidden.track.pose(rows - 1), _pose_at(keeper.track, hidden.track.frames[rows - 1])) > MERGING:
                     rows -= 1
                 hidden.track.cut(rows)
                 self._lose(hidden)
@@ -273,7 +277,7 @@ def _alike(a: Pose2D, b: Pose2D | None) -> float:
     return 0.0 if b is None else joint_likeness(a.xy, a.score, b.xy, b.score)
 
 
-def _pose_at(track: Track, frame: int) -> Pose2D | None:
+def _pose_at(track: Track, frame: int | np.int64) -> Pose2D | None:
     row = int(np.searchsorted(track.frames, frame))
     return track.pose(row) if row < len(track) and track.frames[row] == frame else None
 
@@ -296,5 +300,9 @@ def _continues(person: _Person, pose: Pose2D, time: float) -> bool:
     """Whether a person can have come from the last pose to this one in the time between."""
     radius = person.pose.box.size / 2
     distance = np.hypot(*(pose.box.centre - person.predicted(time).centre))
-    reach = (0.3 + 4.0 * abs(time - person.time)) * radius  # the pose's own noise, and 4 m/s for a radius of a metre
-    return bool(distance <= reach and 0.6 < pose.box.size / person.pose.box.size < 1.67)
+    passed = abs(time - person.time)
+    # The pose's own noise, and 4 m/s (8 m/s for the limbs) for a radius of a metre.
+    if distance > (0.3 + 4.0 * passed) * radius or not 0.6 < pose.box.size / person.pose.box.size < 1.67:
+        return False
+    moved = np.nanmean(np.linalg.norm(pose.xy - person.pose.xy, axis=1)) if np.isfinite(pose.xy).any() else 0.0
+    return bool(pose.presence >= SURE or moved <= (0.2 + 8.0 * passed) * radius)

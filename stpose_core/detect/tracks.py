@@ -1,4 +1,4 @@
-"""One person's joints as they were seen, frame by frame; the choice among several people; and their way onto a uniform time grid."""
+"""One person's joints as they were seen, frame by frame; the choice among several people; the way onto a uniform time grid."""
 
 from __future__ import annotations
 
@@ -91,6 +91,11 @@ class Track:
     def cut(self, rows: int) -> None:
         """Keep only the first `rows` sights."""
         self._count = min(self._count, rows)
+
+    def swap_sides(self, rows: slice) -> None:
+        """Exchange left and right joints in these sights."""
+        mirror = list(get_skeleton(self.skeleton).mirror)
+        self.xy[rows], self.score[rows] = self.xy[rows][:, mirror], self.score[rows][:, mirror]
 
 
 def choose_people(tracks: Sequence[Track], person: str, image_size: tuple[int, int], frames: int) -> list[Track]:

@@ -1,0 +1,170 @@
+"""Joints that another program made: OpenPose's folder of JSON files, COCO results in one JSON file, and our own .npz.
+
+OpenPose: one file a frame, `people[].pose_keypoints_2d` as x, y, confidence of BODY_25, COCO-18 or 17 joints
+(CMU-Perceptual-Computing-Lab/openpose, doc/02_output.md). COCO results: a list of {image_id, category_id, keypoints, score}
+(cocodataset.org, "Results format"); image_id is the frame's number from 0. The files are not trusted: sizes and types are checked.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stpose_core.data import Keypoints
+from stpose_core.detect.linking import link_people
+from stpose_core.detect.tracks import Track
+from stpose_core.detect.types import Floats
+from stpose_core.errors import FormatError
+
+DEFAULT_FPS = 30.0
+MOST_BYTES, MOST_FRAMES, MOST_PEOPLE, MOST_PIXELS = 500_000_000, 2_000_000, 100, 1e6
+_NUMBER = re.compile(r"\d+")
+# COCO-18 of OpenPose (neck as joint 1, right side first) -> COCO-17: which of the 18 each of the 17 joints is.
+_COCO17_OF_18 = (0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10)
+_SKELETONS = {25: "openpose25", 26: "halpe26", 18: "coco17", 17: "coco17"}
+_PERSON = 1  # COCO's category
+
+Sight = tuple[Floats, Floats]  # xy (J, 2), score (J,)
+
+
+class KeypointFile:
+    """People from a file or folder, in place of a detector.
+
+    path: a folder of OpenPose JSON files, a COCO results .json file, or an .npz of `Keypoints`.
+    fps, image_size: of the video it belongs to; a .npz knows its own. Raises FormatError with what is wrong and where.
+    """
+
+    name = "keypoints"
+
+    def __init__(self, path: str | Path, fps: float | None = None, image_size: tuple[int, int] | None = None) -> None:
+        self.path = Path(path)
+        self.fps, self.image_size = fps, image_size
+        self._keypoints: Keypoints | None = None
+        self._frames: list[tuple[int, list[Sight]]] = []
+        if self.path.is_dir():
+            frames = dict(_openpose_folder(self.path))
+        elif self.path.suffix.lower() == ".json":
+            frames = _coco_results(self.path)
+        elif self.path.suffix.lower() == ".npz":
+            self._keypoints = _own(self.path)
+            self.fps, self.image_size = self._keypoints.fps, self._keypoints.image_size
+            self.skeleton = self._keypoints.skeleton
+            return
+        else:
+            raise FormatError(f"{self.path}: not a file of keypoints; expected a folder of OpenPose JSON, a .json or a .npz")
+        sizes = {len(score) for sights in frames.values() for _, score in sights}
+        if len(sizes) > 1:
+            raise FormatError(f"{self.path}: people have different numbers of joints ({', '.join(map(str, sorted(sizes)))})")
+        self.skeleton = _SKELETONS[sizes.pop()] if sizes else "coco17"
+        self._frames = sorted(frames.items())
+
+    def people(self, fps: float | None = None) -> list[Track]:
+        """Everybody in the file, linked over its frames. fps: of the video, where the file does not know it (else 30 is taken)."""
+        fps = self.fps or fps or DEFAULT_FPS
+        if self._keypoints is None:
+            return link_people(self._frames, fps, self.skeleton)
+        seen = np.flatnonzero(self._keypoints.seen)
+        times = seen / fps
+        return [Track.of(1, self.skeleton, times, seen, self._keypoints.xy[seen], self._keypoints.score[seen])] if len(seen) else []
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise FormatError(f"{path}: larger than {MOST_BYTES // 1_000_000} MB, which no file of keypoints is")
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise FormatError(f"{path}: not a JSON file that can be read ({error})") from error
+
+
+def _openpose_folder(folder: Path) -> Iterator[tuple[int, list[Sight]]]:
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".json" and path.is_file())
+    if not paths:
+        raise FormatError(f"{folder}: holds no .json file")
+    if len(paths) > MOST_FRAMES:
+        raise FormatError(f"{folder}: holds more than {MOST_FRAMES} files")
+    numbers = [_NUMBER.findall(path.stem) for path in paths]
+    # "walk_000000000012_keypoints.json": the last number is the frame's; without numbers the order of the names counts.
+    order = [int(found[-1]) if found else -1 for found in numbers]
+    if min(order) < 0 or max(order) >= MOST_FRAMES or len(set(order)) < len(order):
+        order = list(range(len(paths)))
+    for number, path in zip(order, paths):
+        content = _read_json(path)
+        people = content.get("people") if isinstance(content, dict) else None
+        if not isinstance(people, list) or len(people) > MOST_PEOPLE:
+            raise FormatError(f'{path}: no OpenPose output; expected a list "people" of at most {MOST_PEOPLE}')
+        sights = []
+        for index, person in enumerate(people):
+            where = f"{path}: people[{index}]"
+            if not isinstance(person, dict) or "pose_keypoints_2d" not in person:
+                raise FormatError(f"{where} has no pose_keypoints_2d")
+            if person["pose_keypoints_2d"]:  # OpenPose writes an empty list for a person of whom only hands or face were seen
+                sights.append(_sight(person["pose_keypoints_2d"], where, (25, 18, 17)))
+        yield number, [sight for sight in sights if (sight[1] > 0).any()]
+
+
+def _coco_results(path: Path) -> dict[int, list[Sight]]:
+    content = _read_json(path)
+    if not isinstance(content, list):
+        raise FormatError(f"{path}: not COCO results; expected a list of {{image_id, keypoints, score}}")
+    frames: dict[int, list[Sight]] = {}
+    for index, entry in enumerate(content):
+        where = f"{path}: entry {index}"
+        if not isinstance(entry, dict) or "image_id" not in entry or "keypoints" not in entry:
+            raise FormatError(f"{where} has no image_id or no keypoints")
+        if entry.get("category_id", _PERSON) != _PERSON:
+            continue
+        sights = frames.setdefault(_frame_number(entry["image_id"], where), [])
+        sights.append(_sight(entry["keypoints"], where, (17, 26)))
+        if len(sights) > MOST_PEOPLE:
+            raise FormatError(f"{where}: more than {MOST_PEOPLE} people in one frame")
+    return frames
+
+
+def _frame_number(image_id: object, where: str) -> int:
+    # Some programs write the name of the picture ("000012.jpg") for its number.
+    found = _NUMBER.findall(image_id.rsplit(".", 1)[0]) if isinstance(image_id, str) else None
+    number = int(found[-1][-12:]) if found else image_id
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < MOST_FRAMES:
+        raise FormatError(f"{where}: image_id {str(image_id)[:40]!r} is not a frame number from 0 to {MOST_FRAMES - 1}")
+    return number
+
+
+def _sight(values: object, where: str, counts: tuple[int, ...]) -> Sight:
+    """x, y, confidence in a row; confidence 0 marks a joint that was not seen."""
+    expected = " or ".join(str(3 * count) for count in counts)
+    if not isinstance(values, list) or len(values) not in {3 * count for count in counts}:
+        length = len(values) if isinstance(values, list) else type(values).__name__
+        raise FormatError(f"{where}: keypoints are {length}, expected {expected} numbers")
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MOST_PIXELS for value in values):
+        raise FormatError(f"{where}: keypoints hold something that is no number, or not within +-{MOST_PIXELS:.0f}")
+    rows = np.array(values, dtype=float).reshape(-1, 3)
+    if len(rows) == 18:
+        rows = rows[list(_COCO17_OF_18)]
+    xy, score = rows[:, :2], np.clip(rows[:, 2], 0.0, 1.0)
+    xy[score == 0] = np.nan
+    return xy, score
+
+
+def _own(path: Path) -> Keypoints:
+    """Our own .npz: xy, score, fps, image_size, skeleton; in the .npz of a whole capture the names start with "keypoints"."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            names = {re.sub(r"^keypoints[^a-z0-9]", "", key): key for key in file.files if not key.startswith(("pose3d", "motion"))}
+            missing = [name for name in ("xy", "score", "fps", "image_size", "skeleton") if name not in names]
+            if missing:
+                raise FormatError(f"{path}: not a .npz of keypoints; {', '.join(missing)} missing")
+            xy, score = (np.asarray(file[names[name]], dtype=float) for name in ("xy", "score"))
+            fps, (width, height) = float(file[names["fps"]]), file[names["image_size"]].tolist()
+            skeleton = str(file[names["skeleton"]])
+        if len(xy) > MOST_FRAMES:
+            raise FormatError(f"{path}: more than {MOST_FRAMES} frames")
+        return Keypoints(xy, score, fps, (int(width), int(height)), skeleton)
+    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        raise FormatError(f"{path}: not a .npz of keypoints that can be read ({' '.join(str(error).split())[:200]})") from error
