@@ -17,7 +17,6 @@ from types import TracebackType
 from typing import Any
 
 import av
-import av.logging
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,9 +24,6 @@ from stpose_core.errors import OutputError, VideoError
 from stpose_core.files import written_whole
 
 Image = NDArray[np.uint8]
-
-# Older PyAV passes FFmpeg's messages to Python's logging, which dead-locks now and then with FFmpeg's decoding threads.
-av.logging.set_level(None)
 
 # FFmpeg opens these although they hold text: terminal art, and lists of other files.
 _TEXT_FORMATS = {"tty", "hls", "dash", "concat"}

@@ -1,0 +1,139 @@
+"""NPZ: a whole Capture, or a Motion alone, as named arrays without loss; read without pickle.
+
+Names are `format`, `version`, and `motion.rotations` and so on: the field names of `stpose_core.data`, one level after
+another. Text is stored as arrays of characters.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stpose_core.data import Camera, Capture, Keypoints, Motion, Pose3D
+from stpose_core.errors import FormatError
+from stpose_core.video import VideoInfo
+
+FORMAT = "stpose"
+VERSION = 1
+
+
+def write_npz(thing: Capture | Motion, path: str | Path) -> None:
+    """Write a capture, or a motion alone, compressed. Overwrites."""
+    content = _flat(thing, "" if isinstance(thing, Capture) else "motion.")
+    with Path(path).open("wb") as file:
+        np.savez_compressed(file, format=np.array(FORMAT), version=np.array(VERSION), **content)
+
+
+def load_capture(path: str | Path) -> Capture:
+    """The capture in a file. Raises FormatError if the file is damaged, something else, or of a newer version."""
+    content = _read(path)
+    try:
+        return Capture(
+            video=_video(content),
+            detector=str(content["detector"]),
+            keypoints=_keypoints(content),
+            pose3d=_pose3d(content),
+            motion=_motion(content),
+        )
+    except KeyError as error:
+        raise FormatError(f"{path} is no whole capture: {error.args[0]} is missing") from error
+    except (ValueError, TypeError, IndexError, AttributeError) as error:
+        raise FormatError(f"{path} is damaged: {error}") from error
+
+
+def load_motion_npz(path: str | Path) -> Motion:
+    """The motion in a file that holds a capture or a motion alone. Raises FormatError as `load_capture` does."""
+    content = _read(path)
+    try:
+        return _motion(content)
+    except KeyError as error:
+        raise FormatError(f"{path} holds no motion: {error.args[0]} is missing") from error
+    except (ValueError, TypeError, IndexError, AttributeError) as error:
+        raise FormatError(f"{path} is damaged: {error}") from error
+
+
+def _flat(thing: Any, prefix: str) -> dict[str, np.ndarray]:
+    """The fields of a dataclass as arrays by name, nested ones with dots."""
+    content: dict[str, np.ndarray] = {}
+    for entry in fields(thing):
+        value = getattr(thing, entry.name)
+        if is_dataclass(value):
+            content.update(_flat(value, f"{prefix}{entry.name}."))
+        elif isinstance(value, Path):
+            content[prefix + entry.name] = np.array(str(value))
+        elif value is not None:
+            content[prefix + entry.name] = np.array(value)
+    return content
+
+
+def _read(path: str | Path) -> dict[str, np.ndarray]:
+    try:
+        file = np.load(path, allow_pickle=False)
+        content: dict[str, np.ndarray] = {}
+        if not isinstance(file, np.ndarray):  # an .npy holds one array
+            with file:
+                content = {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise FormatError(f"there is no file {path}") from None
+    except (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise FormatError(f"{path} cannot be read as .npz: it is damaged or something else") from error
+    if str(content.get("format")) != FORMAT or content.get("version", np.empty(2)).shape != ():
+        raise FormatError(f"{path} was not written by stpose")
+    if not 1 <= int(content["version"]) <= VERSION:
+        raise FormatError(f"{path} is of version {content['version']}; this stpose reads up to {VERSION}: update it")
+    return content
+
+
+def _video(content: dict[str, np.ndarray]) -> VideoInfo:
+    frames = content.get("video.frames")
+    return VideoInfo(
+        path=Path(str(content["video.path"])),
+        width=int(content["video.width"]),
+        height=int(content["video.height"]),
+        fps=float(content["video.fps"]),
+        duration=float(content["video.duration"]),
+        frames=None if frames is None else int(frames),
+    )
+
+
+def _keypoints(content: dict[str, np.ndarray]) -> Keypoints:
+    width, height = content["keypoints.image_size"]
+    return Keypoints(
+        xy=content["keypoints.xy"],
+        score=content["keypoints.score"],
+        fps=float(content["keypoints.fps"]),
+        image_size=(int(width), int(height)),
+        skeleton=str(content["keypoints.skeleton"]),
+    )
+
+
+def _pose3d(content: dict[str, np.ndarray]) -> Pose3D:
+    x, y = content["pose3d.camera.centre"]
+    return Pose3D(
+        xyz=content["pose3d.xyz"],
+        root=content["pose3d.root"],
+        hidden=content["pose3d.hidden"],
+        sigma=content["pose3d.sigma"],
+        up=content["pose3d.up"],
+        fps=float(content["pose3d.fps"]),
+        skeleton=str(content["pose3d.skeleton"]),
+        camera=Camera(float(content["pose3d.camera.focal"]), (float(x), float(y))),
+    )
+
+
+def _motion(content: dict[str, np.ndarray]) -> Motion:
+    return Motion(
+        names=tuple(content["motion.names"].tolist()),
+        parents=content["motion.parents"],
+        offsets=content["motion.offsets"],
+        rotations=content["motion.rotations"],
+        root=content["motion.root"],
+        contacts=content["motion.contacts"],
+        filled=content["motion.filled"],
+        fps=float(content["motion.fps"]),
+    )
