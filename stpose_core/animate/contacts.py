@@ -11,7 +11,8 @@ _HEIGHT, _HEIGHT_WIDTH = 0.05, 0.015  # m above where it stands at which a conta
 _SPEED, _SPEED_WIDTH = 0.55, 0.15  # m/s
 _ON, _OFF = 0.6, 0.3
 # At 60 fps, against the squared slide of one foot: of the squared shift, and of its squared second difference.
-# Chosen on 13 clips of marker mocap: slide falls by 36 % on clean joints and by 24 and 31 % with two kinds of error, the root's own error goes from
+# Chosen on 13 clips of marker mocap: slide falls by 36 % on clean joints and by 24 and 31 % with two
+# kinds of error, the root's own error goes from
 # 7.2 to 7.8 mm, 13.5 to 11.9 and 33.7 to 28.2, its jitter rises by 0.1 mm a frame^2 at most.
 _SHIFT, _ROUGHNESS = 0.002, 10.0
 
