@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stpose_core.data import Camera, Capture, Keypoints, Motion, Pose3D
     from stpose_core.detect import load_detector
     from stpose_core.errors import StposeError
-    from stpose_core.formats import load_motion, save
+    from stpose_core.formats import load_capture, load_motion, save
     from stpose_core.lift import load_lifter
     from stpose_core.pipeline import capture, capture_people
 
@@ -31,6 +31,7 @@ __all__ = [
     "StposeError",
     "capture",
     "capture_people",
+    "load_capture",
     "load_detector",
     "load_lifter",
     "load_motion",
@@ -46,6 +47,7 @@ _HOMES = {
     "StposeError": "errors",
     "capture": "pipeline",
     "capture_people": "pipeline",
+    "load_capture": "formats",
     "load_detector": "detect",
     "load_lifter": "lift",
     "load_motion": "formats",

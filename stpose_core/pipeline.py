@@ -22,7 +22,7 @@ from stpose_core.data import Array, Capture
 from stpose_core.detect import KeypointFile, load_detector
 from stpose_core.detect.people import PeopleTracker
 from stpose_core.detect.tracks import CHOICES, Track, choose_people, track_to_keypoints
-from stpose_core.errors import NoPersonError, StposeError, VideoError
+from stpose_core.errors import FormatError, NoPersonError, StposeError, VideoError
 from stpose_core.lift import load_lifter
 from stpose_core.video import VideoInfo, probe, read_frames
 
@@ -84,9 +84,8 @@ def capture_people(
     if not 0 <= smooth <= 1:
         raise ValueError(f"smooth must lie in 0..1, got {smooth}")
     info = probe(path)
-    device = choose_device(device)
     source = open_detector(detector, device)
-    lifter = lifter or load_lifter(device=device)
+    lifter = lifter or load_lifter(device=choose_device(device))
     seen = observe(info, source, start, end, report)
     chosen = choose_people(seen.tracks, person, (info.width, info.height), len(seen.times))
     captures: list[Capture] = []
@@ -182,9 +181,16 @@ def decode_ahead(items: Iterable[Item], size: int = AHEAD) -> Iterator[Item]:
         thread.join()
 
 
-def open_detector(detector: str | Path | Detector | KeypointFile, device: str = "cpu") -> Detector | KeypointFile:
-    """The detector itself, loaded if it is given by name or as a keypoint file."""
-    return load_detector(detector) if isinstance(detector, str | Path) else detector
+def open_detector(detector: str | Path | Detector | KeypointFile, device: str = "auto") -> Detector | KeypointFile:
+    """The detector itself, loaded if it is given by name or as a keypoint file. Raises DetectorError, FormatError.
+
+    device: "cuda" asks rtmpose for it as well, which needs an onnxruntime made for it; mediapipe runs on the processor.
+    """
+    if not isinstance(detector, str | Path):
+        return detector
+    if str(detector) == "rtmpose" and device == "cuda":
+        return load_detector(detector, device=device)
+    return load_detector(detector)
 
 
 def choose_device(name: str) -> str:
@@ -214,19 +220,21 @@ def check_range(start: float | None, end: float | None) -> None:
 
 
 def _observe_file(info: VideoInfo, file: KeypointFile, start: float | None, end: float | None) -> Observed:
-    frames = info.frames or round(info.duration * info.fps)
-    times = np.arange(frames) / info.fps
+    if file.image_size not in (None, (info.width, info.height)):
+        size = "{} x {}".format(*file.image_size)
+        raise FormatError(f"{file.path} is of a video of {size} pixels, {info.path} has {info.width} x {info.height}")
+    times = np.arange(info.frames or round(info.duration * info.fps)) / info.fps
     first, last = (start or 0.0) - 1e-6, (np.inf if end is None else end - 1e-6)
-    inside = (times >= first) & (times < last)
-    if not inside.any():
+    times = times[(times >= first) & (times < last)]
+    if not len(times):
         raise VideoError(f"{info.path}: no frame in the range asked for")
     parts = []
-    for track in file.people():
+    for track in file.people(info.fps):
         rows = (track.times >= first) & (track.times < last)
-        part = Track.of(track.id, track.skeleton, track.times[rows], track.frames[rows], track.xy[rows], track.score[rows])
-        if len(part):
-            parts.append(part)
-    return Observed(times[inside], parts)
+        if rows.any():
+            frames, xy, score = track.frames[rows], track.xy[rows], track.score[rows]
+            parts.append(Track.of(track.id, track.skeleton, track.times[rows], frames, xy, score))
+    return Observed(times, parts)
 
 
 def _expected_frames(info: VideoInfo, start: float | None, end: float | None) -> float:

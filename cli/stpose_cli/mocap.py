@@ -122,18 +122,18 @@ def mocap(
 
 def _load(detector: str, person: str, device: str, start: float | None, end: float | None, videos: int) -> dict[str, Any]:
     """The options of `capture_people`, checked, with the networks loaded once for all videos."""
-    from stpose_core import load_detector, load_lifter
+    from stpose_core import load_lifter
     from stpose_core.detect import KeypointFile
-    from stpose_core.pipeline import check_person, check_range, choose_device
+    from stpose_core.pipeline import check_person, check_range, choose_device, open_detector
 
     check_person(person)
     check_range(start, end)
-    device = choose_device(device)
-    source = load_detector(detector)
+    place = choose_device(device)
+    source = open_detector(detector, device)
     if isinstance(source, KeypointFile) and videos > 1:
         raise DetectorError(f"{detector} holds the keypoints of one video, and {videos} videos are given")
-    lifter = load_lifter(device=device)
-    return {"detector": source, "lifter": lifter, "device": device, "person": person, "start": start, "end": end}
+    lifter = load_lifter(device=place)
+    return {"detector": source, "lifter": lifter, "device": place, "person": person, "start": start, "end": end}
 
 
 def _run(job: Job, options: dict[str, Any], say: Progress, units: str, overwrite: bool, preview: Path | None) -> Result:

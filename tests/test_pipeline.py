@@ -1,0 +1,266 @@
+"""From a video to captures: as long as the video, on an even grid, from the first frame of the range."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import SIZE, BarDetector, film, lift_standing
+
+import stpose_core as sp
+from stpose_core.data import Capture, Keypoints, Pose3D
+from stpose_core.errors import FormatError, NoPersonError, StposeError, VideoError
+from stpose_core.pipeline import capture, capture_people, check_person, choose_device, decode_ahead
+from stpose_core.preview import write_preview
+from stpose_core.video import probe, read_frames
+
+
+def run(path: Path, **options: object) -> Capture:
+    options = {"detector": BarDetector(), "lifter": lift_standing, "device": "cpu", **options}
+    return capture(path, **options)  # type: ignore[arg-type]
+
+
+def lasts(result: Capture) -> float:
+    return len(result) / result.motion.fps
+
+
+@pytest.mark.parametrize(("fps", "frames"), [(5, 15), (25, 50), (60, 120), (29.97, 60)])
+def test_the_motion_lasts_as_long_as_the_video(tmp_path: Path, fps: float, frames: int) -> None:
+    result = run(film(tmp_path / "a.mp4", fps, frames))
+    assert len(result) == frames
+    assert result.motion.fps == pytest.approx(fps, rel=1e-3)
+    assert lasts(result) == pytest.approx(frames / fps, abs=1 / fps)
+    assert result.keypoints.seen.all()
+
+
+def test_a_variable_rate_keeps_its_tempo(tmp_path: Path) -> None:
+    # A second at 30 fps, then two at 10 fps: 50 frames in 3 s.
+    stamps = [*range(30), *range(30, 90, 3)]
+    path = film(tmp_path / "vfr.mp4", 30, stamps)
+    result = run(path)
+    shown = probe(path)
+    assert lasts(result) == pytest.approx(3.0, abs=1.5 / shown.fps)
+    # The bar moves evenly in time. On an even grid it does so too; frame by frame it would not.
+    x = result.keypoints.xy[:, 0, 0]
+    steps = np.diff(x[result.keypoints.seen])
+    assert abs(np.median(steps[: len(steps) // 3]) - np.median(steps[len(steps) // 2 :])) < 0.35 * np.median(steps)
+    frame_by_frame = np.diff(50 + 40 * np.array(stamps) / stamps[-1])
+    assert np.median(frame_by_frame[35:]) > 2 * np.median(frame_by_frame[:25])
+
+
+@pytest.mark.parametrize("fps", [10, 50, 120])
+def test_another_rate_changes_the_frames_and_not_the_length(tmp_path: Path, fps: float) -> None:
+    result = run(film(tmp_path / "a.mp4", 25, 50), fps=fps)
+    assert result.motion.fps == result.keypoints.fps == result.pose3d.fps == fps
+    assert lasts(result) == pytest.approx(2.0, abs=1 / 25 + 1 / fps)
+
+
+def test_a_person_who_comes_late_and_leaves_early_keeps_the_time(tmp_path: Path) -> None:
+    result = run(film(tmp_path / "a.mp4", 25, 75, there=range(25, 60)))
+    assert len(result) == 75
+    seen = result.keypoints.seen
+    assert not seen[:24].any()
+    assert seen[27:58].all()
+    assert not seen[62:].any()
+    assert (result.motion.filled[:24]).all()
+    assert not result.motion.filled[30:55].any()
+
+
+def test_the_range_is_taken_from_the_video(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mp4", 25, 75)
+    whole, part = run(path), run(path, start=1.0, end=2.0)
+    assert len(part) == 25
+    np.testing.assert_allclose(part.keypoints.xy, whole.keypoints.xy[25:50], atol=1.5)
+    # Negative control: another second of the video is elsewhere.
+    assert np.abs(part.keypoints.xy - whole.keypoints.xy[:25]).max() > 5
+
+
+def test_nobody_is_an_error(tmp_path: Path) -> None:
+    path = film(tmp_path / "empty.mp4", 25, 25, there=[])
+    with pytest.raises(NoPersonError):
+        run(path)
+
+
+def test_frames_are_seen_in_order_and_progress_ends_at_its_total(tmp_path: Path) -> None:
+    told: list[tuple[str, float, float | None]] = []
+    run(film(tmp_path / "a.mp4", 25, 30), progress=lambda *event: told.append(event))
+    stages = list(dict.fromkeys(stage for stage, _, _ in told))
+    assert stages[:2] == ["detect", "lift"]
+    for stage in stages:
+        events = [(done, total) for name, done, total in told if name == stage]
+        assert [done for done, _ in events] == sorted(done for done, _ in events)
+        assert events[-1][0] == events[-1][1]
+
+
+def test_a_detector_is_given_by_object_and_all_are_captured(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mp4", 25, 25)
+    found = capture_people(path, detector=BarDetector(), lifter=lift_standing, device="cpu")  # type: ignore[arg-type]
+    assert len(found) == 1
+    assert found[0].detector == "bar"
+    assert found[0].video.path == path
+    with pytest.raises(ValueError, match="capture_people"):
+        run(path, person="all")
+
+
+def write_openpose(folder: Path, frames: range, x: float = 60) -> Path:
+    """What OpenPose writes: a file a frame, here of somebody who stands with the pelvis at (x, 60)."""
+    folder.mkdir()
+    body = np.tile([x, 60.0, 0.9], (25, 1))
+    body[:, :2] += np.random.default_rng(1).uniform(-30, 30, (25, 2))
+    for frame in frames:
+        people = [{"pose_keypoints_2d": body.ravel().tolist()}]
+        (folder / f"a_{frame:012d}_keypoints.json").write_text(json.dumps({"version": 1.3, "people": people}))
+    return folder
+
+
+def lift_any(keypoints: Keypoints) -> Pose3D:
+    """The stand-in lifter for joints of any skeleton, of which it takes only who was seen when."""
+    xy = np.where(keypoints.seen[:, None, None], np.full((1, 17, 2), 60.0), np.nan)
+    score = np.where(keypoints.seen[:, None], np.full((1, 17), 0.9), 0.0)
+    return lift_standing(Keypoints(xy, score, keypoints.fps, keypoints.image_size, "h36m17"))
+
+
+def test_joints_from_a_file_take_the_place_of_looking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = film(tmp_path / "a.mp4", 10, 30)
+    folder = write_openpose(tmp_path / "joints", range(5, 30))
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the video was decoded")
+
+    monkeypatch.setattr("stpose_core.pipeline.read_frames", refuse)
+    result = run(path, detector=folder, lifter=lift_any)
+    assert (len(result), result.motion.fps, result.detector) == (30, pytest.approx(10), "keypoints")
+    assert result.keypoints.seen.tolist() == [False] * 5 + [True] * 25
+    part = run(path, detector=folder, lifter=lift_any, start=0.3, end=2.0)
+    assert part.keypoints.seen.tolist() == [False] * 2 + [True] * 15
+    with pytest.raises(NoPersonError):
+        run(path, detector=folder, lifter=lift_any, end=0.4)
+    # Control: without the file the video is looked at.
+    with pytest.raises(AssertionError, match="decoded"):
+        run(path)
+
+
+def test_a_capture_is_a_file_of_keypoints_of_its_own_video_only(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mp4", 25, 30)
+    result = run(path)
+    sp.save(result, tmp_path / "a.npz")
+    again = run(path, detector=tmp_path / "a.npz")
+    np.testing.assert_allclose(again.keypoints.xy, result.keypoints.xy, atol=1e-3)
+    np.testing.assert_allclose(again.motion.root, result.motion.root, atol=1e-3)
+    keypoints = replace(result.keypoints, image_size=(640, 480))
+    sp.save(replace(result, keypoints=keypoints), tmp_path / "other.npz")
+    with pytest.raises(FormatError, match="640 x 480"):
+        run(path, detector=tmp_path / "other.npz")
+
+
+@pytest.mark.parametrize("person", ["", "0", "-1", "everyone", "1.5"])
+def test_an_unknown_choice_of_person_is_refused_at_once(tmp_path: Path, person: str) -> None:
+    detector = BarDetector()
+    with pytest.raises(StposeError, match="choice of person"):
+        run(film(tmp_path / "a.mp4"), person=person, detector=detector)
+    assert detector.looked == 0
+    check_person("2")
+
+
+@pytest.mark.parametrize(("start", "end"), [(2.0, 1.0), (1.0, 1.0), (-1.0, None)])
+def test_a_range_without_time_is_refused(tmp_path: Path, start: float, end: float | None) -> None:
+    with pytest.raises(StposeError, match="holds no time"):
+        run(film(tmp_path / "a.mp4"), start=start, end=end)
+
+
+def test_a_range_after_the_end_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(VideoError):
+        run(film(tmp_path / "a.mp4"), start=100.0)
+
+
+def test_devices_that_are_not_there_are_refused() -> None:
+    import torch
+
+    assert choose_device("cpu") == "cpu"
+    with pytest.raises(StposeError, match="unknown device"):
+        choose_device("tpu")
+    if not torch.backends.mps.is_available():
+        with pytest.raises(StposeError, match="no mps device"):
+            choose_device("mps")
+
+
+def test_decoding_runs_ahead_but_not_far() -> None:
+    made: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(100):
+            made.append(number)
+            yield number
+
+    items = decode_ahead(numbers(), size=3)
+    assert next(items) == 0
+    time.sleep(0.1)
+    assert len(made) <= 6, "the queue is not bounded"
+    assert list(items) == list(range(1, 100))
+
+
+def test_an_error_while_decoding_comes_out_where_it_belongs() -> None:
+    def broken() -> Iterator[int]:
+        yield 1
+        raise VideoError("damaged")
+
+    items = decode_ahead(broken())
+    assert next(items) == 1
+    with pytest.raises(VideoError, match="damaged"):
+        next(items)
+
+
+def test_leaving_early_ends_the_thread() -> None:
+    ended = threading.Event()
+
+    def endless() -> Iterator[int]:
+        try:
+            while True:
+                yield 0
+        finally:
+            ended.set()
+
+    before = threading.active_count()
+    for _ in decode_ahead(endless()):
+        break
+    assert ended.wait(2)
+    assert threading.active_count() == before
+
+
+def test_the_preview_shows_the_joints_and_lasts_as_long(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mp4", 25, 30)
+    result = run(path)
+    write_preview([result], tmp_path / "preview.mp4")
+    frames = list(read_frames(tmp_path / "preview.mp4"))
+    assert len(frames) == 30
+    assert frames[0].image.shape == (SIZE[1], SIZE[0], 3)
+    for number in (5, 25):
+        x, y = result.keypoints.xy[number, 11].round().astype(int)  # the left shoulder, in red
+        patch = frames[number].image[y - 1 : y + 2, x - 1 : x + 2].reshape(-1, 3).astype(int).mean(0)
+        assert patch[0] > patch[1] + 40
+    plain = next(iter(read_frames(path))).image.astype(int)
+    assert (plain[..., 0] - plain[..., 1]).max() < 40, "control: nothing in the video itself is red"
+
+
+def test_importing_the_package_is_quick_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, stpose_core; heavy = {'torch', 'cv2', 'av', 'scipy', 'mediapipe'} & set(sys.modules); "
+        "assert not heavy, heavy; stpose_core.capture; assert 'torch' in sys.modules or 'av' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_public_names_are_all_there() -> None:
+    for name in sp.__all__:
+        assert getattr(sp, name) is not None
+        assert name in dir(sp)
+    with pytest.raises(AttributeError):
+        _ = sp.no_such_thing
