@@ -1,4 +1,4 @@
-"""The whole way on real footage: `python benchmarks/real_footage.py --videos VIDEOS [-o OUT]` prints the table of docs/benchmarks.md.
+"""The whole way on real footage: `python benchmarks/real_footage.py --videos VIDEOS [-o OUT]` prints the table of the docs.
 
 VIDEOS holds the clips named below (balance/ with a triangulated reference.npz). Every figure is measured on the BVH that the
 command would write, read back from disk, unless the row says otherwise. Exits with 1 if a row misses its target.

@@ -90,25 +90,31 @@ def person_view(rays: Tensor, score: Tensor) -> PersonView:
     rays = torch.where(visible.unsqueeze(-1) > 0, rays, torch.zeros_like(rays))
     joint_weight = visible * torch.tensor(_CENTRE_WEIGHTS, dtype=rays.dtype, device=rays.device)
     mass = joint_weight.sum(-1)
-    centre = (rays * joint_weight.unsqueeze(-1)).sum(-2) / mass.clamp_min(1e-6).unsqueeze(-1)
-    spread = (((rays - centre.unsqueeze(-2)) ** 2).sum(-1) * visible).sum(-1) / visible.sum(-1).clamp_min(1)
-    log_size = 0.5 * torch.log(spread.clamp_min(_SIZE_FLOOR**2))
     # One or two joints have a centre but no size: they count for nothing.
     weight = mass * (visible.sum(-1) >= 3)
-    smoothed = _smooth(torch.cat((centre, log_size.unsqueeze(-1)), -1), weight)
     near = F.max_pool1d(weight.unsqueeze(1), 2 * BOX_REACH + 1, 1, BOX_REACH).squeeze(1) > 0
-    centre = torch.where(near.unsqueeze(-1), smoothed[..., :2], torch.zeros_like(centre))
-    size = torch.where(near, 2 * torch.exp(smoothed[..., 2]), torch.ones_like(log_size))
-    return PersonView(view_rotation(centre), size.clamp_min(_SIZE_FLOOR), near)
+    centre = (rays * joint_weight.unsqueeze(-1)).sum(-2) / mass.clamp_min(1e-6).unsqueeze(-1)
+    centre = torch.where(near.unsqueeze(-1), _smooth(centre, weight), torch.zeros_like(centre))
+    rotation = view_rotation(centre)
+    flat = _turned(rays, rotation)
+    middle = (flat * visible.unsqueeze(-1)).sum(-2) / visible.sum(-1).clamp_min(1).unsqueeze(-1)
+    spread = (((flat - middle.unsqueeze(-2)) ** 2).sum(-1) * visible).sum(-1) / visible.sum(-1).clamp_min(1)
+    log_size = _smooth(0.5 * torch.log(spread.clamp_min(_SIZE_FLOOR**2)).unsqueeze(-1), weight)[..., 0]
+    size = torch.where(near, 2 * torch.exp(log_size), torch.ones_like(log_size))
+    return PersonView(rotation, size.clamp_min(_SIZE_FLOOR), near)
+
+
+def _turned(rays: Tensor, rotation: Tensor) -> Tensor:
+    """(B, T, J, 2) rays as a camera turned by (B, T, 3, 3) sees them."""
+    direction = torch.cat((rays, torch.ones_like(rays[..., :1])), -1) @ rotation.transpose(-1, -2)
+    return direction[..., :2] / direction[..., 2:].clamp_min(0.05)
 
 
 def network_inputs(rays: Tensor, score: Tensor, view: PersonView) -> tuple[Tensor, Tensor]:
     """-> joints (B, T, J, 4) and context (B, T, 4) as TemporalNetwork reads them. Hidden joints are zeroed and flagged."""
     visible = (score >= VISIBLE_SCORE) & view.known.unsqueeze(-1)
     rays = torch.where(visible.unsqueeze(-1), rays, torch.zeros_like(rays))
-    direction = torch.cat((rays, torch.ones_like(rays[..., :1])), -1)
-    turned = (view.rotation.unsqueeze(-3) @ direction.unsqueeze(-1)).squeeze(-1)
-    flat = turned[..., :2] / turned[..., 2:].clamp_min(0.05) / view.size[..., None, None]
+    flat = _turned(rays, view.rotation) / view.size[..., None, None]
     joints = torch.cat((flat.clamp(-8, 8), score.unsqueeze(-1), torch.ones_like(score).unsqueeze(-1)), -1)
     joints = joints * visible.unsqueeze(-1)
     # The third row of the rotation is the viewing direction itself.

@@ -135,7 +135,7 @@ def _save(path: Path, state: dict[str, object]) -> None:
 
 
 def train(data: Path, output: Path, recipe: Recipe, config: TemporalConfig, state: Path, device: str = "cpu") -> None:
-    """Runs or resumes a training run. `state` is the folder of its checkpoint and log; `output` the weights file (EMA, fp16)."""
+    """Runs or resumes a run. `state` is the folder of its checkpoint and log; `output` the weights file (EMA, fp16)."""
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
     state.mkdir(parents=True, exist_ok=True)

@@ -33,15 +33,17 @@ def detect(rays: Tensor, size: Tensor, random: Random) -> tuple[Tensor, Tensor]:
     """rays: (B, T, 17, 2) true; size: (B, T) the person's angular size -> noisy rays and scores (B, T, 17) in 0..1."""
     batch, frames, joints = rays.shape[:3]
     device = rays.device
-    level = torch.exp(random.uniform(-1.2, 0.7, batch))[:, None, None]
+    # Median error of a take 0.03 to 0.15 torsos: BlazePose errs by 0.06 on clear footage, by more where people are small.
+    level = torch.exp(random.uniform(-2.2, 0.5, batch))[:, None, None]
     hard = (0.25 * level * _correlated(random, frames, 0.93, batch, joints).abs() ** 1.5).clamp(0, 1.2)
-    rare = (_correlated(random, frames, 0.6, batch, joints) > 2.6) & random.chance(0.6, batch)[:, None, None]
+    rare = (_correlated(random, frames, 0.6, batch, joints) > 2.9) & random.chance(0.5, batch)[:, None, None]
     bias_weight = torch.tensor(_BIAS, device=device)[None, None, :, None]
     jitter_weight = torch.tensor(_JITTER, device=device)[None, None, :, None]
-    bias = 0.035 * bias_weight * random.normal(batch, 1, joints, 2)
-    drift = 0.03 * level.unsqueeze(-1) * bias_weight * _correlated(random, frames, 0.95, batch, joints, 2)
-    quick = 0.018 * level.unsqueeze(-1) * jitter_weight * _correlated(random, frames, 0.4, batch, joints, 2)
-    wrong = 0.5 * rare.unsqueeze(-1) * _correlated(random, frames, 0.8, batch, joints, 2)
+    own = torch.exp(random.uniform(-1.0, 0.5, batch))[:, None, None, None]
+    bias = 0.02 * own * bias_weight * random.normal(batch, 1, joints, 2)
+    drift = 0.02 * level.unsqueeze(-1) * bias_weight * _correlated(random, frames, 0.95, batch, joints, 2)
+    quick = 0.012 * level.unsqueeze(-1) * jitter_weight * _correlated(random, frames, 0.4, batch, joints, 2)
+    wrong = 0.4 * rare.unsqueeze(-1) * _correlated(random, frames, 0.8, batch, joints, 2)
     error = bias + (drift + quick) * (1 + 5 * hard).unsqueeze(-1) + wrong
     score = torch.exp(-1.2 * hard) * (1 - 0.4 * rare.float()) + 0.06 * random.normal(batch, frames, joints)
     # Some detectors report nearly the same score for all: then it tells nothing, and must not be relied on.

@@ -1,0 +1,248 @@
+"""2D joints of a clip -> 3D joints: the temporal network over a whole clip, or frame by frame with a buffer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stpose_core.data import Camera, Keypoints, Pose3D
+from stpose_core.errors import WeightsError
+from stpose_core.lift.normalise import BOX_REACH, VISIBLE_SCORE, PersonView, network_inputs, person_view
+from stpose_core.networks.temporal import TemporalConfig, TemporalNetwork
+from stpose_core.skeletons import H36M17, convert
+from stpose_core.weights import LIFTER, read_weights
+
+TRAINING_FPS = 30.0
+"""Frame rate of the marker mocap that the weights were trained on; tempo was varied from half to double."""
+
+BRIDGED = 15
+"""Frames (at the training rate) of the longest gap between two sightings that gets poses; longer ones and the ends get none."""
+
+_BLOCK = 4096  # outputs a pass: bounds memory for clips of any length
+_HIDDEN_LOGIT = 0.0
+
+
+def phases(fps: float) -> tuple[int, int]:
+    """(every, between): how a clip is brought near the training rate without touching its own time stamps.
+
+    A fast clip is lifted as `every` interleaved clips; a slow one gets `between` - 1 interpolated frames after each of its own,
+    of which the output keeps none. Rates from 20 to 45 fps are taken as they are: tempo was varied in training.
+    """
+    if fps >= 45:
+        return max(1, round(fps / TRAINING_FPS)), 1
+    if fps <= 20:
+        return 1, max(1, round(TRAINING_FPS / fps))
+    return 1, 1
+
+
+@dataclass
+class _Frames:
+    """Outputs of the network for consecutive frames, in camera axes (numpy)."""
+
+    xyz: NDArray[np.float64]
+    root: NDArray[np.float64]
+    sigma: NDArray[np.float64]
+    hidden: NDArray[np.bool_]
+    up: NDArray[np.float64]
+
+
+def _rays(xy: NDArray[np.float64], camera: Camera) -> NDArray[np.float64]:
+    return (xy - np.asarray(camera.centre)) / camera.focal
+
+
+class Lifter:
+    """Lifts Keypoints of one person to Pose3D. Made by `load_lifter`."""
+
+    def __init__(self, network: TemporalNetwork, device: torch.device | str = "cpu") -> None:
+        self.network = network.eval().to(device)
+        self.device = torch.device(device)
+
+    @property
+    def delay(self) -> int:
+        """Frames at the training rate that a streamed output comes behind its input."""
+        return self.network.config.context + BOX_REACH
+
+    def __call__(self, keypoints: Keypoints, camera: Camera | None = None, flip: bool = True) -> Pose3D:
+        """One pose for each frame of `keypoints`, at the same fps; its skeleton is converted to h36m17 first.
+
+        Frames in which nothing was seen get a pose, all hidden, only in gaps of up to half a second; else NaN.
+        camera: the true camera where it is known, else the assumed one. flip: averages with the lifted mirror image (twice the time).
+        """
+        points = keypoints if keypoints.skeleton == H36M17.name else convert(keypoints, H36M17.name)
+        camera = camera or Camera.assumed(points.image_size)
+        every, between = phases(points.fps)
+        xy, score = np.asarray(points.xy), np.asarray(points.score)
+        total = len(xy)
+        parts: list[tuple[slice, _Frames]] = []
+        for phase in range(min(every, total)):
+            chosen = slice(phase, total, every)
+            rays, seen = _rays(xy[chosen], camera), score[chosen]
+            if between > 1:
+                rays, seen = _upsample(rays, seen, between)
+            lifted = self._lift(rays, seen, flip)
+            parts.append((chosen, _take(lifted, slice(None, None, between))))
+        return _assemble(parts, total, points, camera)
+
+    def stream(self, fps: float, image_size: tuple[int, int], camera: Camera | None = None) -> LifterStream:
+        """A stream that takes one frame at a time and answers `delay` frames later, exactly as the whole clip would."""
+        return LifterStream(self, fps, image_size, camera or Camera.assumed(image_size))
+
+    def _lift(self, rays: NDArray[np.float64], score: NDArray[np.float64], flip: bool) -> _Frames:
+        """(T, 17, 2) rays and (T, 17) scores at about the training rate -> T outputs; missing frames stand beyond both ends."""
+        margin = self.delay
+        padded = np.zeros((len(rays) + 2 * margin, *rays.shape[1:]))
+        padded[margin : margin + len(rays)] = np.nan_to_num(rays)
+        scores = np.zeros(padded.shape[:2])
+        scores[margin : margin + len(rays)] = score
+        blocks = [
+            self.lift_window(padded[start : start + _BLOCK + 2 * margin], scores[start : start + _BLOCK + 2 * margin], flip)
+            for start in range(0, max(len(rays), 1), _BLOCK)
+        ]
+        return _join(blocks)
+
+    @torch.inference_mode()
+    def lift_window(self, rays: NDArray[np.float64], score: NDArray[np.float64], flip: bool) -> _Frames:
+        """(T + 2 * delay, 17, 2) -> the T frames in the middle. The one place where the network is called."""
+        ray = torch.from_numpy(np.ascontiguousarray(rays)).float()[None].to(self.device)
+        seen = torch.from_numpy(np.ascontiguousarray(score)).float()[None].to(self.device)
+        pose, root, sigma, hidden, up = self._views(ray, seen)
+        if flip:
+            mirror = list(H36M17.mirror)
+            side = torch.tensor([-1.0, 1.0, 1.0], device=self.device)
+            other = self._views(ray[:, :, mirror] * side[:2], seen[:, :, mirror])
+            pose = (pose + other[0][:, :, mirror] * side) / 2
+            root = (root + other[1] * side) / 2
+            sigma, hidden = (sigma + other[2][:, :, mirror]) / 2, (hidden + other[3][:, :, mirror]) / 2
+            up = up + other[4] * side
+        outputs = [value[0].double().cpu().numpy() for value in (pose, root, sigma, hidden, up)]
+        core = slice(self.delay, len(score) - self.delay)
+        missing = np.asarray(score < VISIBLE_SCORE)
+        absent = ~_bridged(~missing.all(axis=1))[core]
+        frames = _Frames(outputs[0], outputs[1], outputs[2], missing[core] | (outputs[3] > _HIDDEN_LOGIT), outputs[4])
+        for part in (frames.xyz, frames.root):
+            part[absent] = np.nan
+        frames.up[absent] = 0.0
+        return frames
+
+    def _views(self, rays: Tensor, score: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        view = person_view(rays, score)
+        joints, context = network_inputs(rays, score, view)
+        # The box of a frame is known only where all its neighbours are: the outer frames served for that alone.
+        inner = slice(BOX_REACH, rays.shape[1] - BOX_REACH)
+        out = self.network(joints[:, inner], context[:, inner])
+        core = slice(self.delay, rays.shape[1] - self.delay)
+        near = PersonView(view.rotation[:, core], view.size[:, core], view.known[:, core])
+        unknown = torch.where(near.known, 0.0, torch.nan)[..., None]
+        pose = near.to_camera(out.pose) + unknown[..., None]
+        root = near.root_to_camera(out.root) + unknown
+        up = near.to_camera(F.normalize(out.up, dim=-1)) * near.known[..., None]
+        return pose, root, torch.exp(out.log_sigma.clamp(-7, 1)), out.hidden, up
+
+
+@dataclass
+class LifterStream:
+    """One frame in, one pose out, `lifter.delay` frames later; the same numbers as the whole clip gives.
+
+    push() takes h36m17 joints. Only rates that need no interpolation are streamed (above 20 fps).
+    """
+
+    lifter: Lifter
+    fps: float
+    image_size: tuple[int, int]
+    camera: Camera
+    flip: bool = True
+    _phases: list[list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = field(default_factory=list)
+    _count: int = 0
+
+    def __post_init__(self) -> None:
+        every, between = phases(self.fps)
+        if between > 1:
+            raise ValueError(f"a clip of {self.fps:g} fps cannot be streamed: lift it whole, or feed it at 20 fps or more")
+        blank = (np.zeros((17, 2)), np.zeros(17))
+        self._phases = [[blank] * self.lifter.delay for _ in range(every)]
+
+    def push(self, xy: NDArray[np.float64], score: NDArray[np.float64]) -> Pose3D | None:
+        """xy: (17, 2) pixels, score: (17,). The pose of the frame `delay` * every frames ago, or None while there is none."""
+        buffer = self._phases[self._count % len(self._phases)]
+        self._count += 1
+        seen = np.where(np.isfinite(xy).all(-1), score, 0.0)
+        buffer.append((np.nan_to_num(_rays(np.asarray(xy, np.float64), self.camera)), seen))
+        if len(buffer) < 2 * self.lifter.delay + 1:
+            return None
+        rays, scores = (np.stack([item[part] for item in buffer]) for part in (0, 1))
+        buffer.pop(0)
+        lifted = self.lifter.lift_window(rays, scores, self.flip)
+        points = Keypoints(np.zeros((1, 17, 2)), np.zeros((1, 17)), self.fps, self.image_size, H36M17.name)
+        return _assemble([(slice(0, 1), lifted)], 1, points, self.camera)
+
+    def finish(self) -> list[Pose3D]:
+        """The poses still in the buffer, in order."""
+        missing, nobody = np.full((17, 2), np.nan), np.zeros(17)
+        left = min(self._count, self.lifter.delay * len(self._phases))
+        # A clip that ended before the first answer still owes the empty turns before it.
+        poses = [self.push(missing, nobody) for _ in range(self.lifter.delay * len(self._phases))]
+        return [pose for pose in poses if pose is not None][-left:] if left else []
+
+
+def _bridged(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(T,) frames that were seen, and those in a gap of at most BRIDGED frames between two that were."""
+    order = np.arange(len(seen))
+    before = np.maximum.accumulate(np.where(seen, order, -len(seen) - BRIDGED))
+    after = np.minimum.accumulate(np.where(seen, order, 2 * len(seen) + BRIDGED)[::-1])[::-1]
+    return np.asarray(after - before - 1 <= BRIDGED)
+
+
+def _upsample(rays: NDArray[np.float64], score: NDArray[np.float64], times: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """`times` frames for each one but the last, linear between frames in which a joint was seen, with the lower score."""
+    count = (len(rays) - 1) * times + 1
+    when = np.arange(count) / times
+    before = np.floor(when).astype(int)
+    after = np.minimum(before + 1, len(rays) - 1)
+    part = (when - before)[:, None]
+    both = np.where(part > 0, np.minimum(score[before], score[after]), score[before])
+    filled = np.nan_to_num(rays)
+    return filled[before] * (1 - part[..., None]) + filled[after] * part[..., None], both
+
+
+def _take(frames: _Frames, chosen: slice) -> _Frames:
+    return _Frames(frames.xyz[chosen], frames.root[chosen], frames.sigma[chosen], frames.hidden[chosen], frames.up[chosen])
+
+
+def _join(blocks: Sequence[_Frames]) -> _Frames:
+    names = ("xyz", "root", "sigma", "hidden", "up")
+    return _Frames(*(np.concatenate([getattr(block, name) for block in blocks]) for name in names))
+
+
+def _assemble(parts: list[tuple[slice, _Frames]], total: int, points: Keypoints, camera: Camera) -> Pose3D:
+    xyz, root = np.full((total, 17, 3), np.nan), np.full((total, 3), np.nan)
+    sigma, hidden, up = np.full((total, 17), np.nan), np.ones((total, 17), bool), np.zeros((total, 3))
+    for chosen, frames in parts:
+        xyz[chosen], root[chosen], sigma[chosen] = frames.xyz, frames.root, frames.sigma
+        hidden[chosen], up[chosen] = frames.hidden, frames.up
+    # One direction of gravity for the whole clip: cameras tilt less than single guesses scatter.
+    direction = np.median(up[np.abs(up).sum(-1) > 0], axis=0) if np.abs(up).sum() > 0 else np.array([0.0, -1.0, 0.0])
+    length = np.linalg.norm(direction)
+    direction = direction / length if length > 1e-6 else np.array([0.0, -1.0, 0.0])
+    return Pose3D(xyz, root, hidden, sigma, direction, points.fps, H36M17.name, camera)
+
+
+def load_lifter(path: str | Path | None = None, device: str = "cpu") -> Lifter:
+    """The lifter with the weights that ship with the package, or with those of a .safetensors file.
+
+    Raises WeightsError if the file is missing, damaged, or made for another network.
+    """
+    path = Path(path) if path else LIFTER
+    tensors, config = read_weights(path, "temporal")
+    try:
+        network = TemporalNetwork(TemporalConfig.from_dict(dict(config["network"])))  # type: ignore[call-overload]
+        network.load_state_dict(tensors, strict=True)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise WeightsError(f"{path} does not fit the temporal network: {str(error).splitlines()[0]}") from error
+    return Lifter(network, device)
