@@ -22,7 +22,7 @@ from stpose_training.synth.points import h36m17_points
 from stpose_training.synth.poses import Clip, axis_turn, curl_fingers, load_clip, retarget
 from stpose_training.synth.scene import Light, Room, View, develop, empty_room, render
 
-PERSON = (0.25, 0.70, 0.55, 0.45, 0.55, 0.7)  # phenotypes of `body.PHENOTYPES`
+PERSON = (0.08, 0.72, 0.60, 0.45, 0.50, 0.7)  # phenotypes of `body.PHENOTYPES`
 SUPERSAMPLE = 2
 
 

@@ -22,9 +22,13 @@ from stpose_training.synth.body import Body, load_body
 from stpose_training.synth.points import detector_points, h36m17_points
 from stpose_training.synth.poses import list_clips, load_clip, retarget
 
-NOISE = 0.012  # metres a 2D detector's joint is typically off, in each direction
+NOISE = 0.015  # metres a 2D detector's joint is typically off, in each direction
+NOISES = {"nose": 0.03}  # seen from behind, detectors guess it
 SKELETONS = ("coco17", "blazepose33", "halpe26", "openpose25")
-LIMBS = ("l_shoulder", "l_elbow", "l_wrist", "l_knee", "l_ankle")
+LIMBS = ("l_shoulder", "l_elbow", "l_wrist", "l_knee")
+# Shapes, as `body.PHENOTYPES`: from schoolchildren to the old, without the extremes of height and weight.
+LEAST = (0.0, 0.35, 0.2, 0.2, 0.25, 0.25)
+SPREAD = (1.0, 0.65, 0.6, 0.6, 0.5, 0.75)
 Array = NDArray[np.float64]
 
 # Target: (trust, sources), best first. "ear" is both ears with one weight, "l_hip" is one joint.
@@ -32,18 +36,19 @@ PLANS: dict[str, tuple[tuple[float, tuple[str, ...]], ...]] = {
     "pelvis": ((1.0, ("hip", "shoulder")), (1.0, ("hip",))),
     "l_hip": ((1.0, ("l_hip", "r_hip", "shoulder")), (1.0, ("l_hip", "r_hip")), (0.9, ("l_hip",))),
     "spine": ((1.0, ("hip", "shoulder")),),
-    "neck": ((1.0, ("shoulder", "hip")), (0.9, ("shoulder", "ear")), (0.8, ("shoulder",))),
+    "neck": ((1.0, ("shoulder", "hip", "ear", "nose")), (0.95, ("shoulder", "hip")), (0.9, ("shoulder", "ear")), (0.8, ("shoulder",))),
     "head": (
         (1.0, ("ear", "nose", "shoulder")), (0.9, ("ear", "shoulder")), (0.8, ("nose", "eye", "shoulder")),
         (0.8, ("ear", "nose")), (0.7, ("ear",)), (0.5, ("shoulder", "hip")),
     ),
+    "l_ankle": ((1.0, ("l_ankle", "l_knee")), (1.0, ("l_ankle",))),
     "head_top": (
         (1.0, ("ear", "nose", "shoulder")), (0.9, ("ear", "shoulder")), (0.7, ("nose", "eye", "shoulder")),
         (0.7, ("ear", "nose")), (0.4, ("shoulder", "hip")),
     ),
 }  # fmt: skip
-_HALPE_TOP = ((1.0, ("head_top", "ear", "shoulder")), (0.9, ("head_top", "shoulder")))
-_HALPE_HEAD = ((1.0, ("ear", "head_top", "shoulder")),)
+_HALPE_TOP = ((1.0, ("head_top", "ear", "nose", "shoulder")), (0.9, ("head_top", "shoulder")))
+_HALPE_HEAD = ((1.0, ("ear", "head_top", "nose", "shoulder")),)
 
 _HEADER = '''"""Weights that turn the joints of one skeleton into those of Human3.6M-17.
 
@@ -73,8 +78,7 @@ def sample(body: Body, files: Sequence[Path], count: int, seed: int) -> tuple[di
     for path, name in clips:
         clip = load_clip(path, name)
         clip = clip[torch.randint(len(clip), (max(1, round(count / len(clips))),), generator=generator)]
-        phenotypes = torch.rand(len(clip), 6, generator=generator)
-        phenotypes[:, 1] = 0.25 + 0.75 * phenotypes[:, 1]
+        phenotypes = torch.rand(len(clip), 6, generator=generator) * torch.tensor(SPREAD) + torch.tensor(LEAST)
         rest = body.rest(phenotypes)
         posed = body.pose(rest, *retarget(clip, body, rest))
         truth.append(h36m17_points(body, posed).double().numpy())
@@ -91,7 +95,7 @@ def fit(points: Array, target: Array, skeleton: str, sources: Sequence[str]) -> 
     # With weights (1 - sum(w), w): the target seen from the first source. A pair's mean has half a joint's variance.
     design = (columns[..., 1:] - columns[..., :1]).reshape(len(target) * 3, -1)
     wanted = (target - columns[..., 0]).reshape(-1)
-    size = np.array([NOISE / np.sqrt(len(group)) for group in groups]) * np.sqrt(len(wanted))
+    size = np.array([NOISES.get(group[0], NOISE) / np.sqrt(len(group)) for group in groups]) * np.sqrt(len(wanted))
     noise = np.concatenate([-np.full((1, len(groups) - 1), size[0]), np.diag(size[1:])])
     rest = np.linalg.lstsq(np.concatenate([design, noise]), np.concatenate([wanted, [-size[0]], 0 * size[1:]]), rcond=None)[0]
     weights = np.round(np.concatenate([[1.0], rest]), 3)

@@ -52,9 +52,22 @@ def dress(body: Body, rest: Rest, look: Look) -> Rest:
     places = _places(body)
     regions = _regions(body, places, look)
     thick = torch.zeros(len(places), device=places.device)
-    for name, thickness in (("trousers", 0.008), ("shirt", 0.012), ("shoes", 0.008), ("hair", 0.014)):
+    for name, thickness in (("trousers", 0.008), ("shirt", 0.012), ("shoes", 0.010), ("hair", 0.014)):
         thick = torch.where(regions[name], thickness, thick)
-    return Rest(rest.vertices + vertex_normals(rest.vertices, body.faces) * thick[:, None], rest.heads)
+    vertices = _smoothed(rest.vertices, body.faces, regions["shoes"], rounds=12)
+    return Rest(vertices + vertex_normals(vertices, body.faces) * thick[:, None], rest.heads)
+
+
+def _smoothed(vertices: Tensor, faces: Tensor, where: Tensor, rounds: int) -> Tensor:
+    """Vertices (B, V, 3), those marked by where (V,) drawn to the mean of their neighbours: a shoe has no toes."""
+    near = where[faces].any(dim=1)
+    start = torch.cat([faces[near][:, corner] for corner in (0, 1, 2, 1, 2, 0)])
+    end = torch.cat([faces[near][:, corner] for corner in (1, 2, 0, 0, 1, 2)])
+    count = torch.zeros(len(where), device=vertices.device).index_add_(0, start, torch.ones(len(start), device=vertices.device))
+    for _ in range(rounds):
+        total = torch.zeros_like(vertices).index_add_(1, start, vertices[:, end])
+        vertices = torch.where(where[:, None], total / count.clamp(min=1)[:, None], vertices)
+    return vertices
 
 
 def paint(body: Body, fragments: Fragments, look: Look) -> Tensor:

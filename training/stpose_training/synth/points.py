@@ -2,7 +2,7 @@
 
 Mocap joints differ from those of the body's rig: the hips are closer together, the joint "head top" lies below the crown.
 The figures below place them where the mocap does on average, in units of leg length (hip to ankle, 0.834 m there):
-hips 0.214 apart, pelvis to neck 0.532, spine halfway and 0.044 behind that line, neck to head 0.233, head to head top 0.120,
+hips 0.214 apart, pelvis to neck 0.532, spine halfway and 0.02 to 0.04 behind that line, neck to head 0.233, head to head top 0.120,
 shoulders 0.08 above the neck: nearer to where annotators see the shoulder than to the rig's joint, 0.014 above.
 """
 
@@ -20,7 +20,7 @@ _H36M: dict[str, dict[str, float]] = {
     "l_hip": {"upperleg01.L": 0.92, "upperleg01.R": 0.08},
     "l_knee": {"lowerleg01.L": 1.0},
     "l_ankle": {"foot.L": 1.0},
-    "spine": {"spine03": 0.10, "spine02": 0.30, "back": 0.60},
+    "spine": {"spine03": 0.17, "spine02": 0.50, "back": 0.33},
     "neck": {"spine01": 0.59, "neck01": 0.41},
     "head": {"neck03": 0.55, "nape": 0.45},
     "head_top": {"nape": 0.43, "crown": 0.57},
@@ -32,8 +32,10 @@ _H36M: dict[str, dict[str, float]] = {
 # Points of the surface, and the bone at whose height they lie.
 _SURFACE = {"crown": "head", "back": "spine02", "nape": "head"}
 
-# Keypoints that are the same in all detectors' skeletons: COCO's, which the body has regressors for.
-_MARKS = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle", "big_toe", "small_toe", "heel")
+# Keypoints that are the same in all detectors' skeletons. Where the body has a regressor of COCO's keypoint, this is it; but
+# elbows, wrists and knees are the rig's joints: on rendered bodies BlazePose sees them there, within 1 to 2 cm.
+_MARKS = ("eye", "ear", "shoulder", "hip", "ankle", "big_toe", "small_toe", "heel")
+_JOINTS = {"elbow": "lowerarm01", "wrist": "wrist", "knee": "lowerleg01"}
 _MIDDLES = {"neck": "shoulder", "pelvis": "hip"}
 
 
@@ -57,6 +59,8 @@ def detector_points(body: Body, posed: Posed, skeleton: str) -> Tensor:
             out[:, index] = marks[:, pair].mean(1)
         elif name == "head_top":
             out[:, index] = posed.vertices[:, _surface(body, "crown")].mean(1)
+        elif full and part in _JOINTS:
+            out[:, index] = posed.heads[:, body.bone(f"{_JOINTS[part]}.{side.upper()}")]
         elif full and part in _MARKS:
             out[:, index] = marks[:, body.marks.index(full + part)]
     return out
