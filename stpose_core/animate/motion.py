@@ -21,7 +21,8 @@ def animate(pose: Pose3D, smooth: float = 0.5) -> Motion:
     """Turn a pose in camera axes into an animated skeleton in the room.
 
     smooth: 0..1, strength of the smoothing, the same at each frame rate; 0 leaves the poses as they are.
-    The motion has the frames and the rate of the pose; frames without a pose are filled and marked in Motion.filled.
+    The motion has the frames and the rate of the pose; frames without a pose are filled;
+    they and those in which nothing was seen are marked in Motion.filled.
 
     Raises NoPersonError if no frame has a pose, FormatError if the joints are not Human3.6M's 17, ValueError for a
     strength outside 0..1.
@@ -53,7 +54,7 @@ def animate(pose: Pose3D, smooth: float = 0.5) -> Motion:
         rotations=local_rotations(body.frames),
         root=root,
         contacts=_contacts(places, ankle, pose.fps),
-        filled=~posed,
+        filled=~posed | pose.hidden.all(axis=1),  # bridged frames have a pose, but nobody saw it
         fps=pose.fps,
     )
 
