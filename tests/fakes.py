@@ -61,8 +61,8 @@ class BarDetector:
         return [] if box is None else [box]
 
     def pose(self, image: np.ndarray, box: Box) -> Pose2D:
-        self.looked += 1
         bar = _bar(image)
+        self.looked += bar is not None
         if bar is None:
             return Pose2D(np.zeros((17, 2)), np.zeros(17), 0.0, box)
         scale = (bar.y1 - bar.y0) / (STANDING[:, 1].max() - STANDING[:, 1].min())

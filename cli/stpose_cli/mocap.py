@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from stpose_cli.outputs import FORMATS, Job, check_not_input, plan_jobs
 from stpose_cli.progress import Progress, Result, make_progress
+from stpose_cli.quiet import quiet_libraries
 from stpose_core.errors import DetectorError, OutputError, StposeError
 from stpose_core.files import check_output
+
+if TYPE_CHECKING:
+    from stpose_core.detect import Detector
 
 FAILED = 2
 
@@ -94,6 +100,8 @@ def mocap(
 
     OUT is a file for one person of one video. For several videos, or --person all, it is a folder.
     """
+    from stpose_core.video import probe
+
     say = make_progress(progress)
     say.video(str(videos[0]) if len(videos) == 1 else "")
     failures = 0
@@ -101,6 +109,9 @@ def mocap(
         jobs = plan_jobs(videos, out, person == "all", kind, overwrite)
         _check_preview(preview, jobs, overwrite)
         check_not_input([*(job.out for job in jobs), *([preview] if preview else [])], [*videos, Path(detector)])
+        if len(jobs) == 1:
+            # Told at once, not after the networks were loaded.
+            probe(jobs[0].video)
         options = _load(detector, person, device, start, end, len(videos))
         options.update(smooth=smooth, fps=fps)
         for job in jobs:
@@ -129,11 +140,27 @@ def _load(detector: str, person: str, device: str, start: float | None, end: flo
     check_person(person)
     check_range(start, end)
     place = choose_device(device)
-    source = open_detector(detector, device)
+    # MediaPipe tells of its start in four lines that no option turns off. rtmpose shows a download there.
+    starts_loud = detector != "rtmpose" and find_spec("mediapipe") is not None
+    with quiet_libraries() if starts_loud else nullcontext():
+        source = open_detector(detector, device)
+        if starts_loud and not isinstance(source, KeypointFile):
+            _wake(source)
     if isinstance(source, KeypointFile) and videos > 1:
         raise DetectorError(f"{detector} holds the keypoints of one video, and {videos} videos are given")
     lifter = load_lifter(device=place)
     return {"detector": source, "lifter": lifter, "device": place, "person": person, "start": start, "end": end}
+
+
+def _wake(detector: Detector) -> None:
+    """Have both networks look once: they start in threads of their own, and log when they do."""
+    import numpy as np
+
+    from stpose_core.detect import Box
+
+    nothing = np.zeros((64, 64, 3), np.uint8)
+    detector.find(nothing)
+    detector.pose(nothing, Box(0, 0, 64, 64))
 
 
 def _run(job: Job, options: dict[str, Any], say: Progress, units: str, overwrite: bool, preview: Path | None) -> Result:
