@@ -30,13 +30,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Observation", "PeopleTracker", "Track", "choose_people", "track_to_keypoints"]
 
-SEARCH_EVERY, SEARCH_FRAMES = 0.5, 30  # seconds and frames between two searches of the whole picture, whichever is shorter
+# Seconds between two searches of the whole picture: while somebody is followed; while nobody is; just after somebody was lost.
+# At most so many frames: a search costs as much as four poses.
+SEARCH_CALM, SEARCH_EMPTY, SEARCH_LOST, SEARCH_FRAMES = 1.0, 0.5, 0.2, 45
 BUFFER_BYTES = 300_000_000  # frames kept for following backwards; with 4K pictures searches come more often instead
 HELD, SURE = 0.5, 0.9  # presence to go on following somebody; presence to believe in somebody new
 MERGING = 0.3  # where two become one pose, the hidden one is cut back to where their joints were less alike than this
 SAME = 0.5  # joint likeness from which two poses in one frame are the same person
 LOST_SECONDS = 2.0  # a person who was lost is taken up again within this time
-LIVED_SECONDS, LIVED_FRAMES = 0.3, 3  # shorter lives are flickers
+LIVED_SECONDS, LIVED_FRAMES = 0.3, 3  # somebody seen for less at a stretch is a flicker
 UNCONFIRMED_SECONDS = 3.0  # followed for longer than this without a search finding anybody there: not a person
 
 
@@ -48,7 +50,7 @@ class Observation:
     pose: Pose2D
 
 
-@dataclass
+@dataclass(eq=False)
 class _Person:
     pose: Pose2D
     time: float
@@ -56,6 +58,7 @@ class _Person:
     track: Track
     colours: Floats | None = None
     velocity: Floats = field(default_factory=lambda: np.zeros(2))
+    since: int = 0  # row of the track at which the present stretch begins
     lost: bool = False
     behind_cut: bool = False  # lost because the scene changed
 
@@ -153,6 +156,10 @@ class PeopleTracker:
         track = person.track
         sure = np.flatnonzero(track.presence >= SURE)
         track.cut(int(sure[-1]) + 1 if len(sure) else 0)
+        # Furniture looks like a person now and then, but never for long; with a cut of the scene a stretch may just be short.
+        stretch = track.times[person.since :]
+        if not person.behind_cut and (len(stretch) < LIVED_FRAMES or stretch[-1] - stretch[0] < LIVED_SECONDS):
+            track.cut(person.since)
         person.lost = True
         if len(track):
             person.pose, person.time = track.pose(-1), float(track.times[-1])
@@ -186,9 +193,9 @@ class PeopleTracker:
         if self._searched is None:
             return True
         time, number = self._searched
-        every = SEARCH_EVERY
+        every = SEARCH_CALM if self._followed() else SEARCH_EMPTY
         if any(person.lost and frame.time - person.time < 1.0 for person in self._people):
-            every *= 0.4
+            every = SEARCH_LOST
         return frame.time - time >= every - 1e-6 or self._frames - number >= SEARCH_FRAMES
 
     def _search(self, frame: Frame) -> None:
@@ -237,6 +244,7 @@ class PeopleTracker:
             self._ids += 1
             person = _Person(pose, frame.time, frame.time, Track(self._ids, self._detector.skeleton))
             self._people.append(person)
+        person.since = len(person.track)
         for time, index, sight in sights:
             if not len(person.track) or time > person.track.times[-1]:
                 person.track.add(time, index, sight)
@@ -269,7 +277,7 @@ class PeopleTracker:
     def _remember(self, frame: Frame) -> None:
         self._buffer.append(frame)
         most = max(1, min(SEARCH_FRAMES + 1, BUFFER_BYTES // max(frame.image.nbytes, 1)))
-        while len(self._buffer) > most or frame.time - self._buffer[0].time > 2 * SEARCH_EVERY:
+        while len(self._buffer) > most or frame.time - self._buffer[0].time > SEARCH_CALM:
             self._buffer.popleft()
 
 

@@ -1,0 +1,219 @@
+"""Detectors by name: what is loaded, what is said if it is missing, and MediaPipe's networks on a clip of the project."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import types
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stpose_core.detect import load_detector
+from stpose_core.detect.mediapipe import SHARE, calibrate, circle_box, square_to_image, tiles, without_repeats
+from stpose_core.detect.types import Box
+from stpose_core.errors import DetectorError
+
+WALK = Path(__file__).parents[1] / "examples" / "walk.mp4"
+
+
+def missing(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    for name in names:
+        monkeypatch.setitem(sys.modules, name, None)
+
+
+class FakeRtmlib(types.ModuleType):
+    """Finds one person and gives 26 joints on a circle in the box; `error` is what its download raises."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__("rtmlib")
+        self.error = error
+        self.seen: list[Any] = []
+
+    def BodyWithFeet(self, mode: str, backend: str, device: str) -> object:
+        print("load something")
+        if self.error:
+            raise self.error
+        self.seen.append((mode, backend, device))
+        return types.SimpleNamespace(det_model=self._search, pose_model=self._pose)
+
+    def _search(self, image: np.ndarray) -> np.ndarray:
+        self.seen.append(image[0, 0].tolist())
+        return np.array([[10, 20, 60, 200]], dtype=np.float32) if image.any() else np.array([])
+
+    def _pose(self, image: np.ndarray, bboxes: list[list[float]]) -> tuple[np.ndarray, np.ndarray]:
+        x0, y0, x1, y1 = bboxes[0]
+        angle = np.linspace(0, 6, 26)
+        xy = np.column_stack([(x0 + x1) / 2 + 20 * np.cos(angle), (y0 + y1) / 2 + 80 * np.sin(angle)])
+        return xy[None], np.linspace(0, 1.1, 26)[None]
+
+
+@pytest.fixture
+def rtmlib(monkeypatch: pytest.MonkeyPatch) -> FakeRtmlib:
+    fake = FakeRtmlib()
+    monkeypatch.setitem(sys.modules, "rtmlib", fake)
+    monkeypatch.setitem(sys.modules, "onnxruntime", types.ModuleType("onnxruntime"))
+    return fake
+
+
+def test_rtmpose(rtmlib: FakeRtmlib, capsys: pytest.CaptureFixture[str]) -> None:
+    detector: Any = load_detector("rtmpose", mode="lightweight")
+    assert capsys.readouterr().out == "", "standard output is the command's"
+    assert rtmlib.seen == [("lightweight", "onnxruntime", "cpu")]
+    image = np.zeros((240, 320, 3), np.uint8)
+    assert detector.find(image) == []
+    image[0, 0] = (1, 2, 3)
+    (box,) = detector.find(image)
+    assert rtmlib.seen[-1] == [3, 2, 1], "rtmlib takes BGR"
+    pose = detector.pose(image, box)
+    assert pose.xy.shape == (26, 2)
+    assert pose.score.min() == 0
+    assert pose.score.max() == 1
+    assert pose.presence > 0.9
+    assert np.hypot(*(pose.box.centre - box.centre)) < 10
+
+
+def test_rtmpose_without_a_network(rtmlib: FakeRtmlib) -> None:
+    rtmlib.error = OSError("Name or service\nnot known")
+    with pytest.raises(DetectorError, match=r"service not known.*mediapipe or a keypoint file") as caught:
+        load_detector("rtmpose")
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_missing_is_named_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing(monkeypatch, "mediapipe", "rtmlib", "onnxruntime")
+    for name in ("mediapipe", "rtmpose", "auto"):
+        with pytest.raises(DetectorError, match="pip install"):
+            load_detector(name)
+    with pytest.raises(DetectorError, match="later release"):
+        load_detector("builtin")
+    with pytest.raises(DetectorError, match="no file of that name"):
+        load_detector("nonsense")
+    with pytest.raises(DetectorError, match="no such"):
+        load_detector("mediapipe", model="none.task")
+
+
+def test_auto_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing(monkeypatch, "mediapipe")
+    monkeypatch.setattr("stpose_core.detect._found", lambda module: True)
+    monkeypatch.setitem(sys.modules, "rtmlib", FakeRtmlib())
+    monkeypatch.setitem(sys.modules, "onnxruntime", types.ModuleType("onnxruntime"))
+    assert load_detector("auto").name == "rtmpose"
+
+
+def test_a_wheel_without_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fake = types.ModuleType("mediapipe")
+    fake.__file__, fake.__version__ = str(tmp_path / "__init__.py"), "1.2.3"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "mediapipe", fake)
+    with pytest.raises(DetectorError, match=r"mediapipe 1\.2\.3 carries no pose models.*\.task"):
+        load_detector("mediapipe")
+
+
+def test_scores_rise_and_stay_within_what_was_measured() -> None:
+    score = calibrate(np.linspace(0, 1, 101))
+    assert (np.diff(score) >= 0).all()
+    assert score.min() >= 0
+    assert score.max() == SHARE[-1] < 1
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.4, -1.5, 3.0])
+def test_the_turned_square_shows_the_person_upright(angle: float) -> None:
+    hip, up = np.array([200.0, 150.0]), np.array([np.sin(angle), -np.cos(angle)])
+    box = circle_box(hip, hip + 80 * up, 0.9)
+    to_image = square_to_image(box, 256)
+    middle, above = to_image @ [128, 128, 1], to_image @ [128, 128 - 128 / 1.25, 1]
+    np.testing.assert_allclose(middle, hip, atol=1e-9)
+    np.testing.assert_allclose(above, hip + 80 * up, atol=1e-9)
+
+
+def test_a_wide_picture_is_searched_in_squares_too() -> None:
+    parts = tiles(np.zeros((100, 250, 3), np.uint8))
+    assert [part.shape[:2] for _, _, part in parts] == [(100, 250)] + [(100, 100)] * (len(parts) - 1)
+    assert parts[-1][0] + 100 == 250
+    assert len(tiles(np.zeros((100, 110, 3), np.uint8))) == 1
+
+
+def test_one_box_a_person() -> None:
+    boxes = [Box(0, 0, 100, 100, 0.8), Box(5, 5, 105, 105, 0.9), Box(200, 0, 300, 100, 0.7), Box(400, 0, 500, 100, 0.7, 3.0)]
+    assert [box.score for box in without_repeats(boxes)] == [0.9, 0.7]
+
+
+def frames(count: int) -> list[np.ndarray]:
+    from stpose_core.video import read_frames
+
+    if not WALK.is_file():
+        pytest.skip("examples/walk.mp4 is not there")
+    found = []
+    for frame in read_frames(WALK):
+        found.append(frame.image)
+        if len(found) == count:
+            break
+    return found
+
+
+def check_walker(detector: Any, images: list[np.ndarray]) -> None:
+    """One person found, the pose the same when looked at from its own box, and nobody in the empty half of the picture."""
+    boxes = detector.find(images[0])
+    assert boxes
+    pose = detector.pose(images[0], boxes[0])
+    again = detector.pose(images[0], pose.box)
+    assert min(pose.presence, again.presence) > 0.9
+    assert np.median(np.linalg.norm(pose.xy - again.xy, axis=1)) < 0.05 * pose.box.size
+    nose, hips, ankles = pose.xy[0], pose.xy[23:25].mean(axis=0), pose.xy[27:29].mean(axis=0)
+    assert nose[1] < hips[1] < ankles[1]
+    assert detector.find(np.full_like(images[0], 120)) == []
+    # Negative control: turned upside down, so is the pose.
+    turned = np.ascontiguousarray(images[0][::-1, ::-1])
+    centre = np.array([turned.shape[1], turned.shape[0]]) - pose.box.centre
+    half = pose.box.size / 2
+    upset = detector.pose(turned, Box(*(centre - half), *(centre + half), 1.0, pose.box.angle + np.pi))
+    assert upset.xy[0, 1] > upset.xy[27:29, 1].mean()
+
+
+def test_mediapipe_on_the_walker() -> None:
+    pytest.importorskip("mediapipe", reason="mediapipe is not installed")
+    detector: Any = load_detector("mediapipe")
+    check_walker(detector, frames(1))
+
+
+def test_mediapipe_follows_the_walker() -> None:
+    pytest.importorskip("mediapipe", reason="mediapipe is not installed")
+    from stpose_core.detect.people import PeopleTracker
+    from stpose_core.video import read_frames
+
+    if not WALK.is_file():
+        pytest.skip("examples/walk.mp4 is not there")
+    tracker, count = PeopleTracker(load_detector("mediapipe")), 0  # type: ignore[arg-type]
+    for frame in read_frames(WALK, end=2.0):
+        tracker.update(frame)
+        count += 1
+    (track,) = tracker.tracks
+    assert len(track) >= 0.95 * count
+
+
+def test_mediapipe_task_file(tmp_path: Path) -> None:
+    pytest.importorskip("mediapipe", reason="mediapipe is not installed")
+    try:
+        from stpose_core.detect.mediapipe import bundled_models
+
+        search, pose = bundled_models()
+        writer = importlib.import_module("mediapipe.tasks.python.metadata.metadata_writers.metadata_writer").MetadataWriter
+    except (DetectorError, ImportError):
+        pytest.skip("this mediapipe has no models to make a .task file of")
+    task = tmp_path / "pose.task"
+    with zipfile.ZipFile(task, "w", zipfile.ZIP_STORED) as archive:
+        for name, path, mean, std in (("pose_detector", search, 127.5, 127.5), ("pose_landmarks_detector", pose, 0.0, 255.0)):
+            made = writer.create(path.read_bytes())
+            made.add_image_input([mean], [std])
+            archive.writestr(f"{name}.tflite", bytes(made.populate()[0]))
+    detector: Any = load_detector("mediapipe", model=task)
+    try:
+        check_walker(detector, frames(1))
+    finally:
+        detector.close()
+    task.write_bytes(b"PK nothing")
+    with pytest.raises(DetectorError, match=r"pose\.task"):
+        load_detector(task)
