@@ -234,9 +234,7 @@ def _read_stamps(path: Path) -> _Stamps:
     return _Stamps(count, nominal[0] if nominal else _RATE_OF_A_SINGLE_FRAME, complete)
 
 
-def _decode_from(
-    path: Path, start: float, origin: int | None, stamps: _Stamps
-) -> Iterator[tuple[int, float, av.VideoFrame]]:
+def _decode_from(path: Path, start: float, origin: int | None, stamps: _Stamps) -> Iterator[tuple[int, float, av.VideoFrame]]:
     """(index, time, frame) from the first frame with time >= start on."""
     if start > 0 and stamps.complete and origin is not None:
         for margin in _SEEK_MARGINS:
@@ -339,9 +337,7 @@ class PreviewWriter:
             raise OutputError(f"cannot write {self.path}: {error.strerror}") from error
         self._count += 1
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         if error is None and self._count:
             self._encoding.__exit__(None, None, None)
             return
