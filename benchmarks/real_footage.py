@@ -15,7 +15,7 @@ import click
 import numpy as np
 
 import stpose_core as sp
-from stpose_core.animate import MOTION_FROM_H36M, forward_kinematics
+from stpose_core.animate import MOTION_FROM_H36M, animate, forward_kinematics
 from stpose_core.animate.motion import smoothed_joints
 from stpose_core.data import Array, Capture, Mask, Motion
 from stpose_core.metrics import jitter, procrustes
@@ -86,7 +86,7 @@ def accuracy(folder: Path, captures: dict[str, Capture], motions: dict[str, Moti
 def smoothness(clip: str, capture: Capture, motion: Motion) -> list[Row]:
     """Jitter of the BVH's limb joints, and the peak wrist speed kept."""
     shaken = 1000 * jitter(joints_of(motion, LIMBS))
-    unsmoothed = sp.animate(capture.pose3d, 0.0)
+    unsmoothed = animate(capture.pose3d, 0.0)
 
     def peak(which: Motion, wrist: str) -> float:
         # The root's own path is left out: a hand's speed is judged against the body.
