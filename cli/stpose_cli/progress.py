@@ -14,6 +14,7 @@ import json
 import sys
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Protocol
 
 from tqdm import tqdm
@@ -88,7 +89,8 @@ class BarProgress(NoProgress):
             self._stage = stage
             # In a log file a line now and then, on a terminal a bar that moves.
             pause = 0.1 if sys.stderr.isatty() else 10.0
-            self._bar = tqdm(total=total, desc=f"{self._name} {stage}", unit=" frames", mininterval=pause, file=sys.stderr)
+            title = f"{Path(self._name).name} {stage}"
+            self._bar = tqdm(total=total, desc=title, unit=" frames", mininterval=pause, file=sys.stderr)
         if self._bar.total != total:
             self._bar.total = total
         self._bar.update(done - self._bar.n)
