@@ -153,7 +153,12 @@ def _bend_limb(
     angle = torch.atan2(straight.squeeze(-1), (high * low).sum(-1))
     spin = rotation_matrix(high * (twist * random.wave(frames, batch)).unsqueeze(-1))
     axis = (spin @ axis.unsqueeze(-1)).squeeze(-1)
-    bend = (angle * torch.exp(0.4 * random.normal(batch, 1)) + 0.5 * random.wave(frames, batch)).clamp(0.02, 2.6)
+    # A part of the limbs is stretched out, a part keeps about its own bend, and the rest bends freely.
+    pick = random.uniform(0, 1, batch, 1)
+    stretched = angle * random.uniform(0, 0.5, batch, 1)
+    own = angle * torch.exp(0.2 * random.normal(batch, 1))
+    free = angle * torch.exp(0.4 * random.normal(batch, 1)) + 0.4 * random.wave(frames, batch)
+    bend = torch.where(pick < 0.35, stretched, torch.where(pick < 0.7, own, free)).clamp(0.02, 2.6)
     across = torch.linalg.cross(axis, high)
     bent = high * bend.cos().unsqueeze(-1) + across * bend.sin().unsqueeze(-1)
     turn = rotation_matrix(swing * random.wave(frames, batch, 3).transpose(1, 2))
@@ -166,7 +171,7 @@ def perturb(posture: Posture, random: Random, share: float = 0.6) -> Posture:
     """Bends limbs, trunk and head further, smoothly over time; each limb of a sample with half the chance of `share`."""
     batch, frames = posture.root.shape[:2]
     bones = posture.bones.clone()
-    for upper, lower, swing, twist in ((12, 13, 0.6, 0.5), (15, 16, 0.6, 0.5), (2, 3, 0.3, 0.2), (5, 6, 0.3, 0.2)):
+    for upper, lower, swing, twist in ((12, 13, 0.7, 0.5), (15, 16, 0.7, 0.5), (2, 3, 0.3, 0.2), (5, 6, 0.3, 0.2)):
         _bend_limb(bones, upper, lower, random, random.chance(share, batch), swing, twist)
     for joints, amount in ((HEAD, 0.25), ((11,), 0.12), ((14,), 0.12), ((7,), 0.08)):
         turn = rotation_matrix(amount * random.wave(frames, batch, 3).transpose(1, 2)).unsqueeze(2)
