@@ -125,7 +125,7 @@ BAD_COCO = {
 def test_damaged_coco_results(tmp_path: Path, content: object) -> None:
     path = tmp_path / "bad.json"
     path.write_text(json.dumps(content))
-    with pytest.raises(FormatError, match="bad.json") as caught:
+    with pytest.raises(FormatError, match=r"bad\.json") as caught:
         KeypointFile(path)
     assert "\n" not in str(caught.value)
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +81,11 @@ class MediaPipeDetector:
             return np.array(rows)
 
         floats = getter.get_float_list
-        self._search = _Graph(search, SEARCH_SIZE, -1.0, _SEARCH, {"places": floats, "scores": floats})
-        self._pose = _Graph(pose, POSE_SIZE, 0.0, _POSE, {"presence": floats, "landmarks": landmarks})
+        with quiet():
+            self._search = _Graph(search, SEARCH_SIZE, -1.0, _SEARCH, {"places": floats, "scores": floats})
+            self._pose = _Graph(pose, POSE_SIZE, 0.0, _POSE, {"presence": floats, "landmarks": landmarks})
+            for graph, size in ((self._search, SEARCH_SIZE), (self._pose, POSE_SIZE)):
+                graph(np.zeros((size, size, 3), np.uint8))
 
     def find(self, image: Image) -> list[Box]:
         """Search the whole picture and the squares that cover it, so that two people in one wide picture are told apart."""
@@ -124,9 +129,22 @@ class MediaPipeDetector:
         return [circle_box(hip, rim, float(s)) for (hip, rim), s in zip(points, score[kept])]
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without what MediaPipe's C++ side logs as its networks start: it writes to standard error itself and knows no switch."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def bundled_models() -> tuple[Path, Path]:
     """The search and the pose network inside the installed wheel. Raises DetectorError with what to do if there are none."""
-    os.environ.setdefault("GLOG_minloglevel", "2")  # MediaPipe's C++ side logs a dozen lines at each start
     try:
         package = importlib.import_module("mediapipe")
     except (ImportError, OSError) as error:
@@ -167,9 +185,9 @@ def tiles(image: Image) -> list[tuple[int, int, Image]]:
 
 def circle_box(hip: Floats, rim: Floats, score: float) -> Box:
     """The box of the circle around `hip` through `rim`, turned so that `rim` is up. hip, rim: (2,) pixels."""
-    x, y = rim - hip
-    radius = float(np.hypot(x, y))
-    return Box(hip[0] - radius, hip[1] - radius, hip[0] + radius, hip[1] + radius, score, float(np.arctan2(x, -y)))
+    (x, y), (right, down) = (float(v) for v in hip), (float(v) for v in rim - hip)
+    radius = float(np.hypot(right, down))
+    return Box(x - radius, y - radius, x + radius, y + radius, score, float(np.arctan2(right, -down)))
 
 
 def square_to_image(box: Box, size: int) -> Floats:

@@ -6,14 +6,13 @@ The Tasks API hides the search, so both the search and the pose of one person ru
 from __future__ import annotations
 
 import importlib
-import os
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from stpose_core.detect.mediapipe import calibrate, circle_box, square_to_image, tiles, without_repeats
+from stpose_core.detect.mediapipe import calibrate, circle_box, quiet, square_to_image, tiles, without_repeats
 from stpose_core.detect.types import Box, Floats, Image, Pose2D
 from stpose_core.errors import DetectorError
 
@@ -32,7 +31,6 @@ class MediaPipeTaskDetector:
         path = Path(model)
         if not path.is_file():
             raise DetectorError(f"{path}: no such .task file")
-        os.environ.setdefault("GLOG_minloglevel", "2")
         try:
             self._package = importlib.import_module("mediapipe")
             vision = importlib.import_module("mediapipe.tasks.python.vision")
@@ -40,16 +38,19 @@ class MediaPipeTaskDetector:
         except (ImportError, OSError) as error:
             raise DetectorError(f"mediapipe cannot be imported ({error}); install it with: pip install mediapipe") from error
         try:
-            self._landmarkers = {
-                count: vision.PoseLandmarker.create_from_options(
-                    vision.PoseLandmarkerOptions(
-                        base_options=base.BaseOptions(model_asset_path=str(path)),
-                        num_poses=count,
-                        running_mode=vision.RunningMode.IMAGE,
+            with quiet():
+                self._landmarkers = {
+                    count: vision.PoseLandmarker.create_from_options(
+                        vision.PoseLandmarkerOptions(
+                            base_options=base.BaseOptions(model_asset_path=str(path)),
+                            num_poses=count,
+                            running_mode=vision.RunningMode.IMAGE,
+                        )
                     )
-                )
-                for count in (1, SEARCHED)
-            }
+                    for count in (1, SEARCHED)
+                }
+                for count in self._landmarkers:
+                    self._poses(np.zeros((CROP, CROP, 3), np.uint8), count)
         except (RuntimeError, ValueError, OSError) as error:
             reason = " ".join(str(error).split())[:200]
             raise DetectorError(f"{path}: not a pose landmarker that mediapipe can load ({reason})") from error

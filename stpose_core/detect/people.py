@@ -33,7 +33,7 @@ __all__ = ["Observation", "PeopleTracker", "Track", "choose_people", "track_to_k
 # Seconds between two searches of the whole picture: while somebody is followed; while nobody is; just after somebody was lost.
 # At most so many frames: a search costs as much as four poses.
 SEARCH_CALM, SEARCH_EMPTY, SEARCH_LOST, SEARCH_FRAMES = 1.0, 0.5, 0.2, 45
-BUFFER_BYTES = 300_000_000  # frames kept for following backwards; with 4K pictures searches come more often instead
+BUFFER_BYTES = 200_000_000  # frames kept for following backwards; with 4K pictures searches come more often instead
 HELD, SURE = 0.5, 0.9  # presence to go on following somebody; presence to believe in somebody new
 MERGING = 0.3  # where two become one pose, the hidden one is cut back to where their joints were less alike than this
 SAME = 0.5  # joint likeness from which two poses in one frame are the same person
