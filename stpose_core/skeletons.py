@@ -25,9 +25,7 @@ class Skeleton:
     def pairs(self) -> tuple[tuple[int, int], ...]:
         """(left, right) index pairs, from the names: "l_x" and "r_x"."""
         return tuple(
-            (index, self.joints.index("r_" + joint[2:]))
-            for index, joint in enumerate(self.joints)
-            if joint.startswith("l_")
+            (index, self.joints.index("r_" + joint[2:])) for index, joint in enumerate(self.joints) if joint.startswith("l_")
         )
 
     @property
@@ -161,9 +159,6 @@ def _recipes(source: str, to: str) -> list[list[tuple[float, list[int], Array]]]
         return trust, [have.mirror[i] for i in indices] if mirrored else indices, np.array(list(weights.values()))
 
     return [
-        [
-            compiled(recipe, name.startswith("r_"))
-            for recipe in table["l_" + name[2:] if name.startswith("r_") else name]
-        ]
+        [compiled(recipe, name.startswith("r_")) for recipe in table["l_" + name[2:] if name.startswith("r_") else name]]
         for name in H36M17.joints
     ]

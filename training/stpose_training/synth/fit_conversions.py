@@ -10,6 +10,7 @@ each source is off by NOISE, independently: this keeps the weights small, and so
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,7 +37,10 @@ PLANS: dict[str, tuple[tuple[float, tuple[str, ...]], ...]] = {
     "pelvis": ((1.0, ("hip", "shoulder")), (1.0, ("hip",))),
     "l_hip": ((1.0, ("l_hip", "r_hip", "shoulder")), (1.0, ("l_hip", "r_hip")), (0.9, ("l_hip",))),
     "spine": ((1.0, ("hip", "shoulder")),),
-    "neck": ((1.0, ("shoulder", "hip", "ear", "nose")), (0.95, ("shoulder", "hip")), (0.9, ("shoulder", "ear")), (0.8, ("shoulder",))),
+    "neck": (
+        (1.0, ("shoulder", "hip", "ear", "nose")), (0.95, ("shoulder", "hip")), (0.9, ("shoulder", "ear")),
+        (0.8, ("shoulder",)),
+    ),
     "head": (
         (1.0, ("ear", "nose", "shoulder")), (0.9, ("ear", "shoulder")), (0.8, ("nose", "eye", "shoulder")),
         (0.8, ("ear", "nose")), (0.7, ("ear",)), (0.5, ("shoulder", "hip")),
@@ -120,7 +124,9 @@ def source_text(points: dict[str, Array], truth: Array) -> str:
             for trust, sources in recipes:
                 weights = fit(points[skeleton], truth[:, H36M17.joints.index(target)], skeleton, sources)
                 inner = ", ".join(f'"{joint}": {weight}' for joint, weight in weights.items())
-                lines.append(f"            ({trust}, {{{inner}}}),\n")
+                # Lines break between joints, not between a joint and its weight.
+                text = textwrap.fill(f"({trust}, {{{inner}}}),".replace(": ", ":_"), 100, subsequent_indent="    ")
+                lines.append(textwrap.indent(text.replace(":_", ": "), " " * 12) + "\n")
             lines.append("        ),\n")
         lines.extend(f'        "{joint}": ((1.0, {{"{joint}": 1.0}}),),\n' for joint in LIMBS)
         lines.append("    },\n")
@@ -179,7 +185,7 @@ def main() -> None:
     print(f"{len(truth)} held-out bodies\n{table(points, truth)}")
     if options.fixture:
         arrays = {name: value.astype(np.float16) for name, value in points.items()}
-        np.savez_compressed(options.fixture, h36m17=truth.astype(np.float16), **arrays)  # type: ignore[arg-type]
+        np.savez_compressed(options.fixture, h36m17=truth.astype(np.float16), **arrays)
 
 
 if __name__ == "__main__":

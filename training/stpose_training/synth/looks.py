@@ -40,11 +40,20 @@ def sample_look(generator: torch.Generator) -> Look:
     tone = r[0] ** 0.8
     light, dark = (0.78, 0.50, 0.38), (0.065, 0.03, 0.018)
     # Skin tones lie on one curve from dark to light: a mean by exponents keeps the hue natural between.
-    skin = tuple(d ** (1 - tone) * l**tone for d, l in zip(dark, light))
+    red, green, blue = (low ** (1 - tone) * high**tone for low, high in zip(dark, light))
     grey = 0.4 * r[1] ** 4
     hair = (0.015 + 0.2 * r[2] ** 3 + grey, 0.010 + 0.10 * r[2] ** 3 + grey, 0.008 + 0.03 * r[2] ** 3 + grey)
-    clothes = [tuple(0.02 + 0.75 * c**2 for c in r[start : start + 3]) for start in (3, 6, 9)]
-    return Look(skin, hair, (0.08, 0.04 + 0.06 * r[12], 0.02 + 0.15 * r[12]), *clothes, 0.2 + 0.75 * r[13], 0.3 + 0.67 * r[14])  # type: ignore[arg-type]
+    shirt, trousers, shoes = ((0.02 + 0.75 * a**2, 0.02 + 0.75 * b**2, 0.02 + 0.75 * c**2) for a, b, c in (r[3:6], r[6:9], r[9:12]))
+    return Look(
+        skin=(red, green, blue),
+        hair=hair,
+        eyes=(0.08, 0.04 + 0.06 * r[12], 0.02 + 0.15 * r[12]),
+        shirt=shirt,
+        trousers=trousers,
+        shoes=shoes,
+        sleeve=0.2 + 0.75 * r[13],
+        trouser=0.3 + 0.67 * r[14],
+    )
 
 
 def dress(body: Body, rest: Rest, look: Look) -> Rest:
@@ -82,20 +91,23 @@ def paint(body: Body, fragments: Fragments, look: Look) -> Tensor:
     blush = torch.where(face, torch.exp(-(((x - 0.04) / 0.018) ** 2 + ((z + 0.035) / 0.018) ** 2)), 0.0)
     colour = colour * (1 - blush[..., None] * places.new_tensor([0.0, 0.22, 0.20]))
 
-    def tint(where: Tensor, value: Tensor) -> None:
-        colour[where] = value.to(colour)
+    def tint(where: Tensor, value: Tensor | Colour) -> None:
+        colour[where] = torch.as_tensor(value).to(colour)
 
-    tint(face & (x < 0.024) & (((z + 0.067) / 0.008) ** 2 + (x / 0.025) ** 2 < 1), places.new_tensor(look.skin) * places.new_tensor([0.75, 0.45, 0.45]))
-    tint(face & (x < 0.021) & ((z + 0.066).abs() < 0.0012), places.new_tensor(look.skin) * 0.25)
-    tint(face & (x > 0.011) & (x < 0.047) & ((z - 0.0165 - 0.10 * (x - 0.011) * (x < 0.035)).abs() < 0.0036), places.new_tensor(look.hair))
-    iris = ((x - eye[0]) ** 2 + z**2).sqrt()
-    tint(regions["eyes"], places.new_tensor([0.75, 0.73, 0.70]))
-    tint(regions["eyes"] & (iris < 0.0062), places.new_tensor(look.eyes))
-    tint(regions["eyes"] & (iris < 0.0028), places.new_tensor([0.004, 0.004, 0.004]))
+    skin, eyes = places.new_tensor(look.skin), regions["eyes"]
+    lips = face & (((z + 0.067) / 0.008) ** 2 + (x / 0.025) ** 2 < 1)
+    tint(lips, skin * places.new_tensor([0.75, 0.45, 0.45]))
+    tint(face & (x < 0.021) & ((z + 0.066).abs() < 0.0012), skin * 0.25)
+    brow = 0.0165 + 0.10 * (x - 0.011) * (x < 0.035)
+    tint(face & (x > 0.011) & (x < 0.047) & ((z - brow).abs() < 0.0036), look.hair)
     # A darker rim, as lashes give, so that eyes are seen from afar.
-    tint(face & ~regions["eyes"] & (((x - eye[0]) / 0.0150) ** 2 + ((z - 0.001) / 0.0080) ** 2 < 1), places.new_tensor(look.skin) * 0.35)
+    tint(face & ~eyes & (((x - eye[0]) / 0.0150) ** 2 + ((z - 0.001) / 0.0080) ** 2 < 1), skin * 0.35)
+    iris = ((x - eye[0]) ** 2 + z**2).sqrt()
+    tint(eyes, (0.75, 0.73, 0.70))
+    tint(eyes & (iris < 0.0062), look.eyes)
+    tint(eyes & (iris < 0.0028), (0.004, 0.004, 0.004))
     for name in ("hair", "trousers", "shirt", "shoes"):
-        tint(regions[name], places.new_tensor(getattr(look, name)))
+        tint(regions[name], getattr(look, name))
     # Hair and cloth are not of one tone: strands run over the head, and seams and a belt line break up the cloth.
     strands = 0.75 + 0.35 * torch.sin(places[..., 0] * 900 + torch.sin(places[..., 1] * 160) * 2)
     colour = torch.where(regions["hair"][..., None], colour * strands[..., None], colour)
@@ -107,15 +119,16 @@ def paint(body: Body, fragments: Fragments, look: Look) -> Tensor:
 
 def _places(body: Body) -> Tensor:
     """Per vertex (V, 5): its place on the template, its bone weight on the arms, and on the eyes."""
-    arm = ("clavicle", "shoulder", "upperarm", "lowerarm", "wrist", "finger", "metacarpal")
-    on_arm = [index for index, bone in enumerate(body.bones) if bone.startswith(arm[2:])]
+    arm = ("upperarm", "lowerarm", "wrist", "finger", "metacarpal")
+    on_arm = [index for index, bone in enumerate(body.bones) if bone.startswith(arm)]
     eyes = [body.bone("eye.L"), body.bone("eye.R")]
     return torch.cat([body.template, body.skin[:, on_arm].sum(1, True), body.skin[:, eyes].sum(1, True)], dim=1)
 
 
 def _regions(body: Body, places: Tensor, look: Look) -> dict[str, Tensor]:
     """Which of the places (..., 5) lie in each region."""
-    heads = {name: body.template_heads[body.bone(name)] for name in ("eye.L", "upperarm01.L", "wrist.L", "upperleg01.L", "foot.L", "neck01")}
+    named = ("eye.L", "upperarm01.L", "wrist.L", "upperleg01.L", "foot.L", "neck01")
+    heads = {name: body.template_heads[body.bone(name)] for name in named}
     x, y, z = places[..., 0].abs(), places[..., 1], places[..., 2]
     arm, eyes = places[..., 3] > 0.5, places[..., 4] > 0.5
     shoulder, wrist = heads["upperarm01.L"], heads["wrist.L"]

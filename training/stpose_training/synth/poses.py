@@ -83,8 +83,7 @@ def load_clip(path: Path, name: str) -> Clip:
     """One clip of a file of rotations. Raises KeyError if the file has no such clip."""
     with np.load(path, allow_pickle=False) as data:
         quats, root, offsets = (
-            torch.from_numpy(np.asarray(data[f"{name}__{part}"], dtype=np.float32))
-            for part in ("quats", "root_pos", "offsets")
+            torch.from_numpy(np.asarray(data[f"{name}__{part}"], dtype=np.float32)) for part in ("quats", "root_pos", "offsets")
         )
         parents = tuple(int(parent) for parent in data[f"{name}__parents"])
         return Clip(tuple(str(n) for n in data[f"{name}__names"]), parents, offsets, quats, root)

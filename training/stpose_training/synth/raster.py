@@ -95,7 +95,15 @@ def _weights(triangles: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _draw(
-    keys: Tensor, triangles: Tensor, first: Tensor, last: Tensor, person: Tensor, face: Tensor, window: int, height: int, width: int
+    keys: Tensor,
+    triangles: Tensor,
+    first: Tensor,
+    last: Tensor,
+    person: Tensor,
+    face: Tensor,
+    window: int,
+    height: int,
+    width: int,
 ) -> None:
     """Enters the pixels of some faces into the z-buffer: key = depth order in the upper bits, face number in the lower."""
     corner, end = first[person, face], last[person, face]
@@ -120,7 +128,6 @@ def _draw(
 
 
 def _resolve(keys: Tensor, triangles: Tensor) -> Fragments:
-    batch, height, width = keys.shape
     hit = keys != _EMPTY
     person, row, column = torch.where(hit)
     which = keys[hit] & 0xFFFFFFFF
