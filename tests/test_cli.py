@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from fakes import BarDetector, film, lift_standing
 from stpose_cli.main import run
-from stpose_cli.quiet import quiet_libraries
 
 import stpose_core.lift
 import stpose_core.pipeline
@@ -330,13 +329,6 @@ def test_asked_to_end_it_cleans_up(tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 143
     assert files(tmp_path) == ["long.mp4"]
-
-
-def test_what_libraries_log_is_kept_off_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
-    with quiet_libraries():
-        os.write(2, b"INFO: created a delegate")
-    os.write(2, b"stpose: told")
-    assert capfd.readouterr().err == "stpose: told"
 
 
 def test_doctor_says_what_is_there(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import re
 import time
-from contextlib import nullcontext
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from stpose_cli.outputs import FORMATS, Job, check_not_input, plan_jobs
 from stpose_cli.progress import Progress, Result, make_progress
-from stpose_cli.quiet import quiet_libraries
 from stpose_core.errors import DetectorError, OutputError, StposeError
 from stpose_core.files import check_output
-
-if TYPE_CHECKING:
-    from stpose_core.detect import Detector
 
 FAILED = 2
 
@@ -140,27 +134,11 @@ def _load(detector: str, person: str, device: str, start: float | None, end: flo
     check_person(person)
     check_range(start, end)
     place = choose_device(device)
-    # MediaPipe tells of its start in four lines that no option turns off. rtmpose shows a download there.
-    starts_loud = detector != "rtmpose" and find_spec("mediapipe") is not None
-    with quiet_libraries() if starts_loud else nullcontext():
-        source = open_detector(detector, device)
-        if starts_loud and not isinstance(source, KeypointFile):
-            _wake(source)
+    source = open_detector(detector, device)
     if isinstance(source, KeypointFile) and videos > 1:
         raise DetectorError(f"{detector} holds the keypoints of one video, and {videos} videos are given")
     lifter = load_lifter(device=place)
     return {"detector": source, "lifter": lifter, "device": place, "person": person, "start": start, "end": end}
-
-
-def _wake(detector: Detector) -> None:
-    """Have both networks look once: they start in threads of their own, and log when they do."""
-    import numpy as np
-
-    from stpose_core.detect import Box
-
-    nothing = np.zeros((64, 64, 3), np.uint8)
-    detector.find(nothing)
-    detector.pose(nothing, Box(0, 0, 64, 64))
 
 
 def _run(job: Job, options: dict[str, Any], say: Progress, units: str, overwrite: bool, preview: Path | None) -> Result:
