@@ -3,7 +3,7 @@
     frames -> people's tracks -> Keypoints on an even time grid -> Pose3D -> Motion
 
 Frames are decoded in a thread a few frames ahead of the detector and dropped soon after it has seen them; what stays
-are tracks of a few hundred bytes a frame, so that memory hardly grows with the length of the video.
+are tracks and poses of a few kilobytes a frame, so that memory hardly grows with the length of the video.
 """
 
 from __future__ import annotations
