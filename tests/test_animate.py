@@ -216,7 +216,7 @@ def test_a_body_that_slowly_floats_is_set_down_and_one_that_jumps_or_climbs_is_n
     fps = 30.0
     time = np.arange(240) / fps
     slow = 0.09 * np.sin(2 * np.pi * time / 8) ** 2
-    assert np.abs(slow - floor_drift(slow, fps)).max() < 0.03
+    assert np.abs(slow - floor_drift(slow, fps)).max() < 0.04
     assert slow.max() > 0.08
     jump = np.where((time > 3) & (time < 3.6), 0.4 * np.sin(np.pi * (time - 3) / 0.6), 0.0)
     assert np.abs(floor_drift(jump, fps)).max() < 0.01
