@@ -105,7 +105,7 @@ def batches(bank: MotionBank, recipe: Recipe, reach: int, first: int) -> Iterato
 
 
 def fixed_batches(bank: MotionBank, reach: int, count: int = 6, size: int = 24) -> list[Batch]:
-    """The validation set: recorded motions as they are, at their own tempo, fixed cameras and detector-like noise, nothing masked."""
+    """The validation set: motions as recorded, at their own tempo, fixed cameras, detector-like noise, nothing masked."""
     random = Random(20_040, bank.frames.device)
     result = []
     for _ in range(count):
