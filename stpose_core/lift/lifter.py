@@ -25,7 +25,7 @@ TRAINING_FPS = 30.0
 BRIDGED = 15
 """Frames (at the training rate) of the longest gap between two sightings that gets poses; longer ones and the ends get none."""
 
-_BLOCK = 4096  # outputs a pass: bounds memory for clips of any length
+_BLOCK = 1024  # outputs a pass: bounds memory for clips of any length
 _HIDDEN_LOGIT = 0.0
 
 
