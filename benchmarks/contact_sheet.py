@@ -36,7 +36,7 @@ def view(points: Array, turn: float, tilt: float = 0.12) -> Array:
     return np.stack((WIDTH / 2 + x * scale, (TALL - y) * scale), -1)
 
 
-def draw_motion(motion: Motion, frame: int, turn: float) -> Image:
+def draw_motion(motion: Motion, frame: int, turn: float, filled: bool) -> Image:
     """One tile: the skeleton of a frame, with the floor under it moving past as the person goes."""
     tile: Image = np.full((HEIGHT, WIDTH, 3), PAPER, np.uint8)
     places = forward_kinematics(motion)[frame]
@@ -55,7 +55,7 @@ def draw_motion(motion: Motion, frame: int, turn: float) -> Image:
         colour = LEFT if name.startswith("Left") else RIGHT if name.startswith("Right") else tuple(value // 2 for value in MIDDLE)
         cv2.line(tile, flat[parent].tolist(), flat[joint].tolist(), INK, 7, cv2.LINE_AA)
         cv2.line(tile, flat[parent].tolist(), flat[joint].tolist(), colour, 4, cv2.LINE_AA)
-    if motion.filled[frame]:
+    if filled:
         cv2.putText(tile, "filled", (8, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.6, INK, 1, cv2.LINE_AA)
     return tile
 
@@ -89,7 +89,10 @@ def main(video: Path, output: Path, frames: int, person: str, detector: str) -> 
     chosen = np.linspace(0, len(capture) - 1, frames).round().astype(int).tolist()
     pictures = {frame.index: frame.image for frame in read_frames(video) if frame.index in chosen}
     columns = [
-        np.vstack([crop(pictures[frame], capture, frame), draw_motion(written, frame, 0.0), draw_motion(written, frame, np.pi / 2)])
+        np.vstack(
+            [crop(pictures[frame], capture, frame)]
+            + [draw_motion(written, frame, turn, bool(capture.motion.filled[frame])) for turn in (0.0, np.pi / 2)]
+        )
         for frame in chosen
     ]
     cv2.imwrite(str(output), np.hstack(columns)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])

@@ -34,8 +34,8 @@ from stpose_training.losses import lifting_loss
 class Recipe:
     """Everything that decides a run beside data and network."""
 
-    steps: int = 6000
-    batch: int = 24
+    steps: int = 8000
+    batch: int = 16
     frames: int = 128
     rate: float = 1e-3
     weight_decay: float = 0.01
