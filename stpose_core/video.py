@@ -121,6 +121,26 @@ def _range(first: float, last: float) -> str:
     return f"from {first:g} s {f'to {last:g} s' if np.isfinite(last) else 'on'}"
 
 
+def frame_times(path: str | Path) -> NDArray[np.float64]:
+    """(N,) the times of all frames, as `read_frames` gives them: seconds from the first frame, rising, in order of display.
+
+    Reads through the packets and decodes one picture only. Where packets lack stamps the frames are taken as evenly spaced.
+    Raises VideoError as `probe` does.
+    """
+    path = Path(path)
+    origin, _ = _first_frame(path)
+    stamps = _read_stamps(path)
+    if not stamps.complete or origin is None:
+        return np.arange(stamps.count) / stamps.fps
+    with _opened(path) as (container, stream):
+        shown = sorted(packet.pts for packet in _packets(container, stream) if not packet.is_discard)
+        times = [float((stamp - origin) * stream.time_base) for stamp in shown if stamp >= origin]
+    for number in range(1, len(times)):
+        if times[number] <= times[number - 1]:
+            times[number] = times[number - 1] + 1 / stamps.fps
+    return np.array(times)
+
+
 @dataclass(frozen=True)
 class _Stamps:
     """What the packets of a file say. complete: every one has a presentation stamp, so that seeking can be exact."""

@@ -428,6 +428,19 @@ def test_npz_keeps_a_whole_capture_without_loss(tmp_path: Path) -> None:
     counted = replace(capture, video=replace(capture.video, frames=9))
     save(counted, tmp_path / "b.npz")
     assert load_capture(tmp_path / "b.npz").video.frames == 9
+
+
+def test_npz_keeps_the_start_of_a_range_and_older_files_have_none(tmp_path: Path) -> None:
+    save(replace(make_capture(), start=12.5), tmp_path / "a.npz")
+    assert load_capture(tmp_path / "a.npz").start == 12.5
+    with np.load(tmp_path / "a.npz") as file:
+        content = {name: file[name] for name in file.files}
+    older = {name: value for name, value in content.items() if name != "start"}
+    np.savez(tmp_path / "old.npz", **older)
+    assert load_capture(tmp_path / "old.npz").start == 0.0
+    np.savez(tmp_path / "odd.npz", **{**older, "start": np.array(-1.0)})
+    with pytest.raises(FormatError, match="start"):
+        load_capture(tmp_path / "odd.npz")
     with np.load(tmp_path / "a.npz", allow_pickle=False) as file:
         assert all(file[name].dtype != object for name in file.files)
 

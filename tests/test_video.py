@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from stpose_core.errors import OutputError, VideoError
-from stpose_core.video import PreviewWriter, probe, read_frames
+from stpose_core.video import PreviewWriter, frame_times, probe, read_frames
 
 BITS = 8  # a picture carries its number in so many blocks along its upper half, black or white
 
@@ -381,3 +381,17 @@ def test_an_aborted_preview_leaves_nothing_and_keeps_what_was_there(tmp_path: Pa
     with pytest.raises(ValueError, match="expected a"), PreviewWriter(tmp_path / "q.mp4", 30, (96, 64)) as preview:
         preview.write(numbered(0, (64, 96)))
     assert [p.name for p in tmp_path.iterdir()] == ["p.mp4"]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
+@pytest.mark.parametrize("pictures", ["0", "2"])
+def test_the_times_of_all_frames_are_known_without_decoding_them(tmp_path: Path, suffix: str, pictures: str) -> None:
+    uneven = range(40) if suffix == ".avi" else [*range(5, 25), *range(25, 85, 3)]
+    path = make_video(tmp_path / f"a{suffix}", stamps=uneven, bf=pictures)
+    times = frame_times(path)
+    np.testing.assert_allclose(times, [frame.time for frame in read_frames(path)], atol=1e-9)
+    assert times[0] == 0
+    if suffix != ".avi":
+        assert np.abs(times - np.arange(len(times)) / probe(path).fps).max() > 0.2, "control: an even grid is elsewhere"
+    with pytest.raises(VideoError):
+        frame_times(tmp_path / "missing.mp4")

@@ -38,6 +38,7 @@ def load_capture(path: str | Path) -> Capture:
             keypoints=_keypoints(content),
             pose3d=_pose3d(content),
             motion=_motion(content),
+            start=float(content.get("start", np.array(0.0))),
         )
     except KeyError as error:
         raise FormatError(f"{path} is no whole capture: {error.args[0]} is missing") from error
