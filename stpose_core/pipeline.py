@@ -132,7 +132,7 @@ def observe(
         return _observe_file(info, source, start, end)
     report = progress or _silent
     total = _expected_frames(info, start, end)
-    tracker = PeopleTracker(source, None)
+    tracker = PeopleTracker(source)
     times: list[float] = []
     report("detect", 0, total)
     for frame in decode_ahead(read_frames(info.path, start, end)):
