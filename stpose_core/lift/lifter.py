@@ -121,7 +121,8 @@ class Lifter:
             root = (root + other[1] * side) / 2
             sigma, hidden = (sigma + other[2][:, :, mirror]) / 2, (hidden + other[3][:, :, mirror]) / 2
             up = up + other[4] * side
-        outputs = [value[0].double().cpu().numpy() for value in (pose, root, sigma, hidden, up)]
+        # First to the processor: Apple's graphics chips have no double precision.
+        outputs = [value[0].cpu().double().numpy() for value in (pose, root, sigma, hidden, up)]
         core = slice(self.delay, len(score) - self.delay)
         missing = np.asarray(score < VISIBLE_SCORE)
         absent = ~_bridged(~missing.all(axis=1))[core]
@@ -241,8 +242,13 @@ def load_lifter(path: str | Path | None = None, device: str = "cpu") -> Lifter:
     path = Path(path) if path else LIFTER
     tensors, config = read_weights(path, "temporal")
     try:
-        network = TemporalNetwork(TemporalConfig.from_dict(dict(config["network"])))  # type: ignore[call-overload]
+        dimensions = TemporalConfig.from_dict(dict(config["network"]))  # type: ignore[call-overload]
+        if dimensions.inputs != "keypoints":
+            raise WeightsError(f"{path} holds a network that reads {dimensions.inputs}; the lifter takes one that reads keypoints")
+        if dimensions.joints != len(H36M17.joints):
+            raise WeightsError(f"{path} holds a network of {dimensions.joints} joints; the lifter takes {len(H36M17.joints)}")
+        network = TemporalNetwork(dimensions)
         network.load_state_dict(tensors, strict=True)
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{path} does not fit the temporal network: {str(error).splitlines()[0]}") from error
     return Lifter(network, device)
