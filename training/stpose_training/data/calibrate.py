@@ -15,7 +15,7 @@ from stpose_core.data import Array
 from stpose_training.data.recording import Calibration
 
 # Points that are used: spread over all that there are. More of them do not make exact projections more exact.
-_POINTS = 1500
+_POINTS = 500
 _FEWEST = 50
 
 
@@ -40,7 +40,7 @@ def solve_calibration(points: Array, pixels: Array, image_size: tuple[int, int],
         camera = _camera(values, image_size)
         return (camera.project(camera.to_camera(points[:, None])[:, 0]) - pixels).ravel()
 
-    fit = least_squares(error, first, x_scale=[0.01] * 3 + [0.01] * 3 + [10] * 4 + [0.1, 0.1, 0.01, 0.01, 0.1], max_nfev=200)
+    fit = least_squares(error, first, x_scale="jac", max_nfev=100)
     distance = np.linalg.norm(error(fit.x).reshape(-1, 2), axis=1)
     return _camera(fit.x, image_size) if np.median(distance) <= tolerance else None
 

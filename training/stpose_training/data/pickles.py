@@ -108,6 +108,11 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+def _no_bytes() -> bytes:
+    """How Python 3 writes b"" in protocols 0 to 2."""
+    return b""
+
+
 _ALLOWED: dict[str, Callable[..., Any]] = {
     "numpy.ndarray": _Array,
     "numpy.dtype": _Type,
@@ -121,6 +126,7 @@ _ALLOWED: dict[str, Callable[..., Any]] = {
         )
     },
     "_codecs.encode": _encode,
+    "__builtin__.bytes": _no_bytes,
     "collections.OrderedDict": dict,
 }
 
