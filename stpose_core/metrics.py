@@ -55,3 +55,18 @@ def bone_lengths(positions: Array, parents: tuple[int, ...] | NDArray[np.int64])
 def pck(predicted: Array, true: Array, threshold: float, scale: Array | float = 1.0) -> float:
     """Share of joints within `threshold` * `scale` of the truth. scale broadcasts to (..., J), for example torso lengths."""
     return float((np.linalg.norm(predicted - true, axis=-1) <= threshold * np.asarray(scale)).mean())
+
+
+def pck_auc(predicted: Array, true: Array, highest: float = 0.15, steps: int = 30) -> float:
+    """Area under the curve of PCK over thresholds: the mean share of joints nearer to the truth than 0, 5, 10, ... 150 mm.
+
+    Source: Mehta et al. 2017, Monocular 3D Human Pose Estimation In The Wild, and `mpii_compute_3d_pck.m` of its test set: 31
+    thresholds, compared with "less than", so that a perfect prediction scores 30 / 31.
+    """
+    error = np.linalg.norm(predicted - true, axis=-1)
+    return float(np.mean([(error < highest * step / steps).mean() for step in range(steps + 1)]))
+
+
+def mpjve(predicted: Array, true: Array) -> float:
+    """Mean per-joint velocity error of (T, J, 3): MPJPE of the first differences, metres a frame (Pavllo et al. 2019)."""
+    return mpjpe(np.diff(predicted, axis=-3), np.diff(true, axis=-3))

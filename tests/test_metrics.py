@@ -53,3 +53,16 @@ def test_pck_counts_joints_within_the_threshold() -> None:
 def test_bone_lengths() -> None:
     points = np.array([[[0, 0, 0], [0, 3, 4], [0, 3, 5]]], dtype=float)
     assert metrics.bone_lengths(points, (-1, 0, 1)).tolist() == [[5, 1]]
+
+
+def test_area_under_the_pck_curve() -> None:
+    assert metrics.pck_auc(POSE, POSE) == pytest.approx(30 / 31)  # nothing is nearer than 0 mm
+    # 77 mm: right at the 15 thresholds from 80 to 150 mm.
+    assert metrics.pck_auc(POSE + [0.077, 0, 0], POSE) == pytest.approx(15 / 31)
+    assert metrics.pck_auc(POSE + [0.2, 0, 0], POSE) == 0
+
+
+def test_velocity_error_leaves_places_alone() -> None:
+    drift = np.arange(5.0)[:, None, None] * [0.003, 0, 0.004]
+    assert metrics.mpjve(POSE + 1, POSE) == pytest.approx(0, abs=1e-12)
+    assert metrics.mpjve(POSE + drift, POSE) == pytest.approx(0.005)

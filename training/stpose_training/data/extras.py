@@ -1,0 +1,16 @@
+"""Optional packages: imported where they are used, with one clear line where they are missing."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from stpose_core.errors import FormatError
+
+
+def extra(module: str, what: str) -> Any:
+    """The module that reads `what`. Raises FormatError, which tells how to install it, where it is not there."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise FormatError(f"reading {what} needs the package {module}: pip install 'stpose[datasets]'") from error

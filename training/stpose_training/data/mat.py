@@ -1,0 +1,50 @@
+"""Arrays in MATLAB files, old (version 5) and new (7.3, which is HDF5), the right way round in both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from stpose_core.errors import FormatError
+from stpose_training.data.extras import extra
+
+
+def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
+    """The named variables as MATLAB shows them (HDF5 stores their axes in reverse); cells become object arrays.
+
+    Raises FormatError where the file or a variable is missing, or the file is no MATLAB file.
+    """
+    try:
+        with path.open("rb") as handle:
+            new = handle.read(10).startswith((b"MATLAB 7.3", b"\x89HDF"))
+        found = _new(path, names) if new else loadmat(path, variable_names=list(names))
+    except OSError as error:
+        raise FormatError(f"cannot read {path}: {error.strerror or error}") from error
+    except FormatError:
+        raise
+    except (MatReadError, ValueError, TypeError, KeyError, EOFError, NotImplementedError) as error:
+        raise FormatError(f"{path} is not a readable MATLAB file ({error})") from error
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise FormatError(f"{path} has no variable {' and no '.join(missing)}")
+    return {name: np.asarray(found[name]) for name in names}
+
+
+def _new(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    h5py = extra("h5py", "MATLAB 7.3 files")
+    found = {}
+    with h5py.File(path, "r") as file:
+        for name in names:
+            if name not in file:
+                continue
+            values = file[name][()]
+            if values.dtype.hasobject:
+                cells = np.empty(values.shape, dtype=object)
+                for place, reference in enumerate(values.flat):
+                    cells.flat[place] = file[reference][()].T
+                values = cells
+            found[name] = values.T
+    return found
