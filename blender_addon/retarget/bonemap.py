@@ -61,6 +61,7 @@ class BoneMap:
     problems: dict[str, str] = field(default_factory=dict)
     switches: tuple[Switch, ...] = ()
     note: str = ""
+    controls: bool = False
 
 
 def load_family(path: Path) -> Family:
@@ -93,7 +94,7 @@ def save_map(path: Path, bone_map: BoneMap) -> None:
     """Write a map as a family's file, so that it can be loaded again. Raises OSError if it cannot be written."""
     data = {
         "family": bone_map.family,
-        "controls": bool(bone_map.switches),
+        "controls": bone_map.controls,
         "switches": [{"bone": one.bone, "property": one.property, "value": one.value} for one in bone_map.switches],
         "bones": {slot: [name] for slot, name in bone_map.bones.items()},
     }
@@ -127,7 +128,7 @@ def match(skeleton: Skeleton, family: Family) -> BoneMap:
     if family.signs and signed:
         # A family with signs of its own is a special case of another, and preferred to it.
         score += 0.01
-    return BoneMap(bones, family.name, score, problems, family.switches, family.note)
+    return BoneMap(bones, family.name, score, problems, family.switches, family.note, family.controls)
 
 
 def find_map(skeleton: Skeleton, families: Sequence[Family] | None = None) -> BoneMap:
