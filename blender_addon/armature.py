@@ -16,7 +16,7 @@ from .retarget.attachment import Attachment, attachments, local_rotations, measu
 from .retarget.bonemap import Switch
 from .retarget.rotation import Array, about, from_matrix, unit
 from .retarget.skeleton import Skeleton, Track, pose_from_local
-from .retarget.slots import SLOTS
+from .retarget.slots import REQUIRED, SLOTS
 from .retarget.solver import Posed
 
 _PROBES = 3  # poses that a rig with constraints is tried in
@@ -161,7 +161,7 @@ def set_switches(obj: bpy.types.Object, switches: Sequence[Switch]) -> list[str]
 def find_attachments(context: bpy.types.Context, obj: bpy.types.Object, skeleton: Skeleton, mapped: dict[str, str]) -> dict[str, Attachment]:
     """What each mapped bone's channels are relative to: from the hierarchy, or tried out where constraints are in between.
 
-    Raises RigError for a bone whose channels do not move it, or that follows no other bone rigidly.
+    A bone whose channels do not move it, or that follows no other bone rigidly, has none; raises RigError if it is needed.
     """
     if not _has_constraints(obj, skeleton, mapped):
         return attachments(skeleton, mapped)
@@ -179,9 +179,12 @@ def find_attachments(context: bpy.types.Context, obj: bpy.types.Object, skeleton
                 local = np.array(obj.pose.bones[mapped[slot]].matrix)[:3, :3]
                 bones[slot].append(from_matrix(turned @ _even(local)))
     found = measured({slot: np.stack(value) for slot, value in bones.items()}, bases, order)
-    loose = [mapped[slot] for slot, hold in found.items() if hold is None]
+    loose = [slot for slot, hold in found.items() if hold is None]
+    if set(loose) & set(REQUIRED):
+        names = ", ".join(mapped[slot] for slot in loose)
+        raise RigError(f"constraints keep these bones from following their keys: {names}; mute them or map others")
     if loose:
-        raise RigError(f"constraints keep these bones from following their keys: {', '.join(loose)}; mute them or map others")
+        return find_attachments(context, obj, skeleton, {slot: name for slot, name in mapped.items() if slot not in loose})
     return {slot: hold for slot, hold in found.items() if hold is not None}
 
 

@@ -99,6 +99,9 @@ def transfer(
     say(0.6)
     report.notes += set_switches(target, taker.switches)
     attached = find_attachments(context, target, skeleton, taker.bones)
+    loose = [taker.bones[slot] for slot in posed.rotations if slot not in attached]
+    if loose:
+        report.notes.append(f"left out, as constraints hold them: {', '.join(loose)}")
     rad = (float(np.radians(bake.tolerance[0])), bake.tolerance[1])
     keyed = channels(context, target, posed, frames, attached, rad)
     say(0.8)

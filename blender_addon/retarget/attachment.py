@@ -67,9 +67,11 @@ def measured(bones: dict[str, Array], bases: dict[str, Array], order: list[str])
 
 
 def local_rotations(posed: Posed, attached: dict[str, Attachment]) -> dict[str, Array]:
-    """For each slot (T, 4) the rotation of its bone in its own channels, without jumps of sign."""
+    """For each attached slot (T, 4) the rotation of its bone in its own channels, without jumps of sign."""
     found = {}
     for slot, rotation in posed.rotations.items():
+        if slot not in attached:
+            continue
         hold = attached[slot]
         # A bone whose carrier is not animated here stays with the carrier's rest.
         carrier = hold.offset if hold.parent is None else multiply(_carrier(posed, hold.parent), hold.offset)

@@ -116,12 +116,16 @@ def hinges_at_rest(obj: bpy.types.Object, bones: dict[str, str]) -> dict[str, np
 
 
 def rest_of(obj: bpy.types.Object) -> dict[str, list]:
-    """All of a rig that a retarget must leave as it is."""
+    """All of a rig that a retarget must leave as it is. What drivers make of a family's switches is theirs."""
+    driven = {driver.data_path for driver in obj.animation_data.drivers} if obj.animation_data else set()
+    constraints = [
+        (bone.name, one.name, one.type, one.mute, None if one.path_from_id("influence") in driven else one.influence)
+        for bone in obj.pose.bones
+        for one in bone.constraints
+    ]
     return {
         "object": [list(row) for row in obj.matrix_world] + [list(obj.scale), list(obj.rotation_euler), obj.rotation_mode],
         "rest": [(bone.name, [list(row) for row in bone.matrix_local], bone.use_connect) for bone in obj.data.bones],
         "modes": [(bone.name, bone.rotation_mode) for bone in obj.pose.bones],
-        "constraints": [(bone.name, one.name, one.type, one.mute, one.influence) for bone in obj.pose.bones for one in bone.constraints],
+        "constraints": constraints,
     }
-
-
