@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import operators, properties
+from . import operators, panels, preferences, properties
 
-MODULES = (properties, *operators.MODULES)
+MODULES = (properties, preferences, *operators.MODULES, panels)
 
 
 def register() -> None:

@@ -1,5 +1,5 @@
 """The operators, one module a step."""
 
-from . import mapping, retarget, track
+from . import capture, mapping, retarget, track
 
-MODULES = (track, mapping, retarget)
+MODULES = (capture, track, mapping, retarget)

@@ -129,3 +129,11 @@ def rest_of(obj: bpy.types.Object) -> dict[str, list]:
         "modes": [(bone.name, bone.rotation_mode) for bone in obj.pose.bones],
         "constraints": constraints,
     }
+
+
+def curves_of(obj: bpy.types.Object) -> list:
+    """All F-curves of the object's action, in both of Blender's ways."""
+    action = obj.animation_data.action
+    if not hasattr(action, "layers"):
+        return list(action.fcurves)
+    return [c for layer in action.layers for strip in layer.strips for bag in strip.channelbags for c in bag.fcurves]

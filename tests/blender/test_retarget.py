@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 import pytest
 from rigs import character, turn
-from scenes import degrees, hinges_at_rest, import_track, joint, limb_errors, make, pose_of, rest_of, wanted, write_track
+from scenes import curves_of, degrees, hinges_at_rest, import_track, joint, limb_errors, make, pose_of, rest_of, wanted, write_track
 from walks import dance, walk
 
 FRAMES = 60
@@ -262,21 +262,14 @@ def test_keys_in_a_range_with_a_step_as_a_layer_and_fewer(source: tuple) -> None
 
 
 def count(obj: bpy.types.Object) -> int:
-    return sum(len(curve.keyframe_points) for curve in curves(obj))
-
-
-def curves(obj: bpy.types.Object) -> list:
-    action = obj.animation_data.action
-    if not hasattr(action, "layers"):
-        return list(action.fcurves)
-    return [c for layer in action.layers for strip in layer.strips for bag in strip.channelbags for c in bag.fcurves]
+    return sum(len(curve.keyframe_points) for curve in curves_of(obj))
 
 
 def test_quaternions_do_not_flip(source: tuple) -> None:
     target = make(character("unreal", arms_down=45, rolls=3))
     run(target, source[0])
     groups: dict[str, dict[int, np.ndarray]] = {}
-    for curve in curves(target):
+    for curve in curves_of(target):
         if curve.data_path.endswith("rotation_quaternion"):
             groups.setdefault(curve.data_path, {})[curve.array_index] = np.array([k.co[1] for k in curve.keyframe_points])
     assert len(groups) == 22
