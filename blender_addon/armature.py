@@ -158,7 +158,9 @@ def set_switches(obj: bpy.types.Object, switches: Sequence[Switch]) -> list[str]
     return said
 
 
-def find_attachments(context: bpy.types.Context, obj: bpy.types.Object, skeleton: Skeleton, mapped: dict[str, str]) -> dict[str, Attachment]:
+def find_attachments(
+    context: bpy.types.Context, obj: bpy.types.Object, skeleton: Skeleton, mapped: dict[str, str]
+) -> dict[str, Attachment]:
     """What each mapped bone's channels are relative to: from the hierarchy, or tried out where constraints are in between.
 
     A bone whose channels do not move it, or that follows no other bone rigidly, has none; raises RigError if it is needed.

@@ -167,7 +167,9 @@ class Job:
 
     def _signal(self, force: bool) -> None:
         if _WINDOWS:
-            subprocess.run(["taskkill", "/T", *(["/F"] if force else []), "/PID", str(self._process.pid)], capture_output=True, check=False)
+            subprocess.run(
+                ["taskkill", "/T", *(["/F"] if force else []), "/PID", str(self._process.pid)], capture_output=True, check=False
+            )
             return
         try:
             os.killpg(self._process.pid, signal.SIGKILL if force else signal.SIGTERM)

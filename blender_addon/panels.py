@@ -94,7 +94,9 @@ class STPOSE_PT_rig(_Step, bpy.types.Panel):
         layout.prop(settings, "rate")
         layout.prop(settings, "camera")
         layout.prop(settings, "track")
-        button: Any = layout.operator("stpose.import_track", text="Import Track" if settings.track else "Import Track...", icon="ARMATURE_DATA")
+        button: Any = layout.operator(
+            "stpose.import_track", text="Import Track" if settings.track else "Import Track...", icon="ARMATURE_DATA"
+        )
         button.filepath, button.rate, button.camera = bpy.path.abspath(settings.track), settings.rate, settings.camera
 
 

@@ -7,7 +7,12 @@ from bpy.props import EnumProperty, StringProperty
 
 from .job import RUNNING, Job, find_command
 
-DEVICES = [("auto", "Auto", "The fastest at hand"), ("cpu", "CPU", ""), ("cuda", "CUDA", "Nvidia GPU"), ("mps", "Metal", "Apple GPU")]
+DEVICES = [
+    ("auto", "Auto", "The fastest at hand"),
+    ("cpu", "CPU", ""),
+    ("cuda", "CUDA", "Nvidia GPU"),
+    ("mps", "Metal", "Apple GPU"),
+]
 DETECTORS = [
     ("auto", "Auto", "The best that is installed"), ("mediapipe", "MediaPipe", ""), ("rtmpose", "RTMPose", ""),
     ("file", "Keypoint File", "Keypoints of the video, made by another program"),
@@ -26,11 +31,13 @@ class STPosePreferences(bpy.types.AddonPreferences):
 
     bl_idname = __package__ or "stpose"
 
-    command: StringProperty(name="Command", description="The stpose command, or its folder; found by itself if empty", subtype="FILE_PATH")  # type: ignore[valid-type]
-    device: EnumProperty(name="Device", items=DEVICES)  # type: ignore[valid-type]
-    detector: EnumProperty(name="Detector", items=DETECTORS)  # type: ignore[valid-type]
-    keypoints: StringProperty(name="Keypoints", description="File or folder with the video's keypoints", subtype="FILE_PATH")  # type: ignore[valid-type]
-    tracks: StringProperty(name="Tracks", description="Folder for captured tracks; beside the video if empty", subtype="DIR_PATH")  # type: ignore[valid-type]
+    command: StringProperty(
+        name="Command", description="The stpose command, or its folder; found by itself if empty", subtype="FILE_PATH"
+    )
+    device: EnumProperty(name="Device", items=DEVICES)
+    detector: EnumProperty(name="Detector", items=DETECTORS)
+    keypoints: StringProperty(name="Keypoints", description="File or folder with the video's keypoints", subtype="FILE_PATH")
+    tracks: StringProperty(name="Tracks", description="Folder for captured tracks; beside the video if empty", subtype="DIR_PATH")
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
@@ -60,7 +67,7 @@ def draw_help(layout: bpy.types.UILayout) -> None:
 
 def of(context: bpy.types.Context) -> STPosePreferences:
     """The preferences of this add-on."""
-    return context.preferences.addons[__package__].preferences
+    return context.preferences.addons[__package__].preferences  # type: ignore[return-value]
 
 
 class _Tested:

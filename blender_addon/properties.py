@@ -53,55 +53,63 @@ def _changed_target(self: STPoseSettings, context: bpy.types.Context) -> None:
 class STPoseBone(bpy.types.PropertyGroup):
     """A row of the bone map."""
 
-    slot: StringProperty(name="Part", description="Part of the body")  # type: ignore[valid-type]
-    bone: StringProperty(name="Bone", description="Bone of the target")  # type: ignore[valid-type]
-    problem: StringProperty(name="Problem")  # type: ignore[valid-type]
+    slot: StringProperty(name="Part", description="Part of the body")
+    bone: StringProperty(name="Bone", description="Bone of the target")
+    problem: StringProperty(name="Problem")
 
 
 class STPoseSwitch(bpy.types.PropertyGroup):
     """A custom property that has to be set for the mapped controls to act."""
 
-    bone: StringProperty()  # type: ignore[valid-type]
-    property: StringProperty()  # type: ignore[valid-type]
-    value: FloatProperty()  # type: ignore[valid-type]
+    bone: StringProperty()
+    property: StringProperty()
+    value: FloatProperty()
 
 
 class STPoseSettings(bpy.types.PropertyGroup):
     """All settings of the panel."""
 
-    video: StringProperty(name="Video", description="Video to capture", subtype="FILE_PATH")  # type: ignore[valid-type]
-    person: EnumProperty(name="Person", items=PERSON)  # type: ignore[valid-type]
-    number: IntProperty(name="Number", description="1 is the largest person", default=1, min=1)  # type: ignore[valid-type]
-    use_range: BoolProperty(name="Range", description="Capture a part of the video only")  # type: ignore[valid-type]
-    start: FloatProperty(name="Start", description="Seconds into the video", min=0, unit="TIME_ABSOLUTE")  # type: ignore[valid-type]
-    end: FloatProperty(name="End", description="Seconds into the video", min=0, default=10, unit="TIME_ABSOLUTE")  # type: ignore[valid-type]
-    smooth: FloatProperty(name="Smoothing", description="0 as it was seen, 1 very smooth", default=0.5, min=0, max=1)  # type: ignore[valid-type]
-    track: StringProperty(name="Track", description="A captured track (.npz)", subtype="FILE_PATH")  # type: ignore[valid-type]
-    rate: EnumProperty(name="Frame Rate", items=RATE)  # type: ignore[valid-type]
-    camera: BoolProperty(name="Camera and Video", description="Add the camera that filmed it, with the video behind")  # type: ignore[valid-type]
-    source: PointerProperty(name="Source", type=bpy.types.Object, poll=_is_armature, description="Armature with the motion")  # type: ignore[valid-type]
-    target: PointerProperty(  # type: ignore[valid-type]
+    video: StringProperty(name="Video", description="Video to capture", subtype="FILE_PATH")
+    person: EnumProperty(name="Person", items=PERSON)
+    number: IntProperty(name="Number", description="1 is the largest person", default=1, min=1)
+    use_range: BoolProperty(name="Range", description="Capture a part of the video only")
+    start: FloatProperty(name="Start", description="Seconds into the video", min=0, unit="TIME_ABSOLUTE")
+    end: FloatProperty(name="End", description="Seconds into the video", min=0, default=10, unit="TIME_ABSOLUTE")
+    smooth: FloatProperty(name="Smoothing", description="0 as it was seen, 1 very smooth", default=0.5, min=0, max=1)
+    track: StringProperty(name="Track", description="A captured track (.npz)", subtype="FILE_PATH")
+    rate: EnumProperty(name="Frame Rate", items=RATE)
+    camera: BoolProperty(name="Camera and Video", description="Add the camera that filmed it, with the video behind")
+    source: PointerProperty(name="Source", type=bpy.types.Object, poll=_is_armature, description="Armature with the motion")
+    target: PointerProperty(
         name="Target", type=bpy.types.Object, poll=_is_armature, update=_changed_target, description="Armature of the character"
     )
-    bone_map: CollectionProperty(type=STPoseBone)  # type: ignore[valid-type]
-    bone_row: IntProperty()  # type: ignore[valid-type]
-    map_of: StringProperty()  # type: ignore[valid-type]
-    map_family: StringProperty()  # type: ignore[valid-type]
-    map_note: StringProperty()  # type: ignore[valid-type]
-    map_controls: BoolProperty()  # type: ignore[valid-type]
-    switches: CollectionProperty(type=STPoseSwitch)  # type: ignore[valid-type]
-    root_motion: EnumProperty(name="Root Motion", items=ROOT_MOTION)  # type: ignore[valid-type]
-    facing: EnumProperty(name="Facing", items=FACING)  # type: ignore[valid-type]
-    match_spine: BoolProperty(name="Match Spine", description="Spine and neck point exactly as the source's, without the curve they have at rest")  # type: ignore[valid-type]
-    lock: EnumProperty(name="Foot Lock", items=LOCK)  # type: ignore[valid-type]
-    radius: FloatProperty(name="Radius", description="How far a foot may drift before it is let go", default=0.15, min=0.01, unit="LENGTH")  # type: ignore[valid-type]
-    floor_height: FloatProperty(name="Floor Height", description="How far above the ground a foot may still stand", default=0.08, min=0, unit="LENGTH")  # type: ignore[valid-type]
-    bake: EnumProperty(name="Bake To", items=BAKE)  # type: ignore[valid-type]
-    use_frames: BoolProperty(name="Frame Range", description="Bake a part of the motion only")  # type: ignore[valid-type]
-    first: IntProperty(name="First", default=1)  # type: ignore[valid-type]
-    last: IntProperty(name="Last", default=250)  # type: ignore[valid-type]
-    step: IntProperty(name="Step", description="Frames between keys", default=1, min=1)  # type: ignore[valid-type]
-    simplify: FloatProperty(name="Simplify", description="Degrees that fewer keys may be off by; 0 keeps all", default=0, min=0, max=10)  # type: ignore[valid-type]
+    bone_map: CollectionProperty(type=STPoseBone)
+    bone_row: IntProperty()
+    map_of: StringProperty()
+    map_family: StringProperty()
+    map_note: StringProperty()
+    map_controls: BoolProperty()
+    switches: CollectionProperty(type=STPoseSwitch)
+    root_motion: EnumProperty(name="Root Motion", items=ROOT_MOTION)
+    facing: EnumProperty(name="Facing", items=FACING)
+    match_spine: BoolProperty(
+        name="Match Spine", description="Spine and neck point exactly as the source's, without the curve they have at rest"
+    )
+    lock: EnumProperty(name="Foot Lock", items=LOCK)
+    radius: FloatProperty(
+        name="Radius", description="How far a foot may drift before it is let go", default=0.15, min=0.01, unit="LENGTH"
+    )
+    floor_height: FloatProperty(
+        name="Floor Height", description="How far above the ground a foot may still stand", default=0.08, min=0, unit="LENGTH"
+    )
+    bake: EnumProperty(name="Bake To", items=BAKE)
+    use_frames: BoolProperty(name="Frame Range", description="Bake a part of the motion only")
+    first: IntProperty(name="First", default=1)
+    last: IntProperty(name="Last", default=250)
+    step: IntProperty(name="Step", description="Frames between keys", default=1, min=1)
+    simplify: FloatProperty(
+        name="Simplify", description="Degrees that fewer keys may be off by; 0 keeps all", default=0, min=0, max=10
+    )
 
 
 def show_map(settings: STPoseSettings, target: bpy.types.Object, found: BoneMap) -> None:
@@ -138,10 +146,10 @@ CLASSES = (STPoseBone, STPoseSwitch, STPoseSettings)
 def register() -> None:
     for one in CLASSES:
         bpy.utils.register_class(one)
-    bpy.types.Scene.stpose = PointerProperty(type=STPoseSettings)
+    setattr(bpy.types.Scene, "stpose", PointerProperty(type=STPoseSettings))  # type: ignore[func-returns-value]  # noqa: B010
 
 
 def unregister() -> None:
-    del bpy.types.Scene.stpose
+    delattr(bpy.types.Scene, "stpose")
     for one in reversed(CLASSES):
         bpy.utils.unregister_class(one)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import atan
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -14,7 +15,7 @@ from .armature import channels, read_skeleton
 from .retarget.anatomy import Anatomy
 from .retarget.attachment import attachments
 from .retarget.motion import TO_BLENDER, Motion, read_camera, to_track
-from .retarget.rotation import Array, IDENTITY, inverse, multiply, rotate, smallest, to_matrix, unit
+from .retarget.rotation import IDENTITY, Array, inverse, multiply, rotate, smallest, to_matrix, unit
 from .retarget.skeleton import Track
 from .retarget.solver import Posed
 
@@ -23,8 +24,9 @@ CONTACTS, FIRST = "stpose_contacts", "stpose_first_frame"
 _SHAPE = "STPose bone"
 
 
-def scene_rate(scene: bpy.types.Scene) -> float:
+def scene_rate(scene: bpy.types.Scene | None) -> float:
     """Frames a second."""
+    assert scene is not None
     return float(scene.render.fps / scene.render.fps_base)
 
 
@@ -86,7 +88,7 @@ def _make_bones(data: bpy.types.Armature, track: Track) -> None:
     for index, name in enumerate(skeleton.names):
         bone = data.edit_bones.new(name)
         bone.head, bone.tail = Vector(skeleton.heads[index]), Vector(skeleton.tails[index])
-        bone.align_roll(Vector(rotate(skeleton.rest[index], [0.0, 0.0, 1.0])))
+        bone.align_roll(Vector(rotate(skeleton.rest[index], [0.0, 0.0, 1.0]).tolist()))
         if skeleton.parents[index] >= 0:
             bone.parent = data.edit_bones[skeleton.names[skeleton.parents[index]]]
 
@@ -106,7 +108,7 @@ def _bone_shape() -> bpy.types.Object:
 
 def contacts_at(obj: bpy.types.Object, frames: Array) -> Array | None:
     """(T, 4) which feet stand, as the rig's action has it; None if it does not say."""
-    action = obj.animation_data.action if obj.animation_data else None
+    action: Any = obj.animation_data.action if obj.animation_data else None
     if action is None or CONTACTS not in action:
         return None
     known = np.array(action[CONTACTS], dtype=np.float64).reshape(-1, 4)
@@ -114,7 +116,9 @@ def contacts_at(obj: bpy.types.Object, frames: Array) -> Array | None:
     return known[at]
 
 
-def add_camera(context: bpy.types.Context, track_path: Path, motion: Motion, rig: bpy.types.Object, first: int) -> bpy.types.Object | None:
+def add_camera(
+    context: bpy.types.Context, track_path: Path, motion: Motion, rig: bpy.types.Object, first: int
+) -> bpy.types.Object | None:
     """The camera of a capture, where the rig says it stood, with the video behind; None for a track without one.
 
     motion: at the capture's own frame rate, as it is in the file.
@@ -134,8 +138,8 @@ def add_camera(context: bpy.types.Context, track_path: Path, motion: Motion, rig
     data = bpy.data.cameras.new("STPose camera")
     obj = bpy.data.objects.new("STPose camera", data)
     context.collection.objects.link(obj)
-    turned = Quaternion(multiply(TO_BLENDER, level)).to_matrix().to_4x4()
-    obj.matrix_world = rig.matrix_world @ Matrix.Translation(Vector(place)) @ turned
+    turned = Quaternion(multiply(TO_BLENDER, level).tolist()).to_matrix().to_4x4()
+    obj.matrix_world = rig.matrix_world @ Matrix.Translation(Vector(place.tolist())) @ turned
     focal, longer = float(known["focal"]), float(max(size))
     data.sensor_fit = "HORIZONTAL" if size[0] >= size[1] else "VERTICAL"
     data.angle = 2 * atan(longer / 2 / focal)

@@ -60,7 +60,9 @@ def action_range(obj: bpy.types.Object) -> tuple[int, int]:
     data = obj.animation_data
     if data is None or (data.action is None and not len(data.nla_tracks)):
         raise RigError(f"'{obj.name}' has no animation")
-    ranges = [tuple(data.action.frame_range)] if data.action else []
+    ranges: list[tuple[float, float]] = []
+    if data.action:
+        ranges.append((data.action.frame_range[0], data.action.frame_range[1]))
     ranges += [(strip.frame_start, strip.frame_end) for track in data.nla_tracks for strip in track.strips]
     return int(np.floor(min(low for low, _ in ranges))), int(np.ceil(max(high for _, high in ranges)))
 
@@ -92,10 +94,10 @@ def transfer(
     report = Report(len(frames), "", taker.family, list(filter(None, [taker.note])))
     report.notes += [f"{taker.bones[slot]}: {text}" for slot, text in taker.problems.items() if slot in taker.bones]
     moving = read_motion(context, source, frames.tolist(), [name for slot, name in giver.bones.items() if slot != "root"])
-    moving = replace(moving, contacts=contacts_at(source, frames))
+    moving = replace(moving, fps=moving.fps / bake.step, contacts=contacts_at(source, frames))
     say(0.4)
     posed = retarget(moving, _without_root(giver.bones), skeleton, taker.bones, options)
-    posed = lock_feet(posed, moving.fps / bake.step, lock, moving.contacts)
+    posed = lock_feet(posed, moving.fps, lock, moving.contacts)
     say(0.6)
     report.notes += set_switches(target, taker.switches)
     attached = find_attachments(context, target, skeleton, taker.bones)
@@ -111,7 +113,9 @@ def transfer(
     return report
 
 
-def relock(context: bpy.types.Context, target: bpy.types.Object | None, target_map: BoneMap | None, lock: FootLock, bake: Bake) -> Report:
+def relock(
+    context: bpy.types.Context, target: bpy.types.Object | None, target_map: BoneMap | None, lock: FootLock, bake: Bake
+) -> Report:
     """Lock the feet of an animated rig: a copy of its action with new keys on legs and hips. Raises RigError, ValueError."""
     target = check_target(target)
     frames = _frames(bake, target)

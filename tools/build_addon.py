@@ -21,7 +21,9 @@ def packager(blender: str | None) -> list[str]:
     if blender:
         return [blender, "--command", "extension"]
     found = importlib.util.find_spec("bpy")
-    places = list(Path(found.origin).parent.glob("*/scripts/addons_core/bl_pkg/cli/blender_ext.py")) if found and found.origin else []
+    places = (
+        list(Path(found.origin).parent.glob("*/scripts/addons_core/bl_pkg/cli/blender_ext.py")) if found and found.origin else []
+    )
     if not places:
         raise SystemExit("no bpy in this Python: pip install bpy, or give --blender PATH")
     return [sys.executable, str(places[0])]

@@ -43,14 +43,16 @@ class STPOSE_OT_capture_video(bpy.types.Operator):
     bl_label = "Capture Video"
     bl_options = {"REGISTER", "UNDO"}
 
-    filepath: StringProperty(name="Video", subtype="FILE_PATH")  # type: ignore[valid-type]
-    person: StringProperty(name="Person", description="largest, left, center, right, or a number from 1", default="largest")  # type: ignore[valid-type]
-    smooth: FloatProperty(name="Smoothing", default=0.5, min=0, max=1)  # type: ignore[valid-type]
-    start: FloatProperty(name="Start", description="Seconds", min=0)  # type: ignore[valid-type]
-    end: FloatProperty(name="End", description="Seconds; 0 for the end of the video", min=0)  # type: ignore[valid-type]
-    rate: EnumProperty(name="Frame Rate", items=RATE)  # type: ignore[valid-type]
-    camera: BoolProperty(name="Camera and Video")  # type: ignore[valid-type]
-    track: StringProperty(name="Track", description="File for the track; in the folder of the preferences if empty", subtype="FILE_PATH")  # type: ignore[valid-type]
+    filepath: StringProperty(name="Video", subtype="FILE_PATH")
+    person: StringProperty(name="Person", description="largest, left, center, right, or a number from 1", default="largest")
+    smooth: FloatProperty(name="Smoothing", default=0.5, min=0, max=1)
+    start: FloatProperty(name="Start", description="Seconds", min=0)
+    end: FloatProperty(name="End", description="Seconds; 0 for the end of the video", min=0)
+    rate: EnumProperty(name="Frame Rate", items=RATE)
+    camera: BoolProperty(name="Camera and Video")
+    track: StringProperty(
+        name="Track", description="File for the track; in the folder of the preferences if empty", subtype="FILE_PATH"
+    )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Wait for the capture: for scripts, and where there is no window."""
@@ -155,7 +157,7 @@ class STPOSE_OT_drop_video(bpy.types.Operator):
     bl_label = "Capture with STPose"
     bl_options = {"UNDO"}
 
-    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})  # type: ignore[valid-type]
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         context.scene.stpose.video = self.filepath

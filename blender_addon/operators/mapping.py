@@ -26,8 +26,8 @@ class STPOSE_OT_map_bones(bpy.types.Operator):
     bl_label = "Map Bones"
     bl_options = {"REGISTER", "UNDO"}
 
-    target: StringProperty(name="Target", description="Name of the armature object")  # type: ignore[valid-type]
-    family: StringProperty(name="Family", description="Name of a rig family; found by itself if empty")  # type: ignore[valid-type]
+    target: StringProperty(name="Target", description="Name of the armature object")
+    family: StringProperty(name="Family", description="Name of a rig family; found by itself if empty")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
@@ -71,7 +71,7 @@ class STPOSE_OT_save_map(bpy.types.Operator, ExportHelper):
     bl_idname = "stpose.save_map"
     bl_label = "Save Bone Map"
     filename_ext = ".json"
-    filter_glob: StringProperty(default="*.json", options={"HIDDEN"})  # type: ignore[valid-type]
+    filter_glob: StringProperty(default="*.json", options={"HIDDEN"})
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         settings = context.scene.stpose
@@ -95,7 +95,7 @@ class STPOSE_OT_load_map(bpy.types.Operator, ImportHelper):
     bl_label = "Load Bone Map"
     bl_options = {"REGISTER", "UNDO"}
     filename_ext = ".json"
-    filter_glob: StringProperty(default="*.json", options={"HIDDEN"})  # type: ignore[valid-type]
+    filter_glob: StringProperty(default="*.json", options={"HIDDEN"})
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:

@@ -19,15 +19,15 @@ SETTINGS = ("root_motion", "facing", "match_spine", "lock", "radius", "floor_hei
 class _Baking:
     """What both operators share: the settings of foot lock and keys."""
 
-    target: StringProperty(name="Target", description="Name of the armature object; the active one if empty")  # type: ignore[valid-type]
-    lock: EnumProperty(name="Foot Lock", items=LOCK)  # type: ignore[valid-type]
-    radius: FloatProperty(name="Radius", default=0.15, min=0.01, unit="LENGTH")  # type: ignore[valid-type]
-    floor_height: FloatProperty(name="Floor Height", default=0.08, min=0, unit="LENGTH")  # type: ignore[valid-type]
-    bake: EnumProperty(name="Bake To", items=BAKE)  # type: ignore[valid-type]
-    first: IntProperty(name="First", description="First frame; with Last 0, all frames")  # type: ignore[valid-type]
-    last: IntProperty(name="Last")  # type: ignore[valid-type]
-    step: IntProperty(name="Step", default=1, min=1)  # type: ignore[valid-type]
-    simplify: FloatProperty(name="Simplify", description="Degrees that fewer keys may be off by", min=0, max=10)  # type: ignore[valid-type]
+    target: StringProperty(name="Target", description="Name of the armature object; the active one if empty")
+    lock: EnumProperty(name="Foot Lock", items=LOCK)
+    radius: FloatProperty(name="Radius", default=0.15, min=0.01, unit="LENGTH")
+    floor_height: FloatProperty(name="Floor Height", default=0.08, min=0, unit="LENGTH")
+    bake: EnumProperty(name="Bake To", items=BAKE)
+    first: IntProperty(name="First", description="First frame; with Last 0, all frames")
+    last: IntProperty(name="Last")
+    step: IntProperty(name="Step", default=1, min=1)
+    simplify: FloatProperty(name="Simplify", description="Degrees that fewer keys may be off by", min=0, max=10)
 
     def foot_lock(self) -> FootLock:
         return FootLock(self.lock, self.radius, self.floor_height)
@@ -65,10 +65,10 @@ class STPOSE_OT_retarget(_Baking, bpy.types.Operator):
     bl_label = "Retarget"
     bl_options = {"REGISTER", "UNDO"}
 
-    source: StringProperty(name="Source", description="Name of the armature object with the motion")  # type: ignore[valid-type]
-    root_motion: EnumProperty(name="Root Motion", items=ROOT_MOTION)  # type: ignore[valid-type]
-    facing: EnumProperty(name="Facing", items=FACING)  # type: ignore[valid-type]
-    match_spine: BoolProperty(name="Match Spine")  # type: ignore[valid-type]
+    source: StringProperty(name="Source", description="Name of the armature object with the motion")
+    root_motion: EnumProperty(name="Root Motion", items=ROOT_MOTION)
+    facing: EnumProperty(name="Facing", items=FACING)
+    match_spine: BoolProperty(name="Match Spine")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         settings = context.scene.stpose
@@ -81,7 +81,14 @@ class STPOSE_OT_retarget(_Baking, bpy.types.Operator):
             window.progress_begin(0, 1)
             try:
                 return transfer(
-                    context, source, target, shown_map(settings, target), options, self.foot_lock(), self.baking(), window.progress_update
+                    context,
+                    source,
+                    target,
+                    shown_map(settings, target),
+                    options,
+                    self.foot_lock(),
+                    self.baking(),
+                    window.progress_update,
                 )
             finally:
                 window.progress_end()

@@ -37,10 +37,10 @@ class STPOSE_OT_import_track(bpy.types.Operator, ImportHelper):
     bl_options = {"REGISTER", "UNDO"}
 
     filename_ext = ".npz"
-    filter_glob: StringProperty(default="*.npz", options={"HIDDEN"})  # type: ignore[valid-type]
-    rate: EnumProperty(name="Frame Rate", items=RATE)  # type: ignore[valid-type]
-    camera: BoolProperty(name="Camera and Video")  # type: ignore[valid-type]
-    first: IntProperty(name="Start Frame", default=1)  # type: ignore[valid-type]
+    filter_glob: StringProperty(default="*.npz", options={"HIDDEN"})
+    rate: EnumProperty(name="Frame Rate", items=RATE)
+    camera: BoolProperty(name="Camera and Video")
+    first: IntProperty(name="Start Frame", default=1)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
@@ -51,10 +51,11 @@ class STPOSE_OT_import_track(bpy.types.Operator, ImportHelper):
         self.report({"INFO"}, f"imported '{rig.name}'")
         return {"FINISHED"}
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:  # type: ignore[override]
         if self.filepath and Path(self.filepath).is_file():  # dropped into the window
             return self.execute(context)
-        return ImportHelper.invoke(self, context, event)
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
 
 
 def _menu(self: bpy.types.Menu, context: bpy.types.Context) -> None:

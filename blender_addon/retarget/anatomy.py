@@ -28,7 +28,7 @@ LIMBS = {
 
 
 class Anatomy:
-    """The body that a map finds in a skeleton at rest. Raises ValueError if the legs or arms that tell left from right are missing."""
+    """The body that a map finds in a skeleton at rest. Raises ValueError if it lacks the thighs, which tell left from right."""
 
     def __init__(self, skeleton: Skeleton, mapped: dict[str, str]) -> None:
         self.skeleton, self.mapped = skeleton, mapped

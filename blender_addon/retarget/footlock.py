@@ -1,6 +1,6 @@
 """Foot lock: feet that stand are held where they stand, and the legs follow by inverse kinematics.
 
-While the heel stands, the ankle is held; on the toes the ball of the foot is held and the ankle turns about it as the motion has it.
+While the heel stands, the ankle is held; on the toes the ball of the foot is held and the ankle turns about it.
 Between two stances the correction changes over smoothly, so that all sliding happens in the air. Where a leg is too short for its
 hold the hips come down, smoothly.
 """

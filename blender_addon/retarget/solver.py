@@ -10,10 +10,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from .anatomy import Anatomy, hinges_in_motion
-from .rotation import IDENTITY, Array, blend, continuous, inverse, multiply, rotate
+from .anatomy import LIMBS, Anatomy, hinges_in_motion
+from .rotation import IDENTITY, Array, about, blend, continuous, inverse, multiply, rotate, unit
 from .skeleton import Skeleton, Track
 from .slots import NECK, SIDES, SPINE, chain, parent_slot
+
+_PLANE = 0.06  # s over which the plane of a bend is smoothed
+_STRAIGHT = 0.003  # squared sine of a bend (3 degrees) up to which a limb keeps its own hinge
 
 FULL, IN_PLACE, ROOT_BONE = "FULL", "IN_PLACE", "ROOT_BONE"
 SOURCE, CHARACTER = "SOURCE", "CHARACTER"
@@ -105,11 +108,39 @@ def retarget(
 def source_frames(source: Track, anatomy: Anatomy, match_spine: bool = False) -> dict[str, Array]:
     """For each slot (T, 4) the joint frame of the source in the world."""
     rest = anatomy.frames(hinges_in_motion(anatomy, source), match_spine)
-    return {
+    frames = {
         slot: multiply(source.rotations[:, bone], multiply(inverse(anatomy.skeleton.rest[bone]), rest[slot]))
         for slot, bone in anatomy.bones.items()
         if slot != "root"
     }
+    for upper, lower, end in LIMBS.values():
+        if {upper, lower, end} <= set(frames):
+            joints = [source.heads[:, anatomy.bones[slot]] for slot in (upper, lower, end)]
+            first, second = unit(joints[1] - joints[0]), unit(joints[2] - joints[1])
+            twist = _off_hinge(frames[upper], first, second, source.fps)
+            frames[upper] = multiply(about(first, twist), frames[upper])
+            frames[lower] = multiply(about(second, twist), frames[lower])
+    return frames
+
+
+def _off_hinge(frame: Array, first: Array, second: Array, fps: float) -> Array:
+    """(T,) rad by which the plane that a limb bends in is turned about its first bone from that bone's own hinge.
+
+    Nought for a source whose elbows and knees are hinges. For others the limb is turned so that the target's hinge lies in the
+    plane that is seen, weighted by the square of the bend's sine and smoothed: the plane of a straight limb is noise.
+    frame: (T, 4) of the first bone. first, second: (T, 3) unit directions.
+    """
+    axis, plane = rotate(frame, [1.0, 0.0, 0.0]), np.cross(first, second)
+    along, beside = (plane * axis).sum(-1), (plane * np.cross(first, axis)).sum(-1)
+    weight = along**2 + beside**2
+    # Past straight, or sideways: no bend of a hinge.
+    weight = np.where(along > 0.2 * np.sqrt(weight), weight, 0.0)
+    reach = max(1, round(3 * _PLANE * fps))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / (_PLANE * fps)) ** 2)
+    sums = [
+        np.convolve(np.pad(v, reach), kernel / kernel.sum(), mode="valid") for v in (weight * np.arctan2(beside, along), weight)
+    ]
+    return np.asarray(sums[0] / (sums[1] + _STRAIGHT))
 
 
 def spread(frames: dict[str, Array], mapped: dict[str, str]) -> dict[str, Array]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import permutations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .rotation import Array, to_matrix, unit
 from .skeleton import Skeleton
@@ -38,7 +39,7 @@ class _Search:
         offset = np.stack([skeleton.heads @ side, skeleton.tails @ side])
         offset = offset - (np.median(offset) if offset.size else 0.0)
         self.offset = offset[1]
-        self.middle = (np.abs(offset) < _MIDDLE * self.height).all(axis=0)
+        self.middle: NDArray[np.bool_] = np.all(np.abs(offset) < _MIDDLE * self.height, axis=0)
         parents = {int(parent) for parent in skeleton.parents}
         self.leaves = [bone for bone in range(len(skeleton.names)) if bone not in parents]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -60,12 +59,12 @@ def installed(package: Path) -> Path:
 
 
 @pytest.fixture
-def scene(installed: Path) -> Iterator[bpy.types.Scene]:
+def scene(installed: Path) -> bpy.types.Scene:
     """An empty scene at 30 frames a second."""
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     bpy.context.scene.render.fps = 30
     bpy.context.scene.render.fps_base = 1.0
-    yield bpy.context.scene
+    return bpy.context.scene
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,9 @@ def test_a_track_comes_in_as_a_rig(scene: bpy.types.Scene, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("rate", "expected"), [("RESAMPLE", (24, 47)), ("SCENE", (30, 60))])
-def test_the_frame_rate_fits_the_scene_or_the_scene_fits(scene: bpy.types.Scene, tmp_path: Path, rate: str, expected: tuple) -> None:
+def test_the_frame_rate_fits_the_scene_or_the_scene_fits(
+    scene: bpy.types.Scene, tmp_path: Path, rate: str, expected: tuple
+) -> None:
     scene.render.fps = 24
     track, _ = dance(60)
     path = write_track(tmp_path / "dance.npz", track)
@@ -118,7 +120,9 @@ def test_a_capture_gives_a_rig(command: tuple, tmp_path: Path) -> None:
     assert curves_of(bpy.context.object)
 
 
-@pytest.mark.parametrize(("name", "text"), [("bad.mp4", "nobody in the video"), ("crash.mp4", "much too long"), ("gone.mp4", "no video")])
+@pytest.mark.parametrize(
+    ("name", "text"), [("bad.mp4", "nobody in the video"), ("crash.mp4", "much too long"), ("gone.mp4", "no video")]
+)
 def test_a_failed_capture_says_why_and_leaves_nothing(command: tuple, tmp_path: Path, name: str, text: str) -> None:
     if not name.startswith("gone"):
         (tmp_path / name).touch()

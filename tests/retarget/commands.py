@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-_SCRIPT = '''#!{python}
+_SCRIPT = """#!{python}
 import json, os, shutil, subprocess, sys, time
 
 def say(event, **fields):
@@ -40,7 +40,7 @@ for done in range(0, 101, 10):
     time.sleep(3 if "slow" in name else 0.01)
 shutil.copyfile({track!r}, out)
 say("result", files=[out], frames=60, fps=30.0, people=1, seen=[1.0], seconds=0.2)
-'''
+"""
 
 
 def fake_command(folder: Path, track: Path) -> tuple[Path, Path]:

@@ -25,26 +25,40 @@ AIMS = {"hips": "spine", "spine": "belly", "belly": "chest", "chest": "neck", "n
         "upper_arm": "forearm", "forearm": "hand", "thigh": "shin", "shin": "foot", "foot": "toe"}  # fmt: skip
 LIMBS = [(a + s, b + s, c + s) for s in (".L", ".R") for a, b, c in (("upper_arm", "forearm", "hand"), ("thigh", "shin", "foot"))]
 
-NAMES = {
-    "mixamo": {"hips": "Hips", "spine": "Spine", "belly": "Spine1", "chest": "Spine2", "neck": "Neck", "head": "Head", "shoulder": "{}Shoulder",
-                   "upper_arm": "{}Arm", "forearm": "{}ForeArm", "hand": "{}Hand", "thigh": "{}UpLeg", "shin": "{}Leg", "foot": "{}Foot",
-                   "toe": "{}ToeBase", "sides": ("Left", "Right"), "prefix": "mixamorig1:"},
-    "unreal": {"hips": "pelvis", "spine": "spine_01", "belly": "spine_02", "chest": "spine_03", "neck": "neck_01", "head": "head",
-                   "shoulder": "clavicle_{}", "upper_arm": "upperarm_{}", "forearm": "lowerarm_{}", "hand": "hand_{}", "thigh": "thigh_{}",
-                   "shin": "calf_{}", "foot": "foot_{}", "toe": "ball_{}", "sides": ("l", "r"), "prefix": ""},
-    "vrm": {"hips": "J_Bip_C_Hips", "spine": "J_Bip_C_Spine", "belly": "J_Bip_C_Chest", "chest": "J_Bip_C_UpperChest",
-                "neck": "J_Bip_C_Neck", "head": "J_Bip_C_Head", "shoulder": "J_Bip_{}_Shoulder", "upper_arm": "J_Bip_{}_UpperArm",
-                "forearm": "J_Bip_{}_LowerArm", "hand": "J_Bip_{}_Hand", "thigh": "J_Bip_{}_UpperLeg", "shin": "J_Bip_{}_LowerLeg",
-                "foot": "J_Bip_{}_Foot", "toe": "J_Bip_{}_ToeBase", "sides": ("L", "R"), "prefix": ""},
-    "arp": {"hips": "root.x", "spine": "spine_01.x", "belly": "spine_02.x", "chest": "spine_03.x", "neck": "neck.x", "head": "head.x",
-                "shoulder": "shoulder.{}", "upper_arm": "arm_stretch.{}", "forearm": "forearm_stretch.{}", "hand": "hand.{}",
-                "thigh": "thigh_stretch.{}", "shin": "leg_stretch.{}", "foot": "foot.{}", "toe": "toes_01.{}", "sides": ("l", "r"), "prefix": ""},
-    "stpose": {"hips": "Hips", "spine": "Spine", "belly": "Chest", "chest": "UpperChest", "neck": "Neck", "head": "Head",
-                   "shoulder": "{}Shoulder", "upper_arm": "{}Arm", "forearm": "{}ForeArm", "hand": "{}Hand", "thigh": "{}UpLeg",
-                   "shin": "{}Leg", "foot": "{}Foot", "toe": "{}ToeBase", "sides": ("Left", "Right"), "prefix": ""},
-    "nameless": {"hips": "b0", "spine": "b1", "belly": "b2", "chest": "b3", "neck": "b4", "head": "b5", "shoulder": "x{}1", "upper_arm": "x{}2",
-                     "forearm": "x{}3", "hand": "x{}4", "thigh": "y{}1", "shin": "y{}2", "foot": "y{}3", "toe": "y{}4", "sides": ("q", "k"), "prefix": ""},
+_PARTS = (
+    "hips",
+    "spine",
+    "belly",
+    "chest",
+    "neck",
+    "head",
+    "shoulder",
+    "upper_arm",
+    "forearm",
+    "hand",
+    "thigh",
+    "shin",
+    "foot",
+    "toe",
+)
+# Prefix, the two sides, and the names of the parts in this order.
+_TABLES = {
+    "mixamo": ("mixamorig1:", "Left Right", "Hips Spine Spine1 Spine2 Neck Head {}Shoulder {}Arm {}ForeArm {}Hand {}UpLeg {}Leg "
+               "{}Foot {}ToeBase"),
+    "unreal": ("", "l r", "pelvis spine_01 spine_02 spine_03 neck_01 head clavicle_{} upperarm_{} lowerarm_{} hand_{} thigh_{} "
+               "calf_{} foot_{} ball_{}"),
+    "vrm": ("", "L R", "J_Bip_C_Hips J_Bip_C_Spine J_Bip_C_Chest J_Bip_C_UpperChest J_Bip_C_Neck J_Bip_C_Head J_Bip_{}_Shoulder "
+            "J_Bip_{}_UpperArm J_Bip_{}_LowerArm J_Bip_{}_Hand J_Bip_{}_UpperLeg J_Bip_{}_LowerLeg J_Bip_{}_Foot J_Bip_{}_ToeBase"),
+    "arp": ("", "l r", "root.x spine_01.x spine_02.x spine_03.x neck.x head.x shoulder.{} arm_stretch.{} forearm_stretch.{} "
+            "hand.{} thigh_stretch.{} leg_stretch.{} foot.{} toes_01.{}"),
+    "stpose": ("", "Left Right", "Hips Spine Chest UpperChest Neck Head {}Shoulder {}Arm {}ForeArm {}Hand {}UpLeg {}Leg "
+               "{}Foot {}ToeBase"),
+    "nameless": ("", "q k", "b0 b1 b2 b3 b4 b5 x{}1 x{}2 x{}3 x{}4 y{}1 y{}2 y{}3 y{}4"),
 }  # fmt: skip
+NAMES = {
+    key: {"prefix": prefix, "sides": tuple(sides.split()), **dict(zip(_PARTS, names.split()))}
+    for key, (prefix, sides, names) in _TABLES.items()
+}
 
 
 def turn(axis, degrees: float) -> np.ndarray:
@@ -69,7 +83,7 @@ class Bone:
 
 @dataclass(frozen=True)
 class Character:
-    """Bones by part, parents before children. hinges: axis at rest about which each limb's second bone flexes, by its first part."""
+    """Bones by part, parents before children. hinges: axis at rest about which each limb bends, by its first part."""
 
     bones: dict[str, Bone]
     hinges: dict[str, np.ndarray]

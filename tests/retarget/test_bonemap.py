@@ -87,6 +87,6 @@ def test_own_maps_are_saved_and_loaded(tmp_path: Path) -> None:
 
 def test_the_families_that_ship() -> None:
     families = load_families(PRESETS)
-    assert len(families) == len({family.name for family in families}) == 15
+    assert len(families) == len({family.name for family in families}) == 16
     for family in families:
         assert set(REQUIRED) <= set(family.bones) <= set(SLOTS)

@@ -41,7 +41,9 @@ def test_a_capture_tells_of_its_progress_and_gives_its_track(stand_in: tuple, tm
     assert job.state.stage == "detect"
 
 
-@pytest.mark.parametrize(("name", "text"), [("bad.mp4", "there is nobody in the video"), ("crash.mp4", "MemoryError: much too long")])
+@pytest.mark.parametrize(
+    ("name", "text"), [("bad.mp4", "there is nobody in the video"), ("crash.mp4", "MemoryError: much too long")]
+)
 def test_errors_are_told_in_full_and_leave_nothing(stand_in: tuple, tmp_path: Path, name: str, text: str) -> None:
     job = CaptureJob(stand_in[0], video(tmp_path, name), tmp_path / "out.npz")
     assert job.wait().status == FAILED
