@@ -3,7 +3,7 @@
     frames -> people's tracks -> Keypoints on an even time grid -> Pose3D -> Motion
 
 Frames are decoded in a thread a few frames ahead of the detector and dropped soon after it has seen them; what stays
-are tracks of a few hundred bytes a frame, so that memory hardly grows with the length of the video.
+are tracks and poses of a few kilobytes a frame, so that memory hardly grows with the length of the video.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -93,7 +94,8 @@ def capture_people(
     for number, track in enumerate(chosen):
         report("lift", number * len(seen.times), total)
         keypoints = track_to_keypoints(track, seen.times, fps or info.fps, (info.width, info.height))
-        pose3d = lifter(keypoints)
+        with _one_thread():
+            pose3d = lifter(keypoints)
         if not pose3d.posed.any():
             raise NoPersonError(f"{info.path}: the person is seen in too few frames for a pose")
         motion = animate(pose3d, smooth)
@@ -217,6 +219,19 @@ def check_range(start: float | None, end: float | None) -> None:
     """Raises StposeError unless 0 <= start < end, each where given."""
     if (start is not None and start < 0) or (end is not None and end <= (start or 0.0)):
         raise StposeError(f"the range from {start or 0:g} s to {end if end is not None else 'the end'} s holds no time")
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread for torch: plenty for lifting, while several wait for each other forty times as long on a busy machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _observe_file(info: VideoInfo, file: KeypointFile, start: float | None, end: float | None) -> Observed:

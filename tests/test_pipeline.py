@@ -192,6 +192,24 @@ def test_devices_that_are_not_there_are_refused() -> None:
             choose_device("mps")
 
 
+def test_lifting_takes_one_thread_and_gives_the_others_back(tmp_path: Path) -> None:
+    import torch
+
+    used: list[int] = []
+
+    def lift(keypoints: Keypoints) -> Pose3D:
+        used.append(torch.get_num_threads())
+        return lift_standing(keypoints)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        run(film(tmp_path / "a.mp4"), lifter=lift)
+        assert (used, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_decoding_runs_ahead_but_not_far() -> None:
     made: list[int] = []
 

@@ -23,7 +23,7 @@ _STENCILS = {1: (-1.0, 1.0), 2: (1.0, -2.0, 1.0), 3: (-1.0, 3.0, -3.0, 1.0)}
 
 def cutoff(strength: float) -> float:
     """The cut-off in Hz of a limb at rest for a strength in 0..1; infinite for 0."""
-    return float("inf") if strength <= 0 else 3.4 * (1 - strength) / strength + 0.6
+    return float("inf") if strength <= 0 else 5.0 * (1 - strength) / strength + 0.6
 
 
 def penalty(hertz: Array | float, fps: float, order: int) -> Array:

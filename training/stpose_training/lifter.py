@@ -34,8 +34,8 @@ from stpose_training.losses import lifting_loss
 class Recipe:
     """Everything that decides a run beside data and network."""
 
-    steps: int = 6000
-    batch: int = 24
+    steps: int = 8000
+    batch: int = 16
     frames: int = 128
     rate: float = 1e-3
     weight_decay: float = 0.01
@@ -105,7 +105,7 @@ def batches(bank: MotionBank, recipe: Recipe, reach: int, first: int) -> Iterato
 
 
 def fixed_batches(bank: MotionBank, reach: int, count: int = 6, size: int = 24) -> list[Batch]:
-    """The validation set: recorded motions as they are, at their own tempo, fixed cameras and detector-like noise, nothing masked."""
+    """The validation set: motions as recorded, at their own tempo, fixed cameras, detector-like noise, nothing masked."""
     random = Random(20_040, bank.frames.device)
     result = []
     for _ in range(count):

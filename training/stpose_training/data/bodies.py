@@ -21,11 +21,12 @@ CHEST_BONES = (8, 9, 10, 11, 12, 13, 14, 15, 16)
 LEFT_ARM, RIGHT_ARM, HEAD = (11, 12, 13), (14, 15, 16), (9, 10)
 LEFT_LEG, RIGHT_LEG = (4, 5, 6), (1, 2, 3)
 _PARENTS = H36M17.parents
+_OTHER_SIDE = H36M17.mirror
 
 
 @dataclass
 class Posture:
-    """A batch of motions taken apart. root: (B, T, 3) pelvis, metres, z up. pelvis: (B, T, 3, 3) columns left, forward, up.
+    """A batch of motions taken apart. root: (B, T, 3) pelvis, metres, z up. pelvis: (B, T, 3, 3) columns left, forward, down.
     turn: (B, T, 3, 3) chest in the pelvis' axes. bones: (B, T, 17, 3) unit directions, each in the axes of its part of the trunk.
     lengths: (B, 17) metres; joint 0 has none."""
 
@@ -37,7 +38,7 @@ class Posture:
 
 
 def _axes(left: Tensor, up: Tensor) -> Tensor:
-    """Right-handed axes (columns left, forward, up) with `left` kept exactly."""
+    """Right-handed axes (columns left, forward, down) with `left` kept exactly."""
     left = F.normalize(left, dim=-1)
     forward = F.normalize(torch.linalg.cross(left, up), dim=-1)
     return torch.stack((left, forward, torch.linalg.cross(left, forward)), -1)
@@ -183,21 +184,29 @@ def perturb(posture: Posture, random: Random, share: float = 0.6) -> Posture:
     return Posture(posture.root, posture.pelvis, turn, bones, posture.lengths)
 
 
+# Bone lengths in legs (hip to ankle), by child joint, and the spread of each between people and between data sets, which differ
+# most in what they call hip, shoulder, neck and wrist. Means of the subjects' own skeletons in CMU; forearms are longer here, as
+# CMU's wrist lies above the hand's.
+_PROPORTIONS = {
+    1: (0.108, 0.12), 2: (0.485, 0.03), 3: (0.515, 0.03), 7: (0.28, 0.08), 8: (0.28, 0.08), 9: (0.215, 0.12),
+    10: (0.12, 0.12), 11: (0.235, 0.12), 12: (0.340, 0.06), 13: (0.250, 0.09),
+}  # fmt: skip
+
+
 def reshape(posture: Posture, random: Random) -> Posture:
     """Other proportions and another height; the root's path is scaled with the legs."""
     batch = len(posture.root)
-    lengths = posture.lengths[random.order(batch)]
-    single = {joint: min(joint, H36M17.mirror[joint]) for joint in range(17)}
-    factor = torch.exp(0.08 * random.normal(batch, 17))[:, [single[joint] for joint in range(17)]]
-    # Hips, shoulders, neck and head are where data sets and detectors disagree most on what the joint is.
-    loose = torch.exp(0.10 * random.normal(batch, 17))[:, [single[joint] for joint in range(17)]]
-    width = torch.zeros(17, device=lengths.device)
-    width[[1, 4, 8, 9, 10, 11, 14]] = 1.0
-    lengths = lengths * factor * loose**width * torch.exp(0.01 * random.normal(batch, 17))
+    lengths = torch.zeros_like(posture.lengths)
+    build = 0.04 * random.normal(batch)  # long trunk and short legs, or the other way
+    for joint, (mean, spread) in _PROPORTIONS.items():
+        trunk = build if joint in (7, 8, 9, 10, 11) else torch.zeros_like(build)
+        drawn = mean * torch.exp(spread * random.normal(batch) + trunk)
+        lengths[:, joint], lengths[:, _OTHER_SIDE[joint]] = drawn, drawn
+    lengths = lengths * torch.exp(0.01 * random.normal(batch, 17))
     stature = lengths[:, [2, 3, 7, 8, 9, 10]].sum(1)
-    grown = 1.52 + 0.09 * random.normal(batch)
+    grown = 1.54 + 0.09 * random.normal(batch)
     anyone = random.uniform(0.95, 1.95, batch)
-    goal = torch.where(random.chance(0.2, batch), anyone, grown).clamp(0.9, 2.0)
+    goal = torch.where(random.chance(0.15, batch), anyone, grown).clamp(0.9, 2.0)
     lengths = lengths * (goal / stature)[:, None]
     legs = lengths[:, [2, 3, 5, 6]].sum(1) / posture.lengths[:, [2, 3, 5, 6]].sum(1).clamp_min(0.1)
     return Posture(posture.root * legs[:, None, None], posture.pelvis, posture.turn, posture.bones, lengths)

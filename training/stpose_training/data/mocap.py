@@ -1,6 +1,6 @@
 """Marker mocap as positions of 17 joints: reading the folder, and drawing windows from it.
 
-The folder holds `index.csv` (a row a clip: clip, subject, split, part, file, fps 30) and npz files with a (T, 17, 3) array a
+The folder holds `index.csv` (a row a clip: clip, subject, split, part, file, rig) and npz files with a (T, 17, 3) array a
 clip: metres, z up, right-handed, Human3.6M order.
 """
 
@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from stpose_core.errors import FormatError
+from stpose_training.data.bodies import put_together, take_apart
 
 MOCAP_FPS = 30.0
 
@@ -46,10 +48,61 @@ def load_mocap(folder: str | Path, part: str = "free", split: str = "train") -> 
         positions = opened[row["file"]].get(row["clip"])
         if positions is None or positions.shape[1:] != (17, 3):
             raise FormatError(f"{folder / row['file']}: no (T, 17, 3) array '{row['clip']}'")
-        clips.append(Clip(row["clip"], row["subject"], row["action"], np.asarray(positions, np.float32)))
+        positions = np.asarray(positions, np.float32)
+        if row.get("rig") == "mb":
+            positions = positions + _lost_thorax(folder / "rotations" / Path(row["file"]).name, row["clip"])
+        if row.get("rig") == "daz":
+            positions = _common_shoulders(positions)
+        clips.append(Clip(row["clip"], row["subject"], row["action"], positions))
     if not clips:
         raise FormatError(f"{index}: no clip with part '{part}' and split '{split}'")
     return clips
+
+
+def _lost_thorax(file: Path, clip: str) -> np.ndarray:
+    """(T, 17, 3) what has to be added to clips of the "mb" rig, whose skeleton has no thorax bone.
+
+    Neck and shoulders hang there from the lower end of the thorax, 0.11 m too low: with the same limbs pelvis to neck measures
+    0.33 m instead of the 0.45 m of the subject's own skeleton. The lost bone is taken to continue the one below it, in the
+    direction in which the chest is turned; the spine joint moves to the middle again.
+    """
+    with np.load(file, allow_pickle=False) as archive:
+        quats, offsets = archive[f"{clip}__quats"], archive[f"{clip}__offsets"]
+        parents, names = archive[f"{clip}__parents"], [str(name) for name in archive[f"{clip}__names"]]
+    chest = names.index("Spine1")
+    chain = [chest]
+    while parents[chain[0]] >= 0:
+        chain.insert(0, int(parents[chain[0]]))
+    turn = Rotation.identity(len(quats))
+    for joint in chain:
+        turn = turn * Rotation.from_quat(quats[:, joint][:, [1, 2, 3, 0]])
+    moved = np.zeros((len(quats), 17, 3), np.float32)
+    moved[:, 8:] = turn.apply(offsets[chest])[:, None]
+    moved[:, 7] = moved[:, 8] / 2
+    return moved
+
+
+# Mean directions of bones in the chest's axes (left, forward, down) on the subjects' own skeletons.
+_CHEST_BONES = {9: (0.0, -0.06, -1.0), 10: (0.0, 0.0, -1.0), 11: (0.95, -0.08, -0.29), 14: (-0.95, -0.08, -0.29)}
+
+
+def _common_shoulders(positions: np.ndarray) -> np.ndarray:
+    """(T, 17, 3) of the "daz" figure with its neck and shoulders set as on the subjects' own skeletons.
+
+    Its shoulder joints lie 0.11 m beside the neck and below it, those of all other rigs 0.19 m beside and above: another joint by
+    the same name, on three fifths of the training frames. Each of these bones is turned by one fixed rotation.
+    """
+    posture = take_apart(torch.from_numpy(positions)[None])
+    for joint, goal in _CHEST_BONES.items():
+        mean = posture.bones[0, :, joint].mean(0).numpy()
+        want = np.array(goal) / np.linalg.norm(goal)
+        turn = Rotation.align_vectors([want], [mean])[0].as_matrix().astype(np.float32)
+        posture.bones[:, :, joint] = posture.bones[:, :, joint] @ torch.from_numpy(turn.T)
+    # Neck base 0.09 of the legs lower, shoulders wider; the head's height stays about the same.
+    factor = torch.ones(17)
+    factor[[7, 8]], factor[[9]], factor[[11, 14]] = 0.87, 1.3, 1.55
+    posture.lengths = posture.lengths * factor
+    return put_together(posture)[0].numpy()
 
 
 class MotionBank:
