@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import bpy
@@ -15,6 +16,7 @@ from ..retarget.motion import TrackError
 from .track import import_track
 
 _TICK = 0.1  # s between two looks at the process
+_REDRAW = 0.5  # s between two drawings of the panel: each costs a frame
 
 
 class Current:
@@ -68,6 +70,7 @@ class STPOSE_OT_capture_video(bpy.types.Operator):
         if not self._start(context):
             return {"CANCELLED"}
         window = context.window_manager
+        self._drawn = 0.0
         self._timer = window.event_timer_add(_TICK, window=context.window)
         window.modal_handler_add(self)
         return {"RUNNING_MODAL"}
@@ -76,7 +79,10 @@ class STPOSE_OT_capture_video(bpy.types.Operator):
         if event.type != "TIMER" or current.job is None:
             return {"PASS_THROUGH"}
         status = current.job.poll().status
-        _redraw(context)
+        now = time.monotonic()
+        if now - self._drawn > _REDRAW or status != RUNNING:
+            self._drawn = now
+            _redraw(context)
         if status == RUNNING:
             return {"PASS_THROUGH"}
         context.window_manager.event_timer_remove(self._timer)
@@ -190,8 +196,9 @@ class STPOSE_FH_track(bpy.types.FileHandler):
 def _redraw(context: bpy.types.Context) -> None:
     for window in context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
+            for region in area.regions if area.type == "VIEW_3D" else ():
+                if region.type == "UI":  # the panel alone: the scene beside it has not changed
+                    region.tag_redraw()
 
 
 CLASSES = (STPOSE_OT_capture_video, STPOSE_OT_cancel_capture, STPOSE_OT_drop_video, STPOSE_FH_video, STPOSE_FH_track)
