@@ -11,7 +11,8 @@ import bpy
 import numpy as np
 import pytest
 from commands import alive, fake_command
-from rigs import character
+from mathutils import Vector
+from rigs import character, turn
 from scenes import curves_of, import_track, make, pose_of, wanted, write_track
 from walks import NAMES, dance
 
@@ -66,6 +67,31 @@ def test_the_frame_rate_fits_the_scene_or_the_scene_fits(
     bpy.ops.stpose.import_track(filepath=str(path), rate=rate)
     assert scene.render.fps == expected[0]
     assert round(bpy.context.object.animation_data.action.frame_range[1]) == expected[1] + (rate == "RESAMPLE")
+
+
+def test_the_camera_sees_the_rig_where_the_video_showed_it(scene: bpy.types.Scene, tmp_path: Path) -> None:
+    from bpy_extras.object_utils import world_to_camera_view
+
+    track, _ = dance(30)
+    tilt, flip = turn([1, 0, 0], 12), np.diag([1.0, -1.0, -1.0])  # a camera that looks 12 degrees down
+    room = tilt.T @ flip
+    pelvis = (np.asarray(track["root"]) - [0.3, 1.8, 5.0]) @ room  # the camera stands at (0.3, 1.8, 5) in the room
+    seen = {
+        "pose3d.root": pelvis, "pose3d.up": room.T @ [0.0, 1.0, 0.0], "pose3d.camera.focal": np.array(1200.0),
+        "pose3d.camera.centre": np.array([650.0, 350.0]), "keypoints.image_size": np.array([1280, 720]),
+        "video.path": np.array("gone.mp4"),
+    }  # fmt: skip
+    assert (pelvis[:, 2] > 0).all()
+    path = write_track(tmp_path / "seen.npz", track)
+    content = dict(np.load(path))
+    np.savez(path, **content, **seen)
+    bpy.ops.stpose.import_track(filepath=str(path), camera=True)
+    rig, camera = scene.stpose.source, scene.camera
+    heads, _ = pose_of(rig, ["Hips"], range(1, 31))
+    for frame, head in enumerate(heads[:, 0]):
+        x, y, _ = world_to_camera_view(scene, camera, Vector(head))
+        pixel = 1200 * pelvis[frame, :2] / pelvis[frame, 2] + [650, 350]
+        assert np.allclose([1280 * x, 720 * (1 - y)], pixel, atol=0.5)
 
 
 def test_one_undo_takes_an_import_back(scene: bpy.types.Scene, tmp_path: Path) -> None:

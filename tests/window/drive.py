@@ -109,15 +109,6 @@ def script() -> Iterator[float]:
     assert set(bpy.data.objects) == before
     assert found["s to cancel"] < 1.0
 
-    # One that fails: its error stands in the panel.
-    bad = WORK / "bad.mp4"
-    bad.touch()
-    with bpy.context.temp_override(**override()):
-        bpy.ops.stpose.capture_video("INVOKE_DEFAULT", filepath=str(bad))
-    yield from ticks(2)
-    assert "nobody" in capture_module().current.job.state.error
-    picture("blender-error")
-
     # One in full.
     video = os.environ.get("STPOSE_VIDEO") or str(WORK / "good.mp4")
     Path(video).touch()
@@ -151,14 +142,15 @@ def script() -> Iterator[float]:
         assert bpy.ops.stpose.retarget(source=rig.name, target=target.name) == {"FINISHED"}
     target.location.y += 1.1
     rig.show_in_front = True
-    for collection in bpy.context.view_layer.layer_collection.children:
-        collection.exclude = collection.name.startswith("WGTS")
+    for collection in target.data.collections_all:  # what is keyed: the FK controls
+        collection.is_visible = collection.name in ("Torso", "Root") or collection.name.endswith("(FK)")
     body(target)
     scene = bpy.context.scene
     scene.frame_set(round(rig.animation_data.action.frame_range[1] / 2))
     yield from ticks(0.5)
     with bpy.context.temp_override(**override()):
         bpy.ops.object.select_all(action="DESELECT")
+        bpy.context.view_layer.objects.active = target
     space = view().spaces.active
     space.overlay.show_relationship_lines = False
     place = rig.matrix_world @ rig.pose.bones["Hips"].head
@@ -169,6 +161,16 @@ def script() -> Iterator[float]:
     region.view_location, region.view_distance = place, 4.2
     yield from ticks(2)
     picture("blender-retarget")
+
+    # One that fails: its error stands in the panel.
+    chosen.command = str(command)
+    bad = WORK / "bad.mp4"
+    bad.touch()
+    with bpy.context.temp_override(**override()):
+        bpy.ops.stpose.capture_video("INVOKE_DEFAULT", filepath=str(bad))
+    yield from ticks(2)
+    assert "nobody" in capture_module().current.job.state.error
+    picture("blender-error")
     found["passed"] = True
 
 
