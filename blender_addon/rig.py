@@ -16,7 +16,7 @@ from .retarget.anatomy import Anatomy
 from .retarget.attachment import attachments
 from .retarget.motion import TO_BLENDER, Motion, read_camera, to_track
 from .retarget.rotation import IDENTITY, Array, inverse, multiply, rotate, smallest, to_matrix, unit
-from .retarget.skeleton import Track
+from .retarget.skeleton import Skeleton, Track
 from .retarget.solver import Posed
 
 #: On the action: which feet stand in which frames, for the foot lock.
@@ -76,7 +76,7 @@ def animate(context: bpy.types.Context, obj: bpy.types.Object, track: Track, fir
 class _Whole(Posed):
     """A rig whose every bone is keyed: slots are bone names, and nothing is asked of its anatomy but the map."""
 
-    def __init__(self, skeleton, mapped, rotations, hips) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, skeleton: Skeleton, mapped: dict[str, str], rotations: dict[str, Array], hips: Array) -> None:
         anatomy = Anatomy.__new__(Anatomy)
         anatomy.skeleton, anatomy.mapped = skeleton, mapped
         anatomy.bones = {slot: skeleton.index(name) for slot, name in mapped.items()}

@@ -43,6 +43,19 @@ def test_it_is_disabled_and_enabled_cleanly(scene: bpy.types.Scene) -> None:
     assert hasattr(bpy.types.Scene, "stpose")
 
 
+def test_it_is_removed_cleanly_and_installed_again(scene: bpy.types.Scene, installed: Path) -> None:
+    repos = bpy.context.preferences.extensions.repos
+    index = next(number for number, repo in enumerate(repos) if repo.module == "user_default")
+    folder = Path(repos[index].directory) / "stpose"
+    assert folder.is_dir()
+    bpy.ops.extensions.package_uninstall(repo_index=index, pkg_id="stpose")
+    assert not folder.exists()
+    assert not hasattr(bpy.types, "STPOSE_PT_capture")
+    assert ADDON not in bpy.context.preferences.addons
+    bpy.ops.extensions.package_install_files(filepath=str(installed), repo="user_default", enable_on_install=True)
+    assert hasattr(bpy.types, "STPOSE_PT_capture")
+
+
 def test_a_track_comes_in_as_a_rig(scene: bpy.types.Scene, tmp_path: Path) -> None:
     track, turns = dance(60)
     rig = import_track(write_track(tmp_path / "dance.npz", track))
