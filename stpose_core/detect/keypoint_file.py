@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from stpose_core.arrays import read_arrays
 from stpose_core.data import Keypoints
 from stpose_core.detect.linking import link_people
 from stpose_core.detect.tracks import Track
@@ -23,7 +23,7 @@ from stpose_core.detect.types import Floats
 from stpose_core.errors import FormatError
 
 DEFAULT_FPS = 30.0
-MOST_BYTES, MOST_FRAMES, MOST_PEOPLE, MOST_PIXELS = 500_000_000, 2_000_000, 100, 1e6
+MOST_BYTES, MOST_FRAMES, MOST_PEOPLE, MOST_PIXELS = 100_000_000, 2_000_000, 100, 1e6
 _NUMBER = re.compile(r"\d+")
 # COCO-18 of OpenPose (neck as joint 1, right side first) -> COCO-17: which of the 18 each of the 17 joints is.
 _COCO17_OF_18 = (0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10)
@@ -154,17 +154,17 @@ def _sight(values: object, where: str, counts: tuple[int, ...]) -> Sight:
 
 def _own(path: Path) -> Keypoints:
     """Our own .npz: xy, score, fps, image_size, skeleton; in the .npz of a whole capture the names start with "keypoints"."""
+    content = read_arrays(path)
+    names = {re.sub(r"^keypoints[^a-z0-9]", "", key): key for key in content if not key.startswith(("pose3d", "motion"))}
+    missing = [name for name in ("xy", "score", "fps", "image_size", "skeleton") if name not in names]
+    if missing:
+        raise FormatError(f"{path}: not a .npz of keypoints; {', '.join(missing)} missing")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            names = {re.sub(r"^keypoints[^a-z0-9]", "", key): key for key in file.files if not key.startswith(("pose3d", "motion"))}
-            missing = [name for name in ("xy", "score", "fps", "image_size", "skeleton") if name not in names]
-            if missing:
-                raise FormatError(f"{path}: not a .npz of keypoints; {', '.join(missing)} missing")
-            xy, score = (np.asarray(file[names[name]], dtype=float) for name in ("xy", "score"))
-            fps, (width, height) = float(file[names["fps"]]), file[names["image_size"]].tolist()
-            skeleton = str(file[names["skeleton"]])
+        xy, score = (np.asarray(content[names[name]], dtype=float) for name in ("xy", "score"))
+        fps, (width, height) = float(content[names["fps"]]), content[names["image_size"]].tolist()
+        skeleton = str(content[names["skeleton"]])
         if len(xy) > MOST_FRAMES:
             raise FormatError(f"{path}: more than {MOST_FRAMES} frames")
         return Keypoints(xy, score, fps, (int(width), int(height)), skeleton)
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, ArithmeticError, MemoryError) as error:
         raise FormatError(f"{path}: not a .npz of keypoints that can be read ({' '.join(str(error).split())[:200]})") from error

@@ -1,4 +1,4 @@
-"""Random pinhole cameras around a motion: METHOD: height, pitch, distance, field of view, roll, off-centre framing, movement."""
+"""Random pinhole cameras around a motion: height, pitch, distance, field of view, roll, off-centre framing, movement."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Views:
 def film(positions: Tensor, random: Random) -> Views:
     """Films (B, T, 17, 3) motions, z up, with one random camera each.
 
-    1.2-12 m away (log-uniform), from 40 degrees above to 20 below, 35-90 degrees over the longer side, rolled by about 4 degrees
+    1.2-12 m away (log-uniform), from 40 degrees above to 20 below, 33-92 degrees over the longer side, rolled by about 4 degrees
     (any upright or lying phone aside), the person anywhere in the frame, a third hand-held or following the person.
     """
     batch, frames = positions.shape[:2]
