@@ -152,8 +152,10 @@ def character(
             own = turn([1, 0, 0], -knees / 2)
         if base == "spine":
             own = turn([1, 0, 0], lean)
+        if base == "belly":
+            own = turn([1, 0, 0], -2 * lean)
         if base in ("neck", "shoulder"):
-            own = turn([1, 0, 0], -lean)
+            own = turn([1, 0, 0], lean)
         over = turns[parent] if parent else np.eye(3)
         turns[part] = over @ own
         size = proportions[0] if base in ("upper_arm", "forearm", "hand") else proportions[1] if base in ("thigh", "shin") else 1.0

@@ -240,3 +240,19 @@ def test_limbs_that_bend_off_their_hinges_are_turned_into_the_plane_that_is_seen
     direction, twist = errors(pose(posed, one), one, turns, track["root"])
     assert direction.max() < 0.1
     assert twist.mean() < 1.0
+
+
+@pytest.mark.parametrize("match", [True, False])
+def test_the_spine_follows_as_a_whole_or_bone_by_bone(match: bool) -> None:
+    one = character("mixamo", lean=10, rolls=6)
+    track, turns = dance()
+    posed = retarget(source(track), SOURCE_MAP, skeleton(one), one.named(), Options(match_spine=match))
+    places = positions(turns, track["root"])[0] @ TO_BLENDER.T
+    world = pose(posed, one)
+    off = []
+    for part, first, second in (("spine", "Spine", "Chest"), ("belly", "Chest", "UpperChest"), ("neck", "Neck", "Head")):
+        bone = one.bones[part]
+        along = world[part] @ bone.rest.T @ (bone.tail - bone.head)
+        off.append(degrees(along, places[:, JOINTS.index(second)] - places[:, JOINTS.index(first)]).max())
+    # Bone by bone exactly; else the curve of the back, here of some degrees, is kept.
+    assert max(off) < 0.1 if match else 1 < max(off) < 15
