@@ -1,0 +1,232 @@
+"""Runs the `stpose` command as a process of its own: started, looked at, cancelled. Nothing here knows Blender.
+
+The command tells of its progress in JSON lines (see stpose_cli.progress). Its track is written into a folder of the job's own and
+moved to its place when it is whole, so that a cancelled or failed job leaves nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+RUNNING, DONE, FAILED, CANCELLED = "RUNNING", "DONE", "FAILED", "CANCELLED"
+_GRACE = 0.5  # s between asking a process to end and ending it
+_WINDOWS = sys.platform == "win32"
+
+
+def find_command(chosen: str = "", home: Path | None = None) -> Path | None:
+    """The `stpose` command: the chosen one, on PATH, or in a usual virtual environment; None if it is nowhere."""
+    if chosen:
+        path = Path(chosen).expanduser()
+        inside = path / ("stpose.exe" if _WINDOWS else "stpose")
+        return next((one for one in (path, inside) if one.is_file()), None)
+    on_path = shutil.which("stpose")
+    if on_path:
+        return Path(on_path)
+    return next((path for path in _usual_places(home or Path.home()) if path.is_file()), None)
+
+
+def _usual_places(home: Path) -> Iterator[Path]:
+    inside = Path("Scripts", "stpose.exe") if _WINDOWS else Path("bin", "stpose")
+    for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        if os.environ.get(variable):
+            yield Path(os.environ[variable]) / inside
+    yield home / ".local" / inside  # pipx, uv tool, pip --user
+    for folder in (home, home / "stpose", home / "Documents" / "stpose"):
+        for name in (".venv", "venv"):
+            yield folder / name / inside
+    for folder in (home / ".virtualenvs", home / ".local" / "pipx" / "venvs", home / ".local" / "share" / "pipx" / "venvs",
+                   home / "miniconda3" / "envs", home / "anaconda3" / "envs", home / ".conda" / "envs"):  # fmt: skip
+        if folder.is_dir():
+            yield from (environment / inside for environment in sorted(folder.iterdir()))
+
+
+@dataclass
+class State:
+    """How a process stands. status: RUNNING, DONE, FAILED or CANCELLED.
+
+    stage: what it is at. part: 0..1 of that stage, None if not known. eta: seconds to the stage's end, None if not known.
+    error: what went wrong, whole. seconds: since it was started. results: the "result" events.
+    """
+
+    status: str = RUNNING
+    stage: str = "start"
+    part: float | None = None
+    eta: float | None = None
+    error: str = ""
+    seconds: float = 0.0
+    output: list[str] = field(default_factory=list)
+    results: list[dict] = field(default_factory=list)
+
+
+class Job:
+    """One run of a command. `poll` never waits."""
+
+    def __init__(self, command: Sequence[str | Path]) -> None:
+        """Start it. Raises OSError if it cannot be started."""
+        # What Blender, or a user, has set for Blender's own Python is wrong for another.
+        environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "PYTHONPATH")}
+        environment["PYTHONUNBUFFERED"], environment["PYTHONIOENCODING"] = "1", "utf-8"
+        own_group: dict = (
+            {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}  # type: ignore[attr-defined,unused-ignore]
+            if _WINDOWS
+            else {"start_new_session": True}
+        )
+        self.state = State()
+        self._began = time.monotonic()
+        self._process = subprocess.Popen(
+            [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=environment, encoding="utf-8", errors="replace", **own_group,
+        )  # fmt: skip
+        self._lines: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+        self._errors: list[str] = []
+        self._readers = [
+            threading.Thread(target=self._read, args=(name,), daemon=True, name=f"stpose {name}") for name in ("stdout", "stderr")
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, name: str) -> None:
+        stream = getattr(self._process, name)
+        with stream:
+            for line in stream:
+                self._lines.put((name, line.rstrip("\n")))
+
+    def poll(self) -> State:
+        """Take in what the process has said meanwhile."""
+        if self.state.status != RUNNING:
+            return self.state
+        self.state.seconds = time.monotonic() - self._began
+        # Ended before the lines are read: so none is said after the last look.
+        ended = self._process.poll() is not None and not any(reader.is_alive() for reader in self._readers)
+        while not self._lines.empty():
+            name, line = self._lines.get()
+            if name == "stderr":
+                self._errors.append(line)
+            else:
+                self._take(line)
+        if ended:
+            self._end()
+        return self.state
+
+    def _take(self, line: str) -> None:
+        try:
+            event = json.loads(line)
+            kind = event["event"]
+        except (ValueError, TypeError, KeyError):
+            self.state.output.append(line)
+            return
+        if kind == "progress":
+            done, total = event.get("done"), event.get("total")
+            self.state.stage = str(event.get("stage", ""))
+            self.state.part = min(1.0, done / total) if done is not None and total else None
+            self.state.eta = event.get("eta")
+        elif kind == "result":
+            self.state.results.append(event)
+        elif kind == "error":
+            self.state.error = str(event.get("message", ""))
+
+    def _end(self) -> None:
+        if self._process.returncode == 0 and not self.state.error:
+            self.state.status = DONE
+            return
+        told = "\n".join(line for line in self._errors if line.strip())
+        self.state.error = self.state.error or told or f"the command ended with status {self._process.returncode}"
+        self.state.status = FAILED
+
+    def wait(self) -> State:
+        """Wait for the end."""
+        while self.poll().status == RUNNING:
+            time.sleep(0.05)
+        return self.state
+
+    def cancel(self) -> None:
+        """End the process, and all that it has started, within a second."""
+        if self.state.status != RUNNING:
+            return
+        self.state.status = CANCELLED
+        self._signal(force=False)
+        try:
+            self._process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            self._signal(force=True)
+            self._process.wait()
+        else:
+            self._signal(force=True)  # what it has started and left behind
+
+    def _signal(self, force: bool) -> None:
+        if _WINDOWS:
+            subprocess.run(
+                ["taskkill", "/T", *(["/F"] if force else []), "/PID", str(self._process.pid)], capture_output=True, check=False
+            )
+            return
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL if force else signal.SIGTERM)
+        except ProcessLookupError:
+            return
+
+
+@dataclass(frozen=True)
+class Capture:
+    """What to capture. person: a word or a number of `stpose mocap`. start, end: seconds, None for the whole video."""
+
+    video: Path
+    person: str = "largest"
+    smooth: float = 0.5
+    start: float | None = None
+    end: float | None = None
+    detector: str = "auto"
+    device: str = "auto"
+
+    def arguments(self, out: Path) -> list[str]:
+        """What follows `stpose`."""
+        words = ["mocap", str(self.video), "-o", str(out), "--progress", "json", "--person", self.person]
+        words += ["--smooth", f"{self.smooth:g}", "--detector", self.detector, "--device", self.device]
+        for name, value in (("--start", self.start), ("--end", self.end)):
+            words += [name, f"{value:g}"] if value is not None else []
+        return words
+
+
+class CaptureJob(Job):
+    """A capture whose track comes to `track` when it is whole, and nowhere if it is not."""
+
+    def __init__(self, command: Path, capture: Capture, track: Path) -> None:
+        """Start it. Raises OSError if the command cannot be started."""
+        self.track = track
+        self._folder = Path(tempfile.mkdtemp(prefix="stpose-"))
+        self._part = self._folder / "track.npz"
+        try:
+            super().__init__([command, *capture.arguments(self._part)])
+        except OSError:
+            self._clean()
+            raise
+
+    def _end(self) -> None:
+        super()._end()
+        if self.state.status == DONE:
+            beside = self.track.with_name(self.track.name + ".part")
+            try:
+                shutil.copyfile(self._part, beside)
+                beside.replace(self.track)
+            except OSError as error:
+                beside.unlink(missing_ok=True)
+                self.state.status, self.state.error = FAILED, f"cannot write {self.track}: {error.strerror or error}"
+        self._clean()
+
+    def cancel(self) -> None:
+        super().cancel()
+        self._clean()
+
+    def _clean(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)

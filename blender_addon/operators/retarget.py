@@ -1,0 +1,126 @@
+"""Retarget onto a character, and lock the feet of what is animated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
+
+from ..armature import RigError
+from ..properties import BAKE, FACING, LOCK, ROOT_MOTION, shown_map
+from ..retarget.footlock import FootLock
+from ..retarget.solver import Options
+from ..transfer import Bake, Report, relock, transfer
+
+SETTINGS = ("root_motion", "facing", "match_spine", "lock", "radius", "floor_height", "bake", "first", "last", "step", "simplify")
+
+
+class _Baking:
+    """What both operators share: the settings of foot lock and keys."""
+
+    target: StringProperty(name="Target", description="Name of the armature object; the active one if empty")
+    lock: EnumProperty(name="Foot Lock", items=LOCK)
+    radius: FloatProperty(name="Radius", default=0.15, min=0.01, unit="LENGTH")
+    floor_height: FloatProperty(name="Floor Height", default=0.08, min=0, unit="LENGTH")
+    bake: EnumProperty(name="Bake To", items=BAKE)
+    first: IntProperty(name="First", description="First frame; with Last 0, all frames")
+    last: IntProperty(name="Last")
+    step: IntProperty(name="Step", default=1, min=1)
+    simplify: FloatProperty(name="Simplify", description="Degrees that fewer keys may be off by", min=0, max=10)
+
+    def foot_lock(self) -> FootLock:
+        return FootLock(self.lock, self.radius, self.floor_height)
+
+    def baking(self) -> Bake:
+        frames = (self.first, self.last) if self.last else None
+        # A degree off at the end of a leg is 16 mm: the hips may be as far off.
+        return Bake(frames, self.step, self.bake == "LAYER", (self.simplify, 0.016 * self.simplify))
+
+    def run(self, work: Callable[[], Report]) -> set[str]:
+        """Do it and say what was done, or what was wrong."""
+        try:
+            done = work()
+        except (RigError, ValueError, KeyError) as error:
+            self.report({"ERROR"}, str(error.args[0] if error.args else error))  # type: ignore[attr-defined]
+            return {"CANCELLED"}
+        for note in done.notes:
+            self.report({"INFO"}, note)  # type: ignore[attr-defined]
+        self.report({"INFO"}, f"{done.frames} frames on {done.family} bones in '{done.action}'")  # type: ignore[attr-defined]
+        return {"FINISHED"}
+
+
+def _named(context: bpy.types.Context, name: str, default: bpy.types.Object | None) -> bpy.types.Object | None:
+    if not name:
+        return default or context.object
+    if name not in context.scene.objects:
+        raise RigError(f"there is no object '{name}' in the scene")
+    return context.scene.objects[name]
+
+
+class STPOSE_OT_retarget(_Baking, bpy.types.Operator):
+    """Put the motion of the source armature on the target: a new action, nothing else of the rig is changed"""
+
+    bl_idname = "stpose.retarget"
+    bl_label = "Retarget"
+    bl_options = {"REGISTER", "UNDO"}
+
+    source: StringProperty(name="Source", description="Name of the armature object with the motion")
+    root_motion: EnumProperty(name="Root Motion", items=ROOT_MOTION)
+    facing: EnumProperty(name="Facing", items=FACING)
+    match_spine: BoolProperty(name="Match Spine")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        settings = context.scene.stpose
+
+        def work() -> Report:
+            source = _named(context, self.source, settings.source)
+            target = _named(context, self.target, settings.target)
+            options = Options(self.root_motion, self.facing, None, self.match_spine)
+            window = context.window_manager
+            window.progress_begin(0, 1)
+            try:
+                return transfer(
+                    context,
+                    source,
+                    target,
+                    shown_map(settings, target),
+                    options,
+                    self.foot_lock(),
+                    self.baking(),
+                    window.progress_update,
+                )
+            finally:
+                window.progress_end()
+
+        return self.run(work)
+
+
+class STPOSE_OT_foot_lock(_Baking, bpy.types.Operator):
+    """Hold the feet of an animated rig where they stand: a copy of its action with new keys on legs and hips"""
+
+    bl_idname = "stpose.foot_lock"
+    bl_label = "Lock Feet"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        settings = context.scene.stpose
+
+        def work() -> Report:
+            target = _named(context, self.target, settings.target)
+            return relock(context, target, shown_map(settings, target), self.foot_lock(), self.baking())
+
+        return self.run(work)
+
+
+CLASSES = (STPOSE_OT_retarget, STPOSE_OT_foot_lock)
+
+
+def register() -> None:
+    for one in CLASSES:
+        bpy.utils.register_class(one)
+
+
+def unregister() -> None:
+    for one in reversed(CLASSES):
+        bpy.utils.unregister_class(one)

@@ -1,0 +1,77 @@
+"""Import a track as an animated rig."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
+from bpy_extras.io_utils import ImportHelper
+
+from ..armature import RigError
+from ..properties import RATE
+from ..retarget.motion import TrackError, read_track
+from ..rig import add_camera, build_rig, scene_rate
+
+
+def import_track(context: bpy.types.Context, path: Path, rate: str, camera: bool, first: int) -> bpy.types.Object:
+    """The new rig. Raises TrackError."""
+    motion = read_track(path)
+    scene = context.scene
+    if rate == "SCENE":
+        scene.render.fps, scene.render.fps_base = max(1, round(motion.fps)), max(1, round(motion.fps)) / motion.fps
+    fitted = motion.resampled(scene_rate(scene))
+    rig = build_rig(context, fitted, path.stem, first)
+    scene.frame_end = max(scene.frame_end, first + len(fitted) - 1)
+    if camera:
+        add_camera(context, path, motion, rig, first)
+    scene.stpose.source = rig
+    return rig
+
+
+class STPOSE_OT_import_track(bpy.types.Operator, ImportHelper):
+    """Import a captured track (.npz) as an armature with the motion on it"""
+
+    bl_idname = "stpose.import_track"
+    bl_label = "Import STPose Track"
+    bl_options = {"REGISTER", "UNDO"}
+
+    filename_ext = ".npz"
+    filter_glob: StringProperty(default="*.npz", options={"HIDDEN"})
+    rate: EnumProperty(name="Frame Rate", items=RATE)
+    camera: BoolProperty(name="Camera and Video")
+    first: IntProperty(name="Start Frame", default=1)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            rig = import_track(context, Path(bpy.path.abspath(self.filepath)), self.rate, self.camera, self.first)
+        except (TrackError, RigError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"imported '{rig.name}'")
+        return {"FINISHED"}
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:  # type: ignore[override]
+        if self.filepath and Path(self.filepath).is_file():  # dropped into the window
+            return self.execute(context)
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+
+def _menu(self: bpy.types.Menu, context: bpy.types.Context) -> None:
+    self.layout.operator(STPOSE_OT_import_track.bl_idname, text="STPose Track (.npz)")
+
+
+CLASSES = (STPOSE_OT_import_track,)
+
+
+def register() -> None:
+    for one in CLASSES:
+        bpy.utils.register_class(one)
+    bpy.types.TOPBAR_MT_file_import.append(_menu)
+
+
+def unregister() -> None:
+    bpy.types.TOPBAR_MT_file_import.remove(_menu)
+    for one in reversed(CLASSES):
+        bpy.utils.unregister_class(one)

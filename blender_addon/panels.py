@@ -1,0 +1,177 @@
+"""The STPose tab: capture, rig, retarget, from top to bottom."""
+
+from __future__ import annotations
+
+from textwrap import wrap
+from typing import Any
+
+import bpy
+
+from . import preferences
+from .job import CANCELLED, FAILED, find_command
+from .operators.capture import current
+from .operators.retarget import SETTINGS
+
+STAGES = {"start": "Starting", "detect": "Finding the person", "lift": "Lifting to 3D", "preview": "Writing the preview"}
+_WIDTH = 7  # px of a letter, about
+
+
+class _Step:
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "STPose"
+
+
+class STPOSE_PT_capture(_Step, bpy.types.Panel):
+    bl_label = "1. Capture"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, settings = self.layout, context.scene.stpose
+        if find_command(bpy.path.abspath(preferences.of(context).command)) is None:
+            preferences.draw_help(layout)
+        layout.use_property_split, layout.use_property_decorate = True, False
+        column = layout.column()
+        column.enabled = not current.running
+        column.prop(settings, "video")
+        column.prop(settings, "person")
+        if settings.person == "number":
+            column.prop(settings, "number")
+        column.prop(settings, "use_range")
+        if settings.use_range:
+            column.prop(settings, "start")
+            column.prop(settings, "end")
+        column.prop(settings, "smooth")
+        if current.running:
+            _draw_progress(layout)
+        else:
+            button: Any = layout.operator("stpose.capture_video", text="Capture", icon="RENDER_ANIMATION")
+            button.filepath, button.smooth = settings.video, settings.smooth
+            button.person = str(settings.number) if settings.person == "number" else settings.person
+            button.start = settings.start if settings.use_range else 0.0
+            button.end = settings.end if settings.use_range else 0.0
+            button.rate, button.camera = settings.rate, settings.camera
+            _draw_end(layout, context)
+
+
+def _draw_progress(layout: bpy.types.UILayout) -> None:
+    job = current.job
+    assert job is not None
+    state = job.state
+    text = STAGES.get(state.stage, state.stage.capitalize())
+    if state.eta is not None:
+        text += f", {_clock(state.eta)} left"
+    row = layout.row(align=True)
+    row.progress(factor=state.part or 0.0, text=text)
+    row.operator("stpose.cancel_capture", text="", icon="CANCEL")
+    layout.label(text=f"{_clock(state.seconds)} so far")
+
+
+def _draw_end(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    job = current.job
+    if job is None or job.state.status not in (FAILED, CANCELLED):
+        return
+    if job.state.status == CANCELLED:
+        layout.label(text="Cancelled", icon="INFO")
+        return
+    box = layout.box()
+    box.alert = True
+    letters = max(20, int(context.region.width / _WIDTH / context.preferences.system.ui_scale))
+    lines = [part for line in job.state.error.splitlines() for part in wrap(line, letters)]
+    for number, line in enumerate(lines):
+        box.label(text=line, icon="ERROR" if number == 0 else "NONE")
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+class STPOSE_PT_rig(_Step, bpy.types.Panel):
+    bl_label = "2. Rig"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, settings = self.layout, context.scene.stpose
+        layout.use_property_split, layout.use_property_decorate = True, False
+        layout.prop(settings, "rate")
+        layout.prop(settings, "camera")
+        layout.prop(settings, "track")
+        button: Any = layout.operator(
+            "stpose.import_track", text="Import Track" if settings.track else "Import Track...", icon="ARMATURE_DATA"
+        )
+        button.filepath, button.rate, button.camera = bpy.path.abspath(settings.track), settings.rate, settings.camera
+
+
+class STPOSE_UL_bones(bpy.types.UIList):
+    """The bone map, a row a part of the body."""
+
+    def draw_item(self, context, layout, data, item, icon, active_data, active_propname, index=0, flt_flag=0) -> None:  # type: ignore[no-untyped-def]
+        target = context.scene.stpose.target
+        split = layout.split(factor=0.4)
+        split.label(text=item.slot, icon="ERROR" if item.problem else "BLANK1" if not item.bone else "BONE_DATA")
+        if target is not None:
+            split.prop_search(item, "bone", target.data, "bones", text="")
+
+
+class STPOSE_PT_retarget(_Step, bpy.types.Panel):
+    bl_label = "3. Retarget"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, settings = self.layout, context.scene.stpose
+        layout.use_property_split, layout.use_property_decorate = True, False
+        layout.prop(settings, "source")
+        layout.prop(settings, "target")
+        if settings.target is None:
+            return
+        _draw_map(layout, settings)
+        for name in ("root_motion", "facing", "match_spine", "lock"):
+            layout.prop(settings, name)
+        if settings.lock != "NEVER":
+            layout.prop(settings, "radius")
+            layout.prop(settings, "floor_height")
+        layout.prop(settings, "bake")
+        layout.prop(settings, "use_frames")
+        if settings.use_frames:
+            layout.prop(settings, "first")
+            layout.prop(settings, "last")
+        layout.prop(settings, "step")
+        layout.prop(settings, "simplify")
+        button = layout.operator("stpose.retarget", text="Apply", icon="CHECKMARK")
+        _fill(button, settings)
+        _fill(layout.operator("stpose.foot_lock", text="Lock Feet Only"), settings, skip=("root_motion", "facing", "match_spine"))
+
+
+def _fill(button: Any, settings: Any, skip: tuple[str, ...] = ()) -> None:
+    for name in SETTINGS:
+        if name not in skip:
+            setattr(button, name, getattr(settings, name))
+    if not settings.use_frames:
+        button.first = button.last = 0
+
+
+def _draw_map(layout: bpy.types.UILayout, settings: Any) -> None:
+    row = layout.row(align=True)
+    row.operator("stpose.map_bones", text="Map Bones", icon="VIEWZOOM").target = settings.target.name
+    row.operator("stpose.load_map", text="", icon="FILE_FOLDER")
+    if settings.map_of != settings.target.name:
+        layout.label(text="Bones are mapped by themselves on Apply", icon="INFO")
+        return
+    row.operator("stpose.save_map", text="", icon="FILE_TICK")
+    row.operator("stpose.check_map", text="", icon="FILE_REFRESH")
+    layout.label(text=f"Names: {settings.map_family}")
+    layout.template_list("STPOSE_UL_bones", "", settings, "bone_map", settings, "bone_row", rows=6)
+    if settings.bone_row < len(settings.bone_map) and settings.bone_map[settings.bone_row].problem:
+        layout.label(text=settings.bone_map[settings.bone_row].problem, icon="ERROR")
+    if settings.map_note:
+        layout.label(text=settings.map_note, icon="INFO")
+
+
+CLASSES = (STPOSE_UL_bones, STPOSE_PT_capture, STPOSE_PT_rig, STPOSE_PT_retarget)
+
+
+def register() -> None:
+    for one in CLASSES:
+        bpy.utils.register_class(one)
+
+
+def unregister() -> None:
+    for one in reversed(CLASSES):
+        bpy.utils.unregister_class(one)

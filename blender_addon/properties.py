@@ -1,0 +1,155 @@
+"""What the panel edits, kept with the scene."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+
+from .retarget.bonemap import BoneMap, Switch
+from .retarget.slots import SLOTS
+
+ROOT_MOTION = [
+    ("FULL", "Full", "The hips move over the ground"),
+    ("IN_PLACE", "In Place", "The character stays where it is"),
+    ("ROOT_BONE", "Root Bone", "The root bone moves over the ground, the hips on it"),
+]
+FACING = [
+    ("SOURCE", "As the Source", "Face in the world where the source does"),
+    ("CHARACTER", "As the Character", "Start from where the character faces itself"),
+]
+LOCK = [
+    ("AUTO", "Auto", "Hold feet while they stand: by the contacts of the track, or by their speed"),
+    ("ALWAYS", "Always", "Hold feet whenever they are low enough"),
+    ("NEVER", "Never", "Leave feet as they are"),
+]
+BAKE = [
+    ("ACTION", "New Action", "A new action on the target; the one before is kept"),
+    ("LAYER", "Layer", "An NLA track above the others"),
+]
+PERSON = [
+    ("largest", "Largest", "Who is largest in the picture"),
+    ("left", "Left", "Who is furthest to the left"),
+    ("center", "Center", "Who is nearest to the middle"),
+    ("right", "Right", "Who is furthest to the right"),
+    ("number", "Number", "By size over the whole clip, from 1"),
+]
+RATE = [
+    ("RESAMPLE", "Resample", "Fit the motion to the scene's frame rate"),
+    ("SCENE", "Set Scene", "Set the scene's frame rate to the motion's"),
+]
+
+
+def _is_armature(self: object, obj: bpy.types.Object) -> bool:
+    return obj.type == "ARMATURE"
+
+
+def _changed_target(self: STPoseSettings, context: bpy.types.Context) -> None:
+    # A map belongs to the rig it was made for.
+    if self.target is None or self.map_of != self.target.name:
+        self.bone_map.clear()
+        self.map_of = ""
+
+
+class STPoseBone(bpy.types.PropertyGroup):
+    """A row of the bone map."""
+
+    slot: StringProperty(name="Part", description="Part of the body")
+    bone: StringProperty(name="Bone", description="Bone of the target")
+    problem: StringProperty(name="Problem")
+
+
+class STPoseSwitch(bpy.types.PropertyGroup):
+    """A custom property that has to be set for the mapped controls to act."""
+
+    bone: StringProperty()
+    property: StringProperty()
+    value: FloatProperty()
+
+
+class STPoseSettings(bpy.types.PropertyGroup):
+    """All settings of the panel."""
+
+    video: StringProperty(name="Video", description="Video to capture", subtype="FILE_PATH")
+    person: EnumProperty(name="Person", items=PERSON)
+    number: IntProperty(name="Number", description="1 is the largest person", default=1, min=1)
+    use_range: BoolProperty(name="Range", description="Capture a part of the video only")
+    start: FloatProperty(name="Start", description="Seconds into the video", min=0, unit="TIME_ABSOLUTE")
+    end: FloatProperty(name="End", description="Seconds into the video", min=0, default=10, unit="TIME_ABSOLUTE")
+    smooth: FloatProperty(name="Smoothing", description="0 as it was seen, 1 very smooth", default=0.5, min=0, max=1)
+    track: StringProperty(name="Track", description="A captured track (.npz)", subtype="FILE_PATH")
+    rate: EnumProperty(name="Frame Rate", items=RATE)
+    camera: BoolProperty(name="Camera and Video", description="Add the camera that filmed it, with the video behind")
+    source: PointerProperty(name="Source", type=bpy.types.Object, poll=_is_armature, description="Armature with the motion")
+    target: PointerProperty(
+        name="Target", type=bpy.types.Object, poll=_is_armature, update=_changed_target, description="Armature of the character"
+    )
+    bone_map: CollectionProperty(type=STPoseBone)
+    bone_row: IntProperty()
+    map_of: StringProperty()
+    map_family: StringProperty()
+    map_note: StringProperty()
+    map_controls: BoolProperty()
+    switches: CollectionProperty(type=STPoseSwitch)
+    root_motion: EnumProperty(name="Root Motion", items=ROOT_MOTION)
+    facing: EnumProperty(name="Facing", items=FACING)
+    match_spine: BoolProperty(
+        name="Match Spine", description="Spine and neck point exactly as the source's, without the curve they have at rest"
+    )
+    lock: EnumProperty(name="Foot Lock", items=LOCK)
+    radius: FloatProperty(
+        name="Radius", description="How far a foot may drift before it is let go", default=0.15, min=0.01, unit="LENGTH"
+    )
+    floor_height: FloatProperty(
+        name="Floor Height", description="How far above the ground a foot may still stand", default=0.08, min=0, unit="LENGTH"
+    )
+    bake: EnumProperty(name="Bake To", items=BAKE)
+    use_frames: BoolProperty(name="Frame Range", description="Bake a part of the motion only")
+    first: IntProperty(name="First", default=1)
+    last: IntProperty(name="Last", default=250)
+    step: IntProperty(name="Step", description="Frames between keys", default=1, min=1)
+    simplify: FloatProperty(
+        name="Simplify", description="Degrees that fewer keys may be off by; 0 keeps all", default=0, min=0, max=10
+    )
+
+
+def show_map(settings: STPoseSettings, target: bpy.types.Object, found: BoneMap) -> None:
+    """Fill the table with a map."""
+    settings.bone_map.clear()
+    settings.switches.clear()
+    for slot in SLOTS:
+        row = settings.bone_map.add()
+        row.name = row.slot = slot
+        row.bone, row.problem = found.bones.get(slot, ""), found.problems.get(slot, "")
+    for switch in found.switches:
+        one = settings.switches.add()
+        one.bone, one.property, one.value = switch.bone, switch.property, switch.value
+    settings.map_of, settings.map_family = target.name, found.family
+    settings.map_note, settings.map_controls = found.note, found.controls
+
+
+def shown_map(settings: STPoseSettings, target: bpy.types.Object | None) -> BoneMap | None:
+    """The map in the table, if it is the target's."""
+    if target is None or settings.map_of != target.name or not len(settings.bone_map):
+        return None
+    return BoneMap(
+        {row.slot: row.bone for row in settings.bone_map if row.bone},
+        settings.map_family,
+        switches=tuple(Switch(one.bone, one.property, one.value) for one in settings.switches),
+        note=settings.map_note,
+        controls=settings.map_controls,
+    )
+
+
+CLASSES = (STPoseBone, STPoseSwitch, STPoseSettings)
+
+
+def register() -> None:
+    for one in CLASSES:
+        bpy.utils.register_class(one)
+    setattr(bpy.types.Scene, "stpose", PointerProperty(type=STPoseSettings))  # type: ignore[func-returns-value]  # noqa: B010
+
+
+def unregister() -> None:
+    delattr(bpy.types.Scene, "stpose")
+    for one in reversed(CLASSES):
+        bpy.utils.unregister_class(one)

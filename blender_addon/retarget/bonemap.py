@@ -1,0 +1,180 @@
+"""Which bone of a rig is which part of the body: by the names of known rig families, checked against the hierarchy."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .anatomy import Anatomy
+from .rotation import across
+from .skeleton import Skeleton
+from .slots import REQUIRED, SIDES, SLOTS, parent_slot
+from .structure import find_body
+
+PRESETS = Path(__file__).parent / "presets"
+#: A family that fits less than this is not taken for one.
+GOOD = 0.7
+
+
+@dataclass(frozen=True)
+class Switch:
+    """A custom property of a bone that has to have a value for the mapped controls to act."""
+
+    bone: str
+    property: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Family:
+    """What a family of rigs calls its bones.
+
+    bones: for each slot the names that are tried. prefix: regular expression of what may stand before each name.
+    signs: bones that only this family has; one of them must be there. controls: the bones are controls, which need not hang on
+    one another. switches, note: what else is set for the controls to act, and how to say so.
+    """
+
+    name: str
+    bones: dict[str, tuple[str, ...]]
+    prefix: str = ""
+    signs: tuple[str, ...] = ()
+    controls: bool = False
+    switches: tuple[Switch, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class BoneMap:
+    """Bones by slot. family: whose names they are, "structure" where only the shape told, "own" for a user's. score: 0..1.
+
+    problems: for each slot in doubt, what is wrong with it.
+    """
+
+    bones: dict[str, str]
+    family: str
+    score: float = 1.0
+    problems: dict[str, str] = field(default_factory=dict)
+    switches: tuple[Switch, ...] = ()
+    note: str = ""
+    controls: bool = False
+
+
+def load_family(path: Path) -> Family:
+    """Read a family's JSON file. Raises ValueError where it is not one."""
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        bones = {slot: (names,) if isinstance(names, str) else tuple(names) for slot, names in data["bones"].items()}
+        unknown = sorted(set(bones) - set(SLOTS))
+        if unknown:
+            raise ValueError(f"unknown parts of the body: {', '.join(unknown)}")
+        return Family(
+            str(data["family"]),
+            bones,
+            str(data.get("prefix", "")),
+            tuple(data.get("signs", ())),
+            bool(data.get("controls", False)),
+            tuple(Switch(str(one["bone"]), str(one["property"]), float(one["value"])) for one in data.get("switches", ())),
+            str(data.get("note", "")),
+        )
+    except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path}: not a bone map ({error})") from error
+
+
+def load_families(folder: Path = PRESETS) -> list[Family]:
+    """All families in a folder, by file name."""
+    return [load_family(path) for path in sorted(folder.glob("*.json"))]
+
+
+def save_map(path: Path, bone_map: BoneMap) -> None:
+    """Write a map as a family's file, so that it can be loaded again. Raises OSError if it cannot be written."""
+    data = {
+        "family": bone_map.family,
+        "controls": bone_map.controls,
+        "switches": [{"bone": one.bone, "property": one.property, "value": one.value} for one in bone_map.switches],
+        "bones": {slot: [name] for slot, name in bone_map.bones.items()},
+    }
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def match(skeleton: Skeleton, family: Family) -> BoneMap:
+    """The bones of a skeleton that a family names."""
+    pattern = re.compile(rf"^(?:.*[:|])?(?:{family.prefix or '(?!)'})?", re.IGNORECASE)
+    by_name: dict[str, str] = {}
+    for name in skeleton.names:
+        by_name.setdefault(pattern.sub("", name).lower(), name)
+    exact = set(skeleton.names)
+    bones = {}
+    for slot, names in family.bones.items():
+        for name in names:
+            found = name if name in exact else by_name.get(name.lower())
+            if found is not None:
+                bones[slot] = found
+                break
+    signed = not family.signs or any(sign.lower() in by_name for sign in family.signs)
+    problems = check(skeleton, bones, family.controls)
+    wanted = [slot for slot in family.bones if slot != "root"]
+    fitting = [slot for slot in wanted if slot in bones and slot not in problems]
+    score = len(fitting) / len(wanted) if signed else 0.0
+    if set(REQUIRED) & set(problems):
+        score *= 0.5
+    if family.signs and signed:
+        # A family with signs of its own is a special case of another, and preferred to it.
+        score += 0.01
+    return BoneMap(bones, family.name, score, problems, family.switches, family.note, family.controls)
+
+
+def find_map(skeleton: Skeleton, families: Sequence[Family] | None = None) -> BoneMap:
+    """The map of the family that fits best, or one found by the skeleton's shape, or the better of two incomplete ones."""
+    found = [match(skeleton, family) for family in (load_families() if families is None else families)]
+    # Among equals the one with more bones: a family may be part of another.
+    best = max(found, key=lambda one: (round(one.score, 6), len(one.bones)), default=BoneMap({}, "own", 0.0))
+    if best.score >= GOOD and not set(REQUIRED) & set(best.problems):
+        return best
+    bones = find_body(skeleton)
+    problems = check(skeleton, bones)
+    score = sum(slot in bones and slot not in problems for slot in REQUIRED) / len(REQUIRED)
+    shape = BoneMap(bones, "structure", 0.9 * score, problems, note="Found by the shape of the skeleton: look it over.")
+    return shape if shape.score > best.score or len(set(REQUIRED) & set(problems)) == 0 else best
+
+
+def check(skeleton: Skeleton, bones: dict[str, str], controls: bool = False) -> dict[str, str]:
+    """What is wrong with a map, by slot; empty if nothing is."""
+    problems: dict[str, str] = {}
+    known = {slot: name for slot, name in bones.items() if name in skeleton.names}
+    for slot in SLOTS:
+        if slot in REQUIRED and slot not in bones:
+            problems[slot] = "no bone is chosen"
+        elif slot in bones and slot not in known:
+            problems[slot] = f"the rig has no bone '{bones[slot]}'"
+    taken: dict[str, str] = {}
+    for slot, name in known.items():
+        if name in taken:
+            problems[slot] = f"'{name}' is used for {taken[name]} too"
+        taken.setdefault(name, slot)
+    if not controls:
+        for slot, name in known.items():
+            parent = parent_slot(slot, known)
+            if parent is not None and skeleton.index(known[parent]) not in skeleton.ancestors(skeleton.index(name)):
+                problems.setdefault(slot, f"'{name}' does not hang on '{known[parent]}' ({parent})")
+    if not problems and swapped(skeleton, known):
+        for side in SIDES:
+            problems.update((part + side, "left and right are swapped") for part in ("thigh", "upper_arm"))
+    return problems
+
+
+def swapped(skeleton: Skeleton, bones: dict[str, str]) -> bool:
+    """Whether the left leg is on the right: by the feet, which point forward."""
+    anatomy = Anatomy(skeleton, bones)
+    feet = sum(anatomy.end_of("foot" + side) - anatomy.head_of("foot" + side) for side in SIDES)
+    ahead = across(feet, anatomy.up)
+    if np.linalg.norm(ahead) < 0.1 * anatomy.leg_length():
+        return False
+    return float(ahead @ anatomy.forward) < 0

@@ -1,0 +1,77 @@
+"""When heels and toes stand on the ground: from the motion itself where nobody has said it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .rotation import Array
+from .slots import SIDES
+from .solver import Posed
+
+Mask = NDArray[np.bool_]
+
+AUTO, ALWAYS, NEVER = "AUTO", "ALWAYS", "NEVER"
+# Of a leg of 0.9 m: speeds in m/s below which a contact begins, and above which it ends.
+_BEGIN, _END, _LEG = 0.35, 0.6, 0.9
+_SHORTEST = 0.07  # s; a contact or a gap in one that is shorter is noise
+
+
+def standing(posed: Posed, fps: float, mode: str, floor_height: float, given: Array | None = None) -> Mask:
+    """(T, 4) left heel, left toe, right heel, right toe on the ground.
+
+    mode: AUTO takes `given` (T, 4, in 0..1) where there is one and finds contacts by speed where not; ALWAYS counts everything
+    that is low enough; NEVER nothing. floor_height: metres above where it is when standing up to which a point may be.
+    """
+    found = np.zeros((len(posed), 4), dtype=bool)
+    if mode == NEVER or not len(posed):
+        return found
+    size = posed.anatomy.leg_length() / _LEG
+    for column, (point, height) in enumerate(_points(posed)):
+        low = point @ posed.up - posed.floor - height <= floor_height
+        if mode == ALWAYS:
+            still = np.ones(len(posed), dtype=bool)
+        elif given is not None:
+            still = given[:, column] >= 0.5
+        else:
+            speed = np.linalg.norm(np.gradient(point, axis=0), axis=1) * fps if len(point) > 1 else np.zeros(1)
+            still = _hysteresis(speed, _BEGIN * size, _END * size)
+        found[:, column] = _without_blinks(low & still, max(2, round(_SHORTEST * fps)))
+    return found
+
+
+def _points(posed: Posed) -> list[tuple[Array, float]]:
+    """Ankle and ball of the left, then of the right foot: (T, 3) and the height above the floor when it stands."""
+    found = []
+    for side in SIDES:
+        for rest in foot_points(posed, side).values():
+            found.append((posed.point("foot" + side, rest), float(rest @ posed.anatomy.up) - posed.anatomy.floor()))
+    return found
+
+
+def foot_points(posed: Posed, side: str) -> dict[str, Array]:
+    """Where ankle ("heel") and ball ("toe") of a foot are at rest, (3,) each."""
+    return {"heel": posed.anatomy.head_of("foot" + side), "toe": posed.anatomy.end_of("foot" + side)}
+
+
+def _hysteresis(values: Array, begin: float, end: float) -> Mask:
+    decided = np.where(values < begin, 1, np.where(values > end, 0, -1))
+    last = np.maximum.accumulate(np.where(decided >= 0, np.arange(len(values)), -1))
+    return np.asarray(np.where(last >= 0, decided[np.maximum(last, 0)], 0) == 1)
+
+
+def runs(mask: Mask) -> list[tuple[int, int]]:
+    """(first, end) of each run of True; `end` is the frame after its last."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    return [(int(first), int(end)) for first, end in zip(edges[::2], edges[1::2])]
+
+
+def _without_blinks(mask: Mask, shortest: int) -> Mask:
+    out = mask.copy()
+    for first, end in runs(~out):
+        if end - first < shortest and first > 0 and end < len(out):
+            out[first:end] = True
+    for first, end in runs(out):
+        if end - first < shortest:
+            out[first:end] = False
+    return out

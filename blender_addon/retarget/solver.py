@@ -1,0 +1,195 @@
+"""Retargeting: the joint frames of a source in motion, put on the bones of a target.
+
+Each body part of both skeletons has a frame at rest that does not depend on rest pose, bone axes or roll (`anatomy`). The motion
+turns the source's frames; the target's bones are turned so that their frames lie the same way in the world.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from .anatomy import LIMBS, Anatomy, hinges_in_motion
+from .rotation import IDENTITY, Array, about, blend, continuous, inverse, multiply, rotate, unit
+from .skeleton import Skeleton, Track
+from .slots import NECK, SIDES, SPINE, chain, parent_slot
+
+_PLANE = 0.06  # s over which the plane of a bend is smoothed
+_STRAIGHT = 0.003  # squared sine of a bend (3 degrees) up to which a limb keeps its own hinge
+
+FULL, IN_PLACE, ROOT_BONE = "FULL", "IN_PLACE", "ROOT_BONE"
+SOURCE, CHARACTER = "SOURCE", "CHARACTER"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to retarget.
+
+    root_motion: FULL moves the hips; IN_PLACE only up and down; ROOT_BONE moves the root bone over the ground and the hips on it.
+    facing: SOURCE, the target faces in the world where the source does; CHARACTER, it starts from where it faces itself.
+    scale: of the path; the ratio of leg lengths if None. match_spine: spine and neck bones point exactly where the source's do,
+    at the cost of the curve that the character's back has at rest.
+    """
+
+    root_motion: str = FULL
+    facing: str = SOURCE
+    scale: float | None = None
+    match_spine: bool = False
+
+
+@dataclass(frozen=True)
+class Posed:
+    """A mapped skeleton in motion, in the world.
+
+    rotations: for each slot (T, 4) the bone's own axes. hips: (T, 3) where the hips bone begins.
+    root: (T, 3) shift of the root bone from its rest place, None if it does not move.
+    up: (3,) against gravity. floor: height along `up` of the ground.
+    """
+
+    anatomy: Anatomy
+    rotations: dict[str, Array]
+    hips: Array
+    up: Array
+    floor: float
+    root: Array | None = None
+    scale: float = 1.0
+    heads: dict[str, Array] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.hips)
+
+    def placed(self) -> Posed:
+        """The same with `heads`: for each slot (T, 3) where its bone begins."""
+        anatomy, heads = self.anatomy, {"hips": self.hips}
+        for slot in anatomy.mapped:
+            if slot in ("hips", "root"):
+                continue
+            parent = parent_slot(slot, dict.fromkeys(heads, "")) or "hips"
+            offset = anatomy.head_of(slot) - anatomy.head_of(parent)
+            heads[slot] = heads[parent] + rotate(self.turned(parent), offset)
+        return replace(self, heads=heads)
+
+    def turned(self, slot: str) -> Array:
+        """(T, 4) how far the slot's bone is turned from its rest, in the world."""
+        return multiply(self.rotations[slot], inverse(self.anatomy.skeleton.rest[self.anatomy.bones[slot]]))
+
+    def point(self, slot: str, rest: Array) -> Array:
+        """(T, 3) where a point (3,) goes that is fixed to the slot's bone; `rest`: where it is at rest. Needs `placed`."""
+        return np.asarray(self.heads[slot] + rotate(self.turned(slot), rest - self.anatomy.head_of(slot)))
+
+
+def retarget(
+    source: Track, source_map: dict[str, str], target: Skeleton, target_map: dict[str, str], options: Options | None = None
+) -> Posed:
+    """The target in motion. The maps give a bone name for each slot (`slots`).
+
+    Raises KeyError for a bone that is not there, ValueError where a map lacks hips or thighs, or ROOT_BONE a root.
+    """
+    options = options or Options()
+    for mapped, which in ((source_map, "source"), (target_map, "target")):
+        if "hips" not in mapped:
+            raise ValueError(f"the map of the {which} has no bone for the hips")
+    if options.root_motion == ROOT_BONE and "root" not in target_map:
+        raise ValueError("root motion on a root bone needs a bone for 'root' in the map")
+    giver, taker = Anatomy(source.skeleton, source_map), Anatomy(target, target_map)
+    frames = source_frames(source, giver, options.match_spine)
+    heading = IDENTITY
+    if options.facing == CHARACTER:
+        heading = multiply(taker.character, inverse(giver.character))
+    rest = taker.frames(match_spine=options.match_spine)
+    rotations = {}
+    for slot, frame in spread(frames, taker.mapped).items():
+        own = multiply(inverse(rest[slot]), target.rest[taker.bones[slot]])
+        rotations[slot] = continuous(multiply(multiply(heading, frame), own))
+    return _placed(source, giver, taker, rotations, heading, options)
+
+
+def source_frames(source: Track, anatomy: Anatomy, match_spine: bool = False) -> dict[str, Array]:
+    """For each slot (T, 4) the joint frame of the source in the world."""
+    rest = anatomy.frames(hinges_in_motion(anatomy, source), match_spine)
+    frames = {
+        slot: multiply(source.rotations[:, bone], multiply(inverse(anatomy.skeleton.rest[bone]), rest[slot]))
+        for slot, bone in anatomy.bones.items()
+        if slot != "root"
+    }
+    for upper, lower, end in LIMBS.values():
+        if {upper, lower, end} <= set(frames):
+            joints = [source.heads[:, anatomy.bones[slot]] for slot in (upper, lower, end)]
+            first, second = unit(joints[1] - joints[0]), unit(joints[2] - joints[1])
+            twist = _off_hinge(frames[upper], first, second, source.fps)
+            frames[upper] = multiply(about(first, twist), frames[upper])
+            frames[lower] = multiply(about(second, twist), frames[lower])
+    return frames
+
+
+def _off_hinge(frame: Array, first: Array, second: Array, fps: float) -> Array:
+    """(T,) rad by which the plane that a limb bends in is turned about its first bone from that bone's own hinge.
+
+    Nought for a source whose elbows and knees are hinges. For others the limb is turned so that the target's hinge lies in the
+    plane that is seen, weighted by the square of the bend's sine and smoothed: the plane of a straight limb is noise.
+    frame: (T, 4) of the first bone. first, second: (T, 3) unit directions.
+    """
+    axis, plane = rotate(frame, [1.0, 0.0, 0.0]), np.cross(first, second)
+    along, beside = (plane * axis).sum(-1), (plane * np.cross(first, axis)).sum(-1)
+    weight = along**2 + beside**2
+    # Past straight, or sideways: no bend of a hinge.
+    weight = np.where(along > 0.2 * np.sqrt(weight), weight, 0.0)
+    reach = max(1, round(3 * _PLANE * fps))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / (_PLANE * fps)) ** 2)
+    sums = [
+        np.convolve(np.pad(v, reach), kernel / kernel.sum(), mode="valid") for v in (weight * np.arctan2(beside, along), weight)
+    ]
+    return np.asarray(sums[0] / (sums[1] + _STRAIGHT))
+
+
+def spread(frames: dict[str, Array], mapped: dict[str, str]) -> dict[str, Array]:
+    """The frames for the target's slots: spine and neck shared out where their numbers of bones differ, the others as they are.
+
+    The last bone of a chain follows the source's last, so that shoulders and head sit on what carries them.
+    """
+    found = {slot: frame for slot, frame in frames.items() if slot in mapped and slot not in (*SPINE, *NECK)}
+    trunk = [frames["hips"], *(frames[slot] for slot in chain(SPINE, frames))]
+    for number, slot in enumerate(chain(SPINE, mapped), start=1):
+        if len(trunk) > 1:
+            found[slot] = _along(trunk, number / len(chain(SPINE, mapped)))
+    necks = chain(NECK, mapped)
+    stack = [trunk[-1], *(frames[slot] for slot in chain(NECK, frames))]
+    share = len(necks)
+    if len(stack) == 1 and "head" in frames:
+        stack, share = [*stack, frames["head"]], len(necks) + 1
+    for number, slot in enumerate(necks, start=1):
+        found[slot] = _along(stack, number / share)
+    return found
+
+
+def _along(frames: list[Array], part: float) -> Array:
+    place = part * (len(frames) - 1)
+    below = min(int(place + 1e-9), len(frames) - 1)
+    rest = place - below
+    if rest < 1e-9:
+        return frames[below]
+    return blend(frames[below], frames[below + 1], rest)
+
+
+def _placed(source: Track, giver: Anatomy, taker: Anatomy, rotations: dict[str, Array], heading: Array, options: Options) -> Posed:
+    """Put the hips so that the middle of the hip joints follows the source's, measured from the height of the ankles.
+
+    From the ankles, not from the floor: legs of the right length then reach the ground with straight knees where the source's do.
+    """
+    scale = options.scale or taker.leg_length() / giver.leg_length()
+    thighs = [giver.bones["thigh" + side] for side in SIDES]
+    centre = source.heads[:, thighs].mean(axis=1)
+    up = rotate(heading, giver.up)
+    base = giver.hip_centre() - (giver.hip_centre() @ giver.up - giver.floor() - giver.ankle_height()) * giver.up
+    foot = taker.hip_centre() - (taker.hip_centre() @ taker.up - taker.floor()) * taker.up
+    path = scale * rotate(heading, centre - base)
+    over_ground = path - (path @ up)[:, None] * up
+    start = foot + taker.ankle_height() * up
+    if options.root_motion == IN_PLACE:
+        path = path - over_ground
+    shift = over_ground if options.root_motion == ROOT_BONE else None
+    bone = taker.bones["hips"]
+    turned = multiply(rotations["hips"], inverse(taker.skeleton.rest[bone]))
+    hips = start + path + rotate(turned, taker.head_of("hips") - taker.hip_centre())
+    return Posed(taker, rotations, hips, up, float(foot @ up), shift, scale).placed()

@@ -1,0 +1,157 @@
+"""A new rig from a track: an armature with bone shapes and the animation on it, and the camera that filmed it."""
+
+from __future__ import annotations
+
+from math import atan
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from mathutils import Matrix, Quaternion, Vector
+
+from .action import write_action
+from .armature import channels, read_skeleton
+from .retarget.anatomy import Anatomy
+from .retarget.attachment import attachments
+from .retarget.motion import TO_BLENDER, Motion, read_camera, to_track
+from .retarget.rotation import IDENTITY, Array, inverse, multiply, rotate, smallest, to_matrix, unit
+from .retarget.skeleton import Skeleton, Track
+from .retarget.solver import Posed
+
+#: On the action: which feet stand in which frames, for the foot lock.
+CONTACTS, FIRST = "stpose_contacts", "stpose_first_frame"
+_SHAPE = "STPose bone"
+
+
+def scene_rate(scene: bpy.types.Scene | None) -> float:
+    """Frames a second."""
+    assert scene is not None
+    return float(scene.render.fps / scene.render.fps_base)
+
+
+def build_rig(context: bpy.types.Context, motion: Motion, name: str, first: int = 1) -> bpy.types.Object:
+    """An armature object with the motion on it, from frame `first` on at the motion's own rate. It becomes the active object."""
+    track = to_track(motion)
+    data = bpy.data.armatures.new(name)
+    obj = bpy.data.objects.new(name, data)
+    context.collection.objects.link(obj)
+    if context.mode != "OBJECT":
+        bpy.ops.object.mode_set(mode="OBJECT")
+    for other in context.selected_objects:
+        other.select_set(False)
+    context.view_layer.objects.active = obj
+    obj.select_set(True)
+    bpy.ops.object.mode_set(mode="EDIT")
+    try:
+        _make_bones(data, track)
+    finally:
+        bpy.ops.object.mode_set(mode="OBJECT")
+    shape = _bone_shape()
+    for bone in obj.pose.bones:
+        bone.custom_shape = shape
+    obj.show_in_front = True
+    context.view_layer.update()
+    animate(context, obj, track, first)
+    return obj
+
+
+def animate(context: bpy.types.Context, obj: bpy.types.Object, track: Track, first: int) -> None:
+    """Key the track's motion on the rig that was made from it."""
+    skeleton = read_skeleton(obj)
+    order = [track.skeleton.index(name) for name in skeleton.names]
+    # Blender has chosen the rolls: the same turns on its axes.
+    own = multiply(inverse(track.skeleton.rest[order]), skeleton.rest)
+    rotations = multiply(track.rotations[:, order], own)
+    mapped = {"hips" if parent < 0 else name: name for name, parent in zip(skeleton.names, skeleton.parents)}
+    posed = _Whole(skeleton, mapped, dict(zip(mapped, np.moveaxis(rotations, 1, 0))), track.heads[:, order[0]])
+    frames = first + np.arange(len(track), dtype=np.float64)
+    keyed = channels(context, obj, posed, frames, attachments(skeleton, mapped))
+    action = write_action(obj, obj.name, keyed)
+    if track.contacts is not None:
+        action[CONTACTS] = track.contacts.ravel().tolist()
+        action[FIRST] = float(first)
+
+
+class _Whole(Posed):
+    """A rig whose every bone is keyed: slots are bone names, and nothing is asked of its anatomy but the map."""
+
+    def __init__(self, skeleton: Skeleton, mapped: dict[str, str], rotations: dict[str, Array], hips: Array) -> None:
+        anatomy = Anatomy.__new__(Anatomy)
+        anatomy.skeleton, anatomy.mapped = skeleton, mapped
+        anatomy.bones = {slot: skeleton.index(name) for slot, name in mapped.items()}
+        super().__init__(anatomy, rotations, hips, np.array([0.0, 0.0, 1.0]), 0.0)
+
+
+def _make_bones(data: bpy.types.Armature, track: Track) -> None:
+    skeleton = track.skeleton
+    for index, name in enumerate(skeleton.names):
+        bone = data.edit_bones.new(name)
+        bone.head, bone.tail = Vector(skeleton.heads[index]), Vector(skeleton.tails[index])
+        bone.align_roll(Vector(rotate(skeleton.rest[index], [0.0, 0.0, 1.0]).tolist()))
+        if skeleton.parents[index] >= 0:
+            bone.parent = data.edit_bones[skeleton.names[skeleton.parents[index]]]
+
+
+def _bone_shape() -> bpy.types.Object:
+    """A slim octahedron of wires, shared by all rigs, in no scene."""
+    found = bpy.data.objects.get(_SHAPE)
+    if found is not None and found.library is None:
+        return found
+    mesh = bpy.data.meshes.new(_SHAPE)
+    ring = [(x, 0.12, z) for x, z in ((0.06, 0.06), (-0.06, 0.06), (-0.06, -0.06), (0.06, -0.06))]
+    sides = [(1 + i, 1 + (i + 1) % 4) for i in range(4)]
+    spokes = [(end, 1 + i) for i in range(4) for end in (0, 5)]
+    mesh.from_pydata([(0, 0, 0), *ring, (0, 1, 0)], sides + spokes, [])
+    return bpy.data.objects.new(_SHAPE, mesh)
+
+
+def contacts_at(obj: bpy.types.Object, frames: Array) -> Array | None:
+    """(T, 4) which feet stand, as the rig's action has it; None if it does not say."""
+    action: Any = obj.animation_data.action if obj.animation_data else None
+    if action is None or CONTACTS not in action:
+        return None
+    known = np.array(action[CONTACTS], dtype=np.float64).reshape(-1, 4)
+    at = np.clip(np.round(frames - float(action[FIRST])).astype(int), 0, len(known) - 1)
+    return known[at]
+
+
+def add_camera(
+    context: bpy.types.Context, track_path: Path, motion: Motion, rig: bpy.types.Object, first: int
+) -> bpy.types.Object | None:
+    """The camera of a capture, where the rig says it stood, with the video behind; None for a track without one.
+
+    motion: at the capture's own frame rate, as it is in the file.
+    """
+    known = read_camera(track_path)
+    if known is None:
+        return None
+    size, up = known["size"], known["up"]
+    flip = np.diag([1.0, -1.0, -1.0])
+    level = smallest(unit(flip @ up), [0.0, 1.0, 0.0]) if np.linalg.norm(up) > 1e-6 else IDENTITY
+    room = to_matrix(multiply(TO_BLENDER, level)) @ flip
+    pelvis = known["pelvis"] @ room.T
+    seen = np.isfinite(pelvis).all(axis=1)
+    if not seen.any() or len(pelvis) != len(motion):
+        return None
+    place = np.median(rotate(TO_BLENDER, motion.root[seen]) - pelvis[seen], axis=0)
+    data = bpy.data.cameras.new("STPose camera")
+    obj = bpy.data.objects.new("STPose camera", data)
+    context.collection.objects.link(obj)
+    turned = Quaternion(multiply(TO_BLENDER, level).tolist()).to_matrix().to_4x4()
+    obj.matrix_world = rig.matrix_world @ Matrix.Translation(Vector(place.tolist())) @ turned
+    focal, longer = float(known["focal"]), float(max(size))
+    data.sensor_fit = "HORIZONTAL" if size[0] >= size[1] else "VERTICAL"
+    data.angle = 2 * atan(longer / 2 / focal)
+    data.shift_x = float(size[0] / 2 - known["centre"][0]) / longer
+    data.shift_y = float(known["centre"][1] - size[1] / 2) / longer
+    video = Path(str(known["video"]))
+    if video.is_file():
+        clip = bpy.data.movieclips.load(str(video), check_existing=True)
+        clip.frame_start = first
+        background = data.background_images.new()
+        background.source, background.clip, background.alpha = "MOVIE_CLIP", clip, 0.7
+        data.show_background_images = True
+    context.scene.camera = obj
+    context.scene.render.resolution_x, context.scene.render.resolution_y = int(size[0]), int(size[1])
+    return obj

@@ -1,0 +1,198 @@
+"""The extension itself: built, installed, enabled, disabled; tracks come in as rigs; captures run and are cancelled."""
+
+from __future__ import annotations
+
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+from commands import alive, fake_command
+from mathutils import Vector
+from rigs import character, turn
+from scenes import curves_of, import_track, make, pose_of, wanted, write_track
+from walks import NAMES, dance
+
+ADDON = "bl_ext.user_default.stpose"
+
+
+def test_the_zip_holds_the_extension_and_nothing_else(package: Path) -> None:
+    names = zipfile.ZipFile(package).namelist()
+    assert package.name == "stpose-0.1.0.zip"
+    assert {"blender_manifest.toml", "__init__.py", "retarget/solver.py", "retarget/presets/mixamo.json"} <= set(names)
+    assert not [name for name in names if "pycache" in name or name.startswith("tests")]
+
+
+def test_it_brings_nothing_heavy_into_blender(scene: bpy.types.Scene) -> None:
+    assert ADDON in sys.modules
+    assert not {"torch", "cv2", "stpose_core"} & set(sys.modules)
+
+
+def test_it_is_disabled_and_enabled_cleanly(scene: bpy.types.Scene) -> None:
+    import addon_utils
+
+    assert hasattr(bpy.types, "STPOSE_PT_capture")
+    addon_utils.disable(ADDON)
+    assert not hasattr(bpy.types, "STPOSE_PT_capture")
+    assert not hasattr(bpy.types.Scene, "stpose")
+    assert not [name for name in dir(bpy.types) if name.startswith(("STPOSE_", "STPose"))]
+    addon_utils.enable(ADDON)
+    assert hasattr(bpy.types.Scene, "stpose")
+
+
+def test_it_is_removed_cleanly_and_installed_again(scene: bpy.types.Scene, installed: Path) -> None:
+    repos = bpy.context.preferences.extensions.repos
+    index = next(number for number, repo in enumerate(repos) if repo.module == "user_default")
+    folder = Path(repos[index].directory) / "stpose"
+    assert folder.is_dir()
+    bpy.ops.extensions.package_uninstall(repo_index=index, pkg_id="stpose")
+    assert not folder.exists()
+    assert not hasattr(bpy.types, "STPOSE_PT_capture")
+    assert ADDON not in bpy.context.preferences.addons
+    bpy.ops.extensions.package_install_files(filepath=str(installed), repo="user_default", enable_on_install=True)
+    assert hasattr(bpy.types, "STPOSE_PT_capture")
+
+
+def test_a_track_comes_in_as_a_rig(scene: bpy.types.Scene, tmp_path: Path) -> None:
+    track, turns = dance(60)
+    rig = import_track(write_track(tmp_path / "dance.npz", track))
+    names = [bone.name for bone in rig.data.bones]
+    heads, _ = pose_of(rig, names, range(1, 61))
+    places = wanted(turns, track["root"])
+    for number, name in enumerate(names):
+        assert np.abs(heads[:, number] - places[:, NAMES.index(name)]).max() < 1e-4
+    assert all(bone.custom_shape for bone in rig.pose.bones)
+    low = min(min(bone.head_local.z, bone.tail_local.z) for bone in rig.data.bones)
+    assert abs(low) < 1e-5
+    assert scene.stpose.source == rig
+
+
+@pytest.mark.parametrize(("rate", "expected"), [("RESAMPLE", (24, 47)), ("SCENE", (30, 60))])
+def test_the_frame_rate_fits_the_scene_or_the_scene_fits(
+    scene: bpy.types.Scene, tmp_path: Path, rate: str, expected: tuple
+) -> None:
+    scene.render.fps = 24
+    track, _ = dance(60)
+    path = write_track(tmp_path / "dance.npz", track)
+    bpy.ops.stpose.import_track(filepath=str(path), rate=rate)
+    assert scene.render.fps == expected[0]
+    assert round(bpy.context.object.animation_data.action.frame_range[1]) == expected[1] + (rate == "RESAMPLE")
+
+
+def test_the_camera_sees_the_rig_where_the_video_showed_it(scene: bpy.types.Scene, tmp_path: Path) -> None:
+    from bpy_extras.object_utils import world_to_camera_view
+
+    track, _ = dance(30)
+    tilt, flip = turn([1, 0, 0], 12), np.diag([1.0, -1.0, -1.0])  # a camera that looks 12 degrees down
+    room = tilt.T @ flip
+    pelvis = (np.asarray(track["root"]) - [0.3, 1.8, 5.0]) @ room  # the camera stands at (0.3, 1.8, 5) in the room
+    seen = {
+        "pose3d.root": pelvis, "pose3d.up": room.T @ [0.0, 1.0, 0.0], "pose3d.camera.focal": np.array(1200.0),
+        "pose3d.camera.centre": np.array([650.0, 350.0]), "keypoints.image_size": np.array([1280, 720]),
+        "video.path": np.array("gone.mp4"),
+    }  # fmt: skip
+    assert (pelvis[:, 2] > 0).all()
+    path = write_track(tmp_path / "seen.npz", track)
+    content = dict(np.load(path))
+    np.savez(path, **content, **seen)
+    bpy.ops.stpose.import_track(filepath=str(path), camera=True)
+    rig, camera = scene.stpose.source, scene.camera
+    heads, _ = pose_of(rig, ["Hips"], range(1, 31))
+    for frame, head in enumerate(heads[:, 0]):
+        x, y, _ = world_to_camera_view(scene, camera, Vector(head))
+        pixel = 1200 * pelvis[frame, :2] / pelvis[frame, 2] + [650, 350]
+        assert np.allclose([1280 * x, 720 * (1 - y)], pixel, atol=0.5)
+
+
+def test_one_undo_takes_an_import_back(scene: bpy.types.Scene, tmp_path: Path) -> None:
+    path = write_track(tmp_path / "dance.npz", dance(10)[0])
+    bpy.ops.ed.undo_push(message="before")
+    bpy.ops.stpose.import_track("EXEC_DEFAULT", True, filepath=str(path))
+    assert "dance" in bpy.data.objects
+    bpy.ops.ed.undo()
+    assert "dance" not in bpy.data.objects
+    assert "dance" not in bpy.data.armatures
+
+
+def test_what_is_no_track_is_said(scene: bpy.types.Scene, tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_text("nothing")
+    with pytest.raises(RuntimeError, match="cannot be read"):
+        bpy.ops.stpose.import_track(filepath=str(tmp_path / "a.npz"))
+    assert not bpy.data.objects
+
+
+def test_the_map_is_a_table_that_can_be_edited_saved_and_loaded(scene: bpy.types.Scene, tmp_path: Path) -> None:
+    one = character("nameless", arms_down=30)
+    target = make(one)
+    bpy.ops.stpose.map_bones(target=target.name)
+    table = {row.slot: row.bone for row in scene.stpose.bone_map if row.bone}
+    assert table == one.named()
+    assert scene.stpose.map_family == "structure"
+    scene.stpose.bone_map["hand.L"].bone = "yq1"
+    bpy.ops.stpose.check_map()
+    assert "does not hang on" in scene.stpose.bone_map["hand.L"].problem or "is used" in scene.stpose.bone_map["thigh.L"].problem
+    scene.stpose.bone_map["hand.L"].bone = "xq4"
+    bpy.ops.stpose.save_map(filepath=str(tmp_path / "mine.json"))
+    bpy.ops.stpose.map_bones(target=target.name)
+    bpy.ops.stpose.load_map(filepath=str(tmp_path / "mine.json"))
+    assert scene.stpose.map_family == "mine"
+    assert {row.slot: row.bone for row in scene.stpose.bone_map if row.bone} == one.named()
+
+
+@pytest.fixture
+def command(scene: bpy.types.Scene, tmp_path: Path) -> tuple[Path, Path]:
+    """A stand-in for the stpose command, chosen in the preferences."""
+    path = write_track(tmp_path / "prepared.npz", dance(60)[0])
+    script, pids = fake_command(tmp_path, path)
+    bpy.context.preferences.addons[ADDON].preferences.command = str(script)
+    return script, pids
+
+
+def test_a_capture_gives_a_rig(command: tuple, tmp_path: Path) -> None:
+    (tmp_path / "good.mp4").touch()
+    assert bpy.ops.stpose.capture_video(filepath=str(tmp_path / "good.mp4"), person="2") == {"FINISHED"}
+    assert (tmp_path / "good.npz").is_file()
+    assert bpy.context.object.type == "ARMATURE"
+    assert curves_of(bpy.context.object)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("bad.mp4", "nobody in the video"), ("crash.mp4", "much too long"), ("gone.mp4", "no video")]
+)
+def test_a_failed_capture_says_why_and_leaves_nothing(command: tuple, tmp_path: Path, name: str, text: str) -> None:
+    if not name.startswith("gone"):
+        (tmp_path / name).touch()
+    with pytest.raises(RuntimeError, match=text):
+        bpy.ops.stpose.capture_video(filepath=str(tmp_path / name))
+    assert not bpy.data.objects
+    assert not (tmp_path / name).with_suffix(".npz").exists()
+
+
+def test_a_cancelled_capture_leaves_nothing(command: tuple, tmp_path: Path) -> None:
+    capture = sys.modules[ADDON + ".operators.capture"]
+    job = sys.modules[ADDON + ".job"]
+    (tmp_path / "slow.mp4").touch()
+    capture.current.job = job.CaptureJob(command[0], job.Capture(tmp_path / "slow.mp4"), tmp_path / "slow.npz")
+    while capture.current.job.poll().stage != "detect":
+        time.sleep(0.02)
+    began = time.monotonic()
+    assert bpy.ops.stpose.cancel_capture() == {"FINISHED"}
+    assert time.monotonic() - began < 1.0
+    time.sleep(0.1)
+    assert not any(alive(int(pid)) for pid in command[1].read_text().split())
+    assert not (tmp_path / "slow.npz").exists()
+    assert not bpy.data.objects
+
+
+def test_the_command_is_tried_out_or_missed(command: tuple, scene: bpy.types.Scene, tmp_path: Path) -> None:
+    assert bpy.ops.stpose.test_command() == {"FINISHED"}
+    assert "ready" in sys.modules[ADDON + ".preferences"].tested.lines
+    bpy.context.preferences.addons[ADDON].preferences.command = str(tmp_path / "gone")
+    (tmp_path / "good.mp4").touch()
+    with pytest.raises(RuntimeError, match="not found"):
+        bpy.ops.stpose.capture_video(filepath=str(tmp_path / "good.mp4"))
+    with pytest.raises(RuntimeError, match="not found"):
+        bpy.ops.stpose.test_command()

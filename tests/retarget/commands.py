@@ -1,0 +1,60 @@
+"""A stand-in for the `stpose` command, which says and does what the name of the video asks for."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+_SCRIPT = """#!{python}
+import json, os, shutil, subprocess, sys, time
+
+def say(event, **fields):
+    print(json.dumps({{"event": event, "video": video, **fields}}), flush=True)
+
+if sys.argv[1] == "doctor":
+    print("stpose               0.1.0")
+    print("devices              cpu (2 threads)")
+    print()
+    print("ready")
+    sys.exit(0)
+video = sys.argv[2]
+out = sys.argv[sys.argv.index("-o") + 1]
+name = os.path.basename(video)
+if "bad" in name:
+    say("error", message="there is nobody in the video")
+    print("stpose: there is nobody in the video", file=sys.stderr)
+    sys.exit(2)
+if "crash" in name:
+    print("Traceback (most recent call last):", file=sys.stderr)
+    print("MemoryError: much too long", file=sys.stderr)
+    sys.exit(1)
+if "slow" in name:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    open({pids!r}, "w").write(f"{{os.getpid()}} {{child.pid}}")
+    if "stubborn" in name:
+        import signal
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    open(out, "wb").write(b"half")
+for done in range(0, 101, 10):
+    say("progress", stage="detect", done=done, total=100, eta=(100 - done) / 10)
+    time.sleep(3 if "slow" in name else 0.01)
+shutil.copyfile({track!r}, out)
+say("result", files=[out], frames=60, fps=30.0, people=1, seen=[1.0], seconds=0.2)
+"""
+
+
+def fake_command(folder: Path, track: Path) -> tuple[Path, Path]:
+    """The command, which gives `track` for a good video; and the file in which a slow one leaves its process ids."""
+    pids = folder / "pids"
+    script = folder / "stpose"
+    script.write_text(_SCRIPT.format(python=sys.executable, track=str(track), pids=str(pids)))
+    script.chmod(0o755)
+    return script, pids
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs (a zombie does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

@@ -1,0 +1,108 @@
+"""Foot lock: feet that stand stay, feet that swing swing, and knees do not snap."""
+
+from __future__ import annotations
+
+import numpy as np
+from retarget.contacts import ALWAYS, AUTO, NEVER
+from retarget.footlock import FootLock, lock_feet
+from retarget.solver import retarget
+from rigs import character
+from test_solver import SOURCE_MAP, degrees, skeleton, source
+from walks import walk
+
+FPS = 30.0
+
+
+def posed_walk(noise: float, proportions: tuple[float, float] = (1.0, 1.0)):
+    track, ankles = walk(noise=noise)
+    moving = source(track)
+    one = character("mixamo", arms_down=45, rolls=2, proportions=proportions)
+    return retarget(moving, SOURCE_MAP, skeleton(one), one.named()), moving.contacts, ankles
+
+
+def slide(posed, contacts: np.ndarray) -> np.ndarray:
+    """cm a frame over the ground of each ankle in frames between which its heel stands."""
+    found = []
+    for number, side in enumerate((".L", ".R")):
+        steps = np.linalg.norm(np.diff(posed.heads["foot" + side], axis=0)[:, :2], axis=1)
+        both = (contacts[1:, 2 * number] > 0.5) & (contacts[:-1, 2 * number] > 0.5)
+        found.append(100 * steps[both])
+    return np.concatenate(found)
+
+
+def knees(posed) -> np.ndarray:
+    """(T, 2) degrees of bend."""
+    return np.stack([
+        degrees(posed.heads["shin" + s] - posed.heads["thigh" + s], posed.heads["foot" + s] - posed.heads["shin" + s])
+        for s in (".L", ".R")
+    ], axis=1)  # fmt: skip
+
+
+def test_standing_feet_stay() -> None:
+    posed, contacts, _ = posed_walk(noise=0.02)
+    assert slide(posed, contacts).max() > 0.3
+    for given in (contacts, None):
+        locked = lock_feet(posed, FPS, FootLock(AUTO), given)
+        inside = contacts if given is not None else _shrunk(contacts)
+        assert slide(locked, inside).max() < 0.2
+
+
+def _shrunk(contacts: np.ndarray) -> np.ndarray:
+    """Without the first and last frames of each contact, which a search by speed need not find."""
+    out = contacts.copy()
+    for step in (1, 2, 3):
+        out[step:] = np.minimum(out[step:], contacts[:-step])
+        out[:-step] = np.minimum(out[:-step], contacts[step:])
+    return out
+
+
+def test_feet_stand_on_the_floor_at_the_height_of_their_ankles() -> None:
+    posed, contacts, _ = posed_walk(noise=0.02)
+    locked = lock_feet(posed, FPS, FootLock(), contacts)
+    for number, side in enumerate((".L", ".R")):
+        stands = contacts[:, 2 * number] > 0.5
+        stands[[0, -1]] = False  # a foot that stands for a single frame does not count as standing
+        assert np.abs(locked.heads["foot" + side][stands, 2] - posed.anatomy.ankle_height()).max() < 0.003
+
+
+def test_bones_keep_their_lengths_and_feet_their_turn() -> None:
+    posed, contacts, _ = posed_walk(noise=0.02)
+    locked = lock_feet(posed, FPS, FootLock(), contacts)
+    for side in (".L", ".R"):
+        for first, second in (("thigh", "shin"), ("shin", "foot")):
+            length = np.linalg.norm(locked.heads[second + side] - locked.heads[first + side], axis=1)
+            assert np.ptp(length) < 1e-9
+        assert np.array_equal(locked.rotations["foot" + side], posed.rotations["foot" + side])
+
+
+def test_knees_do_not_snap_and_swings_stay_as_they_were() -> None:
+    posed, contacts, _ = posed_walk(noise=0.02)
+    locked = lock_feet(posed, FPS, FootLock(), contacts)
+    before, after = (np.abs(np.diff(knees(one), axis=0)).max() for one in (posed, locked))
+    assert after < before + 6
+    swing = (contacts[:, 0] < 0.5) & (posed.heads["foot.L"][:, 2] > 0.17)
+    assert np.linalg.norm((locked.heads["foot.L"] - posed.heads["foot.L"])[swing], axis=1).max() < 0.06
+
+
+def test_a_true_walk_is_hardly_changed() -> None:
+    posed, contacts, _ = posed_walk(noise=0.0)
+    locked = lock_feet(posed, FPS, FootLock(), contacts)
+    assert np.linalg.norm(locked.hips - posed.hips, axis=1).max() < 0.005
+    assert np.abs(knees(locked) - knees(posed)).max() < 6
+
+
+def test_never_changes_nothing_and_always_holds_to_the_radius() -> None:
+    posed, contacts, _ = posed_walk(noise=0.02)
+    assert lock_feet(posed, FPS, FootLock(NEVER), contacts) is posed
+    still = slice(0, 8)
+    locked = lock_feet(posed, FPS, FootLock(ALWAYS, radius=0.1), None)
+    assert np.linalg.norm(np.ptp(locked.heads["foot.R"][still, :2], axis=0)) < 0.002
+    # A foot that goes on is let go: it does not stay behind.
+    assert np.linalg.norm(locked.heads["foot.R"][-1] - posed.heads["foot.R"][-1]) < 0.11
+
+
+def test_short_legs_reach_because_the_hips_come_down() -> None:
+    posed, contacts, _ = posed_walk(noise=0.0, proportions=(1.0, 0.85))
+    locked = lock_feet(posed, FPS, FootLock(), contacts)
+    assert slide(locked, contacts).max() < 0.2
+    assert (locked.hips[:, 2] <= posed.hips[:, 2] + 1e-9).all()

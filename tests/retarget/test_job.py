@@ -1,0 +1,120 @@
+"""The process runner: progress, results, errors in full, and a cancel that leaves nothing."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from commands import alive, fake_command
+from job import CANCELLED, DONE, FAILED, RUNNING, Capture, CaptureJob, Job, find_command
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in command is a script with a #! line")
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path) -> tuple[Path, Path]:
+    track = tmp_path / "whole.npz"
+    track.write_bytes(b"a track")
+    return fake_command(tmp_path, track)
+
+
+def video(tmp_path: Path, name: str) -> Capture:
+    (tmp_path / name).touch()
+    return Capture(tmp_path / name)
+
+
+def test_a_capture_tells_of_its_progress_and_gives_its_track(stand_in: tuple, tmp_path: Path) -> None:
+    job = CaptureJob(stand_in[0], video(tmp_path, "good.mp4"), tmp_path / "good.npz")
+    parts = []
+    while job.poll().status == RUNNING:
+        parts.append(job.state.part)
+        time.sleep(0.005)
+    assert job.state.status == DONE
+    assert (tmp_path / "good.npz").read_bytes() == b"a track"
+    assert job.state.results[0]["frames"] == 60
+    seen = [part for part in parts if part is not None]
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 3
+    assert job.state.stage == "detect"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("bad.mp4", "there is nobody in the video"), ("crash.mp4", "MemoryError: much too long")]
+)
+def test_errors_are_told_in_full_and_leave_nothing(stand_in: tuple, tmp_path: Path, name: str, text: str) -> None:
+    job = CaptureJob(stand_in[0], video(tmp_path, name), tmp_path / "out.npz")
+    assert job.wait().status == FAILED
+    assert text in job.state.error
+    assert not (tmp_path / "out.npz").exists()
+
+
+@pytest.mark.parametrize("name", ["slow.mp4", "slow-stubborn.mp4"])
+def test_cancel_ends_all_processes_within_a_second_and_leaves_no_file(stand_in: tuple, tmp_path: Path, name: str) -> None:
+    before = set(Path(tempfile.gettempdir()).glob("stpose-*"))
+    job = CaptureJob(stand_in[0], video(tmp_path, name), tmp_path / "out.npz")
+    while job.poll().stage != "detect":
+        time.sleep(0.02)
+    pids = [int(pid) for pid in stand_in[1].read_text().split()]
+    assert all(alive(pid) for pid in pids)
+    began = time.monotonic()
+    job.cancel()
+    assert time.monotonic() - began < 1.0
+    time.sleep(0.1)
+    assert not any(alive(pid) for pid in pids)
+    assert job.poll().status == CANCELLED
+    assert not (tmp_path / "out.npz").exists()
+    assert set(Path(tempfile.gettempdir()).glob("stpose-*")) == before
+
+
+def test_polling_never_waits(stand_in: tuple, tmp_path: Path) -> None:
+    job = CaptureJob(stand_in[0], video(tmp_path, "slow.mp4"), tmp_path / "out.npz")
+    times = []
+    for _ in range(30):
+        began = time.perf_counter()
+        job.poll()
+        times.append(time.perf_counter() - began)
+        time.sleep(0.01)
+    job.cancel()
+    assert sorted(times)[-2] < 0.005
+
+
+def test_a_track_that_cannot_be_moved_to_its_place_is_an_error(stand_in: tuple, tmp_path: Path) -> None:
+    job = CaptureJob(stand_in[0], video(tmp_path, "good.mp4"), tmp_path / "nowhere" / "good.npz")
+    assert job.wait().status == FAILED
+    assert "cannot write" in job.state.error
+
+
+def test_a_command_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        CaptureJob(tmp_path / "missing", Capture(tmp_path / "a.mp4"), tmp_path / "a.npz")
+
+
+def test_plain_output_is_kept(stand_in: tuple) -> None:
+    job = Job([stand_in[0], "doctor"])
+    assert job.wait().status == DONE
+    assert job.state.output[-1] == "ready"
+
+
+def test_the_command_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        monkeypatch.delenv(variable, raising=False)
+    assert find_command(home=tmp_path) is None
+    for place in (".virtualenvs/mocap/bin", "stpose/.venv/bin", ".local/bin", "venv/bin"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "stpose").touch()
+    assert find_command(home=tmp_path) == tmp_path / ".local/bin/stpose"
+    assert find_command(str(tmp_path / "venv/bin")) == tmp_path / "venv/bin/stpose"
+    assert find_command(str(tmp_path / "gone")) is None
+
+
+def test_the_arguments_are_those_of_the_command() -> None:
+    words = Capture(Path("a.mp4"), "2", 0.25, 1.5, 4.0, "mediapipe", "cpu").arguments(Path("o.npz"))
+    assert words[:4] == ["mocap", "a.mp4", "-o", "o.npz"]
+    assert words[words.index("--start") + 1 :][:3] == ["1.5", "--end", "4"]
+    stpose_cli = pytest.importorskip("stpose_cli.mocap")
+    known = {option for one in stpose_cli.mocap.params for option in one.opts}
+    assert {word for word in words if word.startswith("-")} <= known

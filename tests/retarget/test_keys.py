@@ -1,0 +1,74 @@
+"""Channels: Euler angles in each order, axis and angle, fewer keys, other frame rates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from retarget.keys import EULER_ORDERS, axis_angles, euler_angles, fewer_rotations, fewer_values, resampled, turns_from_euler
+from retarget.rotation import about, angle_between, continuous, from_matrix, rotate, smallest, to_matrix, unit
+
+
+def swinging(frames: int = 200) -> np.ndarray:
+    t = np.linspace(0, 4 * np.pi, frames)
+    axis = unit(np.stack([np.sin(t), np.cos(1.3 * t), 0.4 + 0 * t], axis=1))
+    return continuous(about(axis, 2.5 * np.sin(0.7 * t)))
+
+
+@pytest.mark.parametrize("order", EULER_ORDERS)
+def test_euler_angles_turn_the_same_way_without_jumps(order: str) -> None:
+    turns = swinging()
+    angles = euler_angles(turns, order)
+    assert angle_between(turns_from_euler(angles, order), turns).max() < 1e-6
+    # Near a gimbal lock angles are quick, but never by a whole turn.
+    assert np.abs(np.diff(angles, axis=0)).max() < np.pi
+
+
+def test_xyz_turns_about_x_first() -> None:
+    angles = np.radians([[90.0, 0.0, 90.0]])
+    assert np.allclose(rotate(turns_from_euler(angles, "XYZ"), [0.0, 1.0, 0.0]), [[0.0, 0.0, 1.0]])
+
+
+def test_euler_angles_at_a_gimbal_lock() -> None:
+    turns = about([0.0, 1.0, 0.0], np.radians([89.0, 90.0, 91.0, 92.0]))
+    angles = euler_angles(turns, "XYZ")
+    assert angle_between(turns_from_euler(angles, "XYZ"), turns).max() < 1e-6
+
+
+def test_axis_and_angle() -> None:
+    turns = swinging()
+    values = axis_angles(turns)
+    assert angle_between(about(values[:, 1:], values[:, 0]), turns).max() < 1e-6
+
+
+def test_matrices_and_quaternions_agree() -> None:
+    turns = swinging()
+    assert angle_between(from_matrix(to_matrix(turns)), turns).max() < 1e-7
+    first, second = unit(np.random.default_rng(0).normal(size=(2, 50, 3)))
+    assert np.allclose(rotate(smallest(first, second), first), second)
+    assert np.allclose(rotate(smallest([1.0, 0, 0], [-1.0, 0, 0]), [1.0, 0, 0]), [-1.0, 0, 0])
+
+
+@pytest.mark.parametrize("tolerance", [0.5, 2.0])
+def test_fewer_keys_stay_within_the_tolerance(tolerance: float) -> None:
+    turns, frames = swinging(), np.arange(200.0)
+    keep = fewer_rotations(frames, turns, np.radians(tolerance))
+    lines = np.stack([np.interp(frames, frames[keep], turns[keep, c]) for c in range(4)], axis=1)
+    assert len(keep) < 150
+    assert np.degrees(angle_between(unit(lines), turns)).max() <= tolerance + 1e-6
+    values = np.stack([np.sin(frames / 9), np.cos(frames / 7)], axis=1)
+    keep = fewer_values(frames, values, 0.03)
+    lines = np.stack([np.interp(frames, frames[keep], values[keep, c]) for c in range(2)], axis=1)
+    assert np.linalg.norm(lines - values, axis=1).max() <= 0.03
+    assert len(keep) < 100
+
+
+def test_no_tolerance_keeps_every_key() -> None:
+    assert len(fewer_rotations(np.arange(200.0), swinging(), 0.0)) == 200
+
+
+def test_resampling_keeps_the_samples_that_both_rates_have() -> None:
+    turns = swinging()[:, None]
+    times = np.arange(200) / 30
+    again, values = resampled(turns, times[:, None], times, np.arange(400) / 60)
+    assert angle_between(again[::2], turns).max() < 1e-7
+    assert np.allclose(values[:399, 0], np.arange(399) / 60)

@@ -1,0 +1,60 @@
+"""Build and validate the Blender extension: dist/stpose-<version>.zip.
+
+Run with a Python that has `bpy` (pip install bpy), or give a Blender: python tools/build_addon.py [--blender PATH] [--out dist]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "blender_addon"
+
+
+def packager(blender: str | None) -> list[str]:
+    """The command that knows `build` and `validate`. Raises SystemExit where neither bpy nor a Blender is there."""
+    if blender:
+        return [blender, "--command", "extension"]
+    found = importlib.util.find_spec("bpy")
+    places = (
+        list(Path(found.origin).parent.glob("*/scripts/addons_core/bl_pkg/cli/blender_ext.py")) if found and found.origin else []
+    )
+    if not places:
+        raise SystemExit("no bpy in this Python: pip install bpy, or give --blender PATH")
+    return [sys.executable, str(places[0])]
+
+
+def version_of(path: Path) -> str:
+    """The version that a TOML file states on a line of its own."""
+    found = re.search(r'^version = "([^"]+)"', path.read_text(encoding="utf-8"), re.MULTILINE)
+    if found is None:
+        raise SystemExit(f"{path} states no version")
+    return found.group(1)
+
+
+def build(out: Path, blender: str | None = None) -> Path:
+    """Build, validate, and give the zip. Raises SystemExit if the versions differ, CalledProcessError if a step fails."""
+    version = version_of(SOURCE / "blender_manifest.toml")
+    package = version_of(ROOT / "pyproject.toml")
+    if version != package:
+        raise SystemExit(f"blender_manifest.toml states version {version}, pyproject.toml {package}")
+    out.mkdir(parents=True, exist_ok=True)
+    command = packager(blender)
+    subprocess.run([*command, "validate", str(SOURCE)], check=True)
+    subprocess.run([*command, "build", "--source-dir", str(SOURCE), "--output-dir", str(out)], check=True)
+    file = out / f"stpose-{version}.zip"
+    subprocess.run([*command, "validate", str(file)], check=True)
+    return file
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--blender", help="a Blender to build with, instead of bpy")
+    parser.add_argument("--out", type=Path, default=ROOT / "dist")
+    options = parser.parse_args()
+    print(build(options.out, options.blender))
