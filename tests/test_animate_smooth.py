@@ -95,7 +95,7 @@ def test_strength_nought_changes_nothing_and_more_is_smoother():
 def test_jitter_falls_to_the_goal_and_the_movement_is_kept():
     true = h36m(walk(5.0, 60.0))
     pose = noisy(seen(true, 60.0), 0.004)  # 15 to 16 mm a frame^2, as a detector's 3D shows
-    smooth = h36m(animate(pose))
+    smooth = h36m(animate(pose, 0.5))
     assert jitter(pose.xyz) > 14
     assert jitter(smooth) < 6
     assert wrist_speed(smooth, 60.0) == pytest.approx(wrist_speed(true, 60.0), rel=0.15)
