@@ -15,7 +15,7 @@ from torch import Tensor
 from stpose_core.data import Camera, Keypoints, Pose3D
 from stpose_core.errors import WeightsError
 from stpose_core.lift.normalise import BOX_REACH, VISIBLE_SCORE, PersonView, network_inputs, person_view
-from stpose_core.networks.temporal import TemporalConfig, TemporalNetwork
+from stpose_core.networks.lifting import MULTI_STRIDE, LiftingNetwork, config_of, make_network
 from stpose_core.skeletons import H36M17, convert
 from stpose_core.weights import LIFTER, read_weights
 
@@ -60,7 +60,7 @@ def _rays(xy: NDArray[np.float64], camera: Camera) -> NDArray[np.float64]:
 class Lifter:
     """Lifts Keypoints of one person to Pose3D. Made by `load_lifter`."""
 
-    def __init__(self, network: TemporalNetwork, device: torch.device | str = "cpu") -> None:
+    def __init__(self, network: LiftingNetwork, device: torch.device | str = "cpu") -> None:
         self.network = network.eval().to(device)
         self.device = torch.device(device)
 
@@ -73,7 +73,7 @@ class Lifter:
         """One pose for each frame of `keypoints`, at the same fps; its skeleton is converted to h36m17 first.
 
         Frames in which nothing was seen get a pose, all hidden, only in gaps of up to half a second; else NaN.
-        camera: the true camera where it is known, else the assumed one. flip: averages with the lifted mirror image (twice the time).
+        camera: the true camera where it is known, else the assumed one. flip: average with the lifted mirror image (double time).
         """
         points = keypoints if keypoints.skeleton == H36M17.name else convert(keypoints, H36M17.name)
         camera = camera or Camera.assumed(points.image_size)
@@ -241,8 +241,9 @@ def load_lifter(path: str | Path | None = None, device: str = "cpu") -> Lifter:
     path = Path(path) if path else LIFTER
     tensors, config = read_weights(path, "temporal")
     try:
-        network = TemporalNetwork(TemporalConfig.from_dict(dict(config["network"])))  # type: ignore[call-overload]
+        name = str(config.get("architecture", MULTI_STRIDE))
+        network = make_network(config_of(name, dict(config["network"])))  # type: ignore[call-overload]
         network.load_state_dict(tensors, strict=True)
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{path} does not fit the temporal network: {str(error).splitlines()[0]}") from error
     return Lifter(network, device)
