@@ -30,6 +30,11 @@ class Batch:
     up: Tensor
     wrong: Tensor
 
+    def narrowed(self, frames: int) -> Batch:
+        """Without so many frames at each end of the inputs; the targets stay."""
+        inner = slice(frames, self.joints.shape[1] - frames)
+        return Batch(self.joints[:, inner], self.context[:, inner], self.pose, self.root, self.up, self.wrong)
+
 
 def new_motions(bank: MotionBank, batch: int, frames: int, random: Random) -> Tensor:
     """(B, T, 17, 3) motions that nobody performed: recombined, bent further, reshaped, mirrored and turned. z up, metres."""
