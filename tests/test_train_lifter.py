@@ -192,6 +192,19 @@ def test_a_failure_while_drawing_reaches_the_loop(folder: Path) -> None:
         next(feed(bank, SHORT, 16, 0, lambda step: 1.0, 0, 3))
 
 
+def test_processes_that_work_together_draw_different_parts_of_a_batch(folder: Path) -> None:
+    bank = MotionBank(load_mocap(folder))
+    first, second = (next(feed(bank, SHORT, 16, 0, lambda step: 1.0, rank, 2)) for rank in (0, 1))
+    assert len(first.pose) == len(second.pose) == SHORT.batch // 2
+    assert not torch.equal(first.pose, second.pose)
+
+
+def test_what_to_install_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lightning_fabric", None)
+    with pytest.raises(TrainingError, match=r"pip install 'stpose\[train\]'"):
+        module.make_fabric("cpu")
+
+
 def test_the_journal_forgets_what_came_after_the_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text('{"step": 10}\n{"step": 20}\n{"step": 30}\n{"st')
     said: list[str] = []
