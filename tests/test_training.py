@@ -216,6 +216,7 @@ def test_schedule() -> None:
     rates = [learning_rate(recipe, step, 1000) for step in range(1000)]
     assert rates[0] < rates[50] < rates[99] == pytest.approx(recipe.rate, rel=0.02)
     assert rates[-1] < 0.02 * recipe.rate
+    assert learning_rate(recipe, 20, 200) == pytest.approx(recipe.rate)  # a short run warms up over a tenth of it
     assert [severity(recipe, step, 1000) for step in (0, 400, 999)] == pytest.approx([0.2, 1.0, 1.0])
 
 

@@ -137,10 +137,12 @@ def _recipe(values: Mapping[str, object], where: str) -> Recipe:
 
 
 def learning_rate(recipe: Recipe, step: int, total: int) -> float:
-    """Linear warm-up, then a half cosine down to 1 % of the rate at step `total`."""
-    if step < recipe.warmup:
-        return recipe.rate * (step + 1) / recipe.warmup
-    done = (step - recipe.warmup) / max(1, total - recipe.warmup)
+    """Linear warm-up, over a tenth of the run at most, then a half cosine down to 1 % of the rate at step `total`."""
+    # A large network makes few steps in a short budget by the clock: it may not spend them all on warming up.
+    warmup = min(recipe.warmup, max(1, total // 10))
+    if step < warmup:
+        return recipe.rate * (step + 1) / warmup
+    done = (step - warmup) / max(1, total - warmup)
     return recipe.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1))))
 
 
