@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from stpose_core.detect import KeypointFile, load_detector
-from stpose_core.detect.people import PeopleTracker, Track, choose_people
+from stpose_core.detect.people import PeopleTracker
+from stpose_core.detect.tracks import Track, choose_people
 from stpose_core.skeletons import get_skeleton
 from stpose_core.video import probe, read_frames
 

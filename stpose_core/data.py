@@ -178,6 +178,7 @@ class Capture:
 
     video: what was filmed. detector: the name of the detector that saw the joints.
     keypoints: T frames in the detector's own skeleton. pose3d: T frames in camera axes. motion: T frames, animated.
+    start: seconds from the video's first frame to the first of these.
     """
 
     video: VideoInfo
@@ -185,8 +186,11 @@ class Capture:
     keypoints: Keypoints
     pose3d: Pose3D
     motion: Motion
+    start: float = 0.0
 
     def __post_init__(self) -> None:
+        if not (np.isfinite(self.start) and self.start >= 0):
+            raise ValueError(f"start must be a time in the video, 0 s or later, got {self.start}")
         lengths = {len(self.keypoints), len(self.pose3d), len(self.motion)}
         if len(lengths) != 1:
             raise ValueError(f"keypoints, pose3d and motion differ in length: {sorted(lengths)}")

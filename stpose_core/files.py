@@ -14,13 +14,17 @@ from stpose_core.errors import OutputError
 def check_output(path: str | Path, overwrite: bool = False) -> Path:
     """The path, if a file may be written there. Raises OutputError if not, or if it exists already."""
     path = Path(path)
-    if path.is_dir():
+    try:
+        folder, there = path.is_dir(), path.exists()
+    except OSError as error:  # a name that the system does not take
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    if folder:
         raise OutputError(f"{path} is a folder; give the name of a file in it")
     if not path.parent.is_dir():
         raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
     if not os.access(path.parent, os.W_OK):
         raise OutputError(f"cannot write {path}: no permission to write into {path.parent}")
-    if path.exists() and not overwrite:
+    if there and not overwrite:
         raise OutputError(f"{path} exists already; choose another name or allow overwriting")
     return path
 
@@ -32,7 +36,7 @@ def written_whole(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
     Raises OutputError if the file cannot be written, or exists and `overwrite` is not set.
     """
     path = check_output(path, overwrite)
-    temporary = path.with_name(f".{path.stem[:100]}-{uuid4().hex[:8]}.partial{path.suffix}")
+    temporary = path.with_name(f".{path.stem[:50]}-{uuid4().hex[:8]}.partial{path.suffix}")
     try:
         yield temporary
         os.replace(temporary, path)

@@ -3,7 +3,7 @@
     frames -> people's tracks -> Keypoints on an even time grid -> Pose3D -> Motion
 
 Frames are decoded in a thread a few frames ahead of the detector and dropped soon after it has seen them; what stays
-are tracks of a few hundred bytes a frame, so that memory hardly grows with the length of the video.
+are tracks and poses of a few kilobytes a frame, so that memory hardly grows with the length of the video.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from stpose_core.detect.people import PeopleTracker
 from stpose_core.detect.tracks import CHOICES, Track, choose_people, track_to_keypoints
 from stpose_core.errors import FormatError, NoPersonError, StposeError, VideoError
 from stpose_core.lift import load_lifter
-from stpose_core.video import VideoInfo, probe, read_frames
+from stpose_core.video import VideoInfo, frame_times, probe, read_frames
 
 if TYPE_CHECKING:
     from stpose_core.detect import Detector
@@ -35,6 +35,8 @@ Progress = Callable[[str, float, float | None], None]
 Item = TypeVar("Item")
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+# Frames per second: from one frame to the next a body can go anywhere long before it is as slow as this.
+SLOWEST = 1.0
 # Decoded frames that wait for the detector: enough to keep it busy, 25 MB of full HD.
 AHEAD = 4
 
@@ -84,7 +86,11 @@ def capture_people(
     check_range(start, end)
     if not 0 <= smooth <= 1:
         raise ValueError(f"smooth must lie in 0..1, got {smooth}")
+    if fps is not None and not fps >= SLOWEST:
+        raise ValueError(f"fps must be {SLOWEST:g} or more, got {fps}")
     info = probe(path)
+    if info.fps < SLOWEST:
+        raise VideoError(f"{info.path} has {info.fps:.3g} frames per second; movement cannot be followed below {SLOWEST:g}")
     source = open_detector(detector, device)
     lifter = lifter or load_lifter(device=choose_device(device))
     seen = observe(info, source, start, end, report)
@@ -101,7 +107,7 @@ def capture_people(
         motion = animate(pose3d, smooth)
         # The network bridges short gaps by itself: these frames have a pose, but nobody was seen in them either.
         motion = replace(motion, filled=motion.filled | ~keypoints.seen)
-        captures.append(Capture(info, source.name, keypoints, pose3d, motion))
+        captures.append(Capture(info, source.name, keypoints, pose3d, motion, float(seen.times[0])))
     report("lift", total, total)
     return captures
 
@@ -126,7 +132,7 @@ def observe(
         return _observe_file(info, source, start, end)
     report = progress or _silent
     total = _expected_frames(info, start, end)
-    tracker = PeopleTracker(source, None)
+    tracker = PeopleTracker(source)
     times: list[float] = []
     report("detect", 0, total)
     for frame in decode_ahead(read_frames(info.path, start, end)):
@@ -238,13 +244,13 @@ def _observe_file(info: VideoInfo, file: KeypointFile, start: float | None, end:
     if file.image_size not in (None, (info.width, info.height)):
         size = "{} x {}".format(*file.image_size)
         raise FormatError(f"{file.path} is of a video of {size} pixels, {info.path} has {info.width} x {info.height}")
-    times = np.arange(info.frames or round(info.duration * info.fps)) / info.fps
+    stamps = frame_times(info.path)
     first, last = (start or 0.0) - 1e-6, (np.inf if end is None else end - 1e-6)
-    times = times[(times >= first) & (times < last)]
+    times = stamps[(stamps >= first) & (stamps < last)]
     if not len(times):
         raise VideoError(f"{info.path}: no frame in the range asked for")
     parts = []
-    for track in file.people(info.fps):
+    for track in file.people(info.fps, stamps):
         rows = (track.times >= first) & (track.times < last)
         if rows.any():
             frames, xy, score = track.frames[rows], track.xy[rows], track.score[rows]

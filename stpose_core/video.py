@@ -103,7 +103,7 @@ def read_frames(path: str | Path, start: float | None = None, end: float | None 
     first = 0.0 if start is None else float(start)
     last = np.inf if end is None else float(end)
     if not (np.isfinite(first) and first >= 0 and last > first):
-        raise VideoError(f"{path}: cannot read from {first:g} s to {last:g} s; the end must come after the start")
+        raise VideoError(f"{path}: cannot read {_range(first, last)}; the end must come after the start")
     origin, layout = _first_frame(path)
     stamps = _read_stamps(path)
     count = 0
@@ -114,7 +114,31 @@ def read_frames(path: str | Path, start: float | None = None, end: float | None 
         yield Frame(index, time, layout(frame))
     if not count:
         duration = stamps.count / stamps.fps
-        raise VideoError(f"{path}: no frames from {first:g} s to {last:g} s; the video lasts {duration:.2f} s")
+        raise VideoError(f"{path}: no frames {_range(first, last)}; the video lasts {duration:.2f} s")
+
+
+def _range(first: float, last: float) -> str:
+    return f"from {first:g} s {f'to {last:g} s' if np.isfinite(last) else 'on'}"
+
+
+def frame_times(path: str | Path) -> NDArray[np.float64]:
+    """(N,) the times of all frames, as `read_frames` gives them: seconds from the first frame, rising, in order of display.
+
+    Reads through the packets and decodes one picture only. Where packets lack stamps the frames are taken as evenly spaced.
+    Raises VideoError as `probe` does.
+    """
+    path = Path(path)
+    origin, _ = _first_frame(path)
+    stamps = _read_stamps(path)
+    if not stamps.complete or origin is None:
+        return np.arange(stamps.count) / stamps.fps
+    with _opened(path) as (container, stream):
+        shown = sorted(packet.pts for packet in _packets(container, stream) if not packet.is_discard)
+        times = [float((stamp - origin) * stream.time_base) for stamp in shown if stamp >= origin]
+    for number in range(1, len(times)):
+        if times[number] <= times[number - 1]:
+            times[number] = times[number - 1] + 1 / stamps.fps
+    return np.array(times)
 
 
 @dataclass(frozen=True)
@@ -129,9 +153,9 @@ class _Stamps:
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     """The container and its video stream. Raises VideoError."""
-    if not path.is_file():
-        raise VideoError(f"{path} is a folder, not a video" if path.is_dir() else f"there is no file {path}")
     try:
+        if not path.is_file():
+            raise VideoError(f"{path} is a folder, not a video" if path.is_dir() else f"there is no file {path}")
         # An absolute path, so that no name can be taken for one of FFmpeg's protocols.
         container = av.open(str(path.absolute()), metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -142,9 +166,11 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
         streams = [stream for stream in container.streams.video if not _is_cover(stream)]
         if not streams:
             raise VideoError(f"{path} has no video stream")
-        stream = max(streams, key=lambda stream: stream.width * stream.height)
-        if stream.codec_context is None:
+        # A stream without a codec has no size either.
+        streams = [stream for stream in streams if stream.codec_context is not None]
+        if not streams:
             raise VideoError(f"{path} has a video stream in a format that is not known here")
+        stream = max(streams, key=lambda stream: stream.width * stream.height)
         stream.thread_type = "AUTO"
         yield container, stream
 
@@ -171,8 +197,8 @@ def _decoded(container: Any, stream: Any) -> Iterator[tuple[int | None, av.Video
     for packet in chain(_packets(container, stream), [None]):
         try:
             frames = stream.decode(packet)
-        except av.error.InvalidDataError:
-            continue  # a damaged packet: the decoder goes on with the next one
+        except av.error.FFmpegError:
+            continue  # a damaged packet, by whichever of FFmpeg's names: the decoder goes on with the next one
         for frame in frames:
             yield (frame.dts if by_dts else frame.pts), frame
 

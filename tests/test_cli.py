@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fakes import BarDetector, film, lift_standing
 from stpose_cli.main import run
+from stpose_cli.progress import NoProgress, Result
 
 import stpose_core.lift
 import stpose_core.pipeline
-from stpose_core.errors import DetectorError
+from stpose_core.errors import DetectorError, OutputError
 from stpose_core.formats import load_motion
 
 ARGUMENTS = ["--progress", "none", "--device", "cpu"]
@@ -337,9 +340,102 @@ def test_doctor_says_what_is_there(capsys: pytest.CaptureFixture[str], monkeypat
     for word in ("stpose", "torch", "opencv", "devices", "mediapipe", "rtmpose"):
         assert word in told
     assert ("not ready" in told) == (status == 2)
-    monkeypatch.setattr("stpose_cli.doctor.util.find_spec", lambda name: None)
+    for name in ("mediapipe", "rtmlib", "onnxruntime"):
+        monkeypatch.setitem(sys.modules, name, None)
     assert run(["doctor"]) == 2
     assert "no detector is installed" in capsys.readouterr().out
+
+
+def test_doctor_tries_what_it_tells_of(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    # Packages that are there, but of no use: the wheel without models, rtmlib without its runtime.
+    empty = types.ModuleType("mediapipe")
+    empty.__file__ = str(tmp_path / "__init__.py")
+    monkeypatch.setitem(sys.modules, "mediapipe", empty)
+    monkeypatch.setitem(sys.modules, "rtmlib", types.ModuleType("rtmlib"))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    assert run(["doctor"]) == 2
+    told = capsys.readouterr().out
+    assert "no pose models" in told
+    assert "no detector is installed" in told
+    assert "safetensors does not load" in told
+    monkeypatch.delitem(sys.modules, "safetensors")
+    damaged = tmp_path / "lifter.safetensors"
+    damaged.write_bytes(b"nothing of use")
+    monkeypatch.setattr("stpose_core.weights.LIFTER", damaged)
+    monkeypatch.setitem(sys.modules, "onnxruntime", types.ModuleType("onnxruntime"))
+    assert run(["doctor"]) == 2
+    told = capsys.readouterr().out
+    assert "not a readable weights file" in told
+    assert "downloaded on first use" in told
+    assert "no detector is installed" not in told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such links and names")
+@pytest.mark.usefixtures("bar")
+def test_names_that_the_system_refuses(tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    long, loop, out = tmp_path / ("a" * 300), tmp_path / "loop.bvh", tmp_path / "a.bvh"
+    loop.symlink_to(loop)
+    for arguments in (
+        [long, "-o", out],
+        [loop, "-o", out],
+        [video, "-o", f"{long}.bvh"],
+        [video, "-o", f"{long}/"],
+        [video, "-o", loop / "a.bvh"],
+        [video, "-o", out, "--detector", long],
+        [video, "-o", out, "--detector", loop],
+        [video, "-o", out, "--preview", f"{long}.mp4"],
+    ):
+        fails(capsys, "mocap", *arguments, *ARGUMENTS)
+    assert files(tmp_path) == ["in/walk.mp4"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full disk is played by Linux's /dev/full")
+def test_a_full_disk_below_standard_output() -> None:
+    code = "from stpose_cli.main import main; main()"
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run([sys.executable, "-c", code, "--version"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ran.returncode == 2
+    assert ran.stderr == "stpose: No space left on device\n"
+
+
+def test_a_name_that_standard_output_cannot_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "utf-8", errors="strict"))
+    name = os.fsdecode(b"bad\xffname.mp4")
+    NoProgress().result(Result(name, ["a.bvh"], 1, 25.0, 1, [1.0], 0.1))
+    assert written.getvalue() == b"bad\\udcffname.mp4: 1 frame at 25 fps, a person in 100 % of them -> a.bvh\n"
+
+
+@pytest.mark.usefixtures("bar")
+def test_only_numbered_files_are_in_the_way_of_everybody(tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("walk.bvh", "walk_person1_old.bvh", "walk_person.bvh"):
+        (out / name).write_text("another's")
+    arguments: list[str | Path] = ["mocap", video, "-o", out, "--person", "all", *ARGUMENTS]
+    assert run([str(argument) for argument in arguments]) == 0
+    capsys.readouterr()
+    (out / "walk_person1.bvh").rename(out / "walk_person2.bvh")
+    assert "walk_person2.bvh exists" in fails(capsys, *arguments)
+    # Nor may a numbered file be the file of keypoints.
+    keypoints = out / "walk_person2.npz"
+    keypoints.write_bytes(b"keypoints")
+    assert "is an input" in fails(capsys, *arguments, "--format", "npz", "--overwrite", "--detector", keypoints)
+    assert keypoints.read_bytes() == b"keypoints"
+
+
+@pytest.mark.usefixtures("bar")
+def test_no_preview_stays_of_a_motion_that_was_not_saved(
+    tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr("stpose_core.formats.save", refuse)
+    monkeypatch.setattr("stpose_core.save", refuse, raising=False)
+    fails(capsys, "mocap", video, "-o", tmp_path / "a.bvh", "--preview", tmp_path / "p.mp4", *ARGUMENTS)
+    assert files(tmp_path) == ["in/walk.mp4"]
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:

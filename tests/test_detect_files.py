@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,36 @@ def test_files_that_are_something_else(tmp_path: Path) -> None:
     for name in ("empty", "a.json", "deep.json", "a.npz", "other.npz", "shape.npz", "pickle.npz", "a.txt"):
         with pytest.raises(FormatError, match=name):
             KeypointFile(tmp_path / name)
+
+
+def test_damage_anywhere_in_our_own_file(tmp_path: Path) -> None:
+    content: dict[str, Any] = {"score": np.full((300, 17), 0.5), "fps": 30.0, "image_size": (640, 480), "skeleton": "coco17"}
+    content["xy"] = np.random.default_rng(0).uniform(0, 100, (300, 17, 2))
+    path = tmp_path / "own.npz"
+    np.savez_compressed(path, **content)
+    good = path.read_bytes()
+    assert KeypointFile(path).skeleton == "coco17"
+    refused = 0
+    for at in range(0, len(good), len(good) // 150):
+        path.write_bytes(good[:at] + bytes(40) + good[at + 40 :])
+        with suppress(FormatError):
+            KeypointFile(path)
+            continue
+        refused += 1
+    assert refused > 100
+    for changed in ({"image_size": (np.inf, 3)}, {"image_size": (1, 2, 3)}, {"fps": "fast"}, {"xy": np.zeros((0, 17, 2), bool)}):
+        np.savez(path, **{**content, **changed})
+        with pytest.raises(FormatError):
+            KeypointFile(path)
+
+
+def test_a_file_that_unpacks_to_more_than_any_capture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "own.npz"
+    np.savez_compressed(path, xy=np.zeros((10_000, 17, 2)))
+    assert path.stat().st_size < 100_000
+    monkeypatch.setattr("stpose_core.arrays.MOST_BYTES", 2_000_000)
+    with pytest.raises(FormatError, match="unpacks to 3 MB"):
+        KeypointFile(path)
 
 
 def test_an_empty_list_is_nobody(tmp_path: Path) -> None:

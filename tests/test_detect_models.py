@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from stpose_core.detect import load_detector
-from stpose_core.detect.mediapipe import SHARE, calibrate, circle_box, square_to_image, tiles, without_repeats
+from stpose_core.detect.mediapipe import SHARE, calibrate, circle_box, quiet, square_to_image, tiles, without_repeats
 from stpose_core.detect.types import Box
 from stpose_core.errors import DetectorError
 
@@ -102,6 +102,25 @@ def test_auto_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rtmlib", FakeRtmlib())
     monkeypatch.setitem(sys.modules, "onnxruntime", types.ModuleType("onnxruntime"))
     assert load_detector("auto").name == "rtmpose"
+
+
+def test_a_closed_standard_error_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(number: int) -> int:
+        raise OSError(9, "Bad file descriptor")
+
+    monkeypatch.setattr("os.dup", refuse)
+    with quiet():
+        pass
+
+
+def test_a_picture_without_an_answer_does_not_get_the_one_before() -> None:
+    pytest.importorskip("mediapipe", reason="mediapipe is not installed")
+    detector: Any = load_detector("mediapipe")
+    graph = detector._search
+    assert set(graph(np.zeros((224, 224, 3), np.uint8))) == {"places", "scores"}
+    graph._graph = types.SimpleNamespace(add_packet_to_input_stream=lambda *_: None, wait_until_idle=lambda: None)
+    with pytest.raises(DetectorError, match="no places and no scores"):
+        graph(np.zeros((224, 224, 3), np.uint8))
 
 
 def test_a_wheel_without_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

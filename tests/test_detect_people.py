@@ -10,8 +10,9 @@ import pytest
 from fakes import STANDING
 
 from stpose_core.detect import people
-from stpose_core.detect.people import PeopleTracker, Track, choose_people, track_to_keypoints
+from stpose_core.detect.people import PeopleTracker
 from stpose_core.detect.sides import mend_sides
+from stpose_core.detect.tracks import Track, choose_people, track_to_keypoints
 from stpose_core.detect.types import Box, Pose2D
 from stpose_core.errors import NoPersonError
 from stpose_core.video import Frame
@@ -87,8 +88,8 @@ def _box(joints: np.ndarray, score: float) -> Box:
     return Box(x - half, y - half, x + half, y + half, score)
 
 
-def follow(stage: Stage, frames: int, expected: int | None = None) -> list[Track]:
-    tracker = PeopleTracker(stage, expected)
+def follow(stage: Stage, frames: int) -> list[Track]:
+    tracker = PeopleTracker(stage)
     for index in range(frames):
         tracker.update(stage.frame(index))
     return tracker.tracks
@@ -199,12 +200,6 @@ def test_nobody_is_linked_over_a_cut_unless_in_the_same_place() -> None:
     assert len(follow(Stage(here, there), 80)) == 1
     # A cut away from a person who stays where they were, as in a jump cut.
     assert len(follow(Stage(Actor(lambda frame: 80), background=scene), 80)) == 1
-
-
-def test_no_more_people_than_expected() -> None:
-    stage = Stage(Actor(lambda frame: 60), Actor(lambda frame: 240, BLUE))
-    assert len(follow(stage, 60, expected=1)) == 1
-    assert len(follow(stage, 60)) == 2
 
 
 def test_sides_exchanged_for_a_few_frames_are_mended() -> None:

@@ -187,6 +187,22 @@ def test_joints_in_any_order_and_without_end_sites_are_written_whole(tmp_path: P
             np.testing.assert_allclose(here[new], there[old], atol=1e-5)
 
 
+def test_a_chain_longer_than_the_interpreters_stack_is_written(tmp_path: Path) -> None:
+    count = 1500
+    motion = Motion(
+        names=tuple(f"J{joint}" for joint in range(count)),
+        parents=np.arange(count) - 1,
+        offsets=np.full((count, 3), 0.01),
+        rotations=np.tile((1.0, 0, 0, 0), (1, count, 1)),
+        root=np.zeros((1, 3)),
+        contacts=np.zeros((1, 4)),
+        filled=np.zeros(1, dtype=bool),
+        fps=30,
+    )
+    save(motion, tmp_path / "a.bvh")
+    assert load_motion(tmp_path / "a.bvh").names == motion.names
+
+
 def turns(order: str, *degrees: float) -> np.ndarray:
     """A rotation matrix, as a product of the textbook's matrices about one axis each."""
     result = np.eye(3)
@@ -336,6 +352,9 @@ Frame Time: 0.04
         ("4 5 6", "4 5 inf", 15, "'inf' is no number"),
         ("0 0 0 7 8 9\n", "", 12, "3 frames are announced, but 2 follow"),
         ("Frames: 3", "Frames: 2", 12, "2 frames are announced, but 3 follow"),
+        ("Frames: 3", f"Frames: {'9' * 5000}", 12, r"999\.\.\. frames are announced, but 3 follow"),
+        ("Frame Time: 0.04", "Frame Time: 1e-320", 13, "'1e-320' is no frame time"),
+        (SMALL[SMALL.index("CHANNELS") :], "}\nMOTION\nFrames: 2000000000\nFrame Time: 1\n", 6, "no joint has channels"),
     ],
 )
 def test_damage_is_told_with_its_line(old: str, new: str, line: int, words: str, tmp_path: Path) -> None:
@@ -409,6 +428,19 @@ def test_npz_keeps_a_whole_capture_without_loss(tmp_path: Path) -> None:
     counted = replace(capture, video=replace(capture.video, frames=9))
     save(counted, tmp_path / "b.npz")
     assert load_capture(tmp_path / "b.npz").video.frames == 9
+
+
+def test_npz_keeps_the_start_of_a_range_and_older_files_have_none(tmp_path: Path) -> None:
+    save(replace(make_capture(), start=12.5), tmp_path / "a.npz")
+    assert load_capture(tmp_path / "a.npz").start == 12.5
+    with np.load(tmp_path / "a.npz") as file:
+        content = {name: file[name] for name in file.files}
+    older = {name: value for name, value in content.items() if name != "start"}
+    np.savez(tmp_path / "old.npz", **older)
+    assert load_capture(tmp_path / "old.npz").start == 0.0
+    np.savez(tmp_path / "odd.npz", **{**older, "start": np.array(-1.0)})
+    with pytest.raises(FormatError, match="start"):
+        load_capture(tmp_path / "odd.npz")
     with np.load(tmp_path / "a.npz", allow_pickle=False) as file:
         assert all(file[name].dtype != object for name in file.files)
 

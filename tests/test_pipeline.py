@@ -161,6 +161,61 @@ def test_a_capture_is_a_file_of_keypoints_of_its_own_video_only(tmp_path: Path) 
         run(path, detector=tmp_path / "other.npz")
 
 
+def write_walk(path: Path, xs: np.ndarray) -> Path:
+    """COCO results of somebody whose joints stand `xs` (N,) pixels to the right in frame 0, 1, ..."""
+    body = np.random.default_rng(1).uniform(30, 90, (17, 2))
+    rows = [np.column_stack([body + [x, 0], np.full(17, 0.9)]).ravel().tolist() for x in xs]
+    entries = [{"image_id": n, "category_id": 1, "keypoints": row, "score": 0.9} for n, row in enumerate(rows)]
+    path.write_text(json.dumps(entries))
+    return path
+
+
+def test_joints_from_a_file_stand_at_the_stamps_of_their_frames(tmp_path: Path) -> None:
+    # A second at 30 fps, then two at 10 fps. Who moves evenly in time does so on the even grid.
+    stamps = np.array([*range(30), *range(30, 90, 3)])
+    path = film(tmp_path / "vfr.mp4", 30, stamps.tolist())
+    joints = write_walk(tmp_path / "walk.json", 20 * stamps / 30)
+    result = run(path, detector=joints, lifter=lift_any)
+    looked = run(path)
+    assert len(result) == len(looked)
+    assert result.keypoints.seen.all()
+    x = result.keypoints.xy[:, 0, 0]
+    true = 20 * np.arange(len(x)) / result.keypoints.fps
+    np.testing.assert_allclose(x - x[0], true, atol=0.5)  # copied from up to a quarter of a frame beside the grid
+    # Control: frame by frame it would not.
+    counted = np.interp(np.arange(len(x)) / result.keypoints.fps, np.arange(50) / probe(path).fps, 20 * stamps / 30)
+    assert np.abs(counted - true).max() > 5
+    part = run(path, detector=joints, lifter=lift_any, start=2.0)
+    assert len(part) == pytest.approx(probe(path).fps, abs=2)
+    np.testing.assert_allclose(part.keypoints.xy[0, 0, 0] - x[0], 40, atol=0.5)
+
+
+def test_a_capture_of_a_range_knows_where_it_lies(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mp4", 25, 75)
+    whole, part = run(path), run(path, start=1.0, end=2.0)
+    assert (whole.start, part.start) == (0.0, pytest.approx(1.0))
+    sp.save(part, tmp_path / "part.npz")
+    again = run(path, detector=tmp_path / "part.npz")
+    assert again.keypoints.seen.tolist() == [False] * 25 + [True] * 25 + [False] * 25
+    np.testing.assert_allclose(again.keypoints.xy[25:50], part.keypoints.xy, atol=1e-3)
+    same = run(path, detector=tmp_path / "part.npz", start=1.0, end=2.0)
+    assert same.start == part.start
+    np.testing.assert_allclose(same.keypoints.xy, part.keypoints.xy, atol=1e-3)
+    with pytest.raises(NoPersonError):
+        run(path, detector=tmp_path / "part.npz", end=1.0)
+
+
+def test_a_clip_of_less_than_a_frame_a_second_is_refused(tmp_path: Path) -> None:
+    detector = BarDetector()
+    with pytest.raises(VideoError, match=r"0\.5 frames per second") as caught:
+        run(film(tmp_path / "slow.mp4", 1, range(0, 20, 2)), detector=detector)
+    assert "\n" not in str(caught.value)
+    assert detector.looked == 0
+    with pytest.raises(ValueError, match="fps must be"):
+        run(film(tmp_path / "a.mp4"), fps=0.01)
+    assert len(run(film(tmp_path / "enough.mp4", 1, 10))) == 10
+
+
 @pytest.mark.parametrize("person", ["", "0", "-1", "everyone", "1.5"])
 def test_an_unknown_choice_of_person_is_refused_at_once(tmp_path: Path, person: str) -> None:
     detector = BarDetector()

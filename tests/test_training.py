@@ -38,13 +38,57 @@ def lengths(positions: torch.Tensor) -> torch.Tensor:
 
 def test_mocap_keeps_the_splits_apart(folder: Path, tmp_path: Path) -> None:
     assert len(load_mocap(folder)) == 6
-    assert {clip.name for clip in load_mocap(folder)}.isdisjoint(
-        clip.name for clip in load_mocap(folder, "free", "validation")
-    )
+    assert {clip.name for clip in load_mocap(folder)}.isdisjoint(clip.name for clip in load_mocap(folder, "free", "validation"))
     with pytest.raises(FormatError, match=r"expected an index\.csv"):
         load_mocap(tmp_path)
     with pytest.raises(FormatError, match="no clip with part"):
         load_mocap(folder, "by-sa", "train")
+
+
+def one_clip(folder: Path, rig: str, positions: np.ndarray, **rotations: np.ndarray) -> np.ndarray:
+    """A folder of one clip of that rig, read back."""
+    (folder / "positions17").mkdir(parents=True)
+    (folder / "rotations").mkdir()
+    np.savez(folder / "positions17" / "a.npz", take=positions)
+    np.savez(folder / "rotations" / "a.npz", **{f"take__{name}": value for name, value in rotations.items()})
+    (folder / "index.csv").write_text(f"clip,subject,action,split,part,file,rig\ntake,s,swing,train,free,positions17/a.npz,{rig}\n")
+    return load_mocap(folder)[0].positions
+
+
+def test_the_lost_thorax_is_put_back_in_the_direction_of_the_chest(tmp_path: Path) -> None:
+    """A body that lies on its side: the thorax continues the spine along -x, whatever "up" is."""
+    frames, down = 3, np.array([0.0, 0.0, -0.11])
+    joints = np.repeat(moving(1, 0), frames, axis=0)
+    squashed = joints.copy()
+    squashed[:, 8:] += [0.11, 0, 0]
+    turn = np.tile([np.cos(np.pi / 4), 0.0, -np.sin(np.pi / 4), 0.0], (frames, 1))  # z to -x
+    still = np.tile([1.0, 0, 0, 0], (frames, 1))
+    rotations = {
+        "quats": np.stack([turn, still, still], 1),
+        "offsets": np.array([[0, 0, 0], [0, 0, 0.1], -down]),
+        "parents": np.array([-1, 0, 1]),
+        "names": np.array(["Hips", "Spine", "Spine1"]),
+    }
+    mended = one_clip(tmp_path / "mb", "mb", squashed, **rotations)
+    assert np.abs(mended[:, 8:] - joints[:, 8:]).max() < 1e-5
+    assert np.abs(mended[:, :7] - joints[:, :7]).max() < 1e-6
+    plain = one_clip(tmp_path / "asf", "asf", squashed, **rotations)
+    assert np.abs(plain - squashed).max() == 0
+
+
+def test_shoulders_of_the_common_figure_come_to_lie_as_everybody_elses(tmp_path: Path) -> None:
+    narrow = moving(60, 4)
+    for arm, side in (((11, 12, 13), -1), ((14, 15, 16), 1)):
+        narrow[:, arm] += (narrow[:, [8]] + [side * 0.11 * -1, 0, -0.05]) - narrow[:, [arm[0]]]
+    mended = one_clip(tmp_path, "daz", narrow)
+
+    def width(points: np.ndarray) -> float:
+        return float(np.linalg.norm(points[:, 11] - points[:, 14], axis=-1).mean())
+
+    assert width(mended) > 1.4 * width(narrow)
+    assert np.abs(mended[:, :7] - narrow[:, :7]).max() < 1e-3  # the legs are left alone
+    arms = [np.linalg.norm(points[:, 12] - points[:, 11], axis=-1) for points in (narrow, mended)]
+    assert np.abs(arms[0] - arms[1]).max() < 1e-3
 
 
 def test_windows_at_their_own_tempo_are_the_recorded_frames() -> None:
@@ -62,9 +106,7 @@ def test_a_pose_taken_apart_goes_together_again(bank: MotionBank) -> None:
     positions = bank.windows(8, 40, Random(1).generator)
     posture = bodies.take_apart(positions)
     assert (torch.linalg.det(posture.pelvis) > 0.999).all()
-    assert (bodies.put_together(posture) - positions).norm(
-        dim=-1
-    ).max() < 0.02  # tempo interpolation shortens bones a little
+    assert (bodies.put_together(posture) - positions).norm(dim=-1).max() < 0.02  # tempo interpolation shortens bones a little
     # The control: mirrored axes would not put it together.
     posture.pelvis[..., 0] *= -1
     assert (bodies.put_together(posture) - positions).norm(dim=-1).max() > 0.1
@@ -118,9 +160,7 @@ def test_cameras_see_the_person_in_front_and_know_up() -> None:
     assert (views.points[..., 2] > 0.3).float().mean() > 0.99
     distance = (positions[:, :1, :1] - positions).norm(dim=-1)
     assert torch.allclose((views.points[:, :, :1] - views.points).norm(dim=-1), distance, atol=1e-4)  # rigid
-    head = torch.nn.functional.normalize(
-        views.points[:, :, 10] - views.points[:, :, 3] * 0.5 - views.points[:, :, 6] * 0.5, dim=-1
-    )
+    head = torch.nn.functional.normalize(views.points[:, :, 10] - views.points[:, :, 3] * 0.5 - views.points[:, :, 6] * 0.5, dim=-1)
     assert ((head * views.up).sum(-1) > 0.9).all()
     # Not mirrored: a person's left is on the picture's right when it faces the camera.
     left = views.points[:, 0, 11] - views.points[:, 0, 14]
@@ -138,12 +178,8 @@ def test_detector_noise_says_less_where_it_errs_more() -> None:
     high, low = error[score > 0.9].mean(), error[score < 0.5].mean()
     assert low > 1.5 * high
     assert error[..., 16].mean() > error[..., 8].mean() * 0.9  # wrists at least as bad as the neck
-    shuffled = score.flatten()[torch.randperm(score.numel(), generator=torch.Generator().manual_seed(0))].reshape(
-        score.shape
-    )
-    assert (
-        error[shuffled < 0.5].mean() < 1.2 * error[shuffled > 0.9].mean()
-    )  # the control: scores of other joints tell nothing
+    shuffled = score.flatten()[torch.randperm(score.numel(), generator=torch.Generator().manual_seed(0))].reshape(score.shape)
+    assert error[shuffled < 0.5].mean() < 1.2 * error[shuffled > 0.9].mean()  # the control: scores of other joints tell nothing
     still = (noisy[:, 1:] - noisy[:, :-1]).norm(dim=-1).mean()
     assert still < error.mean()  # correlated over time
 
@@ -157,9 +193,7 @@ def test_each_kind_of_occlusion_acts_and_grows_with_severity(kind: str) -> None:
         moved, kept, wrong = occlusion.hide(rays, score, Random(1), severity_, share=1.0, kinds=(kind,))
         assert wrong.any()
         assert (wrong | ((kept == score) & (moved == rays).all(-1))).all()  # what is not reported as wrong is untouched
-        hidden.append(
-            wrong.float().mean().item() if kind != "displaced" else (moved - rays).norm(dim=-1)[wrong].mean().item()
-        )
+        hidden.append(wrong.float().mean().item() if kind != "displaced" else (moved - rays).norm(dim=-1)[wrong].mean().item())
     assert hidden[1] > hidden[0]
 
 
@@ -183,10 +217,7 @@ def test_targets_project_onto_the_inputs(bank: MotionBank) -> None:
     depth = torch.exp(batch.root[..., 2])
     joints = batch.joints[:, 8:-8]
     size = torch.exp(batch.context[:, 8:-8, 2])
-    pelvis = (
-        torch.cat((batch.root[..., :2] * size[..., None], torch.ones_like(depth)[..., None]), -1)
-        * (depth / size)[..., None]
-    )
+    pelvis = torch.cat((batch.root[..., :2] * size[..., None], torch.ones_like(depth)[..., None]), -1) * (depth / size)[..., None]
     # The true focal length differs from the assumed one by a factor that scales depth alone: allow for it.
     flat = (batch.pose + pelvis[:, :, None])[..., :2] / pelvis[:, :, None, 2:] / size[..., None, None]
     visible = joints[..., 3] > 0
@@ -218,5 +249,3 @@ def test_schedule() -> None:
     assert rates[-1] < 0.02 * recipe.rate
     assert learning_rate(recipe, 20, 200) == pytest.approx(recipe.rate)  # a short run warms up over a tenth of it
     assert [severity(recipe, step, 1000) for step in (0, 400, 999)] == pytest.approx([0.2, 1.0, 1.0])
-
-

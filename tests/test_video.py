@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from stpose_core.errors import OutputError, VideoError
-from stpose_core.video import PreviewWriter, probe, read_frames
+from stpose_core.video import PreviewWriter, frame_times, probe, read_frames
 
 BITS = 8  # a picture carries its number in so many blocks along its upper half, black or white
 
@@ -273,6 +273,13 @@ def damaged_video(path: Path) -> None:
     path.write_bytes(data[: len(data) // 2])
 
 
+def unknown_codec(path: Path) -> None:
+    data = make_video(path).read_bytes()
+    assert data.count(b"avc1") >= 1
+    # The last one is the sample's format; the first may be a brand of the file.
+    path.write_bytes(b"zzzz".join(data.rsplit(b"avc1", 1)))
+
+
 BROKEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "missing": ("none.mp4", lambda path: None, "no file"),
     "a folder": ("folder.mp4", lambda path: path.mkdir(), "folder"),
@@ -281,6 +288,8 @@ BROKEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "text that FFmpeg plays as terminal art": ("a.txt", lambda path: path.write_text("hello\n" * 500), "not a video"),
     "sound only": ("sound.m4a", sound_file, "no video stream"),
     "cut before its index": ("cut.mp4", damaged_video, "cannot be read"),
+    "a codec that nobody knows": ("codec.mp4", unknown_codec, "not known here"),
+    "a name that is too long": ("a" * 300 + ".mp4", lambda path: None, "cannot be read"),
 }
 
 
@@ -296,11 +305,45 @@ def test_what_is_no_video_is_refused_in_one_line(kind: str, tmp_path: Path) -> N
         assert name in str(caught.value)
 
 
+class Refusing:
+    """A stream whose decoder fails at chosen packets with chosen errors."""
+
+    def __init__(self, stream: object, errors: dict[int, Exception], always: bool) -> None:
+        self._stream, self._errors, self._always, self._count = stream, errors, always, -1
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    def decode(self, packet: object) -> object:
+        self._count += 1
+        if self._always or self._count in self._errors:
+            raise self._errors.get(self._count, self._errors[0])
+        return self._stream.decode(packet)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("always", [False, True])
+def test_a_packet_that_cannot_be_decoded_is_skipped(always: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import stpose_core.video as video
+
+    path = make_video(tmp_path / "a.avi", "mjpeg", "yuvj420p", stamps=10)
+    kinds = (av.error.PatchWelcomeError, av.error.UnknownError, av.error.ArgumentError, av.error.InvalidDataError)
+    errors = {2 * number: kind(1, "refused") for number, kind in enumerate(kinds)}
+    decoded, packets = video._decoded, video._packets
+    monkeypatch.setattr(video, "_decoded", lambda container, stream: decoded(container, Refusing(stream, errors, always)))
+    monkeypatch.setattr(video, "_packets", lambda container, stream: packets(container, getattr(stream, "_stream", stream)))
+    if always:
+        with pytest.raises(VideoError, match="no frame of it can be decoded"):
+            list(read_frames(path))
+    else:
+        assert [number_of(frame.image) for frame in read_frames(path)] == [1, 3, 5, 7, 8, 9]
+
+
 @pytest.mark.parametrize(("start", "end"), [(2.0, 1.0), (1.0, 1.0), (-1.0, None), (50.0, None), (float("nan"), None)])
 def test_an_empty_range_is_refused(start: float, end: float | None, tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4")
-    with pytest.raises(VideoError):
+    with pytest.raises(VideoError) as caught:
         list(read_frames(path, start, end))
+    assert "inf" not in str(caught.value)
 
 
 def test_a_preview_can_be_read_again(tmp_path: Path) -> None:
@@ -338,3 +381,17 @@ def test_an_aborted_preview_leaves_nothing_and_keeps_what_was_there(tmp_path: Pa
     with pytest.raises(ValueError, match="expected a"), PreviewWriter(tmp_path / "q.mp4", 30, (96, 64)) as preview:
         preview.write(numbered(0, (64, 96)))
     assert [p.name for p in tmp_path.iterdir()] == ["p.mp4"]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
+@pytest.mark.parametrize("pictures", ["0", "2"])
+def test_the_times_of_all_frames_are_known_without_decoding_them(tmp_path: Path, suffix: str, pictures: str) -> None:
+    uneven = range(40) if suffix == ".avi" else [*range(5, 25), *range(25, 85, 3)]
+    path = make_video(tmp_path / f"a{suffix}", stamps=uneven, bf=pictures)
+    times = frame_times(path)
+    np.testing.assert_allclose(times, [frame.time for frame in read_frames(path)], atol=1e-9)
+    assert times[0] == 0
+    if suffix != ".avi":
+        assert np.abs(times - np.arange(len(times)) / probe(path).fps).max() > 0.2, "control: an even grid is elsewhere"
+    with pytest.raises(VideoError):
+        frame_times(tmp_path / "missing.mp4")

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import platform
-from importlib import metadata, util
-from pathlib import Path
+from importlib import import_module, metadata
 
 import click
 
 import stpose_core
+from stpose_core.errors import StposeError
 
 PACKAGES = ("torch", "numpy", "scipy", "av", "safetensors")
-DETECTORS = {
-    "mediapipe": (("mediapipe",), "pip install 'stpose[mediapipe]' (Python up to 3.12)"),
-    "rtmpose": (("rtmlib", "onnxruntime"), "pip install 'stpose[rtmpose]'"),
-}
+MODULES = ("rtmlib", "onnxruntime")
+REMEDY = "pip install '.[{}]' (in the repository)"
 HEADLESS = "pip install --force-reinstall --no-deps opencv-python-headless=={}"
 FAILED = 2
 
@@ -26,19 +24,16 @@ def doctor() -> int:
     _line("stpose", stpose_core.__version__)
     _line("python", f"{platform.python_version()} on {platform.platform()}")
     for name in PACKAGES:
-        _line(name, _version(name) or "missing")
+        _line(name, _package(name, problems))
     _line("opencv", _opencv(problems))
-    _line("devices", ", ".join(_devices(problems)))
-    for name, (modules, remedy) in DETECTORS.items():
-        _line(f"detector {name}", _detector(modules, remedy))
+    _line("devices", ", ".join(_devices()))
+    detectors = {"mediapipe": _mediapipe(), "rtmpose": _rtmpose()}
+    for name, (_, text) in detectors.items():
+        _line(f"detector {name}", text)
     _line("detector file", "keypoint files need nothing more")
-    if not any(_installed(modules) for modules, _ in DETECTORS.values()):
+    if not any(ready for ready, _ in detectors.values()):
         problems.append("no detector is installed")
-    weights = sorted((Path(stpose_core.__file__).parent / "weights").glob("*.safetensors"))
-    for path in weights:
-        _line("weights", f"{path.name}, {path.stat().st_size / 1e6:.1f} MB")
-    if not weights:
-        problems.append("no weights are in the package; install it again")
+    _line("weights", _weights(problems))
     click.echo("")
     click.echo("ready" if not problems else "not ready: " + "; ".join(problems))
     return FAILED if problems else 0
@@ -55,14 +50,55 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _installed(modules: tuple[str, ...]) -> bool:
-    return all(util.find_spec(module) is not None for module in modules)
+def _fault(module: str) -> str | None:
+    """Why a module does not load; None if it does."""
+    try:
+        import_module(module)
+    except Exception as error:  # a package that does not fit the others fails with any kind of error
+        return " ".join(str(error).split())[:200] or type(error).__name__
+    return None
 
 
-def _detector(modules: tuple[str, ...], remedy: str) -> str:
-    if not _installed(modules):
-        return f"not installed: {remedy}"
-    return ", ".join(f"{module} {_version(module)}" for module in modules)
+def _package(name: str, problems: list[str]) -> str:
+    fault = _fault(name)
+    if fault is None:
+        return _version(name) or "of unknown version"
+    problems.append(f"{name} does not load ({fault})")
+    return "missing" if _version(name) is None else f"{_version(name)}, does not load"
+
+
+def _mediapipe() -> tuple[bool, str]:
+    """Whether the detector can start, by its own check, and what to say of it."""
+    try:
+        from stpose_core.detect.mediapipe import bundled_models
+
+        bundled_models()
+    except StposeError as error:
+        return False, f"{error} (Python up to 3.12)"
+    except Exception as error:  # as in _fault
+        return False, f"does not load ({' '.join(str(error).split())[:200]})"
+    return True, f"mediapipe {_version('mediapipe')}"
+
+
+def _rtmpose() -> tuple[bool, str]:
+    for module in MODULES:
+        fault = _fault(module)
+        if fault is not None:
+            return False, f"not installed ({fault}): {REMEDY.format('rtmpose')}"
+    versions = ", ".join(f"{module} {_version(module)}" for module in MODULES)
+    return True, f"{versions}; its weights are downloaded on first use"
+
+
+def _weights(problems: list[str]) -> str:
+    """The lifter's weights, read as a capture reads them."""
+    try:
+        from stpose_core.weights import LIFTER, read_weights
+
+        tensors, _ = read_weights(LIFTER, "temporal")
+    except (StposeError, ImportError) as error:
+        problems.append(f"{error}; install stpose again")
+        return "cannot be read"
+    return f"{LIFTER.name}, {LIFTER.stat().st_size / 1e6:.1f} MB, {len(tensors)} tensors"
 
 
 def _opencv(problems: list[str]) -> str:
@@ -79,12 +115,11 @@ def _opencv(problems: list[str]) -> str:
     return f"{cv2.__version__}, {build}; packages: {', '.join(packages)}"
 
 
-def _devices(problems: list[str]) -> list[str]:
+def _devices() -> list[str]:
     try:
         import torch
-    except (ImportError, OSError) as error:
-        problems.append(f"torch does not load ({error})")
-        return ["none"]
+    except (ImportError, OSError):
+        return ["none"]  # told of with the packages
     names = [f"cpu ({torch.get_num_threads()} threads)"]
     if torch.cuda.is_available():
         names += [f"cuda ({torch.cuda.get_device_name(index)})" for index in range(torch.cuda.device_count())]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -53,6 +54,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
         with contextlib.suppress(OSError):
             sys.stdout = open("/dev/null", "w")  # noqa: SIM115
         return FAILED
+    except OSError as error:
+        # What the system refuses wherever it is asked: a name it does not take, a full disk below standard output.
+        try:
+            sys.stdout.flush()
+        except OSError:
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the interpreter flushes it at its end
+        reason = error.strerror or str(error)
+        return _fail(f"{error.filename}: {reason}" if error.filename is not None else reason)
     return status if isinstance(status, int) else 0
 
 

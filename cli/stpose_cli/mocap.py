@@ -102,7 +102,9 @@ def mocap(
     try:
         jobs = plan_jobs(videos, out, person == "all", kind, overwrite)
         _check_preview(preview, jobs, overwrite)
-        check_not_input([*(job.out for job in jobs), *([preview] if preview else [])], [*videos, Path(detector)])
+        check_not_input(
+            [*(file for job in jobs for file in job.known()), *([preview] if preview else [])], [*videos, Path(detector)]
+        )
         if len(jobs) == 1:
             # Told at once, not after the networks were loaded.
             probe(jobs[0].video)
@@ -150,13 +152,21 @@ def _run(job: Job, options: dict[str, Any], say: Progress, units: str, overwrite
     began = time.monotonic()
     captures = capture_people(job.video, progress=say, **options)
     files = job.files(len(captures))
-    if preview:
-        from stpose_core.preview import write_preview
+    made: list[Path] = []
+    try:
+        if preview:
+            from stpose_core.preview import write_preview
 
-        write_preview(captures, preview, options["start"], options["end"], say)
-    job.out.parent.mkdir(parents=True, exist_ok=True)
-    for capture, file in zip(captures, files):
-        save(capture if file.suffix == ".npz" else capture.motion, file, units=units, overwrite=overwrite)
+            write_preview(captures, preview, options["start"], options["end"], say)
+            made.append(preview)
+        _make_folder(job.out.parent)
+        for capture, file in zip(captures, files):
+            save(capture if file.suffix == ".npz" else capture.motion, file, units=units, overwrite=overwrite)
+            made.append(file)
+    except BaseException:
+        for file in made:
+            file.unlink(missing_ok=True)
+        raise
     return Result(
         video=str(job.video),
         files=[str(file) for file in [*files, *([preview] if preview else [])]],
@@ -166,6 +176,13 @@ def _run(job: Job, options: dict[str, Any], say: Progress, units: str, overwrite
         seen=[round(float(capture.keypoints.seen.mean()), 4) for capture in captures],
         seconds=round(time.monotonic() - began, 2),
     )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
 
 
 def _check_preview(preview: Path | None, jobs: list[Job], overwrite: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -33,6 +34,15 @@ class Job:
             return [self.out]
         return [self.out.with_name(f"{self.out.stem}_person{number}{self.out.suffix}") for number in range(1, people + 1)]
 
+    def known(self) -> list[Path]:
+        """The outputs that are sure, and those of more people that are there already."""
+        files = self.files(1)
+        if self.everyone and self.out.parent.is_dir():
+            numbered = re.compile(re.escape(f"{self.out.stem}_person") + r"[1-9][0-9]*" + re.escape(self.out.suffix))
+            near = self.out.parent.glob(f"{glob.escape(self.out.stem)}_person*")
+            files += sorted(path for path in near if numbered.fullmatch(path.name) and path not in files)
+        return files
+
 
 def plan_jobs(videos: Sequence[Path], out: str, everyone: bool, kind: str | None, overwrite: bool) -> list[Job]:
     """A job for each video. out: a file for one person of one video, else a folder, which need not exist yet.
@@ -41,7 +51,7 @@ def plan_jobs(videos: Sequence[Path], out: str, everyone: bool, kind: str | None
     problem of its own job only. Raises OutputError where nothing at all could be written.
     """
     path = Path(out)
-    if not (path.is_dir() or not path.suffix or out.endswith(("/", os.sep))):
+    if not (os.path.isdir(path) or not path.suffix or out.endswith(("/", os.sep))):
         if path.suffix[1:].lower() not in FORMATS:
             raise OutputError(f"{out}: a file's name ends in {', '.join('.' + kind for kind in FORMATS)}, a folder's in /")
         if len(videos) > 1 or everyone:
@@ -58,9 +68,10 @@ def plan_jobs(videos: Sequence[Path], out: str, everyone: bool, kind: str | None
 
 def check_not_input(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
     """Raises OutputError if an output would replace an input."""
-    taken = {path.resolve() for path in inputs}
+    # Not Path.resolve: it fails at links that lead in a circle.
+    taken = {os.path.realpath(path) for path in inputs}
     for path in outputs:
-        if path.resolve() in taken:
+        if os.path.realpath(path) in taken:
             raise OutputError(f"{path} is an input; choose another name for the output")
 
 
@@ -69,9 +80,8 @@ def _problem(job: Job, namesakes: int, overwrite: bool) -> str | None:
         return f"{namesakes} of the videos are named '{job.video.stem}' and would all go to {job.out}"
     if not job.out.parent.is_dir():
         return None
-    pattern = f"{glob.escape(job.out.stem)}_person[0-9]*{job.out.suffix}"
     try:
-        for file in (sorted(job.out.parent.glob(pattern)) if job.everyone else []) or [job.out]:
+        for file in job.known():
             check_output(file, overwrite)
     except OutputError as error:
         return str(error)

@@ -38,7 +38,7 @@ class Result:
     def __str__(self) -> str:
         shares = ", ".join(f"{100 * share:.0f} %" for share in self.seen)
         who = "a person" if self.people == 1 else f"{self.people} people"
-        frames = f"{self.frames} frames at {self.fps:g} fps"
+        frames = f"{self.frames} {'frame' if self.frames == 1 else 'frames'} at {self.fps:g} fps"
         return f"{self.video}: {frames}, {who} in {shares} of them -> {', '.join(self.files)}"
 
 
@@ -62,7 +62,12 @@ class NoProgress:
         """Nothing to say before the result."""
 
     def result(self, result: Result) -> None:
-        print(result, flush=True)
+        try:
+            print(result, flush=True)
+        except UnicodeEncodeError:
+            # A name that the terminal's encoding does not have. Its file is there, and is told of.
+            encoding = sys.stdout.encoding
+            print(str(result).encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
     def error(self, message: str) -> None:
         print("stpose:", " ".join(message.split()), file=sys.stderr, flush=True)

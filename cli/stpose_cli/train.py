@@ -11,7 +11,7 @@ from stpose_core.files import check_output
 
 @click.group()
 def train() -> None:
-    """Train networks. Needs the extra: pip install 'stpose[train]'."""
+    """Train networks. Needs the extra: pip install '.[train]'."""
 
 
 @train.command()

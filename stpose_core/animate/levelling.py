@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
 from stpose_core.animate.frames import minimal_rotation
 from stpose_core.data import Array
 
+_STEP = 0.4  # m
 _FLIP = np.diag([1.0, -1.0, -1.0])  # camera x right, y down, z forward -> x right, y up, z towards the camera
 
 
@@ -18,12 +20,29 @@ def room_from_camera(up: Array) -> Array:
     return np.asarray(minimal_rotation(_FLIP @ (up / length), np.array([0.0, 1.0, 0.0])) @ _FLIP)
 
 
-def floor_height(joints: Array, ankle: float) -> float:
-    """Height in metres of the floor below a motion. joints: (T, 17, 3), y up. ankle: height of the ankle in standing.
+def clearance(joints: Array, ankle: float) -> Array:
+    """(T,) height in metres of the lowest part of the body. joints: (T, 17, 3), y up. ankle: its height in standing.
 
-    The lowest the body comes to, but for the lowest twentieth of the frames, so that a few that dip do not lift the rest.
     Ankles stand on their height; a body on hands, knees or its back rests on those.
     """
     above = np.array([0.10, 0.10, 0.05, ankle, 0.10, 0.05, ankle, 0.10, 0.10, 0.08, 0.0, 0.05, 0.04, 0.03, 0.05, 0.04, 0.03])
-    lowest = (joints[..., 1] - above).min(axis=1)
+    return np.asarray((joints[..., 1] - above).min(axis=1))
+
+
+def floor_height(lowest: Array) -> float:
+    """Height in metres of the floor below a motion, from its clearance (T,).
+
+    The lowest the body comes to, but for the lowest twentieth of the frames, so that a few that dip do not lift the rest.
+    """
     return float(np.percentile(lowest, 5))
+
+
+def floor_drift(lowest: Array, fps: float) -> Array:
+    """(T,) metres by which the body seems to float or sink for longer than a jump lasts, because its distance was misjudged.
+
+    lowest: (T,) clearance above the floor. The lower envelope over a second, smoothed. What is more than a step high is not
+    called an error but a block, a stair or a beam that the person stands on: it fades out towards 0.4 m (Tukey's biweight).
+    """
+    envelope = minimum_filter1d(lowest, 2 * max(1, round(fps / 2)) + 1, mode="nearest")
+    envelope = gaussian_filter1d(envelope, 0.25 * fps, mode="nearest")
+    return np.asarray(envelope * np.maximum(0.0, 1 - (envelope / _STEP) ** 2) ** 2)

@@ -18,12 +18,16 @@ from stpose_core.data import Array, Mask
 # A joint cannot leave its way and be back faster than this allows: a sprinter's hand or foot reaches about 150 m/s^2.
 _MAX_ACCELERATION = 150.0
 _SPIKE_SECONDS = 0.05
+# Rounding errors grow with lambda. Above the first figure the smooth curve is drawn through fewer points, so many for each
+# period of the highest cut-off; above the second one nothing is smoothed any stronger.
+_STIFF, _STIFFEST = 1e8, 1e11
+_KNOTS_PER_PERIOD = 16
 _STENCILS = {1: (-1.0, 1.0), 2: (1.0, -2.0, 1.0), 3: (-1.0, 3.0, -3.0, 1.0)}
 
 
 def cutoff(strength: float) -> float:
     """The cut-off in Hz of a limb at rest for a strength in 0..1; infinite for 0."""
-    return float("inf") if strength <= 0 else 3.4 * (1 - strength) / strength + 0.6
+    return float("inf") if strength <= 0 else 5.0 * (1 - strength) / strength + 0.6
 
 
 def penalty(hertz: Array | float, fps: float, order: int) -> Array:
@@ -43,20 +47,64 @@ def whittaker(values: Array, weights: Array, hertz: Array | float, fps: float, o
     order = min(order, frames - 1)
     if order < 1:
         return values.copy()
+    weights = np.maximum(weights, 1e-6)
     smoothness = np.broadcast_to(penalty(hertz, fps, order), (frames,))
-    stencil = _STENCILS[order]
-    rows = frames - order
+    line = _trend(values, weights, order)
+    if smoothness.max() <= _STIFF:
+        band = _roughness(smoothness, order)
+        band[0] += weights
+        return line + _solve(band, (values - line) * weights[:, None])
+    each = max(1, int(fps / (_KNOTS_PER_PERIOD * np.max(hertz))))
+    return line + _spline(values - line, weights, np.broadcast_to(hertz, (frames,)), fps, order, each)
+
+
+def _roughness(smoothness: Array, order: int) -> Array:
+    """D' lambda D as the lower bands (order + 1, N) of a matrix, from lambda (N,)."""
+    stencil, rows = _STENCILS[order], len(smoothness) - order
     # A row of D spans order + 1 samples: its lambda is their mean.
     rough = np.mean([smoothness[k : k + rows] for k in range(order + 1)], axis=0)
-    band = np.zeros((order + 1, frames))
-    band[0] = np.maximum(weights, 1e-6)
+    band = np.zeros((order + 1, len(smoothness)))
     for first in range(order + 1):
         for second in range(first, order + 1):
             band[second - first, first : first + rows] += rough * stencil[first] * stencil[second]
-    right = values * np.maximum(weights, 1e-6)[:, None]
-    if np.iscomplexobj(values):
+    return band
+
+
+def _solve(band: Array, right: Array) -> Array:
+    if np.iscomplexobj(right):
         return solveh_banded(band, right.real, lower=True) + 1j * solveh_banded(band, right.imag, lower=True)
     return np.asarray(solveh_banded(band, right, lower=True))
+
+
+def _trend(values: Array, weights: Array, order: int) -> Array:
+    """(T, C) the straight line (for order 1 the constant) nearest to the values. It costs no roughness, so it stays as it is."""
+    share = (weights / weights.sum())[:, None]
+    time = np.arange(len(values))[:, None] - (share[:, 0] * np.arange(len(values))).sum()
+    slope = (share * time * values).sum(axis=0) / (share * time**2).sum() if order > 1 else 0.0
+    return np.asarray((share * values).sum(axis=0) + slope * time)
+
+
+def _spline(values: Array, weights: Array, hertz: Array, fps: float, order: int, each: int) -> Array:
+    """The smoother over a cubic B-spline with a knot each `each` samples (P-splines: Eilers & Marx, Statistical Science 11, 1996).
+
+    With a knot for each sample it is the plain smoother, but for the little that B-splines blur.
+    """
+    place = np.arange(len(values)) / each
+    left = place.astype(int)
+    u = place - left
+    shares = ((1 - u) ** 3 / 6, (3 * u**3 - 6 * u**2 + 4) / 6, (-3 * u**3 + 3 * u**2 + 3 * u + 1) / 6, u**3 / 6)
+    count = int(left[-1]) + len(shares)
+    at_knots = np.interp((np.arange(count) - 1) * each, np.arange(len(values)), hertz)
+    band = np.zeros((len(shares), count))
+    smoothness = np.asarray(np.minimum(penalty(at_knots, fps / each, order), _STIFFEST) * each, dtype=np.float64)
+    band[: order + 1] = _roughness(smoothness, order)
+    right = np.zeros((count, values.shape[1]), dtype=values.dtype)
+    for first, share in enumerate(shares):
+        np.add.at(right, left + first, values * (weights * share)[:, None])
+        for second in range(first, len(shares)):
+            band[second - first] += np.bincount(left + first, weights * share * shares[second], count)
+    knots = _solve(band, right)
+    return np.asarray(sum(share[:, None] * knots[left + first] for first, share in enumerate(shares)))
 
 
 def speed_of(track: Array, weights: Array, fps: float, first_pass: float = 5.0) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def load_detector(name_or_path: str | Path = "auto", **options: Any) -> Detector
         return RTMPoseDetector(**options)
     if Path(name).suffix.lower() == ".task":
         return _mediapipe(model=name, **options)
-    if Path(name).exists():
+    if os.path.exists(name):  # False as well for a name that the system does not take
         return KeypointFile(name, **options)
     raise DetectorError(f"no detector '{name}', and no file of that name; known: {', '.join(NAMES)}, or a path of keypoints")
 
@@ -62,8 +63,8 @@ def _installed() -> str:
     if all(_found(module) for module in ("rtmlib", "onnxruntime")):
         return "rtmpose"
     raise DetectorError(
-        "no detector is installed; install one with: pip install 'stpose[mediapipe]' (Python up to 3.12) or "
-        f"pip install 'stpose[rtmpose]', or give a file of keypoints ({missing})"
+        "no detector is installed; install one with: pip install '.[mediapipe]' (Python up to 3.12) or "
+        f"pip install '.[rtmpose]' in the repository, or give a file of keypoints ({missing})"
     )
 
 

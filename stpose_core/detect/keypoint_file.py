@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from stpose_core.arrays import read_arrays
 from stpose_core.data import Keypoints
 from stpose_core.detect.linking import link_people
 from stpose_core.detect.tracks import Track
@@ -23,7 +23,7 @@ from stpose_core.detect.types import Floats
 from stpose_core.errors import FormatError
 
 DEFAULT_FPS = 30.0
-MOST_BYTES, MOST_FRAMES, MOST_PEOPLE, MOST_PIXELS = 500_000_000, 2_000_000, 100, 1e6
+MOST_BYTES, MOST_FRAMES, MOST_PEOPLE, MOST_PIXELS = 100_000_000, 2_000_000, 100, 1e6
 _NUMBER = re.compile(r"\d+")
 # COCO-18 of OpenPose (neck as joint 1, right side first) -> COCO-17: which of the 18 each of the 17 joints is.
 _COCO17_OF_18 = (0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10)
@@ -37,7 +37,8 @@ class KeypointFile:
     """People from a file or folder, in place of a detector.
 
     path: a folder of OpenPose JSON files, a COCO results .json file, or an .npz of `Keypoints`.
-    fps, image_size: of the video it belongs to; a .npz knows its own. Raises FormatError with what is wrong and where.
+    fps, image_size: of the video it belongs to; a .npz knows its own, and start, the seconds from the video's first frame to its
+    own first one. Raises FormatError with what is wrong and where.
     """
 
     name = "keypoints"
@@ -45,6 +46,7 @@ class KeypointFile:
     def __init__(self, path: str | Path, fps: float | None = None, image_size: tuple[int, int] | None = None) -> None:
         self.path = Path(path)
         self.fps, self.image_size = fps, image_size
+        self.start = 0.0
         self._keypoints: Keypoints | None = None
         self._frames: list[tuple[int, list[Sight]]] = []
         if self.path.is_dir():
@@ -52,7 +54,7 @@ class KeypointFile:
         elif self.path.suffix.lower() == ".json":
             frames = _coco_results(self.path)
         elif self.path.suffix.lower() == ".npz":
-            self._keypoints = _own(self.path)
+            self._keypoints, self.start = _own(self.path)
             self.fps, self.image_size = self._keypoints.fps, self._keypoints.image_size
             self.skeleton = self._keypoints.skeleton
             return
@@ -64,14 +66,26 @@ class KeypointFile:
         self.skeleton = _SKELETONS[sizes.pop()] if sizes else "coco17"
         self._frames = sorted(frames.items())
 
-    def people(self, fps: float | None = None) -> list[Track]:
-        """Everybody in the file, linked over its frames. fps: of the video, where the file does not know it (else 30 is taken)."""
+    def people(self, fps: float | None = None, frame_times: Floats | None = None) -> list[Track]:
+        """Everybody in the file, linked over its frames.
+
+        fps: of the video, where the file does not know it (else 30 is taken). frame_times: (N,) seconds, rising, of the video's
+        frames, which put the numbered frames of a file in time; evenly spaced by fps if not given. An .npz has its own even grid.
+        """
         fps = self.fps or fps or DEFAULT_FPS
         if self._keypoints is None:
-            return link_people(self._frames, fps, self.skeleton)
+            tracks = link_people(self._frames, fps, self.skeleton)
+            return tracks if frame_times is None or not len(frame_times) else [_timed(track, frame_times, fps) for track in tracks]
         seen = np.flatnonzero(self._keypoints.seen)
-        times = seen / fps
+        times = self.start + seen / fps
         return [Track.of(1, self.skeleton, times, seen, self._keypoints.xy[seen], self._keypoints.score[seen])] if len(seen) else []
+
+
+def _timed(track: Track, frame_times: Floats, fps: float) -> Track:
+    """The track with each sight at the time of its frame; frames after the last known one follow it at `fps`."""
+    last = len(frame_times) - 1
+    times = frame_times[np.minimum(track.frames, last)] + np.maximum(track.frames - last, 0) / fps
+    return Track.of(track.id, track.skeleton, times, track.frames, track.xy, track.score)
 
 
 def _read_json(path: Path) -> Any:
@@ -152,19 +166,24 @@ def _sight(values: object, where: str, counts: tuple[int, ...]) -> Sight:
     return xy, score
 
 
-def _own(path: Path) -> Keypoints:
-    """Our own .npz: xy, score, fps, image_size, skeleton; in the .npz of a whole capture the names start with "keypoints"."""
+def _own(path: Path) -> tuple[Keypoints, float]:
+    """Our own .npz: xy, score, fps, image_size, skeleton; in the .npz of a whole capture the names start with "keypoints".
+
+    The second value is the time of its first frame in the video, seconds: "start" of a capture, 0 where the file has none.
+    """
+    content = read_arrays(path)
+    names = {re.sub(r"^keypoints[^a-z0-9]", "", key): key for key in content if not key.startswith(("pose3d", "motion"))}
+    missing = [name for name in ("xy", "score", "fps", "image_size", "skeleton") if name not in names]
+    if missing:
+        raise FormatError(f"{path}: not a .npz of keypoints; {', '.join(missing)} missing")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            names = {re.sub(r"^keypoints[^a-z0-9]", "", key): key for key in file.files if not key.startswith(("pose3d", "motion"))}
-            missing = [name for name in ("xy", "score", "fps", "image_size", "skeleton") if name not in names]
-            if missing:
-                raise FormatError(f"{path}: not a .npz of keypoints; {', '.join(missing)} missing")
-            xy, score = (np.asarray(file[names[name]], dtype=float) for name in ("xy", "score"))
-            fps, (width, height) = float(file[names["fps"]]), file[names["image_size"]].tolist()
-            skeleton = str(file[names["skeleton"]])
+        xy, score = (np.asarray(content[names[name]], dtype=float) for name in ("xy", "score"))
+        fps, (width, height) = float(content[names["fps"]]), content[names["image_size"]].tolist()
+        skeleton, start = str(content[names["skeleton"]]), float(content.get("start", np.array(0.0)))
         if len(xy) > MOST_FRAMES:
             raise FormatError(f"{path}: more than {MOST_FRAMES} frames")
-        return Keypoints(xy, score, fps, (int(width), int(height)), skeleton)
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        if not (np.isfinite(start) and start >= 0):
+            raise FormatError(f"{path}: starts at {start} s, which is no time in a video")
+        return Keypoints(xy, score, fps, (int(width), int(height)), skeleton), start
+    except (ValueError, TypeError, ArithmeticError, MemoryError) as error:
         raise FormatError(f"{path}: not a .npz of keypoints that can be read ({' '.join(str(error).split())[:200]})") from error

@@ -132,8 +132,15 @@ class MediaPipeDetector:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without what MediaPipe's C++ side logs as its networks start: it writes to standard error itself and knows no switch."""
+    try:
+        kept: int | None = os.dup(2)
+    except OSError:
+        kept = None
+    if kept is None or sys.stderr is None:  # standard error is closed: there is nothing to keep quiet
+        yield
+        return
     sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
         yield
@@ -148,7 +155,9 @@ def bundled_models() -> tuple[Path, Path]:
     try:
         package = importlib.import_module("mediapipe")
     except (ImportError, OSError) as error:
-        raise DetectorError(f"mediapipe cannot be imported ({error}); install it with: pip install 'stpose[mediapipe]'") from error
+        raise DetectorError(
+            f"mediapipe cannot be imported ({error}); install it with: pip install '.[mediapipe]' (in the repository)"
+        ) from error
     modules = Path(str(package.__file__)).parent / "modules"
     paths = modules / "pose_detection" / "pose_detection.tflite", modules / "pose_landmark" / "pose_landmark_full.tflite"
     if not all(path.is_file() for path in paths):
@@ -234,6 +243,7 @@ class _Graph:
         text = _NETWORK.format(size=size, low=low, model=str(model).replace("\\", "/")) + decode
         self._graph = bindings.calculator_graph.CalculatorGraph(graph_config=text_format.Parse(text, config))
         self._out: dict[str, Any] = {}
+        self._names = outputs.keys()
         for name, read in outputs.items():
             self._graph.observe_output_stream(name, lambda name, packet, read=read: self._out.__setitem__(name, read(packet)))
         self._graph.start_run()
@@ -241,7 +251,10 @@ class _Graph:
 
     def __call__(self, image: Image) -> dict[str, Any]:
         self._time += 1
+        self._out.clear()  # a packet that gives no output must not get that of the one before
         picture = self._package.Image(image_format=self._package.ImageFormat.SRGB, data=np.ascontiguousarray(image))
         self._graph.add_packet_to_input_stream("image", self._creator.create_image(picture).at(self._time))
         self._graph.wait_until_idle()
-        return self._out
+        if missing := self._names - self._out.keys():
+            raise DetectorError(f"mediapipe's network gave no {' and no '.join(sorted(missing))} for a picture")
+        return dict(self._out)

@@ -22,13 +22,11 @@ from stpose_core.detect.likeness import (
     torso_colours,
 )
 from stpose_core.detect.sides import mend_sides
-from stpose_core.detect.tracks import Track, choose_people, track_to_keypoints
+from stpose_core.detect.tracks import Track
 from stpose_core.detect.types import Box, Detector, Floats, Pose2D
 
 if TYPE_CHECKING:
     from stpose_core.video import Frame
-
-__all__ = ["Observation", "PeopleTracker", "Track", "choose_people", "track_to_keypoints"]
 
 # Seconds between two searches of the whole picture: while somebody is followed; while nobody is; just after somebody was lost.
 # At most so many frames: a search costs as much as four poses.
@@ -73,10 +71,10 @@ class _Person:
 
 
 class PeopleTracker:
-    """Follows everybody through a video. detector: any `Detector`. expected: how many people there are at most, if known."""
+    """Follows everybody through a video. detector: any `Detector`."""
 
-    def __init__(self, detector: Detector, expected: int | None = None) -> None:
-        self._detector, self._expected = detector, expected
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
         self._people: list[_Person] = []
         self._ended: list[Track] = []
         self._buffer: deque[Frame] = deque()
@@ -204,8 +202,7 @@ class PeopleTracker:
             known = [p for p in self._followed() if _explains(p.pose, box)]
             if not known and (pose := self._verified(box, frame)) is not None:
                 known = [p for p in self._followed() if _alike(p.pose, pose) >= SAME]
-                full = self._expected is not None and len(self._followed()) >= self._expected
-                if not known and not full:
+                if not known:
                     self._take_up(pose, frame)
             for person in known:
                 person.found = frame.time

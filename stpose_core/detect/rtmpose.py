@@ -36,7 +36,9 @@ class RTMPoseDetector:
             rtmlib = importlib.import_module("rtmlib")
             importlib.import_module("onnxruntime")
         except ImportError as error:
-            raise DetectorError(f"rtmpose cannot be imported ({error}); install it with: pip install 'stpose[rtmpose]'") from error
+            raise DetectorError(
+                f"rtmpose cannot be imported ({error}); install it with: pip install '.[rtmpose]' (in the repository)"
+            ) from error
         try:
             with redirect_stdout(sys.stderr):  # rtmlib prints what it loads; standard output is the command's
                 model = rtmlib.BodyWithFeet(mode=mode, backend="onnxruntime", device=device)

@@ -115,7 +115,7 @@ def choose_people(tracks: Sequence[Track], person: str, image_size: tuple[int, i
         return by_size
     if number is not None:
         if not 1 <= number <= len(by_size):
-            raise NoPersonError(f"person {number} was asked for, but {len(by_size)} were found in the video")
+            raise NoPersonError(f"person {number} was asked for, but only {len(by_size)} found in the video")
         return [by_size[number - 1]]
     if person == "largest":
         return by_size[:1]

@@ -44,8 +44,15 @@ def write_bvh(motion: Motion, path: str | Path, units: str = "cm") -> None:
         children[parent].append(joint)
     lines, order = ["HIERARCHY"], []
 
-    def describe(joint: int, depth: int) -> None:
-        name, tab = motion.names[joint], "\t" * depth
+    # Not by recursion: a chain may be longer than the interpreter's stack.
+    waiting: list[tuple[int | None, int]] = [(0, 0)]
+    while waiting:
+        below, depth = waiting.pop()
+        if below is None:
+            lines.append("\t" * depth + "}")
+            continue
+        waiting.append((None, depth))
+        joint, name, tab = below, motion.names[below], "\t" * depth
         end = joint > 0 and name.endswith("End") and not children[joint]
         kind = "End Site" if end else f"{'JOINT' if joint else 'ROOT'} {'_'.join(name.split())}"
         offset = " ".join(_number(value * scale) for value in motion.offsets[joint])
@@ -54,14 +61,10 @@ def write_bvh(motion: Motion, path: str | Path, units: str = "cm") -> None:
             order.append(joint)
             channels = _JOINT_CHANNELS if joint else _ROOT_CHANNELS
             lines.append(f"{tab}\tCHANNELS {len(channels.split())} {channels}")
-            for child in children[joint]:
-                describe(child, depth + 1)
+            waiting.extend((child, depth + 1) for child in reversed(children[joint]))
             if not children[joint]:
                 # The format wants an End Site below every last joint; one without length says nothing more.
                 lines.extend([f"{tab}\tEnd Site", f"{tab}\t{{", f"{tab}\t\tOFFSET 0 0 0", f"{tab}\t}}"])
-        lines.append(f"{tab}}}")
-
-    describe(0, 0)
     lines.extend(["MOTION", f"Frames: {len(motion)}", f"Frame Time: {1 / motion.fps:.10f}"])
     angles = smooth_zxy(motion.rotations[:, order]).reshape(len(motion), -1)
     rows = np.concatenate([motion.root * scale, angles], axis=1)
@@ -272,8 +275,13 @@ class _Reader:
         step = self._header(rest[1:2], r"\s*Frame\s+Time\s*:?\s*(\S+)\s*", "Frame Time: and seconds")
         try:
             fps = _rate(step)
-        except ValueError:
+        except (ValueError, ArithmeticError):
             raise self.fail(f"'{step[:40]}' is no frame time", rest[1][0]) from None
+        if not self.columns:
+            raise self.fail("no joint has channels, so that there is no motion", self.motion_line)
+        # More than any file has lines; int() refuses thousands of digits.
+        if len(frames.lstrip("0")) > 12:
+            raise self.fail(f"{frames[:12]}... frames are announced, but {len(rest) - 2} follow", rest[0][0])
         words = [word for _, line in rest[2:] for word in line.split()]
         try:
             values = np.array(words, dtype=np.float64)

@@ -6,14 +6,13 @@ another. Text is stored as arrays of characters.
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from stpose_core.arrays import read_arrays
 from stpose_core.data import Camera, Capture, Keypoints, Motion, Pose3D
 from stpose_core.errors import FormatError
 from stpose_core.video import VideoInfo
@@ -39,6 +38,7 @@ def load_capture(path: str | Path) -> Capture:
             keypoints=_keypoints(content),
             pose3d=_pose3d(content),
             motion=_motion(content),
+            start=float(content.get("start", np.array(0.0))),
         )
     except KeyError as error:
         raise FormatError(f"{path} is no whole capture: {error.args[0]} is missing") from error
@@ -72,16 +72,7 @@ def _flat(thing: Any, prefix: str) -> dict[str, np.ndarray]:
 
 
 def _read(path: str | Path) -> dict[str, np.ndarray]:
-    try:
-        file = np.load(path, allow_pickle=False)
-        content: dict[str, np.ndarray] = {}
-        if not isinstance(file, np.ndarray):  # an .npy holds one array
-            with file:
-                content = {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise FormatError(f"there is no file {path}") from None
-    except (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise FormatError(f"{path} cannot be read as .npz: it is damaged or something else") from error
+    content = read_arrays(path)
     if str(content.get("format")) != FORMAT or content.get("version", np.empty(2)).shape != ():
         raise FormatError(f"{path} was not written by stpose")
     if not 1 <= int(content["version"]) <= VERSION:

@@ -25,7 +25,7 @@ TRAINING_FPS = 30.0
 BRIDGED = 15
 """Frames (at the training rate) of the longest gap between two sightings that gets poses; longer ones and the ends get none."""
 
-_BLOCK = 4096  # outputs a pass: bounds memory for clips of any length
+_BLOCK = 1024  # outputs a pass: bounds memory for clips of any length
 _HIDDEN_LOGIT = 0.0
 
 
@@ -73,7 +73,7 @@ class Lifter:
         """One pose for each frame of `keypoints`, at the same fps; its skeleton is converted to h36m17 first.
 
         Frames in which nothing was seen get a pose, all hidden, only in gaps of up to half a second; else NaN.
-        camera: the true camera where it is known, else the assumed one. flip: average with the lifted mirror image (double time).
+        camera: the true camera where known, else the assumed one. flip: averages with the lifted mirror image (twice the work).
         """
         points = keypoints if keypoints.skeleton == H36M17.name else convert(keypoints, H36M17.name)
         camera = camera or Camera.assumed(points.image_size)

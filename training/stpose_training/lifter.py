@@ -40,7 +40,7 @@ def make_fabric(device: str = "auto", precision: str = "bf16-mixed") -> Fabric:
     try:
         from lightning_fabric import Fabric
     except ImportError as error:
-        raise TrainingError(f"training needs Lightning Fabric: pip install 'stpose[train]' ({error})") from error
+        raise TrainingError(f"training needs Lightning Fabric: pip install '.[train]' ({error})") from error
     world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     try:
         fabric = Fabric(

@@ -43,9 +43,9 @@ class Recipe:
     that the curves are measured on.
     """
 
-    steps: int = 6000
+    steps: int = 8000
     minutes: float = 0.0
-    batch: int = 24
+    batch: int = 16
     frames: int = 128
     reach: int = 64
     rate: float = 1e-3

@@ -1,4 +1,4 @@
-"""Random pinhole cameras around a motion: METHOD: height, pitch, distance, field of view, roll, off-centre framing, movement."""
+"""Random pinhole cameras around a motion: height, pitch, distance, field of view, roll, off-centre framing, movement."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Views:
 def film(positions: Tensor, random: Random, log_distance: tuple[float, float] = (0.18, 2.48)) -> Views:
     """Films (B, T, 17, 3) motions, z up, with one random camera each.
 
-    1.2-12 m away (log-uniform), from 40 degrees above to 20 below, 35-90 degrees over the longer side, rolled by about 4 degrees
+    1.2-12 m away (log-uniform), from 40 degrees above to 20 below, 33-92 degrees over the longer side, rolled by about 4 degrees
     (any upright or lying phone aside), the person anywhere in the frame, a third hand-held or following the person.
     log_distance: natural logarithms of the least and the greatest distance in metres, at the point of the path that is nearest.
     """

@@ -1,7 +1,7 @@
 """Marker mocap as positions of 17 joints: reading the folder, and drawing windows from it.
 
-The folder holds `index.csv` (a row a clip: clip, subject, split, part, file, rig) and npz files with a (T, 17, 3) array a
-clip: metres, z up, right-handed, Human3.6M order.
+The folder holds `index.csv` (a row a clip: clip, subject, action, split, part, file, and rig where one needs mending) and npz
+files with a (T, 17, 3) array a clip: metres, z up, right-handed, Human3.6M order.
 """
 
 from __future__ import annotations

