@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -178,7 +179,9 @@ def test_nothing_to_animate_is_said_in_one_line():
         animate(pose3d(np.zeros((0, 17, 3)), np.zeros((0, 3)), 30.0))
     with pytest.raises(ValueError, match="smooth"):
         animate(pose, 1.5)
-    assert issubclass(FormatError, Exception)
+    coco = replace(pose, skeleton="coco17")
+    with pytest.raises(FormatError, match="not of 'coco17'"):
+        animate(coco)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 4, 5])
@@ -204,7 +207,7 @@ def test_hidden_joints_and_degenerate_poses_give_finite_motions():
             assert np.isfinite(forward_kinematics(odd)).all()
 
 
-def test_ten_thousand_frames_take_less_than_three_seconds():
+def test_ten_thousand_frames_take_less_than_six_seconds():
     joints = np.tile(h36m(walk(10.0)), (34, 1, 1))[:10_000]
     pose = noisy(seen(joints, 30.0), 0.01)
     start = time.process_time()

@@ -399,6 +399,18 @@ def test_a_full_disk_below_standard_output() -> None:
     assert ran.stderr == "stpose: No space left on device\n"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_outputs(closed: str, tmp_path: Path) -> None:
+    code = "from stpose_cli.main import main; main()"
+    command = f'exec "$0" "$@" {closed}'
+    missing = [str(tmp_path / "none.mp4"), "-o", str(tmp_path / "a.bvh")]
+    ran = subprocess.run(["sh", "-c", command, sys.executable, "-c", code, "mocap", *missing], capture_output=True, text=True)
+    assert ran.returncode == 2
+    assert ran.stdout == ""
+    assert ran.stderr.count("\n") == (0 if "2" in closed else 1)
+
+
 def test_a_name_that_standard_output_cannot_show(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "utf-8", errors="strict"))

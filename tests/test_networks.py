@@ -70,6 +70,25 @@ def test_weights_name_their_network(config: TemporalConfig | DilatedConfig, tmp_
         load_lifter(tmp_path / "c.safetensors")
 
 
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"kernels": 3}, {"kernels": []}, {"kernels": [3] * 99}, {"kernels": [4]}, {"kernels": ["3"]}, {"kernels": [10**9]},
+        {"channels": 10**9}, {"channels": True}, {"channels": 8.5}, {"joints": 5}, {"dropout": 1}, {"dropout": "0"}, {"color": 1},
+    ],
+)  # fmt: skip
+def test_dimensions_of_the_baseline_from_a_file_are_not_trusted(tmp_path: Path, network: dict[str, object]) -> None:
+    config = DilatedConfig(channels=8, kernels=(3, 3))
+    path, whole = tmp_path / "odd.safetensors", {**config.to_dict(), **network}
+    write_weights(path, make_network(config).state_dict(), "temporal", {"architecture": "dilated", "network": whole})
+    with pytest.raises(WeightsError) as caught:
+        load_lifter(path)
+    assert "\n" not in str(caught.value)
+    if "joints" not in network:
+        with pytest.raises(ValueError, match=next(iter(network))):
+            DilatedConfig.from_dict(whole)
+
+
 def figure(frames: int, seed: int = 0, moving: float = 0.05) -> torch.Tensor:
     """(1, T, 17, 3) a body of constant bones whose limbs swing."""
     random = np.random.default_rng(seed)

@@ -67,6 +67,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """The console script."""
+    # Started with one of them closed: the next file opened would take its number, and what a library logs with it.
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     # Asked to end, leave as after Ctrl-C: unfinished files are removed on the way out.
     signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run())

@@ -53,7 +53,7 @@ class Number(click.FloatRange):
     show_default=True,
     help="largest, left, right, center, all, or a number from 1 by size.",
 )
-@click.option("--smooth", default=0.5, show_default=True, type=Number(0, 1), help="0 as it was seen, 1 very smooth.")
+@click.option("--smooth", default=0.4, show_default=True, type=Number(0, 1), help="0 as it was seen, 1 very smooth.")
 @click.option("--fps", type=Number(1, 1000), help="Frame rate of the motion.  [default: the video's]")
 @click.option("--start", type=Seconds(), help="Where to begin in the video: seconds or mm:ss.")
 @click.option("--end", type=Seconds(), help="Where to stop.")

@@ -17,7 +17,7 @@ from stpose_core.data import Array, Motion, Pose3D
 from stpose_core.errors import FormatError, NoPersonError
 
 
-def animate(pose: Pose3D, smooth: float = 0.5) -> Motion:
+def animate(pose: Pose3D, smooth: float = 0.4) -> Motion:
     """Turn a pose in camera axes into an animated skeleton in the room.
 
     smooth: 0..1, strength of the smoothing, the same at each frame rate; 0 leaves the poses as they are.
@@ -62,7 +62,7 @@ def animate(pose: Pose3D, smooth: float = 0.5) -> Motion:
     )
 
 
-def smoothed_joints(pose: Pose3D, smooth: float = 0.5) -> Array:
+def smoothed_joints(pose: Pose3D, smooth: float = 0.4) -> Array:
     """(T, 17, 3) the pose's joints in the room, filled and smoothed, before bones are made constant; metres, not on the floor."""
     bones, _, root = _clean(pose, smooth)
     return skeleton.joints_from_bones(bones) + root[:, None]

@@ -16,6 +16,7 @@ from stpose_core.data import Camera, Keypoints, Pose3D
 from stpose_core.errors import WeightsError
 from stpose_core.lift.normalise import BOX_REACH, VISIBLE_SCORE, PersonView, network_inputs, person_view
 from stpose_core.networks.lifting import MULTI_STRIDE, LiftingNetwork, config_of, make_network
+from stpose_core.networks.temporal import TemporalConfig
 from stpose_core.skeletons import H36M17, convert
 from stpose_core.weights import LIFTER, read_weights
 
@@ -121,7 +122,8 @@ class Lifter:
             root = (root + other[1] * side) / 2
             sigma, hidden = (sigma + other[2][:, :, mirror]) / 2, (hidden + other[3][:, :, mirror]) / 2
             up = up + other[4] * side
-        outputs = [value[0].double().cpu().numpy() for value in (pose, root, sigma, hidden, up)]
+        # First to the processor: Apple's graphics chips have no double precision.
+        outputs = [value[0].cpu().double().numpy() for value in (pose, root, sigma, hidden, up)]
         core = slice(self.delay, len(score) - self.delay)
         missing = np.asarray(score < VISIBLE_SCORE)
         absent = ~_bridged(~missing.all(axis=1))[core]
@@ -242,7 +244,12 @@ def load_lifter(path: str | Path | None = None, device: str = "cpu") -> Lifter:
     tensors, config = read_weights(path, "temporal")
     try:
         name = str(config.get("architecture", MULTI_STRIDE))
-        network = make_network(config_of(name, dict(config["network"])))  # type: ignore[call-overload]
+        dimensions = config_of(name, dict(config["network"]))  # type: ignore[call-overload]
+        if isinstance(dimensions, TemporalConfig) and dimensions.inputs != "keypoints":
+            raise WeightsError(f"{path} holds a network that reads {dimensions.inputs}; the lifter takes one that reads keypoints")
+        if dimensions.joints != len(H36M17.joints):
+            raise WeightsError(f"{path} holds a network of {dimensions.joints} joints; the lifter takes {len(H36M17.joints)}")
+        network = make_network(dimensions)
         network.load_state_dict(tensors, strict=True)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{path} does not fit the temporal network: {str(error).splitlines()[0]}") from error

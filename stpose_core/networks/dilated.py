@@ -8,13 +8,17 @@ inputs of TemporalNetwork and ends in the same heads, so that both are trained a
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from math import prod
 
 import torch
 from torch import Tensor, nn
 
 from stpose_core.networks.temporal import CONTEXT_CHANNELS, KEYPOINT_CHANNELS, Block, Heads, TemporalOutput
+
+# What a weights file may ask for.
+_RANGES = {"joints": (1, 200), "channels": (1, 2048)}
+_KERNELS, _MOST_KERNELS = (1, 3, 5, 7), 6
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,22 @@ class DilatedConfig:
 
     @staticmethod
     def from_dict(values: dict[str, object]) -> DilatedConfig:
-        """The inverse of `to_dict`. Raises TypeError at an unknown field or a kernel that is no list."""
-        kernels = values.get("kernels", DilatedConfig.kernels)
-        if not isinstance(kernels, (list, tuple)):
-            raise TypeError(f"kernels must be a list, got {kernels!r}")
-        return DilatedConfig(**{**values, "kernels": tuple(int(kernel) for kernel in kernels)})  # type: ignore[arg-type]
+        """The inverse of `to_dict`. The values are not trusted: ValueError at unknown fields, wrong types and absurd dimensions."""
+        unknown = sorted(map(str, set(values) - {entry.name for entry in fields(DilatedConfig)}))
+        if unknown:
+            raise ValueError(f"unknown dimensions of a network: {', '.join(unknown)[:100]}")
+        for name, (least, most) in _RANGES.items():
+            given = values.get(name, 1)
+            if type(given) is not int or not least <= given <= most:
+                raise ValueError(f"{name} must be a whole number from {least} to {most}, got {given!r:.40}")
+        dropout, kernels = (values.get(name, getattr(DilatedConfig, name)) for name in ("dropout", "kernels"))
+        if type(dropout) not in (int, float) or not 0 <= dropout < 1:  # type: ignore[operator]
+            raise ValueError(f"dropout must be a number from 0 to below 1, got {dropout!r:.40}")
+        if not isinstance(kernels, list | tuple) or not 1 <= len(kernels) <= _MOST_KERNELS:
+            raise ValueError(f"kernels must be a list of 1 to {_MOST_KERNELS} numbers, got {kernels!r:.40}")
+        if not all(type(kernel) is int and kernel in _KERNELS for kernel in kernels):
+            raise ValueError(f"kernels must be of {', '.join(map(str, _KERNELS))}, got {kernels!r:.40}")
+        return DilatedConfig(**{**values, "kernels": tuple(kernels)})  # type: ignore[arg-type]
 
     @property
     def context(self) -> int:

@@ -19,13 +19,13 @@ def make_network(config: LiftingConfig) -> LiftingNetwork:
 
 
 def config_of(name: str, dimensions: Mapping[str, object]) -> LiftingConfig:
-    """Dimensions of the network `name`; those not given are its defaults. Raises ValueError at an unknown name, TypeError at an
-    unknown dimension."""
+    """Dimensions of the network `name`; those not given are its defaults. Raises ValueError at an unknown name and at
+    dimensions that are unknown, of a wrong type or absurd."""
     if name == MULTI_STRIDE:
         return TemporalConfig.from_dict(dict(dimensions))
     if name == DILATED:
         return DilatedConfig.from_dict(dict(dimensions))
-    raise ValueError(f"there is no network '{name}'; there are {MULTI_STRIDE} and {DILATED}")
+    raise ValueError(f"there is no network '{name:.40}'; there are {MULTI_STRIDE} and {DILATED}")
 
 
 def name_of(config: LiftingConfig) -> str:

@@ -8,7 +8,7 @@ stays fully convolutional: a whole clip is lifted in one pass.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,13 @@ from torch import Tensor, nn
 
 CONTEXT_CHANNELS = 4  # of each frame: ray (x, y) to the person, log angular size, whether the person box is known
 KEYPOINT_CHANNELS = 4  # of each joint: x, y, score, visible
+
+INPUTS = ("keypoints", "heatmaps")
+# What a weights file may ask for: far above any network of use, and about half a gigabyte at most to find out.
+_RANGES = {
+    "joints": (1, 200), "latent": (1, 2048), "width": (1, 1024), "kernel": (1, 9), "spread": (1, 15), "map_features": (1, 256),
+}  # fmt: skip
+_MOST_STRIDES, _LONGEST_STRIDE = 6, 64
 
 
 @dataclass(frozen=True)
@@ -42,11 +49,26 @@ class TemporalConfig:
 
     @staticmethod
     def from_dict(values: dict[str, object]) -> TemporalConfig:
-        """The inverse of `to_dict`. Raises TypeError at an unknown field or strides that are no list."""
-        strides = values.get("strides", (1, 2, 4, 8))
-        if not isinstance(strides, (list, tuple)):
-            raise TypeError(f"strides must be a list, got {strides!r}")
-        return TemporalConfig(**{**values, "strides": tuple(int(stride) for stride in strides)})  # type: ignore[arg-type]
+        """The inverse of `to_dict`. The values are not trusted: ValueError at unknown fields, wrong types and absurd dimensions."""
+        unknown = sorted(map(str, set(values) - {entry.name for entry in fields(TemporalConfig)}))
+        if unknown:
+            raise ValueError(f"unknown dimensions of a network: {', '.join(unknown)[:100]}")
+        for name, (least, most) in _RANGES.items():
+            given = values.get(name, 1)
+            if type(given) is not int or not least <= given <= most:
+                raise ValueError(f"{name} must be a whole number from {least} to {most}, got {given!r:.40}")
+        if values.get("kernel", 1) % 2 == 0:  # type: ignore[operator]
+            raise ValueError(f"kernel must be odd, got {values['kernel']}")
+        inputs, dropout, strides = (values.get(name, getattr(TemporalConfig, name)) for name in ("inputs", "dropout", "strides"))
+        if inputs not in INPUTS:
+            raise ValueError(f"inputs must be one of {', '.join(INPUTS)}, got {inputs!r:.40}")
+        if type(dropout) not in (int, float) or not 0 <= dropout < 1:  # type: ignore[operator]
+            raise ValueError(f"dropout must be a number from 0 to below 1, got {dropout!r:.40}")
+        if not isinstance(strides, list | tuple) or not 1 <= len(strides) <= _MOST_STRIDES:
+            raise ValueError(f"strides must be a list of 1 to {_MOST_STRIDES} numbers, got {strides!r:.40}")
+        if not all(type(stride) is int and 1 <= stride <= _LONGEST_STRIDE for stride in strides):
+            raise ValueError(f"strides must be whole numbers from 1 to {_LONGEST_STRIDE}, got {strides!r:.40}")
+        return TemporalConfig(**{**values, "strides": tuple(strides)})  # type: ignore[arg-type]
 
     @property
     def context(self) -> int:
@@ -142,9 +164,7 @@ class Branch(nn.Module):
 
     def __init__(self, config: TemporalConfig, stride: int) -> None:
         super().__init__()
-        self.enter = nn.Sequential(
-            nn.Conv1d(config.latent, config.width, 1, bias=False), nn.BatchNorm1d(config.width), nn.ReLU()
-        )
+        self.enter = nn.Sequential(nn.Conv1d(config.latent, config.width, 1, bias=False), nn.BatchNorm1d(config.width), nn.ReLU())
         self.near = Block(config.width, config.kernel, stride, config.dropout)
         self.far = Block(config.width, config.kernel, stride * config.spread, config.dropout)
         self.margin = self.near.margin + self.far.margin
@@ -162,7 +182,7 @@ class TemporalNetwork(nn.Module):
 
     def __init__(self, config: TemporalConfig) -> None:
         super().__init__()
-        if config.inputs not in ("keypoints", "heatmaps"):
+        if config.inputs not in INPUTS:
             raise ValueError(f"inputs must be 'keypoints' or 'heatmaps', got '{config.inputs}'")
         self.config = config
         self.encoder = HeatmapEncoder(config) if config.inputs == "heatmaps" else KeypointEncoder(config)

@@ -6,29 +6,32 @@ A weights file is a safetensors file whose header holds the network's dimensions
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from stpose_core.errors import WeightsError
+from stpose_core.files import written_whole
 
 LIFTER = Path(__file__).parent / "lifter.safetensors"
 
 
 def write_weights(path: str | Path, tensors: Mapping[str, Any], kind: str, config: Mapping[str, object]) -> None:
-    """Writes tensors (floating ones as fp16) with their kind ("temporal", ...) and config; whole or not at all."""
+    """Writes tensors (floating ones as fp16) with their kind ("temporal", ...) and config; whole or not at all.
+
+    Raises WeightsError if fp16 cannot hold a value, OutputError if the file cannot be written.
+    """
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     path = Path(path)
     half = {name: (t.half() if t.is_floating_point() else t).contiguous().cpu() for name, t in tensors.items()}
     for name, tensor in half.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise WeightsError(f"cannot write {path}: {name} has values that fp16 cannot hold")
-    part = path.with_name(path.name + ".part")
-    save_file(half, part, metadata={"kind": kind, "config": json.dumps(config)})
-    os.replace(part, path)
+    # As bytes: save_file would make a file that its owner alone may read, also in an installed package.
+    with written_whole(path, overwrite=True) as part:
+        part.write_bytes(save(half, metadata={"kind": kind, "config": json.dumps(config)}))
 
 
 def read_weights(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, object]]:
