@@ -29,3 +29,7 @@ class WeightsError(StposeError):
 
 class OutputError(StposeError):
     """An output cannot be written, or exists and may not be overwritten."""
+
+
+class TrainingError(StposeError):
+    """A preset or an option of training does not fit, or a stopped run cannot be gone on with."""

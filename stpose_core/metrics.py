@@ -36,6 +36,11 @@ def pa_mpjpe(predicted: Array, true: Array) -> float:
     return mpjpe(procrustes(predicted, true), true)
 
 
+def velocity_error(predicted: Array, true: Array) -> float:
+    """Mean error of the first differences, metres a frame: MPJVE (Pavllo et al. 2019)."""
+    return float(np.linalg.norm(np.diff(predicted, axis=-3) - np.diff(true, axis=-3), axis=-1).mean())
+
+
 def acceleration_error(predicted: Array, true: Array) -> float:
     """Mean error of the second differences, metres a frame squared (Kanazawa et al. 2019)."""
     return float(np.linalg.norm(np.diff(predicted, 2, axis=-3) - np.diff(true, 2, axis=-3), axis=-1).mean())

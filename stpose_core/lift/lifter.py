@@ -15,7 +15,8 @@ from torch import Tensor
 from stpose_core.data import Camera, Keypoints, Pose3D
 from stpose_core.errors import WeightsError
 from stpose_core.lift.normalise import BOX_REACH, VISIBLE_SCORE, PersonView, network_inputs, person_view
-from stpose_core.networks.temporal import TemporalConfig, TemporalNetwork
+from stpose_core.networks.lifting import MULTI_STRIDE, LiftingNetwork, config_of, make_network
+from stpose_core.networks.temporal import TemporalConfig
 from stpose_core.skeletons import H36M17, convert
 from stpose_core.weights import LIFTER, read_weights
 
@@ -60,7 +61,7 @@ def _rays(xy: NDArray[np.float64], camera: Camera) -> NDArray[np.float64]:
 class Lifter:
     """Lifts Keypoints of one person to Pose3D. Made by `load_lifter`."""
 
-    def __init__(self, network: TemporalNetwork, device: torch.device | str = "cpu") -> None:
+    def __init__(self, network: LiftingNetwork, device: torch.device | str = "cpu") -> None:
         self.network = network.eval().to(device)
         self.device = torch.device(device)
 
@@ -242,12 +243,13 @@ def load_lifter(path: str | Path | None = None, device: str = "cpu") -> Lifter:
     path = Path(path) if path else LIFTER
     tensors, config = read_weights(path, "temporal")
     try:
-        dimensions = TemporalConfig.from_dict(dict(config["network"]))  # type: ignore[call-overload]
-        if dimensions.inputs != "keypoints":
+        name = str(config.get("architecture", MULTI_STRIDE))
+        dimensions = config_of(name, dict(config["network"]))  # type: ignore[call-overload]
+        if isinstance(dimensions, TemporalConfig) and dimensions.inputs != "keypoints":
             raise WeightsError(f"{path} holds a network that reads {dimensions.inputs}; the lifter takes one that reads keypoints")
         if dimensions.joints != len(H36M17.joints):
             raise WeightsError(f"{path} holds a network of {dimensions.joints} joints; the lifter takes {len(H36M17.joints)}")
-        network = TemporalNetwork(dimensions)
+        network = make_network(dimensions)
         network.load_state_dict(tensors, strict=True)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{path} does not fit the temporal network: {str(error).splitlines()[0]}") from error

@@ -92,6 +92,21 @@ class TemporalOutput:
     up: Tensor
 
 
+class Heads(nn.Conv1d):
+    """(B, C, T) features -> TemporalOutput, by one linear map of each frame."""
+
+    def __init__(self, channels: int, joints: int) -> None:
+        self.sizes = (joints * 3, 3, joints, joints, 3)
+        super().__init__(channels, sum(self.sizes), 1)
+        nn.init.normal_(self.weight, std=0.002)  # outputs start near zero: metres are small numbers
+
+    def forward(self, features: Tensor) -> TemporalOutput:
+        values = super().forward(features).transpose(1, 2).float()
+        pose, root, log_sigma, hidden, up = values.split(self.sizes, -1)
+        pose = pose.unflatten(-1, (-1, 3))
+        return TemporalOutput(pose - pose[..., :1, :], root, log_sigma, hidden, up)
+
+
 class KeypointEncoder(nn.Module):
     """(B, T, J, 4) keypoints and (B, T, 4) context -> (B, latent, T)."""
 
@@ -180,11 +195,8 @@ class TemporalNetwork(nn.Module):
             nn.ReLU(),
             nn.Dropout(config.dropout),
         )
-        joints = config.joints
-        self.sizes = (joints * 3, 3, joints, joints, 3)
         # The pose reads the concatenated branches and their mixture.
-        self.heads = nn.Conv1d(merged + config.latent, sum(self.sizes), 1)
-        nn.init.normal_(self.heads.weight, std=0.002)  # outputs start near zero: metres are small numbers
+        self.heads = Heads(merged + config.latent, config.joints)
 
     def forward(self, inputs: Tensor, context: Tensor) -> TemporalOutput:
         latent = F.relu(self.norm(self.encoder(inputs, context)))
@@ -196,7 +208,5 @@ class TemporalNetwork(nn.Module):
             spare = reach - int(branch.margin)
             scales.append(branch(latent[..., spare : frames - spare]))
         merged = torch.cat(scales, 1)
-        heads = self.heads(torch.cat((merged, self.merge(merged)), 1)).transpose(1, 2).float()
-        pose, root, log_sigma, hidden, up = heads.split(self.sizes, -1)
-        pose = pose.unflatten(-1, (self.config.joints, 3))
-        return TemporalOutput(pose - pose[..., :1, :], root, log_sigma, hidden, up)
+        output: TemporalOutput = self.heads(torch.cat((merged, self.merge(merged)), 1))
+        return output

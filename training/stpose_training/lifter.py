@@ -1,59 +1,59 @@
-"""Trains the lifter on marker mocap: `python -m stpose_training.lifter --data MOCAP -o lifter.safetensors`.
+"""Trains the lifter on marker mocap (`stpose train lifter`). Needs no GPU; torchrun spreads it over several processes.
 
-Needs no GPU. A run that is stopped goes on from its last checkpoint when the same command is given again.
+A run that is stopped, at any moment, goes on from its last checkpoint when the same command is given again.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import os
-import queue
-import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import click
 import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from stpose_core.metrics import acceleration_error, mpjpe, pa_mpjpe
-from stpose_core.networks.temporal import TemporalConfig, TemporalNetwork
+from stpose_core.errors import TrainingError
+from stpose_core.networks.lifting import LiftingNetwork, config_of, make_network
 from stpose_core.weights import write_weights
-from stpose_training.data.bodies import Random
-from stpose_training.data.cameras import film
+from stpose_training.critic import Critic
 from stpose_training.data.mocap import MotionBank, load_mocap
-from stpose_training.data.samples import Batch, draw_batch, observe
+from stpose_training.data.samples import Batch
+from stpose_training.feed import feed
+from stpose_training.journal import Journal
 from stpose_training.losses import lifting_loss
+from stpose_training.recipe import Plan, critic_weight, learning_rate, severity
+from stpose_training.validation import held_out, validate
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides a run beside data and network."""
+def make_fabric(device: str = "auto", precision: str = "bf16-mixed") -> Fabric:
+    """Lightning Fabric, launched: device, precision, and the exchange between the processes that torchrun has started.
 
-    steps: int = 8000
-    batch: int = 16
-    frames: int = 128
-    rate: float = 1e-3
-    weight_decay: float = 0.01
-    warmup: int = 300
-    ema: float = 0.998
-    full_severity_at: float = 0.4
-    seed: int = 0
-    threads: int = 1
-    evaluate_every: int = 500
-    checkpoint_every: int = 250
-
-
-def learning_rate(recipe: Recipe, step: int) -> float:
-    """Linear warm-up, then a half cosine down to 1 % of the rate."""
-    if step < recipe.warmup:
-        return recipe.rate * (step + 1) / recipe.warmup
-    done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
-    return recipe.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1))))
+    device: "auto", "cpu", "cuda" or "mps". Raises TrainingError if the package is missing or the device is.
+    """
+    try:
+        from lightning_fabric import Fabric
+    except ImportError as error:
+        raise TrainingError(f"training needs Lightning Fabric: pip install '.[train]' ({error})") from error
+    world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    try:
+        fabric = Fabric(
+            accelerator=device,
+            devices=local,
+            num_nodes=max(1, world // local),
+            strategy="ddp" if world > 1 else "auto",
+            precision=precision,
+        )
+    except (ValueError, RuntimeError) as error:
+        raise TrainingError(f"cannot train on '{device}': {error}") from error
+    fabric.launch()
+    return fabric
 
 
 def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
@@ -66,157 +66,174 @@ def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Ten
     return average
 
 
-def severity(recipe: Recipe, step: int) -> float:
-    """The occlusion curriculum: from minor to severe, linearly over the first part of the run."""
-    return min(1.0, 0.2 + 0.8 * step / max(1, recipe.full_severity_at * recipe.steps))
-
-
-def batches(bank: MotionBank, recipe: Recipe, reach: int, first: int) -> Iterator[Batch]:
-    """Batches of the steps from `first` on, drawn ahead in a thread. Each step has its own seed, so a resumed run sees the same."""
-    ready: queue.Queue[Batch] = queue.Queue(maxsize=3)
-    stop = threading.Event()
-
-    def draw() -> None:
-        for step in range(first, recipe.steps):
-            random = Random(recipe.seed * 1_000_003 + step, bank.frames.device)
-            batch = draw_batch(bank, recipe.batch, recipe.frames, reach, random, severity(recipe, step))
-            while not stop.is_set():
-                try:
-                    ready.put(batch, timeout=1)
-                    break
-                except queue.Full:
-                    continue
-            if stop.is_set():
-                return
-
-    worker = threading.Thread(target=draw, daemon=True)
-    worker.start()
-    try:
-        for _ in range(first, recipe.steps):
-            while True:
-                try:
-                    yield ready.get(timeout=5)
-                    break
-                except queue.Empty:
-                    if not worker.is_alive():
-                        raise RuntimeError("the thread that draws training samples has failed") from None
-    finally:
-        stop.set()
-
-
-def fixed_batches(bank: MotionBank, reach: int, count: int = 6, size: int = 24) -> list[Batch]:
-    """The validation set: motions as recorded, at their own tempo, fixed cameras, detector-like noise, nothing masked."""
-    random = Random(20_040, bank.frames.device)
-    result = []
-    for _ in range(count):
-        positions = bank.windows(size, 128 + 2 * reach + 32, random.generator, tempo=(0.999, 1.001))
-        result.append(observe(film(positions, random), random, reach, severity=0.0, share=0.0))
-    return result
-
-
-@torch.no_grad()
-def validate(network: torch.nn.Module, data: list[Batch]) -> dict[str, float]:
-    """MPJPE, PA-MPJPE and acceleration error, all in mm, of batches in memory."""
-    network.eval()
-    predicted, true = [], []
-    for batch in data:
-        predicted.append(network(batch.joints, batch.context).pose.cpu())
-        true.append(batch.pose.cpu())
-    p, t = torch.cat(predicted).double().numpy(), torch.cat(true).double().numpy()
-    network.train()
-    measured = {"mpjpe": mpjpe(p, t), "pa_mpjpe": pa_mpjpe(p, t), "acceleration": acceleration_error(p, t)}
-    return {name: round(1000 * value, 2) for name, value in measured.items()}
-
-
-def _save(path: Path, state: dict[str, object]) -> None:
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Whole or not at all, so that a run may be killed while it saves."""
     part = path.with_suffix(".part")
     torch.save(state, part)
     os.replace(part, path)
 
 
-def train(data: Path, output: Path, recipe: Recipe, config: TemporalConfig, state: Path, device: str = "cpu") -> None:
-    """Runs or resumes a run. `state` is the folder of its checkpoint and log; `output` the weights file (EMA, fp16)."""
+class Run:
+    """All that changes in training: the network, its average, optimiser and critic, and how far it has come.
+
+    step: steps done. seconds: of training, without validation, over all its sessions.
+    """
+
+    def __init__(self, plan: Plan, fabric: Fabric, checkpoint: Path) -> None:
+        self.plan, self.recipe, self.fabric, self.checkpoint = plan, plan.recipe, fabric, checkpoint
+        saved = _read_checkpoint(checkpoint, plan, fabric.device)
+        torch.manual_seed(plan.recipe.seed)
+        try:
+            self.config = config_of(plan.architecture, plan.dimensions)
+            self.network: LiftingNetwork = make_network(self.config).to(fabric.device)
+        except (TypeError, ValueError) as error:
+            raise TrainingError(f"cannot make the network: {error}") from error
+        self.average = AveragedModel(self.network, avg_fn=moving_average(self.recipe.ema), use_buffers=True)
+        self._raw = torch.optim.AdamW(self.network.parameters(), lr=self.recipe.rate, weight_decay=self.recipe.weight_decay)
+        self.step, self.seconds = 0, 0.0
+        if saved:
+            self.network.load_state_dict(saved["network"])
+            self.average.load_state_dict(saved["average"])
+            self._raw.load_state_dict(saved["optimiser"])
+            self.step, self.seconds = int(saved["step"]), float(saved.get("seconds", 0.0))
+        self._model, self._optimiser = fabric.setup(self.network, self._raw)
+        self.critic = Critic(self.recipe.critic_rate, fabric, saved.get("critic")) if self.recipe.critic > 0 else None
+
+    def save(self) -> None:
+        """Writes the checkpoint."""
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self._raw.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "plan": self.plan.identity(),
+        }
+        save_checkpoint(self.checkpoint, {**state, **({"critic": self.critic.state_dict()} if self.critic else {})})
+
+    def write(self, output: Path) -> None:
+        """Writes the averaged weights (fp16) with the network's dimensions and the recipe."""
+        header = {
+            "architecture": self.plan.architecture,
+            "network": self.config.to_dict(),
+            "recipe": asdict(self.recipe),
+            "steps": self.step,
+        }
+        write_weights(output, self.network_average.state_dict(), "temporal", header)
+
+    @property
+    def network_average(self) -> LiftingNetwork:
+        """The network with the averaged weights."""
+        network: LiftingNetwork = self.average.module
+        return network
+
+    @property
+    def total(self) -> int:
+        """Steps of the whole run; with a budget in minutes, what it comes to at the pace so far."""
+        if self.recipe.minutes <= 0 or self.seconds < 1:
+            return self.recipe.steps
+        return max(self.step + 1, round(self.step * 60 * self.recipe.minutes / self.seconds))
+
+    @property
+    def finished(self) -> bool:
+        """Whether the budget is spent."""
+        if self.recipe.minutes > 0:
+            return self.seconds >= 60 * self.recipe.minutes
+        return self.step >= self.recipe.steps
+
+    def learn(self, batch: Batch) -> dict[str, float]:
+        """One step -> the losses."""
+        # Dropout draws from the global generator: with a seed for each step, a resumed run drops the same.
+        torch.manual_seed((self.recipe.seed * 1_000_003 + self.step) * self.fabric.world_size + self.fabric.global_rank)
+        for group in self._optimiser.param_groups:
+            group["lr"] = learning_rate(self.recipe, self.step, self.total)
+        output = self._model(batch.joints, batch.context)
+        loss, parts = lifting_loss(output, batch, self.recipe.velocity, self.recipe.bones)
+        weight = critic_weight(self.recipe, self.step, self.total)
+        if self.critic and weight is not None:
+            loss = loss + weight * self.critic.fooled(output.pose)
+        self._optimiser.zero_grad(set_to_none=True)
+        self.fabric.backward(loss)
+        self.fabric.clip_gradients(self._model, self._optimiser, max_norm=1.0)
+        self._optimiser.step()
+        self.average.update_parameters(self.network)
+        if self.critic and weight is not None:
+            parts |= self.critic.learn(batch.pose, output.pose)
+        self.step += 1
+        return parts
+
+
+def _read_checkpoint(path: Path, plan: Plan, device: torch.device) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    was, now = saved.get("plan"), plan.identity()
+    if was is not None and was != now:
+        names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
+        changed = ", ".join(f"{name} {was.get(name)} -> {now.get(name)}" for name in names)
+        raise TrainingError(f"{path.parent} holds a run with another plan ({changed}); give another --state folder")
+    return saved
+
+
+def train(
+    data: Path,
+    output: Path,
+    plan: Plan,
+    state: Path,
+    fabric: Fabric | None = None,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Does a run or goes on with it. `state`: folder of its checkpoint and log. `output`: the weights file (averaged, fp16).
+
+    fabric: from `make_fabric`, else one process on the CPU. say: is given lines of progress.
+    """
+    fabric = fabric or make_fabric("cpu", plan.recipe.precision)
+    recipe, chief = plan.recipe, fabric.global_rank == 0
     torch.set_num_threads(recipe.threads)
-    torch.manual_seed(recipe.seed)
     state.mkdir(parents=True, exist_ok=True)
-    bank = MotionBank(load_mocap(data), device)
-    network = TemporalNetwork(config).to(device)
-    average = AveragedModel(network, avg_fn=moving_average(recipe.ema), use_buffers=True)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay)
-    checkpoint, log = state / "checkpoint.pt", state / "log.jsonl"
-    first = 0
-    if checkpoint.is_file():
-        saved = torch.load(checkpoint, map_location=device, weights_only=True)
-        network.load_state_dict(saved["network"])
-        average.load_state_dict(saved["average"])
-        optimiser.load_state_dict(saved["optimiser"])
-        first = int(saved["step"])
-        click.echo(f"goes on from step {first}")
-    held_out = {
-        "cmu_validation": fixed_batches(MotionBank(load_mocap(data, "free", "validation"), device), config.context),
-        "hdm05": fixed_batches(MotionBank(load_mocap(data, "by-sa", "validation"), device), config.context),
-    }
-    network.train()
-    began = time.time()
-    running: dict[str, float] = {}
-    for step, batch in enumerate(batches(bank, recipe, config.context, first), first):
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(recipe, step)
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
-            output_batch = network(batch.joints, batch.context)
-        loss, parts = lifting_loss(output_batch, batch)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        average.update_parameters(network)
-        running = {name: 0.98 * running.get(name, value) + 0.02 * value for name, value in parts.items()}
-        done = step + 1
-        if done % 50 == 0:
-            left = (time.time() - began) / (done - first) * (recipe.steps - done)
-            text = " ".join(f"{name} {value:.4f}" for name, value in running.items())
-            click.echo(f"step {done}/{recipe.steps} {text} eta {left / 60:.0f} min")
-        if done % recipe.checkpoint_every == 0 or done == recipe.steps:
-            states = {
-                "network": network.state_dict(),
-                "average": average.state_dict(),
-                "optimiser": optimiser.state_dict(),
-            }
-            _save(checkpoint, {**states, "step": done})
-        if done % recipe.evaluate_every == 0 or done == recipe.steps:
-            measured = {name: validate(average.module, data) for name, data in held_out.items()}
-            row = {"step": done, "seconds": round(time.time() - began), "train": running, **measured}
-            with log.open("a") as handle:
-                handle.write(json.dumps(row) + "\n")
-            click.echo(json.dumps(measured))
-            write_weights(
-                output, average.module.state_dict(), "temporal", {"network": config.to_dict(), "recipe": asdict(recipe)}
-            )
+    bank = MotionBank(load_mocap(data), fabric.device)
+    run = Run(plan, fabric, state / "checkpoint.pt")
+    first, ready = run.step, run.finished
+    if first and chief:
+        say(f"{state}: was finished at step {first}" if ready else f"goes on from step {first}")
+    fabric.barrier()  # nobody writes a checkpoint that another still reads
+    if ready and output.exists():
+        return
+    sets = held_out(data, run.config.context, fabric.device, recipe.judged) if chief else {}
+    journal = Journal(state, first, say) if chief else None
 
+    def judge() -> None:
+        if journal:
+            measures = {name: validate(run.network_average, batches) for name, batches in sets.items()}
+            journal.measured(run.step, run.seconds, measures)
+            run.write(output)
 
-def recipe_options(command: Callable[..., None]) -> Callable[..., None]:
-    """An option for each field of Recipe."""
-    for field in reversed(fields(Recipe)):
-        option = click.option(
-            f"--{field.name.replace('_', '-')}", type=type(field.default), default=field.default, show_default=True
-        )
-        command = option(command)
-    return command
-
-
-@click.command()
-@click.option(
-    "--data", type=click.Path(exists=True, path_type=Path), required=True, help="Folder of marker mocap (index.csv)."
-)
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Weights file to write.")
-@click.option("--state", type=click.Path(path_type=Path), default=Path("runs/lifter"), show_default=True)
-@click.option("--width", default=256, show_default=True)
-@click.option("--device", default="cpu", show_default=True)
-@recipe_options
-def main(data: Path, output: Path, state: Path, width: int, device: str, **options: float) -> None:
-    """Train the lifter's keypoint path on marker mocap."""
-    train(data, output, Recipe(**options), TemporalConfig(width=width), state, device)  # type: ignore[arg-type]
-
-
-if __name__ == "__main__":
-    main()
+    run.network.train()
+    batches = feed(
+        bank,
+        recipe,
+        run.config.context,
+        first,
+        lambda step: severity(recipe, step, run.total),
+        fabric.global_rank,
+        fabric.world_size,
+    )
+    try:
+        while not run.finished:
+            began = time.monotonic()
+            losses = run.learn(next(batches))
+            run.seconds += time.monotonic() - began
+            if recipe.minutes > 0 and fabric.world_size > 1:
+                run.seconds = fabric.broadcast(run.seconds)  # all stop at the same step
+            if journal:
+                journal.step(run.step, run.total, losses, learning_rate(recipe, run.step - 1, run.total))
+            if chief and (run.step % recipe.checkpoint_every == 0 or run.finished):
+                run.save()
+            if run.step % recipe.evaluate_every == 0 or run.finished:
+                judge()
+        if ready:
+            judge()
+    finally:
+        batches.close()
+        if journal:
+            journal.close()

@@ -30,11 +30,13 @@ def bone_length_spread(predicted: Tensor) -> Tensor:
     return bones.std(dim=1, correction=0).mean()
 
 
-def lifting_loss(output: TemporalOutput, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+def lifting_loss(
+    output: TemporalOutput, batch: Batch, velocity: float = 1.0, bones: float = 0.2
+) -> tuple[Tensor, dict[str, float]]:
     """The supervised loss and its parts: pose, velocity, bone lengths, root, uncertainty, hidden flag, up.
 
     The uncertainty is a Laplace scale fitted to the present error; its gradient does not reach the pose, which is judged by
-    MPJPE alone. Weights other than that of MPJPE (1) are decisions of this project.
+    MPJPE alone. velocity, bones: weights of those parts. Weights other than that of MPJPE (1) are decisions of this project.
     """
     error = (output.pose - batch.pose).norm(dim=-1)
     log_sigma = output.log_sigma.clamp(-7, 1)
@@ -47,6 +49,6 @@ def lifting_loss(output: TemporalOutput, batch: Batch) -> tuple[Tensor, dict[str
         "hidden": F.binary_cross_entropy_with_logits(output.hidden, batch.wrong.float()),
         "up": (1 - F.cosine_similarity(output.up, batch.up, dim=-1)).mean(),
     }
-    weights = {"mpjpe": 1.0, "velocity": 1.0, "bones": 0.2, "root": 0.2, "sigma": 0.01, "hidden": 0.02, "up": 0.1}
+    weights = {"mpjpe": 1.0, "velocity": velocity, "bones": bones, "root": 0.2, "sigma": 0.01, "hidden": 0.02, "up": 0.1}
     total = sum((weights[name] * value for name, value in parts.items()), torch.zeros(()))
     return total, {name: float(value.detach()) for name, value in parts.items()}

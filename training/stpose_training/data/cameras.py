@@ -25,17 +25,18 @@ class Views:
     zoom: Tensor
 
 
-def film(positions: Tensor, random: Random) -> Views:
+def film(positions: Tensor, random: Random, log_distance: tuple[float, float] = (0.18, 2.48)) -> Views:
     """Films (B, T, 17, 3) motions, z up, with one random camera each.
 
     1.2-12 m away (log-uniform), from 40 degrees above to 20 below, 33-92 degrees over the longer side, rolled by about 4 degrees
     (any upright or lying phone aside), the person anywhere in the frame, a third hand-held or following the person.
+    log_distance: natural logarithms of the least and the greatest distance in metres, at the point of the path that is nearest.
     """
     batch, frames = positions.shape[:2]
     device = positions.device
     pelvis = positions[:, :, 0]
     target = pelvis.mean(1)
-    distance = torch.exp(random.uniform(0.18, 2.48, batch))
+    distance = torch.exp(random.uniform(*log_distance, batch))
     above = torch.where(
         random.chance(0.7, batch), 0.12 * random.normal(batch) + 0.05, random.uniform(-0.35, 0.7, batch)
     )

@@ -30,6 +30,11 @@ class Batch:
     up: Tensor
     wrong: Tensor
 
+    def narrowed(self, frames: int) -> Batch:
+        """Without so many frames at each end of the inputs; the targets stay."""
+        inner = slice(frames, self.joints.shape[1] - frames)
+        return Batch(self.joints[:, inner], self.context[:, inner], self.pose, self.root, self.up, self.wrong)
+
 
 def new_motions(bank: MotionBank, batch: int, frames: int, random: Random) -> Tensor:
     """(B, T, 17, 3) motions that nobody performed: recombined, bent further, reshaped, mirrored and turned. z up, metres."""
@@ -38,25 +43,41 @@ def new_motions(bank: MotionBank, batch: int, frames: int, random: Random) -> Te
     return reorient(mirror(put_together(posture), random), random)
 
 
-def observe(views: Views, random: Random, reach: int, severity: float, share: float) -> Batch:
-    """What a detector would report of these views, as network inputs, and the truth as targets."""
+@dataclass
+class Sight:
+    """What a detector reports of views. points: (B, T, 17, 3) true joints in camera axes, metres. rays: (B, T, 17, 2) reported
+    ones as the assumed camera sees them, in tangent units; score: (B, T, 17), 0 outside of the picture, where `outside` is true."""
+
+    points: Tensor
+    rays: Tensor
+    score: Tensor
+    outside: Tensor
+
+
+def see(views: Views, random: Random) -> Sight:
+    """Projects views and adds what a detector does to them. Nobody stands nearer than 0.5 m: a limb behind the camera would have
+    no projection."""
     points = views.points
-    # Nobody stands nearer than 0.5 m: a limb behind the camera would have no projection.
     points = (
         points
         + torch.nn.functional.pad((0.5 - points[..., 2].amin((1, 2))).clamp_min(0)[:, None], (2, 0))[:, None, None]
     )
     true = points[..., :2] / points[..., 2:]
     outside = (true.abs() > views.reach[:, None, None]).any(-1)
-    zoom = views.zoom[:, None, None, None]
-    true = true * zoom
+    true = true * views.zoom[:, None, None, None]
     size = 2 * ((true - true.mean(2, keepdim=True)) ** 2).sum(-1).mean(2).sqrt()
     rays, score = detect(true, size, random)
-    score = torch.where(outside, torch.zeros_like(score), score)
-    rays, score, wrong = hide(rays, score, random, severity, share)
+    return Sight(points, rays, torch.where(outside, torch.zeros_like(score), score), outside)
+
+
+def observe(views: Views, random: Random, reach: int, severity: float, share: float) -> Batch:
+    """What a detector would report of these views, as network inputs, and the truth as targets."""
+    sight = see(views, random)
+    points, zoom = sight.points, views.zoom[:, None, None]
+    rays, score, wrong = hide(sight.rays, sight.score, random, severity, share)
     view = person_view(rays, score)
     joints, context = network_inputs(rays, score, view)
-    pelvis = points[:, :, 0] * torch.cat((torch.ones_like(zoom[:, 0, 0].expand(-1, 2)), 1 / zoom[:, 0, 0]), -1)[:, None]
+    pelvis = points[:, :, 0] * torch.cat((torch.ones_like(zoom[:, 0].expand(-1, 2)), 1 / zoom[:, 0]), -1)[:, None]
     pose = (points - points[:, :, :1]) @ view.rotation.transpose(-1, -2)
     up = (view.rotation @ views.up.unsqueeze(-1)).squeeze(-1)
     inner = slice(BOX_REACH, points.shape[1] - BOX_REACH)
@@ -67,7 +88,7 @@ def observe(views: Views, random: Random, reach: int, severity: float, share: fl
         pose[:, core],
         view.camera_to_root(pelvis)[:, core],
         up[:, core],
-        (wrong | outside)[:, core],
+        (wrong | sight.outside)[:, core],
     )
 
 

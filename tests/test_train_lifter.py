@@ -1,0 +1,308 @@
+"""Runs of the lifter's training: they learn, stop, go on alike, keep to their budget, and work together."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small_mocap import write_folder
+from stpose_cli.main import run as command
+from stpose_training import lifter as module
+from stpose_training.data.mocap import MotionBank, load_mocap
+from stpose_training.feed import feed
+from stpose_training.journal import Journal
+from stpose_training.lifter import train
+from stpose_training.recipe import NETWORKS, Plan, Recipe, critic_weight, load_plan
+
+from stpose_core.errors import TrainingError
+from stpose_core.lift import load_lifter
+from stpose_core.networks.dilated import DilatedNetwork
+from stpose_core.networks.lifting import config_of, make_network
+from stpose_core.networks.temporal import TemporalNetwork
+
+TINY = {"latent": 16, "width": 8, "strides": [1, 2], "dropout": 0.1}
+SMALL_DILATED = {"channels": 16, "kernels": [3, 3], "dropout": 0.0}
+SHORT = Recipe(steps=12, batch=4, frames=32, reach=16, warmup=2, judged=1, evaluate_every=12, checkpoint_every=4)
+PRESET = """
+[dimensions]
+latent = 16
+width = 8
+strides = [1, 2]
+[recipe]
+steps = 40
+batch = 4
+frames = 32
+reach = 16
+warmup = 2
+critic = 0.05
+judged = 1
+evaluate_every = 100
+checkpoint_every = 4
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("mocap"))
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_lifter(path).network.state_dict()
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "dimensions", "kind"),
+    [("multi-stride", {**TINY, "dropout": 0.0}, TemporalNetwork), ("dilated", SMALL_DILATED, DilatedNetwork)],
+)
+def test_training_learns_and_what_it_writes_can_be_loaded(
+    folder: Path, tmp_path: Path, architecture: str, dimensions: dict[str, object], kind: type
+) -> None:
+    recipe = Recipe(steps=60, batch=8, frames=16, reach=16, rate=5e-3, warmup=5, judged=1, evaluate_every=30, checkpoint_every=30)
+    train(folder, tmp_path / "a.safetensors", Plan(recipe, architecture, dimensions), tmp_path / "state")
+    rows = [json.loads(line) for line in (tmp_path / "state" / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [30, 60]
+    untaught = Plan(replace(recipe, rate=0.0, evaluate_every=60), architecture, dimensions)
+    train(folder, tmp_path / "b.safetensors", untaught, tmp_path / "control")
+    control = json.loads((tmp_path / "control" / "log.jsonl").read_text())
+    assert rows[-1]["cmu_validation"]["mpjpe"] < 0.7 * control["cmu_validation"]["mpjpe"]
+    assert isinstance(load_lifter(tmp_path / "a.safetensors").network, kind)
+
+
+@pytest.mark.parametrize("critic", [0.0, 0.05])
+def test_a_stopped_run_goes_on_to_the_same_result(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, critic: float
+) -> None:
+    plan = Plan(replace(SHORT, critic=critic, critic_from=0.2, critic_ramp=0.3), dimensions=TINY)
+    train(folder, tmp_path / "whole.safetensors", plan, tmp_path / "whole")
+
+    class Killed(BaseException):
+        pass
+
+    real = module.save_checkpoint
+
+    def dying(path: Path, state: dict[str, Any]) -> None:
+        real(path, state)
+        if state["step"] == 8:
+            raise Killed
+
+    monkeypatch.setattr(module, "save_checkpoint", dying)
+    with pytest.raises(Killed):
+        train(folder, tmp_path / "half.safetensors", plan, tmp_path / "half")
+    monkeypatch.setattr(module, "save_checkpoint", real)
+    assert not (tmp_path / "half.safetensors").exists()
+    train(folder, tmp_path / "half.safetensors", plan, tmp_path / "half")
+    whole = weights(tmp_path / "whole.safetensors")
+    assert same(whole, weights(tmp_path / "half.safetensors"))
+    states = [torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in ("whole", "half")]
+    assert ("critic" in states[0]) == (critic > 0)
+    if critic:
+        assert same(states[0]["critic"]["network"], states[1]["critic"]["network"])
+    # The control: another seed gives another result,.
+    other = Plan(replace(plan.recipe, seed=1), dimensions=TINY)
+    train(folder, tmp_path / "other.safetensors", other, tmp_path / "other")
+    assert not same(whole, weights(tmp_path / "other.safetensors"))
+
+
+def test_the_critic_acts_from_its_share_of_the_run_on(folder: Path, tmp_path: Path) -> None:
+    recipe = replace(SHORT, critic=0.5, critic_from=0.5, critic_ramp=0.25)
+    assert [critic_weight(recipe, step, 12) for step in (0, 5, 6, 9, 11)] == [None, None, 0.0, 0.5, 0.5]
+    assert critic_weight(replace(recipe, critic=0.0), 11, 12) is None
+    results = {}
+    for name, critic, begin in (("off", 0.0, 0.5), ("on", 0.5, 0.5), ("late", 0.5, 1.0)):
+        plan = Plan(replace(recipe, critic=critic, critic_from=begin), dimensions=TINY)
+        train(folder, tmp_path / f"{name}.safetensors", plan, tmp_path / name)
+        results[name] = weights(tmp_path / f"{name}.safetensors")
+    assert same(results["off"], results["late"])
+    assert not same(results["off"], results["on"])
+    log = json.loads((tmp_path / "on" / "log.jsonl").read_text())
+    assert 0 <= log["train"]["critic"] < 2
+
+
+def test_a_run_is_not_gone_on_with_under_another_plan(folder: Path, tmp_path: Path) -> None:
+    plan = Plan(replace(SHORT, steps=4, evaluate_every=4), dimensions=TINY)
+    train(folder, tmp_path / "a.safetensors", plan, tmp_path / "state")
+    for other in (Plan(replace(plan.recipe, seed=3), dimensions=TINY), Plan(plan.recipe, dimensions={**TINY, "width": 4})):
+        with pytest.raises(TrainingError, match=r"another plan \((seed 0 -> 3|dimensions)"):
+            train(folder, tmp_path / "a.safetensors", other, tmp_path / "state")
+    written = (tmp_path / "a.safetensors").stat().st_mtime_ns
+    said: list[str] = []
+    train(folder, tmp_path / "a.safetensors", plan, tmp_path / "state", say=said.append)
+    assert said == [f"{tmp_path / 'state'}: was finished at step 4"]
+    assert (tmp_path / "a.safetensors").stat().st_mtime_ns == written
+    before = weights(tmp_path / "a.safetensors")
+    (tmp_path / "a.safetensors").unlink()  # lost, or never written because the run was killed just then
+    train(folder, tmp_path / "a.safetensors", plan, tmp_path / "state")
+    assert same(before, weights(tmp_path / "a.safetensors"))
+
+
+def test_a_budget_in_minutes_ends_by_the_clock_with_the_rate_run_down(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates = []
+    real = module.learning_rate
+
+    def noted(recipe: Recipe, step: int, total: int) -> float:
+        rates.append(real(recipe, step, total))
+        return rates[-1]
+
+    monkeypatch.setattr(module, "learning_rate", noted)
+    plan = Plan(replace(SHORT, steps=100_000, minutes=0.05), dimensions=TINY)
+    train(folder, tmp_path / "a.safetensors", plan, tmp_path / "state")
+    state = torch.load(tmp_path / "state" / "checkpoint.pt", weights_only=True)
+    assert 3.0 <= state["seconds"] < 4.0
+    assert 5 < state["step"] < 100_000
+    assert max(rates) > 0.9 * SHORT.rate
+    assert rates[-1] < 0.1 * SHORT.rate
+
+
+def test_networks_of_other_reach_are_shown_the_same_samples(folder: Path) -> None:
+    bank = MotionBank(load_mocap(folder))
+    wide, narrow, alone = (
+        next(feed(bank, replace(SHORT, reach=reach), own, 3, lambda step: 1.0)) for reach, own in ((24, 24), (24, 4), (4, 4))
+    )
+    assert torch.equal(wide.pose, narrow.pose)
+    assert torch.equal(wide.joints[:, 20:-20], narrow.joints)
+    assert torch.equal(wide.context[:, 20:-20], narrow.context)
+    assert narrow.joints.shape[1] == 32 + 2 * 4
+    assert not torch.equal(narrow.pose, alone.pose)  # the control: drawn with another reach, they are others
+
+
+def test_a_failure_while_drawing_reaches_the_loop(folder: Path) -> None:
+    bank = MotionBank(load_mocap(folder))
+
+    def broken(step: int) -> float:
+        raise ZeroDivisionError("in the thread")
+
+    with pytest.raises(ZeroDivisionError, match="in the thread"):
+        next(feed(bank, SHORT, 16, 0, broken))
+    with pytest.raises(TrainingError, match="cannot be shared evenly by 3"):
+        next(feed(bank, SHORT, 16, 0, lambda step: 1.0, 0, 3))
+
+
+def test_processes_that_work_together_draw_different_parts_of_a_batch(folder: Path) -> None:
+    bank = MotionBank(load_mocap(folder))
+    first, second = (next(feed(bank, SHORT, 16, 0, lambda step: 1.0, rank, 2)) for rank in (0, 1))
+    assert len(first.pose) == len(second.pose) == SHORT.batch // 2
+    assert not torch.equal(first.pose, second.pose)
+
+
+def test_what_to_install_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lightning_fabric", None)
+    with pytest.raises(TrainingError, match=r"pip install '\.\[train\]'"):
+        module.make_fabric("cpu")
+
+
+def test_the_journal_forgets_what_came_after_the_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text('{"step": 10}\n{"step": 20}\n{"step": 30}\n{"st')
+    said: list[str] = []
+    journal = Journal(tmp_path, 20, said.append)
+    journal.step(50, 100, {"mpjpe": 0.25}, 1e-3)
+    journal.measured(50, 12.3, {"set": {"mpjpe": 80.0}})
+    journal.close()
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [10, 20, 50]
+    assert said[0].startswith("step 50/100 mpjpe 0.2500 eta 0 min")
+    assert any((tmp_path / "tensorboard").glob("events.*"))
+
+
+@pytest.mark.parametrize("preset", ["default", "paper"])
+@pytest.mark.parametrize("network", [None, *NETWORKS])
+def test_every_preset_makes_every_network(preset: str, network: str | None) -> None:
+    plan = load_plan(preset, network, steps=7, seed=None)
+    assert plan.recipe.steps == 7
+    assert (plan.recipe.critic > 0) == (preset == "paper")
+    with torch.device("meta"):
+        made = make_network(config_of(plan.architecture, plan.dimensions))
+    contexts = {None: 64, "multi-stride": 64, "dilated-81": 40, "dilated-243": 121}
+    assert made.config.context == contexts[network]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[recipe]\nstep = 3", "a recipe has no 'step'"),
+        ("[recipe]\nsteps = 3.5", "steps must be of type int"),
+        ("[recipe]\nsteps = 0", "steps must be at least 1"),
+        ("[recipes]\nsteps = 3", "unknown entry recipes"),
+        ("steps = = 3", "line 1"),
+        ("[recipe]\nprecision = '8'", "precision must be"),
+    ],
+)
+def test_what_is_wrong_with_a_preset_is_said(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "own.toml").write_text(text)
+    with pytest.raises(TrainingError, match=message):
+        load_plan(str(tmp_path / "own.toml"))
+
+
+def test_the_command_says_in_one_line_what_does_not_fit(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.toml").write_text("[dimensions]\nwidht = 8")
+    out = ["-o", str(tmp_path / "a.safetensors")]
+    for arguments, message in (
+        (["--data", str(folder), *out, "--preset", "best"], "there is no preset best; there are default, paper"),
+        (["--data", str(tmp_path / "none"), *out], "expected an index.csv"),
+        (["--data", str(folder), *out, "--network", "lstm"], "there is no network 'lstm'"),
+        (["--data", str(folder), *out, "--preset", "own.toml", "--device", "cpu"], "cannot make the network"),
+        (["--data", str(folder), "-o", str(tmp_path / "no" / "a.safetensors")], "there is no folder"),
+    ):
+        assert command(["train", "lifter", *arguments]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("stpose: ")
+        assert error.count("\n") == 1
+        assert message in error
+
+
+@pytest.fixture
+def alone() -> dict[str, str]:
+    """An environment for processes of their own that import what this one does, with one thread each."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "OMP_NUM_THREADS": "1"}
+
+
+def test_a_run_killed_at_any_moment_goes_on_to_the_same_result(folder: Path, tmp_path: Path, alone: dict[str, str]) -> None:
+    (tmp_path / "own.toml").write_text(PRESET)
+    arguments = ["train", "lifter", "--data", str(folder), "--preset", str(tmp_path / "own.toml"), "--device", "cpu"]
+
+    def to(name: str) -> list[str]:
+        return [*arguments, "-o", str(tmp_path / f"{name}.safetensors"), "--state", str(tmp_path / name)]
+
+    assert command(to("whole")) == 0
+    log = (tmp_path / "said.txt").open("w")
+    killed = subprocess.Popen([sys.executable, "-m", "stpose_cli.main", *to("half")], env=alone, stdout=log, stderr=log)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "half" / "checkpoint.pt").exists() and time.monotonic() < deadline and killed.poll() is None:
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL, (tmp_path / "said.txt").read_text()
+    assert not (tmp_path / "half.safetensors").exists()
+    saved = torch.load(tmp_path / "half" / "checkpoint.pt", weights_only=True)["step"]
+    assert 0 < saved < 40
+    assert command(to("half")) == 0
+    assert same(weights(tmp_path / "whole.safetensors"), weights(tmp_path / "half.safetensors"))
+
+
+def test_two_processes_train_together(folder: Path, tmp_path: Path, alone: dict[str, str]) -> None:
+    (tmp_path / "own.toml").write_text(PRESET.replace("steps = 40", "steps = 6"))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "stpose_cli.main"]
+    arguments = ["train", "lifter", "--data", str(folder), "--preset", str(tmp_path / "own.toml"), "--device", "cpu"]
+    together = [*arguments, "-o", str(tmp_path / "a.safetensors"), "--state", str(tmp_path / "two")]
+    done = subprocess.run([*torchrun, *together], env=alone, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    log = [json.loads(line) for line in (tmp_path / "two" / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in log] == [6]
+    assert done.stdout.count("step 6 {") == 1  # one of them speaks for both
+    assert isinstance(load_lifter(tmp_path / "a.safetensors").network, TemporalNetwork)

@@ -1,0 +1,58 @@
+"""The spatio-temporal discriminator in training: it learns to tell made-up from recorded motion, the lifter to fool it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from stpose_core.networks.discriminator import Discriminator, DiscriminatorConfig, critic_loss, fooling_loss
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+class Critic:
+    """A Discriminator with its own optimiser. Poses are (B, T, 17, 3), metres, root-relative; T of at least 28 frames."""
+
+    def __init__(self, rate: float, fabric: Fabric, state: Mapping[str, Any] | None = None) -> None:
+        self.network = Discriminator(DiscriminatorConfig()).to(fabric.device)
+        # Little momentum: what the critic has to tell apart keeps changing (Radford et al., ICLR 2016).
+        self._raw = torch.optim.Adam(self.network.parameters(), lr=rate, betas=(0.5, 0.9))
+        if state is not None:
+            self.network.load_state_dict(state["network"])
+            self._raw.load_state_dict(state["optimiser"])
+        self._fabric = fabric
+        self._model, self._optimiser = fabric.setup(self.network, self._raw)
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint: with the power iteration's vectors, so that a resumed run goes on alike."""
+        return {"network": self.network.state_dict(), "optimiser": self._raw.state_dict()}
+
+    def fooled(self, made: Tensor) -> Tensor:
+        """The lifter's loss: how far the critic is from taking its motion for real. The critic itself gets no gradient."""
+        with _frozen(self.network):
+            return fooling_loss(self.network(made))
+
+    def learn(self, real: Tensor, made: Tensor) -> dict[str, float]:
+        """One step of the critic -> its loss, and the mean scores of both."""
+        # One pass for both: processes that work together exchange gradients once for each.
+        scores = self._model(torch.cat((real, made.detach())))
+        good, bad = scores.split((len(real), len(made)))
+        loss = critic_loss(good, bad)
+        self._optimiser.zero_grad(set_to_none=True)
+        self._fabric.backward(loss)
+        self._optimiser.step()
+        return {"critic": float(loss.detach()), "real": float(good.detach().mean()), "made": float(bad.detach().mean())}
+
+
+@contextmanager
+def _frozen(network: torch.nn.Module) -> Iterator[None]:
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)

@@ -1,0 +1,201 @@
+"""Judges a lifter on held-out marker mocap, through the calls that users make: keypoints in pixels in, poses out.
+
+Tables: accuracy, occlusion (joints hidden in all the ways of conditions.py), distance, tempo, and whether the expected error and
+the hidden flag say what they promise. Frames that the lifter gives no pose for count in `posed` and in no error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stpose_core import metrics
+from stpose_core.data import Pose3D
+from stpose_core.lift import Lifter
+from stpose_core.lift.normalise import VISIBLE_SCORE
+from stpose_training.conditions import DISTANCES, MIXED, OCCLUSION, PLAIN, TEMPOS, Condition, Take, takes
+from stpose_training.data.mocap import Clip, load_mocap
+
+Array = NDArray[np.float64]
+
+SETS = {"CMU validation": ("free", "validation"), "HDM05": ("by-sa", "validation")}
+TABLES: dict[str, tuple[Condition, ...]] = {
+    "accuracy": (PLAIN,),
+    "occlusion": OCCLUSION,
+    "distance": DISTANCES,
+    "tempo": TEMPOS,
+}
+_FAR_OFF = 0.15  # metres: the threshold of PCK on MPI-INF-3DHP
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Errors of one condition, root-relative, camera axes. frames: of all clips; posed: share of them with a pose.
+
+    mpjpe, pa_mpjpe, masked (MPJPE of joints that the condition hid, NaN if none): mm. velocity (MPJVE): mm a frame.
+    acceleration: mm a frame squared.
+    """
+
+    frames: int
+    posed: float
+    mpjpe: float
+    pa_mpjpe: float
+    velocity: float
+    acceleration: float
+    masked: float
+
+
+@dataclass(frozen=True)
+class Group:
+    """Joints that the lifter says the same of. share: of all joints; sigma, error: means, mm; far_off: share that errs by more
+    than 150 mm; wrong: share whose input was hidden or displaced."""
+
+    name: str
+    share: float
+    sigma: float
+    error: float
+    far_off: float
+    wrong: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """All tables: measures[set][table][condition], and calibration[set]."""
+
+    measures: dict[str, dict[str, dict[str, Measures]]] = field(default_factory=dict)
+    calibration: dict[str, list[Group]] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        lines = []
+        for name, tables in self.measures.items():
+            for table, rows in tables.items():
+                lines += [
+                    f"| {name}: {table} | MPJPE | PA-MPJPE | MPJVE | acceleration | hidden joints | posed |",
+                    "|---|---|---|---|---|---|---|",
+                ]
+                for row, m in rows.items():
+                    hidden = "" if np.isnan(m.masked) else f"{m.masked:.1f}"
+                    errors = f"{m.mpjpe:.1f} | {m.pa_mpjpe:.1f} | {m.velocity:.2f} | {m.acceleration:.2f}"
+                    lines.append(f"| {row} | {errors} | {hidden} | {100 * m.posed:.1f} % |")
+                lines.append("")
+            if name in self.calibration:
+                lines += [
+                    f"| {name}: what the lifter says of joints | share | expected error | error | over 150 mm | input was wrong |",
+                    "|---|---|---|---|---|---|",
+                ]
+                for g in self.calibration[name]:
+                    shares = f"{100 * g.far_off:.1f} % | {100 * g.wrong:.1f} %"
+                    lines.append(f"| {g.name} | {100 * g.share:.1f} % | {g.sigma:.0f} | {g.error:.0f} | {shares} |")
+                lines.append("")
+        return "\n".join(lines)
+
+
+def _pieces(posed: NDArray[np.bool_]) -> Iterator[slice]:
+    """The longest runs of frames that all have a pose."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], posed, [False])).astype(int)))
+    for start, stop in zip(edges[::2], edges[1::2]):
+        yield slice(int(start), int(stop))
+
+
+def _mean(values: list[tuple[float, int]]) -> float:
+    weight = sum(count for _, count in values)
+    return 1000 * sum(value * count for value, count in values) / weight if weight else float("nan")
+
+
+def measure(cases: Sequence[tuple[Take, Pose3D]]) -> Measures:
+    """The errors of poses that were lifted from takes, each frame (or pair, or triple of frames) with the same weight."""
+    sums: dict[str, list[tuple[float, int]]] = {"mpjpe": [], "pa": [], "velocity": [], "acceleration": [], "masked": []}
+    posed = frames = 0
+    for take, pose in cases:
+        frames += len(take.truth)
+        for piece in _pieces(pose.posed):
+            p, t, masked = pose.xyz[piece], take.truth[piece], take.masked[piece]
+            count = len(p)
+            posed += count
+            sums["mpjpe"].append((metrics.mpjpe(p, t), count))
+            sums["pa"].append((metrics.pa_mpjpe(p, t), count))
+            if count > 1:
+                sums["velocity"].append((metrics.velocity_error(p, t), count - 1))
+            if count > 2:
+                sums["acceleration"].append((metrics.acceleration_error(p, t), count - 2))
+            if masked.any():
+                sums["masked"].append((metrics.mpjpe(p[masked], t[masked]), int(masked.sum())))
+    means = {name: _mean(values) for name, values in sums.items()}
+    return Measures(
+        frames, posed / max(1, frames), means["mpjpe"], means["pa"], means["velocity"], means["acceleration"], means["masked"]
+    )
+
+
+def calibration(cases: Sequence[tuple[Take, Pose3D]], bins: int = 8) -> list[Group]:
+    """Joints in equal groups by the error that the lifter expects, then by what its hidden flag says of them.
+
+    The pelvis is left out: it errs by nothing.
+    """
+    rows: list[Array] = []
+    for take, pose in cases:
+        keep = pose.posed
+        error = np.linalg.norm(pose.xyz - take.truth, axis=-1)
+        missing = take.keypoints.score < VISIBLE_SCORE
+        wrong = take.masked | missing
+        rows.append(np.stack([part[keep, 1:].ravel() for part in (pose.sigma, error, pose.hidden, missing, wrong)], -1))
+    table = np.concatenate(rows)
+    sigma, error = table[:, 0], table[:, 1]
+    flagged, missing, wrong = (table[:, column] > 0 for column in (2, 3, 4))
+    groups: list[Group] = []
+
+    def add(name: str, chosen: NDArray[np.bool_]) -> None:
+        if chosen.any():
+            far = float((error[chosen] > _FAR_OFF).mean())
+            means = 1000 * float(sigma[chosen].mean()), 1000 * float(error[chosen].mean())
+            groups.append(Group(name, float(chosen.mean()), *means, far, float(wrong[chosen].mean())))
+
+    place = np.searchsorted(np.quantile(sigma, np.arange(1, bins) / bins), sigma, side="right")
+    for number in range(bins):
+        add(f"expected error, part {number + 1} of {bins}", place == number)
+    add("seen, not flagged", ~missing & ~flagged)
+    add("seen, flagged as hidden", ~missing & flagged)
+    add("not seen", missing)
+    return groups
+
+
+def lift(lifter: Lifter, clips: Sequence[Clip], condition: Condition) -> list[tuple[Take, Pose3D]]:
+    """The takes of clips under a condition, and the poses that the lifter makes of them."""
+    return [(take, lifter(take.keypoints)) for take in takes(clips, condition)]
+
+
+def some(clips: list[Clip], most: int | None) -> list[Clip]:
+    """At most so many clips, evenly spread over all; None for all."""
+    if most is None or most >= len(clips):
+        return clips
+    return [clips[int(index)] for index in np.linspace(0, len(clips) - 1, most).round()]
+
+
+def evaluate(
+    lifter: Lifter,
+    data: Path,
+    most: int | None = None,
+    tables: dict[str, tuple[Condition, ...]] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Report:
+    """All tables of one lifter. most: clips of each set, None for all. tables: TABLES or some of them. say: is told of each row."""
+    report = Report()
+    for name, which in SETS.items():
+        clips = some(load_mocap(data, *which), most)
+        report.measures[name] = {}
+        for table, conditions in (TABLES if tables is None else tables).items():
+            rows = report.measures[name][table] = {}
+            for condition in conditions:
+                rows[condition.name] = measure(lift(lifter, clips, condition))
+                if say:
+                    say(f"{name}, {condition.name}: MPJPE {rows[condition.name].mpjpe:.1f} mm")
+        if tables is None:
+            report.calibration[name] = calibration(lift(lifter, clips, MIXED))
+    return report
