@@ -183,7 +183,7 @@ class Capture:
 
     video: Path
     person: str = "largest"
-    smooth: float = 0.5
+    smooth: float = 0.4
     start: float | None = None
     end: float | None = None
     detector: str = "auto"

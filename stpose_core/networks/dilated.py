@@ -8,12 +8,13 @@ inputs of TemporalNetwork and ends in the same heads, so that both are trained a
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from math import prod
 
 import torch
 from torch import Tensor, nn
 
+from stpose_core.networks.dimensions import check_dimensions
 from stpose_core.networks.temporal import CONTEXT_CHANNELS, KEYPOINT_CHANNELS, Block, Heads, TemporalOutput
 
 # What a weights file may ask for.
@@ -38,16 +39,8 @@ class DilatedConfig:
     @staticmethod
     def from_dict(values: dict[str, object]) -> DilatedConfig:
         """The inverse of `to_dict`. The values are not trusted: ValueError at unknown fields, wrong types and absurd dimensions."""
-        unknown = sorted(map(str, set(values) - {entry.name for entry in fields(DilatedConfig)}))
-        if unknown:
-            raise ValueError(f"unknown dimensions of a network: {', '.join(unknown)[:100]}")
-        for name, (least, most) in _RANGES.items():
-            given = values.get(name, 1)
-            if type(given) is not int or not least <= given <= most:
-                raise ValueError(f"{name} must be a whole number from {least} to {most}, got {given!r:.40}")
-        dropout, kernels = (values.get(name, getattr(DilatedConfig, name)) for name in ("dropout", "kernels"))
-        if type(dropout) not in (int, float) or not 0 <= dropout < 1:  # type: ignore[operator]
-            raise ValueError(f"dropout must be a number from 0 to below 1, got {dropout!r:.40}")
+        check_dimensions(values, DilatedConfig, _RANGES)
+        kernels = values.get("kernels", DilatedConfig.kernels)
         if not isinstance(kernels, list | tuple) or not 1 <= len(kernels) <= _MOST_KERNELS:
             raise ValueError(f"kernels must be a list of 1 to {_MOST_KERNELS} numbers, got {kernels!r:.40}")
         if not all(type(kernel) is int and kernel in _KERNELS for kernel in kernels):

@@ -8,11 +8,13 @@ stays fully convolutional: a whole clip is lifted in one pass.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from stpose_core.networks.dimensions import check_dimensions
 
 CONTEXT_CHANNELS = 4  # of each frame: ray (x, y) to the person, log angular size, whether the person box is known
 KEYPOINT_CHANNELS = 4  # of each joint: x, y, score, visible
@@ -50,20 +52,12 @@ class TemporalConfig:
     @staticmethod
     def from_dict(values: dict[str, object]) -> TemporalConfig:
         """The inverse of `to_dict`. The values are not trusted: ValueError at unknown fields, wrong types and absurd dimensions."""
-        unknown = sorted(map(str, set(values) - {entry.name for entry in fields(TemporalConfig)}))
-        if unknown:
-            raise ValueError(f"unknown dimensions of a network: {', '.join(unknown)[:100]}")
-        for name, (least, most) in _RANGES.items():
-            given = values.get(name, 1)
-            if type(given) is not int or not least <= given <= most:
-                raise ValueError(f"{name} must be a whole number from {least} to {most}, got {given!r:.40}")
+        check_dimensions(values, TemporalConfig, _RANGES)
         if values.get("kernel", 1) % 2 == 0:  # type: ignore[operator]
             raise ValueError(f"kernel must be odd, got {values['kernel']}")
-        inputs, dropout, strides = (values.get(name, getattr(TemporalConfig, name)) for name in ("inputs", "dropout", "strides"))
+        inputs, strides = values.get("inputs", TemporalConfig.inputs), values.get("strides", TemporalConfig.strides)
         if inputs not in INPUTS:
             raise ValueError(f"inputs must be one of {', '.join(INPUTS)}, got {inputs!r:.40}")
-        if type(dropout) not in (int, float) or not 0 <= dropout < 1:  # type: ignore[operator]
-            raise ValueError(f"dropout must be a number from 0 to below 1, got {dropout!r:.40}")
         if not isinstance(strides, list | tuple) or not 1 <= len(strides) <= _MOST_STRIDES:
             raise ValueError(f"strides must be a list of 1 to {_MOST_STRIDES} numbers, got {strides!r:.40}")
         if not all(type(stride) is int and 1 <= stride <= _LONGEST_STRIDE for stride in strides):

@@ -13,4 +13,4 @@ def extra(module: str, what: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        raise FormatError(f"reading {what} needs the package {module}: pip install 'stpose[datasets]'") from error
+        raise FormatError(f"reading {what} needs the package {module}: pip install '.[datasets]' in the repository") from error

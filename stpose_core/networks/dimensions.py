@@ -1,0 +1,23 @@
+"""Checks of a network's dimensions as a weights file states them: they are not trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+
+
+def check_dimensions(values: Mapping[str, object], config: type, ranges: Mapping[str, tuple[int, int]]) -> None:
+    """Names, whole numbers within `ranges`, and the dropout of a network's config (a dataclass).
+
+    Raises ValueError at unknown fields, wrong types and absurd dimensions; what is missing takes its default.
+    """
+    unknown = sorted(map(str, set(values) - {entry.name for entry in fields(config)}))
+    if unknown:
+        raise ValueError(f"unknown dimensions of a network: {', '.join(unknown)[:100]}")
+    for name, (least, most) in ranges.items():
+        given = values.get(name, least)
+        if type(given) is not int or not least <= given <= most:
+            raise ValueError(f"{name} must be a whole number from {least} to {most}, got {given!r:.40}")
+    dropout = values.get("dropout", 0)
+    if not isinstance(dropout, int | float) or isinstance(dropout, bool) or not 0 <= dropout < 1:
+        raise ValueError(f"dropout must be a number from 0 to below 1, got {dropout!r:.40}")
