@@ -20,9 +20,11 @@ CONTEXT_CHANNELS = 4  # of each frame: ray (x, y) to the person, log angular siz
 KEYPOINT_CHANNELS = 4  # of each joint: x, y, score, visible
 
 INPUTS = ("keypoints", "heatmaps")
+OUTPUTS = ("metric", "projective")
 # What a weights file may ask for: far above any network of use, and about half a gigabyte at most to find out.
 _RANGES = {
     "joints": (1, 200), "latent": (1, 2048), "width": (1, 1024), "kernel": (1, 9), "spread": (1, 15), "map_features": (1, 256),
+    "frame_blocks": (0, 8), "place_window": (0, 8),
 }  # fmt: skip
 _MOST_STRIDES, _LONGEST_STRIDE = 6, 64
 
@@ -32,7 +34,10 @@ class TemporalConfig:
     """The dimensions of a TemporalNetwork; they travel in the weights file.
 
     inputs: "keypoints" or "heatmaps". strides: one branch each. kernel: taps of a convolution; a branch is one residual block
-    with dilation s and one with dilation `spread` * s, so it sees 1 + s * (kernel - 1) * (1 + spread) frames.
+    with dilation s and one with dilation `spread` * s, so it sees 1 + s * (kernel - 1) * (1 + spread) frames. frame_blocks:
+    residual blocks of single frames before the branches. output: "metric", joints in metres as the heads give them, or "projective": places
+    in the picture, depths and the person's size, from which metres follow by the geometry of the camera; it needs keypoints.
+    place_window: frames on each side over which the places that a projective output starts from are averaged.
     """
 
     inputs: str = "keypoints"
@@ -44,6 +49,9 @@ class TemporalConfig:
     strides: tuple[int, ...] = (1, 2, 4, 8)
     dropout: float = 0.1
     map_features: int = 32
+    frame_blocks: int = 0
+    output: str = "metric"
+    place_window: int = 0
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for the header of a weights file."""
@@ -58,6 +66,9 @@ class TemporalConfig:
         inputs, strides = values.get("inputs", TemporalConfig.inputs), values.get("strides", TemporalConfig.strides)
         if inputs not in INPUTS:
             raise ValueError(f"inputs must be one of {', '.join(INPUTS)}, got {inputs!r:.40}")
+        output = values.get("output", TemporalConfig.output)
+        if output not in OUTPUTS or (output == "projective" and inputs != "keypoints"):
+            raise ValueError(f"output must be metric, or with keypoints projective, got {output!r:.40}")
         if not isinstance(strides, list | tuple) or not 1 <= len(strides) <= _MOST_STRIDES:
             raise ValueError(f"strides must be a list of 1 to {_MOST_STRIDES} numbers, got {strides!r:.40}")
         if not all(type(stride) is int and 1 <= stride <= _LONGEST_STRIDE for stride in strides):
@@ -89,16 +100,58 @@ class TemporalOutput:
 class Heads(nn.Conv1d):
     """(B, C, T) features -> TemporalOutput, by one linear map of each frame."""
 
-    def __init__(self, channels: int, joints: int) -> None:
-        self.sizes = (joints * 3, 3, joints, joints, 3)
+    def __init__(self, channels: int, joints: int, more: int = 0) -> None:
+        self.sizes = (joints * 3, 3, joints, joints, 3, more)
         super().__init__(channels, sum(self.sizes), 1)
         nn.init.normal_(self.weight, std=0.002)  # outputs start near zero: metres are small numbers
 
-    def forward(self, features: Tensor) -> TemporalOutput:
+    def split(self, features: Tensor) -> tuple[Tensor, ...]:
+        """-> pose (B, T, J, 3), root (B, T, 3), log_sigma, hidden, up and what was asked for beyond, as they come."""
         values = super().forward(features).transpose(1, 2).float()
-        pose, root, log_sigma, hidden, up = values.split(self.sizes, -1)
-        pose = pose.unflatten(-1, (-1, 3))
+        pose, *others = values.split(self.sizes, -1)
+        return pose.unflatten(-1, (-1, 3)), *others
+
+    def forward(self, features: Tensor) -> TemporalOutput:
+        pose, root, log_sigma, hidden, up, _ = self.split(features)
         return TemporalOutput(pose - pose[..., :1, :], root, log_sigma, hidden, up)
+
+
+class ProjectiveHeads(Heads):
+    """Heads that correct the places that were seen, add depths, and leave it to the pinhole camera to make metres of them.
+
+    What is seen reaches the pose as it is, so that postures that training lacks still agree with the picture; a person near the
+    camera, whose hands and feet loom, needs no learning. With joint 0 at depth Z, the person's metric size S = Z * size, the
+    joint's place p (person-box units) and its depth d behind joint 0 in sizes: joint = S * (p * (1 + d * size), d).
+    """
+
+    def __init__(self, channels: int, joints: int) -> None:
+        super().__init__(channels, joints, more=joints)
+
+    def forward(self, features: Tensor, seen: Tensor | None = None, size: Tensor | None = None) -> TemporalOutput:
+        """seen: (B, T, J, 2) places of the joints, any where hidden; size: (B, T) angular size of the person."""
+        if seen is None or size is None:
+            raise ValueError("a projective output needs the places of the joints and the person's angular size")
+        raw, root, log_sigma, hidden, up, trust = self.split(features)
+        # Trust in the places starts high (0.95): most of them are right.
+        place = torch.sigmoid(trust + 3).unsqueeze(-1) * seen + raw[..., :2]
+        depth = raw[..., 2:] - raw[..., :1, 2:]
+        metric = torch.exp(root[..., 2].clamp(-3, 2))[..., None, None]
+        ahead = (1 + depth * size[..., None, None]).clamp_min(0.05)
+        pose = torch.cat((place * ahead, depth), -1) * metric
+        root = torch.cat((place[..., 0, :], root[..., 2:]), -1)
+        return TemporalOutput(pose - pose[..., :1, :], root, log_sigma, hidden, up)
+
+
+def places(joints: Tensor, window: int) -> Tensor:
+    """(B, T, J, 4) inputs -> (B, T, J, 2): mean place (Hann weights) over the frames up to `window` away that show the joint; zero
+    where none does."""
+    place, visible = joints[..., :2], joints[..., 3:]
+    taps = torch.hann_window(2 * window + 3, periodic=False, dtype=joints.dtype, device=joints.device)[1:-1]
+    both = torch.cat((place * visible, visible), -1)
+    batch, frames, count, channels = both.shape
+    total = F.conv1d(both.permute(0, 2, 3, 1).reshape(-1, 1, frames), taps.reshape(1, 1, -1), padding=window)
+    total = total.reshape(batch, count, channels, frames).permute(0, 3, 1, 2)
+    return total[..., :2] / total[..., 2:].clamp_min(1e-3)
 
 
 class KeypointEncoder(nn.Module):
@@ -153,6 +206,25 @@ class Block(nn.Module):
         return x[..., self.margin : x.shape[-1] - self.margin] + y
 
 
+class FrameBlock(nn.Module):
+    """Residual block of single frames, two 1x1 convolutions: (B, C, T) -> (B, C, T)."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv1d(width, width, 1, bias=False),
+            nn.BatchNorm1d(width),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Conv1d(width, width, 1, bias=False),
+            nn.BatchNorm1d(width),
+            nn.ReLU(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x)
+
+
 class Branch(nn.Module):
     """One temporal scale: 17 taps (kernel 5, then kernel 5 three times as far apart) at the given stride."""
 
@@ -181,6 +253,7 @@ class TemporalNetwork(nn.Module):
         self.config = config
         self.encoder = HeatmapEncoder(config) if config.inputs == "heatmaps" else KeypointEncoder(config)
         self.norm = nn.BatchNorm1d(config.latent)
+        self.frame = nn.Sequential(*(FrameBlock(config.latent, config.dropout) for _ in range(config.frame_blocks)))
         self.branches = nn.ModuleList(Branch(config, stride) for stride in config.strides)
         merged = config.width * len(config.strides)
         self.merge = nn.Sequential(
@@ -190,10 +263,11 @@ class TemporalNetwork(nn.Module):
             nn.Dropout(config.dropout),
         )
         # The pose reads the concatenated branches and their mixture.
-        self.heads = Heads(merged + config.latent, config.joints)
+        heads = ProjectiveHeads if config.output == "projective" else Heads
+        self.heads = heads(merged + config.latent, config.joints)
 
     def forward(self, inputs: Tensor, context: Tensor) -> TemporalOutput:
-        latent = F.relu(self.norm(self.encoder(inputs, context)))
+        latent = self.frame(F.relu(self.norm(self.encoder(inputs, context))))
         reach, frames = self.config.context, latent.shape[-1]
         if frames <= 2 * reach:
             raise ValueError(f"{frames} frames are too few: the network needs {2 * reach + 1} for one output")
@@ -202,5 +276,12 @@ class TemporalNetwork(nn.Module):
             spare = reach - int(branch.margin)
             scales.append(branch(latent[..., spare : frames - spare]))
         merged = torch.cat(scales, 1)
-        output: TemporalOutput = self.heads(torch.cat((merged, self.merge(merged)), 1))
-        return output
+        features = torch.cat((merged, self.merge(merged)), 1)
+        if not isinstance(self.heads, ProjectiveHeads):
+            output: TemporalOutput = self.heads(features)
+            return output
+        core = slice(reach, frames - reach)
+        # Context: log of the angular size, and whether it is known.
+        size = torch.exp(context[:, core, 2].float()) * context[:, core, 3]
+        projected: TemporalOutput = self.heads(features, places(inputs.float(), self.config.place_window)[:, core], size)
+        return projected

@@ -148,7 +148,7 @@ class Run:
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate(self.recipe, self.step, self.total)
         output = self._model(batch.joints, batch.context)
-        loss, parts = lifting_loss(output, batch, self.recipe.velocity, self.recipe.bones)
+        loss, parts = lifting_loss(output, batch, self.recipe.velocity, self.recipe.bones, self.recipe.limbs)
         weight = critic_weight(self.recipe, self.step, self.total)
         if self.critic and weight is not None:
             loss = loss + weight * self.critic.fooled(output.pose)

@@ -30,13 +30,19 @@ def bone_length_spread(predicted: Tensor) -> Tensor:
     return bones.std(dim=1, correction=0).mean()
 
 
+def bone_vector_error(predicted: Tensor, true: Tensor) -> Tensor:
+    """Mean error of the bones as vectors (compositional loss, Sun et al., ICCV 2017): a limb that points the wrong way costs as
+    much near the trunk as far from it."""
+    return mpjpe(*(pose[:, :, _CHILDREN] - pose[:, :, _PARENTS] for pose in (predicted, true)))
+
+
 def lifting_loss(
-    output: TemporalOutput, batch: Batch, velocity: float = 1.0, bones: float = 0.2
+    output: TemporalOutput, batch: Batch, velocity: float = 1.0, bones: float = 0.2, limbs: float = 0.5
 ) -> tuple[Tensor, dict[str, float]]:
-    """The supervised loss and its parts: pose, velocity, bone lengths, root, uncertainty, hidden flag, up.
+    """The supervised loss and its parts: pose, velocity, bone vectors, bone lengths, root, uncertainty, hidden flag, up.
 
     The uncertainty is a Laplace scale fitted to the present error; its gradient does not reach the pose, which is judged by
-    MPJPE alone. velocity, bones: weights of those parts. Weights other than that of MPJPE (1) are decisions of this project.
+    MPJPE alone. velocity, bones, limbs: weights of those parts. Weights other than that of MPJPE (1) are decisions of this project.
     """
     error = (output.pose - batch.pose).norm(dim=-1)
     log_sigma = output.log_sigma.clamp(-7, 1)
@@ -44,11 +50,13 @@ def lifting_loss(
         "mpjpe": error.mean(),
         "velocity": velocity_error(output.pose, batch.pose),
         "bones": bone_length_spread(output.pose),
+        "limbs": bone_vector_error(output.pose, batch.pose),
         "root": (output.root - batch.root).abs().mean(),
         "sigma": (error.detach() * torch.exp(-log_sigma) + log_sigma).mean(),
         "hidden": F.binary_cross_entropy_with_logits(output.hidden, batch.wrong.float()),
         "up": (1 - F.cosine_similarity(output.up, batch.up, dim=-1)).mean(),
     }
-    weights = {"mpjpe": 1.0, "velocity": velocity, "bones": bones, "root": 0.2, "sigma": 0.01, "hidden": 0.02, "up": 0.1}
+    own = {"velocity": velocity, "bones": bones, "limbs": limbs}
+    weights = {"mpjpe": 1.0, "root": 0.2, "sigma": 0.01, "hidden": 0.02, "up": 0.1, **own}
     total = sum((weights[name] * value for name, value in parts.items()), torch.zeros(()))
     return total, {name: float(value.detach()) for name, value in parts.items()}

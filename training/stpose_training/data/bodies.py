@@ -188,8 +188,8 @@ def perturb(posture: Posture, random: Random, share: float = 0.6) -> Posture:
 # most in what they call hip, shoulder, neck and wrist. Means of the subjects' own skeletons in CMU; forearms are longer here, as
 # CMU's wrist lies above the hand's.
 _PROPORTIONS = {
-    1: (0.108, 0.12), 2: (0.485, 0.03), 3: (0.515, 0.03), 7: (0.28, 0.08), 8: (0.28, 0.08), 9: (0.215, 0.12),
-    10: (0.12, 0.12), 11: (0.235, 0.12), 12: (0.340, 0.06), 13: (0.250, 0.09),
+    1: (0.108, 0.12), 2: (0.485, 0.03), 3: (0.515, 0.03), 7: (0.28, 0.09), 8: (0.28, 0.09), 9: (0.215, 0.13),
+    10: (0.12, 0.15), 11: (0.235, 0.16), 12: (0.335, 0.08), 13: (0.260, 0.12),
 }  # fmt: skip
 
 
@@ -213,12 +213,12 @@ def reshape(posture: Posture, random: Random) -> Posture:
 
 
 def reorient(positions: Tensor, random: Random) -> Tensor:
-    """Turns whole motions: any heading always, a tilt of about 15 degrees for a fifth, any orientation for one in twenty."""
+    """Turns whole motions: any heading always, a tilt of about 15 degrees for a quarter, any orientation for one in ten."""
     batch = len(positions)
     heading = torch.zeros(batch, 3, device=positions.device)
     heading[:, 2] = random.uniform(-3.1416, 3.1416, batch)
-    tilt = 0.25 * random.normal(batch, 3) * random.chance(0.2, batch)[:, None]
-    tilt = torch.where(random.chance(0.05, batch)[:, None], 1.5 * random.normal(batch, 3), tilt)
+    tilt = 0.25 * random.normal(batch, 3) * random.chance(0.25, batch)[:, None]
+    tilt = torch.where(random.chance(0.1, batch)[:, None], 1.5 * random.normal(batch, 3), tilt)
     turn = rotation_matrix(tilt) @ rotation_matrix(heading)
     centre = positions[:, :, 0].mean(1)[:, None, None]
     return (positions - centre) @ turn.transpose(-1, -2).unsqueeze(1)

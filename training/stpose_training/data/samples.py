@@ -10,6 +10,7 @@ from torch import Tensor
 from stpose_core.lift.normalise import BOX_REACH, network_inputs, person_view
 from stpose_training.data.bodies import Random, mirror, perturb, put_together, recombine, reorient, reshape, take_apart
 from stpose_training.data.cameras import Views, film
+from stpose_training.data.flexion import flex, grounded
 from stpose_training.data.mocap import MotionBank
 from stpose_training.data.noise import detect
 from stpose_training.data.occlusion import hide
@@ -40,7 +41,8 @@ def new_motions(bank: MotionBank, batch: int, frames: int, random: Random) -> Te
     """(B, T, 17, 3) motions that nobody performed: recombined, bent further, reshaped, mirrored and turned. z up, metres."""
     posture = take_apart(bank.windows(batch, frames, random.generator))
     posture = reshape(perturb(recombine(posture, random), random), random)
-    return reorient(mirror(put_together(posture), random), random)
+    drawn = grounded(put_together(flex(posture, random)), put_together(posture))
+    return reorient(mirror(drawn, random), random)
 
 
 @dataclass
