@@ -12,7 +12,6 @@ from stpose_training.data import bodies, occlusion
 from stpose_training.data.bodies import Random
 from stpose_training.data.cameras import film
 from stpose_training.data.mocap import Clip, MotionBank, load_mocap
-from stpose_training.data.noise import detect
 from stpose_training.data.samples import draw_batch
 from stpose_training.losses import bone_length_spread, lifting_loss
 from stpose_training.recipe import Recipe, learning_rate, severity
@@ -168,20 +167,6 @@ def test_cameras_see_the_person_in_front_and_know_up() -> None:
     facing = ahead[:, 2] < -0.02
     assert facing.any()
     assert (left[facing, 0] > 0).all()
-
-
-def test_detector_noise_says_less_where_it_errs_more() -> None:
-    rays = torch.zeros(64, 100, 17, 2)
-    noisy, score = detect(rays, torch.ones(64, 100), Random(0))
-    error = noisy.norm(dim=-1)
-    assert ((score > 0) & (score <= 1)).all()
-    high, low = error[score > 0.9].mean(), error[score < 0.5].mean()
-    assert low > 1.5 * high
-    assert error[..., 16].mean() > error[..., 8].mean() * 0.9  # wrists at least as bad as the neck
-    shuffled = score.flatten()[torch.randperm(score.numel(), generator=torch.Generator().manual_seed(0))].reshape(score.shape)
-    assert error[shuffled < 0.5].mean() < 1.2 * error[shuffled > 0.9].mean()  # the control: scores of other joints tell nothing
-    still = (noisy[:, 1:] - noisy[:, :-1]).norm(dim=-1).mean()
-    assert still < error.mean()  # correlated over time
 
 
 @pytest.mark.parametrize("kind", occlusion.KINDS)
