@@ -21,7 +21,7 @@ from stpose_core.networks.discriminator import (
     temporal_kcs,
 )
 from stpose_core.networks.lifting import config_of, make_network, name_of
-from stpose_core.networks.temporal import TemporalConfig, TemporalNetwork
+from stpose_core.networks.temporal import ProjectiveHeads, TemporalConfig, TemporalNetwork, places
 from stpose_core.skeletons import H36M17
 from stpose_core.weights import write_weights
 
@@ -201,3 +201,56 @@ def test_the_discriminator_keeps_full_precision_under_autocast() -> None:
         with torch.autocast("cpu", torch.bfloat16):
             mixed = network(pose)
     assert torch.equal(full, mixed)
+
+
+def test_a_projective_output_makes_metres_of_places_depths_and_size() -> None:
+    """Heads that say the truth of places, depths and size give the true pose near the camera; other geometry does not."""
+    torch.manual_seed(0)
+    points = 0.4 * torch.randn(1, 5, 17, 3) + torch.tensor([0.1, 0.0, 1.8])
+    size = torch.full((1, 5), 0.5)
+    seen = points[..., :2] / points[..., 2:] / size[..., None, None]
+    metric = points[..., 0, 2] * size
+    heads = ProjectiveHeads(1, 17)
+    raw = torch.zeros(1, 5, 17, 3)
+    # Trust in the places is full; what the head adds is depth alone.
+    raw[..., 2] = (points[..., 2] - points[..., :1, 2]) / metric[..., None]
+    root = torch.stack((torch.zeros(1, 5), torch.zeros(1, 5), metric.log()), -1)
+    nothing = torch.zeros(1, 5, 17)
+    said = (raw, root, nothing, nothing, torch.zeros(1, 5, 3), torch.full((1, 5, 17), 20.0))
+    heads.split = lambda features: said  # type: ignore[method-assign]
+    true = points - points[..., :1, :]
+    assert (heads(torch.zeros(1, 1, 5), seen, size).pose - true).abs().max() < 1e-5
+    assert (heads(torch.zeros(1, 1, 5), seen, torch.zeros(1, 5)).pose - true).abs().max() > 0.05  # no perspective
+    with pytest.raises(ValueError, match="needs the places"):
+        heads(torch.zeros(1, 1, 5))
+
+
+def test_places_are_averaged_over_the_frames_that_show_the_joint() -> None:
+    joints = torch.zeros(1, 9, 2, 4)
+    joints[..., :2] = torch.arange(9.0)[None, :, None, None]
+    joints[:, :, 0, 3] = 1
+    joints[:, 4, 1, 3] = 1  # the other joint is seen once
+    mean = places(joints, 2)
+    assert torch.allclose(mean[0, 2:7, 0, 0], torch.arange(2.0, 7.0))
+    assert torch.allclose(mean[0, [2, 3, 4, 5, 6], 1, 0], torch.full((5,), 4.0))
+    assert (mean[0, [0, 1, 7, 8], 1] == 0).all()
+    assert torch.equal(places(joints, 0)[0, :, 0], joints[0, :, 0, :2])
+
+
+def test_what_is_seen_reaches_a_projective_pose() -> None:
+    """An untrained network's pose follows the places already: the metric one's does not."""
+    torch.manual_seed(0)
+    config = {"latent": 8, "width": 4, "strides": (1,), "dropout": 0.0}
+    inputs, context = torch.randn(1, 40, 17, 4), torch.zeros(1, 40, 4)
+    inputs[..., 3] = 1
+    moved = inputs.clone()
+    moved[:, 20, 16, 0] += 1
+    change = {}
+    for output in ("projective", "metric"):
+        network = TemporalNetwork(TemporalConfig(output=output, **config)).eval()  # type: ignore[arg-type]
+        with torch.no_grad():
+            change[output] = float((network(moved, context).pose - network(inputs, context).pose)[0, 20 - 8, 16, 0])
+    assert change["projective"] > 0.8
+    assert abs(change["metric"]) < 0.2
+    with pytest.raises(ValueError, match="projective"):
+        TemporalConfig.from_dict({"inputs": "heatmaps", "output": "projective"})

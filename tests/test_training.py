@@ -11,9 +11,10 @@ from small_mocap import REST, moving, write_folder
 from stpose_training.data import bodies, occlusion
 from stpose_training.data.bodies import Random
 from stpose_training.data.cameras import film
+from stpose_training.data.flexion import _legs, flex, grounded
 from stpose_training.data.mocap import Clip, MotionBank, load_mocap
 from stpose_training.data.samples import draw_batch
-from stpose_training.losses import bone_length_spread, lifting_loss
+from stpose_training.losses import bone_length_spread, bone_vector_error, lifting_loss
 from stpose_training.recipe import Recipe, learning_rate, severity
 
 from stpose_core.errors import FormatError
@@ -132,6 +133,33 @@ def test_knees_keep_bending_to_their_own_side() -> None:
     assert (bones[:, :, 6] - posture.bones[:, :, 6]).norm(dim=-1).mean() > 0.1
 
 
+def test_drawn_limbs_stay_within_what_joints_allow() -> None:
+    """Crouches, kicks and arms anywhere: shins behind the thighs' front, knees apart to their own sides, bones rigid."""
+    standing = torch.from_numpy(REST)[None, None].repeat(64, 30, 1, 1)
+    posture = bodies.take_apart(standing)
+    drawn = flex(posture, Random(4), share=1.0)
+    joined = bodies.put_together(drawn)
+    assert (lengths(joined) - lengths(joined)[:, :1]).abs().max() < 1e-4
+    left = torch.tensor([1.0, 0.0, 0.0])
+    for side, (thigh, shin) in ((1, (5, 6)), (-1, (2, 3))):
+        # The legs' axes are the unbowed pelvis': drawn again without the trunk's bow.
+        bones = posture.bones.clone()
+        _legs(bones, Random(4), torch.ones(64, dtype=torch.bool))
+        back = torch.linalg.cross(left.expand_as(bones[:, :, thigh]), bones[:, :, thigh])
+        assert (bones[:, :, shin] * back).sum(-1).min() > 0  # no knee bends forward
+        assert side * bones[:, :, thigh, 0].mean() > 0
+        forward = torch.linalg.cross(left.expand_as(back), back)
+        assert (forward * bones[:, :, thigh]).sum(-1).max() < 0  # the control: that axis is the other way about
+    knees = torch.rad2deg(torch.arccos((drawn.bones[:, :, 5] * drawn.bones[:, :, 6]).sum(-1).clamp(-1, 1)))
+    assert knees.max() > 110
+    assert (knees < 30).float().mean() > 0.1
+    none = flex(posture, Random(4), share=0.0)
+    assert torch.allclose(bodies.put_together(none), bodies.put_together(posture), atol=1e-5)
+    feet = grounded(joined, standing)[..., 2].amin(-1)
+    assert torch.allclose(feet, standing[..., 2].amin(-1), atol=1e-5)
+    assert (joined[..., 2].amin(-1) - standing[..., 2].amin(-1)).abs().max() > 0.1
+
+
 def test_bodies_are_as_tall_as_people_and_legs_carry_the_root(bank: MotionBank) -> None:
     random = Random(3)
     posture = bodies.take_apart(bank.windows(64, 8, random.generator))
@@ -223,6 +251,10 @@ def test_loss_parts_against_closed_forms(bank: MotionBank) -> None:
     assert parts["mpjpe"] == pytest.approx(0.5, rel=1e-4)
     assert parts["velocity"] == pytest.approx(0, abs=1e-5)
     assert parts["up"] == pytest.approx(2, rel=1e-4)
+    bent = batch.pose.clone()
+    bent[:, :, 5] += torch.tensor([0.0, 0.0, 1.6])  # a knee out of place: two of sixteen bones
+    assert bone_vector_error(bent, batch.pose) == pytest.approx(0.2, rel=1e-4)
+    assert bone_vector_error(shifted.pose, batch.pose) < 1e-6
     stretched = batch.pose * torch.linspace(0.5, 1.5, 16)[None, :, None, None]
     assert bone_length_spread(stretched) > 10 * bone_length_spread(batch.pose)
 

@@ -35,9 +35,9 @@ class TemporalConfig:
 
     inputs: "keypoints" or "heatmaps". strides: one branch each. kernel: taps of a convolution; a branch is one residual block
     with dilation s and one with dilation `spread` * s, so it sees 1 + s * (kernel - 1) * (1 + spread) frames. frame_blocks:
-    residual blocks of single frames before the branches. output: "metric", joints in metres as the heads give them, or "projective": places
-    in the picture, depths and the person's size, from which metres follow by the geometry of the camera; it needs keypoints.
-    place_window: frames on each side over which the places that a projective output starts from are averaged.
+    residual blocks of single frames before the branches. output: "metric", joints in metres as the heads give them, or
+    "projective", places in the picture, depths and the person's size, of which the camera's geometry makes metres (keypoints
+    only). place_window: frames on each side over which the places that a projective output starts from are averaged.
     """
 
     inputs: str = "keypoints"

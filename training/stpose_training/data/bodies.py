@@ -204,7 +204,7 @@ def reshape(posture: Posture, random: Random) -> Posture:
         lengths[:, joint], lengths[:, _OTHER_SIDE[joint]] = drawn, drawn
     lengths = lengths * torch.exp(0.01 * random.normal(batch, 17))
     stature = lengths[:, [2, 3, 7, 8, 9, 10]].sum(1)
-    grown = 1.54 + 0.09 * random.normal(batch)
+    grown = 1.60 + 0.09 * random.normal(batch)
     anyone = random.uniform(0.95, 1.95, batch)
     goal = torch.where(random.chance(0.15, batch), anyone, grown).clamp(0.9, 2.0)
     lengths = lengths * (goal / stature)[:, None]
