@@ -89,8 +89,8 @@ def _arms(bones: Tensor, random: Random, chosen: Tensor) -> None:
             bones[:, :, joint] = torch.where(chosen[:, None, None], drawn, bones[:, :, joint])
 
 
-def flex(posture: Posture, random: Random, share: float = 0.25) -> Posture:
-    """Draws the legs of a `share` of the samples, the arms of another, and bows or arches the trunk of a third."""
+def flex(posture: Posture, random: Random, share: float = 0.15) -> Posture:
+    """Draws the legs of a `share` of the samples, the arms of another, and bows or arches the trunk of a third one."""
     batch, frames = posture.root.shape[:2]
     bones = posture.bones.clone()
     _legs(bones, random, random.chance(share, batch))
