@@ -27,7 +27,7 @@ from stpose_core.pipeline import capture, check_person, open_detector
 from stpose_core.video import probe
 from stpose_core.weights import LIFTER, write_weights
 from stpose_training.data.bodies import Random
-from stpose_training.data.footage import FootageBank, draw_seen, load_footage, usable
+from stpose_training.data.footage import LEAST_SEEN, FootageBank, draw_seen, load_footage, usable
 from stpose_training.data.mocap import MotionBank, load_mocap
 from stpose_training.data.samples import Batch, draw_batch
 from stpose_training.lifter import make_fabric, moving_average
@@ -148,8 +148,11 @@ def adapt(
     learned, judged = keep_apart(clips)
     old = load_lifter(weights, device)
     say(f"learns from {len(learned)} clips, judged on {len(judged)}")
-    for clip in (*learned, *judged):
-        usable(clip, "a part of the footage")
+    if len(clips) == 1 and len(judged[0]) < LEAST_SEEN:
+        raise TrainingError(
+            f"one clip of {len(clips[0])} frames is too short to keep a fifth apart; "
+            f"give more clips, or one of {5 * LEAST_SEEN} frames"
+        )
     new = Lifter(learn(old, learned, plan, data, say), device)
     before, after = quality(old, judged), quality(new, judged)
     say(table(before, after))
