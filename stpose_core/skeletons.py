@@ -123,7 +123,8 @@ def convert(keypoints: Keypoints, to: str = "h36m17") -> Keypoints:
     Raises FormatError as `convert_points` does.
     """
     xy, score = _convert(keypoints.xy, keypoints.score, keypoints.skeleton, to)
-    return Keypoints(xy, score, keypoints.fps, keypoints.image_size, to)
+    # A weighted mean of ones may round to more than one.
+    return Keypoints(xy, np.minimum(score, 1.0), keypoints.fps, keypoints.image_size, to)
 
 
 def _convert(points: Array, score: Array, source: str, to: str) -> tuple[Array, Array]:

@@ -58,6 +58,9 @@ class Number(click.FloatRange):
 @click.option("--start", type=Seconds(), help="Where to begin in the video: seconds or mm:ss.")
 @click.option("--end", type=Seconds(), help="Where to stop.")
 @click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda", "mps"]))
+@click.option(
+    "--weights", metavar="FILE", type=click.Path(path_type=Path), help="Lifter to use, .safetensors.  [default: the one that ships]"
+)
 @click.option("--overwrite", is_flag=True, help="Replace files that exist already.")
 @click.option("--units", default="cm", show_default=True, type=click.Choice(["cm", "m"]), help="Unit of lengths in .bvh.")
 @click.option("--format", "kind", type=click.Choice(FORMATS), help="Format of the files in a folder.  [default: bvh]")
@@ -84,6 +87,7 @@ def mocap(
     start: float | None,
     end: float | None,
     device: str,
+    weights: Path | None,
     overwrite: bool,
     units: str,
     kind: str | None,
@@ -108,7 +112,7 @@ def mocap(
         if len(jobs) == 1:
             # Told at once, not after the networks were loaded.
             probe(jobs[0].video)
-        options = _load(detector, person, device, start, end, len(videos))
+        options = _load(detector, person, device, start, end, len(videos), weights)
         options.update(smooth=smooth, fps=fps)
         for job in jobs:
             say.video(str(job.video))
@@ -127,7 +131,9 @@ def mocap(
     return FAILED if failures else 0
 
 
-def _load(detector: str, person: str, device: str, start: float | None, end: float | None, videos: int) -> dict[str, Any]:
+def _load(
+    detector: str, person: str, device: str, start: float | None, end: float | None, videos: int, weights: Path | None = None
+) -> dict[str, Any]:
     """The options of `capture_people`, checked, with the networks loaded once for all videos."""
     from stpose_core import load_lifter
     from stpose_core.detect import KeypointFile
@@ -139,7 +145,7 @@ def _load(detector: str, person: str, device: str, start: float | None, end: flo
     source = open_detector(detector, device)
     if isinstance(source, KeypointFile) and videos > 1:
         raise DetectorError(f"{detector} holds the keypoints of one video, and {videos} videos are given")
-    lifter = load_lifter(device=place)
+    lifter = load_lifter(weights, device=place)
     return {"detector": source, "lifter": lifter, "device": place, "person": person, "start": start, "end": end}
 
 

@@ -166,6 +166,11 @@ def _sight(values: object, where: str, counts: tuple[int, ...]) -> Sight:
     return xy, score
 
 
+def load_keypoints(path: str | Path) -> Keypoints:
+    """The keypoints in one of our own .npz, of a whole capture or alone. Raises FormatError with what is wrong."""
+    return _own(Path(path))[0]
+
+
 def _own(path: Path) -> tuple[Keypoints, float]:
     """Our own .npz: xy, score, fps, image_size, skeleton; in the .npz of a whole capture the names start with "keypoints".
 

@@ -54,6 +54,33 @@ class _Frames:
     up: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Strand:
+    """A clip near the training rate that a clip is lifted as, alone or with others.
+
+    chosen: frames of the clip that it holds. rays: (N, 17, 2) x / z and y / z, NaN where nothing was seen; score: (N, 17).
+    between: its frames from one of the clip's to the next; those that are not the clip's own are interpolated.
+    """
+
+    chosen: slice
+    rays: NDArray[np.float64]
+    score: NDArray[np.float64]
+    between: int
+
+
+def strands(points: Keypoints, camera: Camera) -> list[Strand]:
+    """The clips that h36m17 joints are lifted as; see `phases`. Training on footage takes them, too."""
+    every, between = phases(points.fps)
+    result = []
+    for phase in range(min(every, len(points))):
+        chosen = slice(phase, len(points), every)
+        rays, score = _rays(np.asarray(points.xy)[chosen], camera), np.asarray(points.score)[chosen]
+        if between > 1:
+            rays, score = _upsample(rays, score, between)
+        result.append(Strand(chosen, rays, score, between))
+    return result
+
+
 def _rays(xy: NDArray[np.float64], camera: Camera) -> NDArray[np.float64]:
     return (xy - np.asarray(camera.centre)) / camera.focal
 
@@ -78,18 +105,11 @@ class Lifter:
         """
         points = keypoints if keypoints.skeleton == H36M17.name else convert(keypoints, H36M17.name)
         camera = camera or Camera.assumed(points.image_size)
-        every, between = phases(points.fps)
-        xy, score = np.asarray(points.xy), np.asarray(points.score)
-        total = len(xy)
-        parts: list[tuple[slice, _Frames]] = []
-        for phase in range(min(every, total)):
-            chosen = slice(phase, total, every)
-            rays, seen = _rays(xy[chosen], camera), score[chosen]
-            if between > 1:
-                rays, seen = _upsample(rays, seen, between)
-            lifted = self._lift(rays, seen, flip)
-            parts.append((chosen, _take(lifted, slice(None, None, between))))
-        return _assemble(parts, total, points, camera)
+        parts = [
+            (strand.chosen, _take(self._lift(strand.rays, strand.score, flip), slice(None, None, strand.between)))
+            for strand in strands(points, camera)
+        ]
+        return _assemble(parts, len(points), points, camera)
 
     def stream(self, fps: float, image_size: tuple[int, int], camera: Camera | None = None) -> LifterStream:
         """A stream that takes one frame at a time and answers `delay` frames later, exactly as the whole clip would."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +18,17 @@ from torch.optim.swa_utils import AveragedModel
 
 from stpose_core.errors import TrainingError
 from stpose_core.networks.lifting import LiftingNetwork, config_of, make_network
+from stpose_core.networks.temporal import TemporalConfig
 from stpose_core.weights import write_weights
 from stpose_training.critic import Critic
+from stpose_training.data.footage import FootageBank, load_footage
 from stpose_training.data.mocap import MotionBank, load_mocap
 from stpose_training.data.samples import Batch
 from stpose_training.feed import feed
 from stpose_training.journal import Journal
 from stpose_training.losses import lifting_loss
 from stpose_training.recipe import Plan, critic_weight, learning_rate, severity
+from stpose_training.unlabelled import both, parted, unlabelled_loss
 from stpose_training.validation import held_out, validate
 
 if TYPE_CHECKING:
@@ -147,18 +150,22 @@ class Run:
         torch.manual_seed((self.recipe.seed * 1_000_003 + self.step) * self.fabric.world_size + self.fabric.global_rank)
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate(self.recipe, self.step, self.total)
-        output = self._model(batch.joints, batch.context)
+        made = self._model(*both(batch))
+        output, rest = parted(made, len(batch.pose))
         loss, parts = lifting_loss(output, batch, self.recipe.velocity, self.recipe.bones, self.recipe.limbs)
+        if batch.seen:
+            added, more = unlabelled_loss(rest, batch.seen, self.recipe.reprojection, self.recipe.bones)
+            loss, parts = loss + added, parts | more
         weight = critic_weight(self.recipe, self.step, self.total)
         if self.critic and weight is not None:
-            loss = loss + weight * self.critic.fooled(output.pose)
+            loss = loss + weight * self.critic.fooled(made.pose)
         self._optimiser.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         self.fabric.clip_gradients(self._model, self._optimiser, max_norm=1.0)
         self._optimiser.step()
         self.average.update_parameters(self.network)
         if self.critic and weight is not None:
-            parts |= self.critic.learn(batch.pose, output.pose)
+            parts |= self.critic.learn(batch.pose, made.pose)
         self.step += 1
         return parts
 
@@ -167,9 +174,10 @@ def _read_checkpoint(path: Path, plan: Plan, device: torch.device) -> dict[str, 
     if not path.is_file():
         return {}
     saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    was, now = saved.get("plan"), plan.identity()
-    if was is not None and was != now:
-        names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
+    was, now = saved.get("plan", {}), plan.identity()
+    # What a run that began before a field was thought of does not name has no say.
+    names = [name for name in was if was[name] != now.get(name)]
+    if names:
         changed = ", ".join(f"{name} {was.get(name)} -> {now.get(name)}" for name in names)
         raise TrainingError(f"{path.parent} holds a run with another plan ({changed}); give another --state folder")
     return saved
@@ -182,17 +190,24 @@ def train(
     state: Path,
     fabric: Fabric | None = None,
     say: Callable[[str], None] = print,
+    footage: Sequence[Path] = (),
 ) -> None:
     """Does a run or goes on with it. `state`: folder of its checkpoint and log. `output`: the weights file (averaged, fp16).
 
+    footage: files and folders of 2D-only clips (`load_footage`) that join in.
     fabric: from `make_fabric`, else one process on the CPU. say: is given lines of progress.
     """
+    if not footage:  # a run that began with some is not gone on with without
+        plan = replace(plan, recipe=replace(plan.recipe, footage=0.0))
     fabric = fabric or make_fabric("cpu", plan.recipe.precision)
     recipe, chief = plan.recipe, fabric.global_rank == 0
     torch.set_num_threads(recipe.threads)
     state.mkdir(parents=True, exist_ok=True)
     bank = MotionBank(load_mocap(data), fabric.device)
+    films = FootageBank(load_footage(footage), fabric.device) if footage else None
     run = Run(plan, fabric, state / "checkpoint.pt")
+    if films and isinstance(run.config, TemporalConfig) and run.config.inputs != "keypoints":
+        raise TrainingError(f"footage holds keypoints; this network reads {run.config.inputs}")
     first, ready = run.step, run.finished
     if first and chief:
         say(f"{state}: was finished at step {first}" if ready else f"goes on from step {first}")
@@ -217,6 +232,7 @@ def train(
         lambda step: severity(recipe, step, run.total),
         fabric.global_rank,
         fabric.world_size,
+        films,
     )
     try:
         while not run.finished:

@@ -24,10 +24,16 @@ def velocity_error(predicted: Tensor, true: Tensor) -> Tensor:
     return (predicted.diff(dim=1) - true.diff(dim=1)).norm(dim=-1).mean()
 
 
-def bone_length_spread(predicted: Tensor) -> Tensor:
-    """Mean standard deviation over time of the bone lengths, metres: a body does not stretch."""
+def bone_length_spread(predicted: Tensor, counted: Tensor | None = None) -> Tensor:
+    """Mean standard deviation over time of the bone lengths, metres: a body does not stretch. counted: (B, T) frames, None: all."""
     bones = (predicted[:, :, _CHILDREN] - predicted[:, :, _PARENTS]).norm(dim=-1)
-    return bones.std(dim=1, correction=0).mean()
+    if counted is None:
+        return bones.std(dim=1, correction=0).mean()
+    weight = counted.to(bones.dtype).unsqueeze(-1)
+    weight = weight / weight.sum(1, keepdim=True).clamp_min(1)
+    mean = (bones * weight).sum(1, keepdim=True)
+    # The root of a variance of 0 would have no gradient.
+    return (((bones - mean).square() * weight).sum(1) + 1e-12).sqrt().mean()
 
 
 def bone_vector_error(predicted: Tensor, true: Tensor) -> Tensor:

@@ -39,6 +39,7 @@ class Recipe:
     AdamW, its schedule, and the decay of the averaged weights. masked: share of samples with hidden joints; full_severity_at:
     share of the run after which they are hidden most severely. velocity, bones, limbs: weights of those losses, that of MPJPE
     being 1.
+    footage: share of a batch that comes from 2D-only clips, where some are given; reprojection: weight of that loss on them.
     critic: weight of the discriminator, 0 for none; it starts to learn after a share critic_from of the run, and its weight then
     grows over a share critic_ramp. precision: "bf16-mixed" or "32-true". judged: batches of 24 windows of each held-out set
     that the curves are measured on.
@@ -58,6 +59,8 @@ class Recipe:
     velocity: float = 1.0
     bones: float = 0.2
     limbs: float = 0.5
+    footage: float = 0.25
+    reprojection: float = 0.3
     critic: float = 0.0
     critic_from: float = 0.4
     critic_ramp: float = 0.2
@@ -73,6 +76,8 @@ class Recipe:
         for name in ("steps", "batch", "frames", "evaluate_every", "checkpoint_every", "threads"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.footage < 1:
+            raise TrainingError(f"footage is a share of a batch, from 0 to below 1, got {self.footage}")
         if self.precision not in ("bf16-mixed", "32-true"):
             raise TrainingError(f"precision must be bf16-mixed or 32-true, got '{self.precision}'")
 

@@ -25,12 +25,25 @@ class Views:
     zoom: Tensor
 
 
-def film(positions: Tensor, random: Random, log_distance: tuple[float, float] = (0.18, 2.48)) -> Views:
+@dataclass
+class Stands:
+    """How cameras stand to the person, one a sample, each (B,). above: radians by which they look down on the person.
+    roll: radians by which up leans to the right in the picture. log_distance: natural logarithm of metres."""
+
+    above: Tensor
+    roll: Tensor
+    log_distance: Tensor
+
+
+def film(
+    positions: Tensor, random: Random, log_distance: tuple[float, float] = (0.18, 2.48), stands: Stands | None = None
+) -> Views:
     """Films (B, T, 17, 3) motions, z up, with one random camera each.
 
     1.2-12 m away (log-uniform), from 40 degrees above to 20 below, 33-92 degrees over the longer side, rolled by about 4 degrees
     (any upright or lying phone aside), the person anywhere in the frame, a third hand-held or following the person.
     log_distance: natural logarithms of the least and the greatest distance in metres, at the point of the path that is nearest.
+    stands: where the cameras stand, if that is not to be drawn; field of view, framing and movement still are.
     """
     batch, frames = positions.shape[:2]
     device = positions.device
@@ -40,6 +53,8 @@ def film(positions: Tensor, random: Random, log_distance: tuple[float, float] = 
     above = torch.where(
         random.chance(0.7, batch), 0.12 * random.normal(batch) + 0.05, random.uniform(-0.35, 0.7, batch)
     )
+    if stands is not None:
+        distance, above = torch.exp(stands.log_distance), stands.above
     around = random.uniform(-3.1416, 3.1416, batch)
     away = torch.stack((above.cos() * around.cos(), above.cos() * around.sin(), above.sin()), -1)
     # A person who walks may not pass through the camera: back off by what they come nearer.
@@ -64,7 +79,8 @@ def film(positions: Tensor, random: Random, log_distance: tuple[float, float] = 
     turned = torch.zeros(batch, frames, 3, device=device)
     turned[..., 0] = (0.25 * reach * random.normal(batch).clamp(-2, 2))[:, None]
     turned[..., 1] = (0.4 * reach * random.normal(batch).clamp(-2, 2))[:, None]
-    turned[..., 2] = (0.07 * random.normal(batch))[:, None]
+    roll = 0.07 * random.normal(batch)
+    turned[..., 2] = (roll if stands is None else stands.roll)[:, None]
     shaking = random.chance(0.3, batch)[:, None, None] * torch.exp(random.uniform(-5, -2.7, batch))[:, None, None]
     turned = turned + shaking * random.wave(frames, batch, 3, slowest=0.1, fastest=1.5).transpose(1, 2)
     rotation = rotation_matrix(turned) @ rotation

@@ -11,6 +11,7 @@ from stpose_core.lift.normalise import BOX_REACH, network_inputs, person_view
 from stpose_training.data.bodies import Random, mirror, perturb, put_together, recombine, reorient, reshape, take_apart
 from stpose_training.data.cameras import Views, film
 from stpose_training.data.flexion import flex, grounded
+from stpose_training.data.footage import Seen
 from stpose_training.data.mocap import MotionBank
 from stpose_training.data.noise import detect
 from stpose_training.data.occlusion import hide
@@ -22,6 +23,7 @@ class Batch:
 
     joints: (B, T+, 17, 4), context: (B, T+, 4) as TemporalNetwork reads them. pose: (B, T, 17, 3) metres relative to the pelvis.
     root: (B, T, 3) target of the root head. up: (B, T, 3) unit. wrong: (B, T, 17) inputs that were masked or displaced.
+    seen: samples without 3D that are learned from in the same step.
     """
 
     joints: Tensor
@@ -30,6 +32,7 @@ class Batch:
     root: Tensor
     up: Tensor
     wrong: Tensor
+    seen: Seen | None = None
 
     def narrowed(self, frames: int) -> Batch:
         """Without so many frames at each end of the inputs; the targets stay."""
@@ -37,9 +40,12 @@ class Batch:
         return Batch(self.joints[:, inner], self.context[:, inner], self.pose, self.root, self.up, self.wrong)
 
 
-def new_motions(bank: MotionBank, batch: int, frames: int, random: Random) -> Tensor:
-    """(B, T, 17, 3) motions that nobody performed: recombined, bent further, reshaped, mirrored and turned. z up, metres."""
-    posture = take_apart(bank.windows(batch, frames, random.generator))
+def new_motions(bank: MotionBank, batch: int, frames: int, random: Random, pace: float = 1.0) -> Tensor:
+    """(B, T, 17, 3) motions that nobody performed: recombined, bent further, reshaped, mirrored and turned. z up, metres.
+
+    pace: recorded frames from one frame to the next, at true tempo.
+    """
+    posture = take_apart(bank.windows(batch, frames, random.generator, (0.5 * pace, 2.0 * pace)))
     posture = reshape(perturb(recombine(posture, random), random), random)
     drawn = grounded(put_together(flex(posture, random)), put_together(posture))
     return reorient(mirror(drawn, random), random)
@@ -60,10 +66,7 @@ def see(views: Views, random: Random) -> Sight:
     """Projects views and adds what a detector does to them. Nobody stands nearer than 0.5 m: a limb behind the camera would have
     no projection."""
     points = views.points
-    points = (
-        points
-        + torch.nn.functional.pad((0.5 - points[..., 2].amin((1, 2))).clamp_min(0)[:, None], (2, 0))[:, None, None]
-    )
+    points = points + torch.nn.functional.pad((0.5 - points[..., 2].amin((1, 2))).clamp_min(0)[:, None], (2, 0))[:, None, None]
     true = points[..., :2] / points[..., 2:]
     outside = (true.abs() > views.reach[:, None, None]).any(-1)
     true = true * views.zoom[:, None, None, None]
@@ -72,11 +75,24 @@ def see(views: Views, random: Random) -> Sight:
     return Sight(points, rays, torch.where(outside, torch.zeros_like(score), score), outside)
 
 
-def observe(views: Views, random: Random, reach: int, severity: float, share: float) -> Batch:
-    """What a detector would report of these views, as network inputs, and the truth as targets."""
+def thin(rays: Tensor, score: Tensor, every: int) -> tuple[Tensor, Tensor]:
+    """(B, T, 17, 2) and (B, T, 17) of which the detector sees one frame in `every`; those between as the lifter fills them in."""
+    if every == 1:
+        return rays, score
+    when = torch.arange(rays.shape[1], device=rays.device)
+    before = when - when % every
+    after = (before + every).where(before + every < len(when), before)
+    part = ((when % every) / every)[None, :, None]
+    low, high = score[:, before], score[:, after]
+    return rays[:, before].lerp(rays[:, after], part.unsqueeze(-1)), torch.where(part > 0, torch.minimum(low, high), low)
+
+
+def observe(views: Views, random: Random, reach: int, severity: float, share: float, every: int = 1) -> Batch:
+    """What a detector would report of these views, as network inputs, and the truth as targets. every: see `thin`."""
     sight = see(views, random)
     points, zoom = sight.points, views.zoom[:, None, None]
     rays, score, wrong = hide(sight.rays, sight.score, random, severity, share)
+    rays, score = thin(rays, score, every)
     view = person_view(rays, score)
     joints, context = network_inputs(rays, score, view)
     pelvis = points[:, :, 0] * torch.cat((torch.ones_like(zoom[:, 0].expand(-1, 2)), 1 / zoom[:, 0]), -1)[:, None]
@@ -94,9 +110,7 @@ def observe(views: Views, random: Random, reach: int, severity: float, share: fl
     )
 
 
-def draw_batch(
-    bank: MotionBank, batch: int, frames: int, reach: int, random: Random, severity: float, share: float = 0.5
-) -> Batch:
+def draw_batch(bank: MotionBank, batch: int, frames: int, reach: int, random: Random, severity: float, share: float = 0.5) -> Batch:
     """One batch with `frames` outputs a sample."""
     total = frames + 2 * (reach + BOX_REACH)
     return observe(film(new_motions(bank, batch, total, random), random), random, reach, severity, share)

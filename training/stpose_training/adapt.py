@@ -1,0 +1,263 @@
+"""Fine-tunes a lifter on a user's own footage, of which only 2D is known (`stpose train adapt`).
+
+Three kinds of samples meet in every step: motions with 3D filmed as the footage is (cameras, distance and frame rate read off it),
+motions with 3D filmed by any camera, so that nothing is forgotten, and the footage itself, judged by what is seen of it in 2D.
+The motions are marker mocap where the user has some, and else what the lifter makes of the footage. Batch norm keeps its
+statistics. All of this is a decision of this project.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from stpose_core.data import Keypoints
+from stpose_core.detect import Detector, KeypointFile
+from stpose_core.errors import TrainingError
+from stpose_core.lift import Lifter, load_lifter
+from stpose_core.networks.lifting import LiftingNetwork, name_of
+from stpose_core.pipeline import capture, check_person, open_detector
+from stpose_core.video import probe
+from stpose_core.weights import LIFTER, write_weights
+from stpose_training.data.bodies import Random
+from stpose_training.data.footage import LEAST_SEEN, FootageBank, draw_seen, load_footage, usable
+from stpose_training.data.mocap import MotionBank, load_mocap
+from stpose_training.data.samples import Batch, draw_batch
+from stpose_training.lifter import make_fabric, moving_average
+from stpose_training.losses import lifting_loss
+from stpose_training.quality import Quality, quality, table
+from stpose_training.replay import Look, draw_like, lifted_motions, looks_of, together
+from stpose_training.unlabelled import both, parted, unlabelled_loss
+from stpose_training.validation import held_out, validate
+
+WORSE = 1.02
+"""An adapted lifter whose error on held-out marker mocap is larger than so many times the old one's is not written."""
+
+_ROUNDS = 3  # times that the cameras are read off the footage, each time by a better lifter
+_SEVERITY = 1.0
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """How much is learned, and from what.
+
+    steps; batch: samples a step, of which a share `footage` is 2D-only and a share `like` is motion filmed as the footage is; the
+    rest is filmed by any camera. frames: outputs of a sample. rate, warmup (steps), ema: of AdamW and the averaged weights. masked:
+    share of samples with hidden joints. velocity, bones, reprojection: weights of those losses, that of MPJPE being 1.
+    """
+
+    steps: int = 400
+    batch: int = 16
+    footage: float = 0.25
+    like: float = 0.5
+    frames: int = 64
+    rate: float = 4e-4
+    warmup: int = 20
+    ema: float = 0.98
+    masked: float = 0.5
+    velocity: float = 1.0
+    bones: float = 0.2
+    reprojection: float = 0.3
+    seed: int = 0
+    threads: int = 1
+
+    @property
+    def shares(self) -> tuple[int, int, int]:
+        """Samples of a step: 2D-only, filmed as the footage is, filmed by any camera."""
+        seen, like = round(self.footage * self.batch), round(self.like * self.batch)
+        return seen, like, max(0, self.batch - seen - like)
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """What came out. lifter: with the new weights as a file holds them. before, after: on the clips kept apart.
+
+    checked: MPJPE in mm on each held-out set of marker mocap, (before, after); empty without such data.
+    """
+
+    lifter: Lifter
+    before: Quality
+    after: Quality
+    checked: dict[str, tuple[float, float]]
+
+
+def keep_apart(clips: Sequence[Keypoints]) -> tuple[list[Keypoints], list[Keypoints]]:
+    """Clips to learn from, and clips to judge on: every fifth of them and one at least; of a single clip, its last fifth."""
+    if len(clips) == 1:
+        clip = clips[0]
+        cut = max(1, round(0.8 * len(clip)))
+        return [_part(clip, slice(0, cut))], [_part(clip, slice(cut, None))]
+    judged = set(range(0, len(clips), 5)) if len(clips) >= 5 else {len(clips) - 1}
+    return [clip for n, clip in enumerate(clips) if n not in judged], [clip for n, clip in enumerate(clips) if n in judged]
+
+
+def read_clips(
+    paths: Sequence[Path],
+    detector: str = "auto",
+    person: str = "largest",
+    device: str = "auto",
+    say: Callable[[str], None] = print,
+) -> list[Keypoints]:
+    """Clips as 17 joints: of .npz files and folders of them as they are, of videos as the pipeline sees them.
+
+    Raises StposeError: FormatError, VideoError, DetectorError or NoPersonError, at the first path that gives no clip.
+    """
+    check_person(person)
+    if person == "all":
+        raise TrainingError("one person of each video is learned from; --person all cannot be meant")
+    source: Detector | KeypointFile | None = None
+    found: list[Keypoints] = []
+    for path in paths:
+        if path.is_dir() or path.suffix.lower() == ".npz":
+            found += load_footage([path])
+            continue
+        probe(path)  # told before a detector is loaded
+        source = source or open_detector(detector, device)
+        say(f"captures {path}")
+        found.append(usable(capture(path, source, person, device=device).keypoints, str(path)))
+    return found
+
+
+def _part(clip: Keypoints, frames: slice) -> Keypoints:
+    return Keypoints(clip.xy[frames], clip.score[frames], clip.fps, clip.image_size, clip.skeleton)
+
+
+def adapt(
+    clips: Sequence[Keypoints],
+    output: Path,
+    weights: Path | None = None,
+    data: Path | None = None,
+    plan: Adaptation | None = None,
+    device: str = "cpu",
+    say: Callable[[str], None] = print,
+) -> Adapted:
+    """Adapts a lifter to clips (17 joints) and writes it to `output`, with the error before and after on clips kept apart.
+
+    weights: where it starts; None for those that ship. data: marker mocap to learn from and to check on; without it nothing can be
+    checked. Raises TrainingError, and writes nothing, if the check is not passed.
+    """
+    plan = plan or Adaptation()
+    torch.set_num_threads(plan.threads)
+    learned, judged = keep_apart(clips)
+    old = load_lifter(weights, device)
+    say(f"learns from {len(learned)} clips, judged on {len(judged)}")
+    if len(clips) == 1 and len(judged[0]) < LEAST_SEEN:
+        raise TrainingError(
+            f"one clip of {len(clips[0])} frames is too short to keep a fifth apart; "
+            f"give more clips, or one of {5 * LEAST_SEEN} frames"
+        )
+    new = Lifter(learn(old, learned, plan, data, say), device)
+    before, after = quality(old, judged), quality(new, judged)
+    say(table(before, after))
+    checked = check(old, new, data) if data else {}
+    for name, (was, now) in checked.items():
+        say(f"marker mocap, {name}: MPJPE {was:.1f} -> {now:.1f} mm")
+    worse = [name for name, (was, now) in checked.items() if not now <= WORSE * was]
+    if worse:
+        raise TrainingError(
+            f"the adapted lifter got worse by more than {100 * (WORSE - 1):.0f} % on held-out marker mocap ({', '.join(worse)}); "
+            f"{output} is not written: give more clips, fewer --steps or a lower --rate"
+        )
+    if not data:
+        say("not checked against marker mocap, which needs --data")
+    header = {
+        "architecture": name_of(new.network.config),
+        "network": new.network.config.to_dict(),
+        "adaptation": asdict(plan),
+        "adapted_from": (weights or LIFTER).name,
+    }
+    write_weights(output, new.network.state_dict(), "temporal", header)
+    return Adapted(new, before, after, checked)
+
+
+def check(old: Lifter, new: Lifter, data: Path) -> dict[str, tuple[float, float]]:
+    """MPJPE in mm of both on each set of held-out marker mocap: its own cameras, on people that are never trained on."""
+    sets = held_out(data, old.network.config.context, old.device)
+    both_of = {name: [validate(lifter.network, batches)["mpjpe"] for lifter in (old, new)] for name, batches in sets.items()}
+    for lifter in (old, new):
+        lifter.network.eval()
+    return {name: (was, now) for name, (was, now) in both_of.items()}
+
+
+def learn(
+    lifter: Lifter,
+    clips: Sequence[Keypoints],
+    plan: Adaptation,
+    data: Path | None = None,
+    say: Callable[[str], None] = print,
+) -> LiftingNetwork:
+    """A network adapted from the lifter's, on the lifter's device, rounded as a weights file rounds it. The lifter is not changed.
+
+    The same seed gives the same network on the same machine.
+    """
+    fabric = make_fabric(lifter.device.type, "bf16-mixed")
+    bank = MotionBank(load_mocap(data) if data else lifted_motions(lifter, clips), lifter.device)
+    films = FootageBank(clips, lifter.device)
+    network = copy.deepcopy(lifter.network)
+    average = AveragedModel(network, avg_fn=moving_average(plan.ema))
+    model, optimiser = fabric.setup(network, torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=0.0))
+    looks: list[Look] = []
+    stage = max(1, plan.steps // _ROUNDS)
+    means: dict[str, float] = {}
+    for step in range(plan.steps):
+        if step % stage == 0 and step // stage < _ROUNDS:
+            looks = looks_of(Lifter(average.module, lifter.device), clips)
+        torch.manual_seed(plan.seed * 1_000_003 + step)  # dropout draws from the global generator
+        random = Random(plan.seed * 1_000_003 + step, lifter.device)
+        batch = _draw(bank, films, looks, plan, network.config.context, random, step >= stage)
+        _learning(network)
+        for group in optimiser.param_groups:
+            group["lr"] = _rate(plan, step)
+        output, rest = parted(model(*both(batch)), len(batch.pose))
+        loss, parts = lifting_loss(output, batch, plan.velocity, plan.bones)
+        if batch.seen:
+            added, more = unlabelled_loss(rest, batch.seen, plan.reprojection, plan.bones)
+            loss, parts = loss + added, parts | more
+        optimiser.zero_grad(set_to_none=True)
+        fabric.backward(loss)
+        fabric.clip_gradients(model, optimiser, max_norm=1.0)
+        optimiser.step()
+        average.update_parameters(network)
+        means = {name: 0.95 * means.get(name, value) + 0.05 * value for name, value in parts.items()}
+        if (step + 1) % 50 == 0 or step + 1 == plan.steps:
+            shown = " ".join(f"{name} {means[name]:.4f}" for name in ("mpjpe", "up", "reprojection") if name in means)
+            say(f"step {step + 1}/{plan.steps} {shown}")
+    result: LiftingNetwork = average.module
+    result.load_state_dict({k: v.half().float() if v.is_floating_point() else v for k, v in result.state_dict().items()})
+    return result.eval()
+
+
+def _draw(
+    bank: MotionBank, films: FootageBank, looks: Sequence[Look], plan: Adaptation, reach: int, random: Random, sure: bool
+) -> Batch:
+    seen, like, rest = plan.shares
+    parts = []
+    if like:
+        parts.append(draw_like(bank, looks, like, plan.frames, reach, random, _SEVERITY, plan.masked, sure))
+    if rest:
+        parts.append(draw_batch(bank, rest, plan.frames, reach, random, _SEVERITY, plan.masked))
+    batch = together(*parts)
+    if seen:
+        batch.seen = draw_seen(films, seen, plan.frames, reach, random, _SEVERITY, plan.masked)
+    return batch
+
+
+def _learning(network: LiftingNetwork) -> None:
+    """Ready to learn, but for batch norm: a few clips of one camera say little of the statistics of all."""
+    network.train()
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
+
+
+def _rate(plan: Adaptation, step: int) -> float:
+    """Linear warm-up times a half cosine down to 1 %."""
+    warm = min(1.0, (step + 1) / max(1, plan.warmup))
+    return plan.rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / plan.steps)))

@@ -1,0 +1,112 @@
+"""Footage: 2D joints of clips without any 3D, as `stpose mocap` writes them, and windows of them for training.
+
+What lifting does to a clip before the network sees it is done here by the same code: conversion to 17 joints, rays of the assumed
+camera, and the way to the training rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stpose_core.data import Camera, Keypoints
+from stpose_core.detect.keypoint_file import load_keypoints
+from stpose_core.errors import FormatError
+from stpose_core.lift.lifter import strands
+from stpose_core.lift.normalise import BOX_REACH, VISIBLE_SCORE, network_inputs, person_view
+from stpose_core.skeletons import H36M17, convert
+from stpose_training.data.bodies import Random
+from stpose_training.data.occlusion import hide
+
+LEAST_SEEN = 20
+"""Frames in which somebody has to be seen for a clip to be of use."""
+
+
+def load_footage(paths: Sequence[str | Path]) -> list[Keypoints]:
+    """The clips of .npz files, and of all .npz files in folders: captures or keypoints alone, as 17 joints.
+
+    Raises FormatError for what is no such file, for a folder without any, and for a clip in which hardly anybody is seen.
+    """
+    files: list[Path] = []
+    for path in map(Path, paths):
+        found = sorted(path.glob("*.npz")) if path.is_dir() else [path]
+        if not found:
+            raise FormatError(f"{path} holds no .npz of keypoints")
+        files += found
+    if not files:
+        raise FormatError("no footage was given")
+    return [usable(load_keypoints(file), str(file)) for file in files]
+
+
+def usable(keypoints: Keypoints, name: str) -> Keypoints:
+    """Keypoints as 17 joints. Raises FormatError, with the clip's name, if they are seen in too few frames."""
+    points = keypoints if keypoints.skeleton == H36M17.name else convert(keypoints, H36M17.name)
+    seen = int(_sighted(np.asarray(points.score)).sum())
+    if seen < LEAST_SEEN:
+        raise FormatError(f"{name}: somebody is seen in {seen} frames; {LEAST_SEEN} are needed to learn from a clip")
+    return points
+
+
+def _sighted(score: np.ndarray) -> np.ndarray:
+    """(T, 17) -> (T,) frames with enough joints for a person's place and size."""
+    return np.asarray((score >= VISIBLE_SCORE).sum(1) >= 3)
+
+
+class FootageBank:
+    """All clips in one tensor, at about the training rate. A clip is drawn with a weight of the square root of its length."""
+
+    def __init__(self, clips: Sequence[Keypoints], device: torch.device | str = "cpu") -> None:
+        found = [strand for clip in clips for strand in strands(clip, Camera.assumed(clip.image_size))]
+        self.rays = torch.from_numpy(np.concatenate([np.nan_to_num(strand.rays) for strand in found])).float().to(device)
+        self.score = torch.from_numpy(np.concatenate([strand.score for strand in found])).float().to(device)
+        lengths = torch.tensor([len(strand.rays) for strand in found], device=device)
+        self.lengths, self.starts = lengths, torch.cumsum(lengths, 0) - lengths
+        self.weights = lengths.float().sqrt()
+
+    def windows(self, batch: int, frames: int, random: Random) -> tuple[Tensor, Tensor]:
+        """Rays (B, T, 17, 2) and scores (B, T, 17) around random frames; beyond a clip's ends nothing is seen, as in lifting."""
+        clip = torch.multinomial(self.weights, batch, replacement=True, generator=random.generator)
+        length = self.lengths[clip]
+        centre = (random.uniform(0, 1, batch) * length).long().minimum(length - 1)
+        when = centre[:, None] + torch.arange(frames, device=centre.device) - frames // 2
+        inside = (when >= 0) & (when < length[:, None])
+        index = self.starts[clip][:, None] + when.clamp_min(0).minimum(length[:, None] - 1)
+        return self.rays[index] * inside[..., None, None], self.score[index] * inside[..., None]
+
+
+@dataclass
+class Seen:
+    """2D-only samples: inputs over T + 2 * reach frames, of which some joints may be hidden, and what was really seen.
+
+    joints: (B, T+, 17, 4), context: (B, T+, 4) as TemporalNetwork reads them. flat: (B, T, 17, 2) the joints as detected, hidden
+    or not, in the person's own camera, in person sizes; score: (B, T, 17), 0 where a joint was not seen. size: (B, T) angular.
+    """
+
+    joints: Tensor
+    context: Tensor
+    flat: Tensor
+    score: Tensor
+    size: Tensor
+
+
+def draw_seen(bank: FootageBank, batch: int, frames: int, reach: int, random: Random, severity: float, share: float) -> Seen:
+    """2D-only samples with `frames` outputs each; half of them mirrored, a `share` with joints hidden from the network alone."""
+    rays, score = bank.windows(batch, frames + 2 * (reach + BOX_REACH), random)
+    flipped = random.chance(0.5, batch)
+    mirror = list(H36M17.mirror)
+    other = rays[:, :, mirror] * torch.tensor([-1.0, 1.0], device=rays.device)
+    rays = torch.where(flipped[:, None, None, None], other, rays)
+    score = torch.where(flipped[:, None, None], score[:, :, mirror], score)
+    shown, shown_score, _ = hide(rays, score, random, severity, share)
+    # Outputs are in the axes of the view that the network is shown: what was seen is brought into the same.
+    view = person_view(shown, shown_score)
+    joints, context = network_inputs(shown, shown_score, view)
+    whole, _ = network_inputs(rays, score, view)
+    inner = slice(BOX_REACH, rays.shape[1] - BOX_REACH)
+    core = slice(BOX_REACH + reach, rays.shape[1] - BOX_REACH - reach)
+    return Seen(joints[:, inner], context[:, inner], whole[:, core, :, :2], whole[:, core, :, 2], view.size[:, core])
