@@ -15,12 +15,20 @@ from stpose_training.recipe import Recipe
 
 
 def feed(
-    bank: MotionBank, recipe: Recipe, reach: int, first: int, severity: Callable[[int], float], rank: int = 0, world: int = 1
+    bank: MotionBank,
+    recipe: Recipe,
+    reach: int,
+    first: int,
+    severity: Callable[[int], float],
+    rank: int = 0,
+    world: int = 1,
+    maps: bool = False,
 ) -> Generator[Batch, None, None]:
     """The batches of step `first` and of all after it, drawn in a thread. Each step has its own seed: a resumed run sees the same.
 
     reach: frames that the network needs on each side; more are drawn if the recipe says so, and cut off. severity: of a step.
-    rank, world: this process and how many there are; each draws its own part of the batch. Ends when it is closed.
+    rank, world: this process and how many there are; each draws its own part of the batch. maps: with heat maps, of the same
+    samples. Ends when it is closed.
     """
     if recipe.batch % world:
         raise TrainingError(f"a batch of {recipe.batch} cannot be shared evenly by {world} processes")
@@ -41,7 +49,7 @@ def feed(
             for step in count(first):
                 random = Random((recipe.seed * 1_000_003 + step) * world + rank, bank.frames.device)
                 size = recipe.batch // world
-                batch = draw_batch(bank, size, recipe.frames, drawn, random, severity(step), recipe.masked)
+                batch = draw_batch(bank, size, recipe.frames, drawn, random, severity(step), recipe.masked, maps)
                 put(batch.narrowed(drawn - reach))
                 if stop.is_set():
                     return

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from stpose_core.errors import TrainingError
-from stpose_core.networks.lifting import LiftingNetwork, config_of, make_network
+from stpose_core.networks.lifting import LiftingNetwork, config_of, make_network, reads_maps
 from stpose_core.weights import write_weights
 from stpose_training.critic import Critic
 from stpose_training.data.mocap import MotionBank, load_mocap
@@ -147,7 +147,7 @@ class Run:
         torch.manual_seed((self.recipe.seed * 1_000_003 + self.step) * self.fabric.world_size + self.fabric.global_rank)
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate(self.recipe, self.step, self.total)
-        output = self._model(batch.joints, batch.context)
+        output = self._model(batch.inputs, batch.context)
         loss, parts = lifting_loss(output, batch, self.recipe.velocity, self.recipe.bones)
         weight = critic_weight(self.recipe, self.step, self.total)
         if self.critic and weight is not None:
@@ -199,7 +199,8 @@ def train(
     fabric.barrier()  # nobody writes a checkpoint that another still reads
     if ready and output.exists():
         return
-    sets = held_out(data, run.config.context, fabric.device, recipe.judged) if chief else {}
+    maps = reads_maps(run.config)
+    sets = held_out(data, run.config.context, fabric.device, recipe.judged, maps) if chief else {}
     journal = Journal(state, first, say) if chief else None
 
     def judge() -> None:
@@ -217,6 +218,7 @@ def train(
         lambda step: severity(recipe, step, run.total),
         fabric.global_rank,
         fabric.world_size,
+        maps,
     )
     try:
         while not run.finished:
