@@ -1,4 +1,4 @@
-"""Heat maps as the temporal network reads them: where they lie, how they are made of Gaussians, and how a picture's are brought there.
+"""Heat maps as the temporal network reads them: where they lie, how they are drawn, and how those of a picture are brought there.
 
 A map covers a square of the person's own view (stpose_core.lift.normalise): its middle looks straight at the person, and it
 reaches MAP_REACH person sizes to each side, so that in all of the marker mocap, tilted and lying bodies too, fewer than one joint

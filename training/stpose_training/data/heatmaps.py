@@ -66,13 +66,11 @@ def beside(random: Random) -> Random:
     return Random(int(twin.uniform(0, 2**24, 1)), random.device)
 
 
-def believe(
-    true: Tensor, seen: Tensor, rays: Tensor, score: Tensor, wrong: Tensor, size: Tensor, random: Random
-) -> Belief:
+def believe(true: Tensor, seen: Tensor, rays: Tensor, score: Tensor, wrong: Tensor, size: Tensor, random: Random) -> Belief:
     """What maps would say of the joints of a sample.
 
     true: (B, T, 17, 2) places of the joints; seen: where they were detected before any were displaced; rays: and after it, all in
-    tangent units. score: (B, T, 17), 0 where hidden; wrong: (B, T, 17) hidden or displaced; size: (B, T) of the person (PersonView).
+    tangent units. score: (B, T, 17), 0 where hidden; wrong: (B, T, 17) hidden or displaced; size: (B, T) that of PersonView.
     """
     batch, frames, joints = score.shape
     score = torch.where(score >= VISIBLE_SCORE, score, torch.zeros_like(score))

@@ -56,9 +56,9 @@ def new_motions(bank: MotionBank, batch: int, frames: int, random: Random) -> Te
 
 @dataclass
 class Sight:
-    """What a detector reports of views. points: (B, T, 17, 3) true joints in camera axes, metres. true: (B, T, 17, 2) as the assumed
-    camera sees them, in tangent units; rays: (B, T, 17, 2) reported ones, likewise; score: (B, T, 17), 0 outside of the picture,
-    where `outside` is true."""
+    """What a detector reports of views. points: (B, T, 17, 3) true joints in camera axes, metres. true: (B, T, 17, 2) they as the
+    assumed camera sees them, in tangent units; rays: (B, T, 17, 2) reported ones, likewise; score: (B, T, 17), 0 outside of the
+    picture, where `outside` is true."""
 
     points: Tensor
     true: Tensor
