@@ -3,11 +3,11 @@
     python benchmarks/ablations.py --data MOCAP                       # every row, three seeds
     python benchmarks/ablations.py --data MOCAP --rows full critic    # some rows
 
-All rows get the same number of samples, drawn from the same numbers. Every run has a folder of its own in --state: a benchmark that
-is stopped goes on where it was, runs that are finished are not repeated, and --json holds what there is so far. Networks are a
-quarter as large as those that ship, so that a row costs minutes: the differences are meant, not the errors. Errors are in mm, on
-clips evenly spread over people whom training never sees, under conditions of `stpose evaluate`. The joints that the other rows read
-are the peaks of the heat maps that the row of that name reads, of the same samples.
+All rows get the same number of samples, drawn from the same numbers. Joints are the peaks of the heat maps that the row of that
+name reads. Every run has a folder of its own in --state: a benchmark that is stopped goes on where it was, runs that are finished
+are not repeated, and --json holds what there is so far. Networks are a quarter as large as those that ship, so that a run costs
+minutes: the differences are meant, not the errors. Errors are in mm, under conditions of `stpose evaluate`, on clips evenly
+spread over people whom training never sees.
 """
 
 from __future__ import annotations
