@@ -207,7 +207,7 @@ def test_no_share_hides_nothing() -> None:
 
 def test_a_seed_gives_the_same_batch(bank: MotionBank) -> None:
     first, again, other = (draw_batch(bank, 4, 16, 8, Random(seed), 1.0) for seed in (7, 7, 8))
-    assert all(torch.equal(getattr(first, name), getattr(again, name)) for name in vars(first))
+    assert all(torch.equal(getattr(first, name), getattr(again, name)) for name in vars(first) if name != "blobs")
     assert not torch.equal(first.joints, other.joints)
 
 
