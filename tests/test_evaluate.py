@@ -127,7 +127,7 @@ def test_masks_of_short_clips_and_unknown_kinds() -> None:
 
 
 def test_measures_of_known_errors() -> None:
-    found = takes(CLIPS, OCCLUSION[2])
+    found = list(takes(CLIPS, OCCLUSION[2]))
     exact = measure([(take, answer(take, take.truth)) for take in found])
     assert exact.posed == 1
     assert exact.frames == sum(len(take.truth) for take in found)

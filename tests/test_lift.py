@@ -13,6 +13,7 @@ from stpose_core.data import Camera, Keypoints
 from stpose_core.errors import WeightsError
 from stpose_core.lift import Lifter, lifter, load_lifter
 from stpose_core.lift.normalise import network_inputs, person_view, view_rotation
+from stpose_core.networks.heads import MAP_CELLS
 from stpose_core.networks.temporal import TemporalConfig, TemporalNetwork
 from stpose_core.skeletons import H36M17
 from stpose_core.weights import write_weights
@@ -192,7 +193,7 @@ def test_both_input_paths_reach_the_pose_and_learn(inputs: str) -> None:
     torch.manual_seed(0)
     network = TemporalNetwork(TemporalConfig(inputs=inputs, latent=16, width=8, map_features=4, dropout=0))
     frames = 2 * network.config.context + 3
-    shape = (1, frames, 17, 16, 12) if inputs == "heatmaps" else (1, frames, 17, 4)
+    shape = (1, frames, 17, MAP_CELLS, MAP_CELLS) if inputs == "heatmaps" else (1, frames, 17, 4)
     data = torch.rand(shape)
     out = network(data, torch.zeros(1, frames, 4))
     assert out.pose.shape == (1, 3, 17, 3)
@@ -244,7 +245,7 @@ NETWORK = SMALL.to_dict()
     [
         {"inputs": "x"}, {"strides": 5}, {"strides": [1] * 3000}, {"strides": []}, {"strides": ["1"]}, {"strides": [-1]},
         {"strides": [10**9]}, {"latent": 10**9}, {"latent": "24"}, {"latent": 2.5}, {"width": True}, {"kernel": 4},
-        {"kernel": None}, {"spread": 0}, {"dropout": 2}, {"dropout": "0"}, {"color": 1}, {"joints": 5},
+        {"kernel": None}, {"spread": 0}, {"dropout": 2}, {"dropout": "0"}, {"color": 1}, {"joints": 5}, {"visibility": 1},
     ],
 )  # fmt: skip
 def test_dimensions_from_a_file_are_not_trusted(small: Lifter, tmp_path: Path, network: dict[str, object]) -> None:
@@ -261,14 +262,6 @@ def test_dimensions_from_a_file_are_not_trusted(small: Lifter, tmp_path: Path, n
 def test_dimensions_come_back_and_left_out_ones_are_the_usual_ones() -> None:
     assert TemporalConfig.from_dict(NETWORK) == SMALL
     assert TemporalConfig.from_dict({}) == TemporalConfig()
-
-
-def test_a_network_that_reads_heat_maps_is_no_lifter(tmp_path: Path) -> None:
-    config = TemporalConfig(inputs="heatmaps", latent=16, width=8, map_features=4)
-    path = tmp_path / "maps.safetensors"
-    write_weights(path, TemporalNetwork(config).state_dict(), "temporal", {"network": config.to_dict()})
-    with pytest.raises(WeightsError, match="reads heatmaps"):
-        load_lifter(path)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of files are of Unix")

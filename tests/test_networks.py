@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from stpose_core.errors import WeightsError
 from stpose_core.lift import load_lifter
+from stpose_core.lift.heatmaps import keypoint_blobs
 from stpose_core.networks.dilated import DilatedConfig, DilatedNetwork
 from stpose_core.networks.discriminator import (
     Discriminator,
@@ -20,8 +21,9 @@ from stpose_core.networks.discriminator import (
     kcs,
     temporal_kcs,
 )
+from stpose_core.networks.heads import MAP_CELLS, MAP_REACH, ProjectiveHeads, peaks, places
 from stpose_core.networks.lifting import config_of, make_network, name_of
-from stpose_core.networks.temporal import ProjectiveHeads, TemporalConfig, TemporalNetwork, places
+from stpose_core.networks.temporal import TemporalConfig, TemporalNetwork
 from stpose_core.skeletons import H36M17
 from stpose_core.weights import write_weights
 
@@ -252,5 +254,21 @@ def test_what_is_seen_reaches_a_projective_pose() -> None:
             change[output] = float((network(moved, context).pose - network(inputs, context).pose)[0, 20 - 8, 16, 0])
     assert change["projective"] > 0.8
     assert abs(change["metric"]) < 0.2
-    with pytest.raises(ValueError, match="projective"):
-        TemporalConfig.from_dict({"inputs": "heatmaps", "output": "projective"})
+    with pytest.raises(ValueError, match="output must be"):
+        TemporalConfig.from_dict({"output": "polar"})
+
+
+def test_a_projective_output_starts_from_the_peaks_of_heat_maps() -> None:
+    joints = torch.cat((torch.rand(1, 6, 17, 2) * 2 - 1, torch.full((1, 6, 17, 1), 0.9), torch.ones(1, 6, 17, 1)), -1)
+    joints[:, :, 4] = 0  # hidden: an empty map
+    maps = keypoint_blobs(joints).draw()
+    found = peaks(maps)
+    seen = joints[..., 3] > 0
+    assert torch.equal(found[..., 3] > 0, seen)
+    assert (found - joints)[..., :2][seen].abs().max() < 0.25 * 2 * MAP_REACH / MAP_CELLS  # far within a cell
+    assert (peaks(maps.flip(-1)) - joints)[..., :2][seen].abs().max() > 0.5
+    network = TemporalNetwork(
+        TemporalConfig(inputs="heatmaps", output="projective", latent=8, width=4, strides=(1,), map_features=4)
+    )
+    out = network.eval()(maps.repeat(1, 4, 1, 1, 1), torch.zeros(1, 24, 4))
+    assert out.pose.shape == (1, 8, 17, 3)

@@ -306,3 +306,17 @@ def test_two_processes_train_together(folder: Path, tmp_path: Path, alone: dict[
     assert [row["step"] for row in log] == [6]
     assert done.stdout.count("step 6 {") == 1  # one of them speaks for both
     assert isinstance(load_lifter(tmp_path / "a.safetensors").network, TemporalNetwork)
+
+
+def test_a_run_can_begin_with_weights_of_another(folder: Path, tmp_path: Path) -> None:
+    first, second, alone = (tmp_path / f"{name}.safetensors" for name in ("first", "second", "alone"))
+    plan = Plan(SHORT, dimensions=TINY)
+    train(folder, first, plan, tmp_path / "first")
+    short = replace(plan, recipe=replace(SHORT, steps=1, rate=1e-6, seed=5))
+    train(folder, second, short, tmp_path / "second", start=first)
+    train(folder, alone, short, tmp_path / "alone")
+    began, went_on, random = (weights(path)["merge.0.weight"] for path in (first, second, alone))
+    assert torch.allclose(began, went_on, atol=1e-3)
+    assert not torch.allclose(began, random, atol=1e-3)
+    with pytest.raises(TrainingError, match="another network"):
+        train(folder, second, replace(short, dimensions={**TINY, "width": 12}), tmp_path / "third", start=first)

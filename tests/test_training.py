@@ -18,7 +18,7 @@ from stpose_training.losses import bone_length_spread, bone_vector_error, liftin
 from stpose_training.recipe import Recipe, learning_rate, severity
 
 from stpose_core.errors import FormatError
-from stpose_core.networks.temporal import TemporalOutput
+from stpose_core.networks.heads import TemporalOutput
 from stpose_core.skeletons import H36M17
 
 

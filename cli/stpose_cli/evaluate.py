@@ -35,7 +35,10 @@ def evaluate(
     from stpose_core.lift import load_lifter
 
     torch.set_num_threads(threads)
-    report = judge(load_lifter(weights, device), data, clips, say=lambda line: click.echo(line, err=True))
+    lifter = load_lifter(weights, device)
+    if lifter.reads_maps:
+        click.echo("these weights read heat maps: maps are drawn of the keypoints, one Gaussian for each visible joint", err=True)
+    report = judge(lifter, data, clips, say=lambda line: click.echo(line, err=True))
     click.echo(str(report))
     if out is not None:
         with written_whole(out, overwrite) as path:

@@ -35,8 +35,12 @@ def train() -> None:
     help="Checkpoint, log and TensorBoard files; the same command goes on from there.  [default: runs/ and the name of FILE]",
 )
 @click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda", "mps"]))
+@click.option(
+    "--start", metavar="FILE", type=click.Path(path_type=Path), help="Weights to go on from, of the same network.  [default: none]"
+)
 @click.option("--steps", type=click.IntRange(1), help="Length of the run.  [default: the preset's]")
 @click.option("--minutes", type=click.FloatRange(0), help="Length of the run by the clock instead, without validation.")
+@click.option("--rate", type=click.FloatRange(0, 0.1, min_open=True), help="Greatest learning rate.")
 @click.option("--batch", type=click.IntRange(1), help="Samples a step, of all processes together.")
 @click.option("--critic", type=click.FloatRange(0), help="Weight of the spatio-temporal discriminator; 0 for none.")
 @click.option("--masked", type=click.FloatRange(0, 1), help="Share of samples with hidden joints.")
@@ -52,6 +56,7 @@ def lifter(
     network: str | None,
     state: Path | None,
     device: str,
+    start: Path | None,
     **changes: object,
 ) -> None:
     """Train the network that lifts 2D joints to 3D, on marker mocap.
@@ -66,7 +71,7 @@ def lifter(
     from stpose_training.lifter import train as run
 
     fabric = make_fabric(device, plan.recipe.precision)
-    run(data, out, plan, state or Path("runs") / out.stem, fabric, click.echo, footage)
+    run(data, out, plan, state or Path("runs") / out.stem, fabric, click.echo, footage, start)
 
 
 @train.command()

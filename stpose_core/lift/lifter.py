@@ -14,9 +14,9 @@ from torch import Tensor
 
 from stpose_core.data import Camera, Keypoints, Pose3D
 from stpose_core.errors import WeightsError
+from stpose_core.lift.heatmaps import HeatMaps, keypoint_blobs
 from stpose_core.lift.normalise import BOX_REACH, VISIBLE_SCORE, PersonView, network_inputs, person_view
-from stpose_core.networks.lifting import MULTI_STRIDE, LiftingNetwork, config_of, make_network
-from stpose_core.networks.temporal import TemporalConfig
+from stpose_core.networks.lifting import MULTI_STRIDE, LiftingNetwork, config_of, make_network, reads_maps
 from stpose_core.skeletons import H36M17, convert
 from stpose_core.weights import LIFTER, read_weights
 
@@ -86,58 +86,83 @@ def _rays(xy: NDArray[np.float64], camera: Camera) -> NDArray[np.float64]:
 
 
 class Lifter:
-    """Lifts Keypoints of one person to Pose3D. Made by `load_lifter`."""
+    """Lifts Keypoints of one person to Pose3D. Made by `load_lifter`.
+
+    reads_maps: whether its network reads heat maps. Where none are given, it draws them of the keypoints: one Gaussian for each
+    visible joint, as high as its score and wider the lower that is. Then it is told no more than the keypoints say.
+    """
 
     def __init__(self, network: LiftingNetwork, device: torch.device | str = "cpu") -> None:
         self.network = network.eval().to(device)
         self.device = torch.device(device)
+        self.reads_maps = reads_maps(network.config)
 
     @property
     def delay(self) -> int:
         """Frames at the training rate that a streamed output comes behind its input."""
         return self.network.config.context + BOX_REACH
 
-    def __call__(self, keypoints: Keypoints, camera: Camera | None = None, flip: bool = True) -> Pose3D:
+    def __call__(
+        self, keypoints: Keypoints, camera: Camera | None = None, flip: bool = True, maps: HeatMaps | None = None
+    ) -> Pose3D:
         """One pose for each frame of `keypoints`, at the same fps; its skeleton is converted to h36m17 first.
 
         Frames in which nothing was seen get a pose, all hidden, only in gaps of up to half a second; else NaN.
         camera: the true camera where known, else the assumed one. flip: averages with the lifted mirror image (twice the work).
+        maps: the heat maps of the h36m17 joints that the keypoints are the peaks of, for a network that reads maps; clips of 20 fps
+        or less, between whose frames joints are interpolated, are lifted without them. ValueError if they do not fit.
         """
         points = keypoints if keypoints.skeleton == H36M17.name else convert(keypoints, H36M17.name)
+        if maps is not None and not self.reads_maps:
+            raise ValueError("heat maps were given to a network that reads keypoints")
+        if maps is not None and maps.values.shape[:2] != points.score.shape:
+            raise ValueError(f"heat maps {maps.values.shape} do not fit keypoints {points.score.shape}")
         camera = camera or Camera.assumed(points.image_size)
-        parts = [
-            (strand.chosen, _take(self._lift(strand.rays, strand.score, flip), slice(None, None, strand.between)))
-            for strand in strands(points, camera)
-        ]
+        parts: list[tuple[slice, _Frames]] = []
+        for strand in strands(points, camera):
+            own = maps[strand.chosen] if maps is not None and strand.between == 1 else None
+            lifted = self._lift(strand.rays, strand.score, flip, own, camera)
+            parts.append((strand.chosen, _take(lifted, slice(None, None, strand.between))))
         return _assemble(parts, len(points), points, camera)
 
     def stream(self, fps: float, image_size: tuple[int, int], camera: Camera | None = None) -> LifterStream:
         """A stream that takes one frame at a time and answers `delay` frames later, exactly as the whole clip would."""
         return LifterStream(self, fps, image_size, camera or Camera.assumed(image_size))
 
-    def _lift(self, rays: NDArray[np.float64], score: NDArray[np.float64], flip: bool) -> _Frames:
+    def _lift(
+        self, rays: NDArray[np.float64], score: NDArray[np.float64], flip: bool, maps: HeatMaps | None, camera: Camera
+    ) -> _Frames:
         """(T, 17, 2) rays and (T, 17) scores at about the training rate -> T outputs; missing frames stand beyond both ends."""
         margin = self.delay
         padded = np.zeros((len(rays) + 2 * margin, *rays.shape[1:]))
         padded[margin : margin + len(rays)] = np.nan_to_num(rays)
         scores = np.zeros(padded.shape[:2])
         scores[margin : margin + len(rays)] = score
-        blocks = [
-            self.lift_window(padded[start : start + _BLOCK + 2 * margin], scores[start : start + _BLOCK + 2 * margin], flip)
-            for start in range(0, max(len(rays), 1), _BLOCK)
-        ]
+        blocks = []
+        for start in range(0, max(len(rays), 1), _BLOCK):
+            stop = min(start + _BLOCK + 2 * margin, len(padded))
+            seen = None if maps is None else (maps.window(start - margin, stop - margin), camera)
+            blocks.append(self.lift_window(padded[start:stop], scores[start:stop], flip, seen))
         return _join(blocks)
 
     @torch.inference_mode()
-    def lift_window(self, rays: NDArray[np.float64], score: NDArray[np.float64], flip: bool) -> _Frames:
-        """(T + 2 * delay, 17, 2) -> the T frames in the middle. The one place where the network is called."""
+    def lift_window(
+        self,
+        rays: NDArray[np.float64],
+        score: NDArray[np.float64],
+        flip: bool,
+        maps: tuple[HeatMaps, Camera] | None = None,
+    ) -> _Frames:
+        """(T + 2 * delay, 17, 2) -> the T frames in the middle. The one place where the network is called.
+
+        maps: the heat maps of all these frames, and the camera of the rays."""
         ray = torch.from_numpy(np.ascontiguousarray(rays)).float()[None].to(self.device)
         seen = torch.from_numpy(np.ascontiguousarray(score)).float()[None].to(self.device)
-        pose, root, sigma, hidden, up = self._views(ray, seen)
+        pose, root, sigma, hidden, up = self._views(ray, seen, maps, mirrored=False)
         if flip:
             mirror = list(H36M17.mirror)
             side = torch.tensor([-1.0, 1.0, 1.0], device=self.device)
-            other = self._views(ray[:, :, mirror] * side[:2], seen[:, :, mirror])
+            other = self._views(ray[:, :, mirror] * side[:2], seen[:, :, mirror], maps, mirrored=True)
             pose = (pose + other[0][:, :, mirror] * side) / 2
             root = (root + other[1] * side) / 2
             sigma, hidden = (sigma + other[2][:, :, mirror]) / 2, (hidden + other[3][:, :, mirror]) / 2
@@ -153,12 +178,16 @@ class Lifter:
         frames.up[absent] = 0.0
         return frames
 
-    def _views(self, rays: Tensor, score: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def _views(
+        self, rays: Tensor, score: Tensor, maps: tuple[HeatMaps, Camera] | None, mirrored: bool
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         view = person_view(rays, score)
-        joints, context = network_inputs(rays, score, view)
+        inputs, context = network_inputs(rays, score, view)
+        if self.reads_maps:
+            inputs = keypoint_blobs(inputs).draw() if maps is None else self._maps(view, *maps, mirrored)
         # The box of a frame is known only where all its neighbours are: the outer frames served for that alone.
         inner = slice(BOX_REACH, rays.shape[1] - BOX_REACH)
-        out = self.network(joints[:, inner], context[:, inner])
+        out = self.network(inputs[:, inner], context[:, inner])
         core = slice(self.delay, rays.shape[1] - self.delay)
         near = PersonView(view.rotation[:, core], view.size[:, core], view.known[:, core])
         unknown = torch.where(near.known, 0.0, torch.nan)[..., None]
@@ -166,6 +195,15 @@ class Lifter:
         root = near.root_to_camera(out.root) + unknown
         up = near.to_camera(F.normalize(out.up, dim=-1)) * near.known[..., None]
         return pose, root, torch.exp(out.log_sigma.clamp(-7, 1)), out.hidden, up
+
+    def _maps(self, view: PersonView, maps: HeatMaps, camera: Camera, mirrored: bool) -> Tensor:
+        """Heat maps in the view of the person, or, mirrored, in the view of the mirror image."""
+        if not mirrored:
+            return maps.seen_in(view, camera)
+        # The view of the mirror image is the mirror image of the view: x changes sign, and so do rotations about y and z.
+        sign = torch.tensor([-1.0, 1.0, 1.0], device=self.device)
+        own = PersonView(view.rotation * sign[:, None] * sign, view.size, view.known)
+        return maps.seen_in(own, camera)[:, :, list(H36M17.mirror)].flip(-1)
 
 
 @dataclass
@@ -258,6 +296,7 @@ def _assemble(parts: list[tuple[slice, _Frames]], total: int, points: Keypoints,
 def load_lifter(path: str | Path | None = None, device: str = "cpu") -> Lifter:
     """The lifter with the weights that ship with the package, or with those of a .safetensors file.
 
+    Weights of a network that reads heat maps are taken, too; see Lifter for what it reads where there are keypoints alone.
     Raises WeightsError if the file is missing, damaged, or made for another network.
     """
     path = Path(path) if path else LIFTER
@@ -265,8 +304,6 @@ def load_lifter(path: str | Path | None = None, device: str = "cpu") -> Lifter:
     try:
         name = str(config.get("architecture", MULTI_STRIDE))
         dimensions = config_of(name, dict(config["network"]))  # type: ignore[call-overload]
-        if isinstance(dimensions, TemporalConfig) and dimensions.inputs != "keypoints":
-            raise WeightsError(f"{path} holds a network that reads {dimensions.inputs}; the lifter takes one that reads keypoints")
         if dimensions.joints != len(H36M17.joints):
             raise WeightsError(f"{path} holds a network of {dimensions.joints} joints; the lifter takes {len(H36M17.joints)}")
         network = make_network(dimensions)

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from stpose_core.networks.dimensions import check_dimensions
-from stpose_core.networks.temporal import CONTEXT_CHANNELS, KEYPOINT_CHANNELS, Block, Heads, TemporalOutput
+from stpose_core.networks.heads import Heads, TemporalOutput
+from stpose_core.networks.temporal import CONTEXT_CHANNELS, KEYPOINT_CHANNELS, Block
 
 # What a weights file may ask for.
 _RANGES = {"joints": (1, 200), "channels": (1, 2048)}

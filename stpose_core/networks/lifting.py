@@ -31,3 +31,8 @@ def config_of(name: str, dimensions: Mapping[str, object]) -> LiftingConfig:
 def name_of(config: LiftingConfig) -> str:
     """The inverse of `config_of`: the name of the network that these dimensions are for."""
     return DILATED if isinstance(config, DilatedConfig) else MULTI_STRIDE
+
+
+def reads_maps(config: LiftingConfig) -> bool:
+    """Whether a network of these dimensions reads heat maps in the place of keypoints."""
+    return isinstance(config, TemporalConfig) and config.inputs == "heatmaps"

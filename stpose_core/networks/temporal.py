@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stpose_core.networks.dimensions import check_dimensions
+from stpose_core.networks.heads import MAP_CELLS, Heads, ProjectiveHeads, TemporalOutput, peaks, places
 
 CONTEXT_CHANNELS = 4  # of each frame: ray (x, y) to the person, log angular size, whether the person box is known
 KEYPOINT_CHANNELS = 4  # of each joint: x, y, score, visible
@@ -36,8 +37,10 @@ class TemporalConfig:
     inputs: "keypoints" or "heatmaps". strides: one branch each. kernel: taps of a convolution; a branch is one residual block
     with dilation s and one with dilation `spread` * s, so it sees 1 + s * (kernel - 1) * (1 + spread) frames. frame_blocks:
     residual blocks of single frames before the branches. output: "metric", joints in metres as the heads give them, or
-    "projective", places in the picture, depths and the person's size, of which the camera's geometry makes metres (keypoints
-    only). place_window: frames on each side over which the places that a projective output starts from are averaged.
+    "projective", places in the picture, depths and the person's size, of which the camera's geometry makes metres.
+    place_window: frames on each side over which the places that a projective output starts from are averaged.
+    visibility: whether the keypoint path is told of scores and of which joints are hidden; without, a hidden joint is one in the
+    middle of the person. map_features: that each heat map is reduced to.
     """
 
     inputs: str = "keypoints"
@@ -52,6 +55,7 @@ class TemporalConfig:
     frame_blocks: int = 0
     output: str = "metric"
     place_window: int = 0
+    visibility: bool = True
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for the header of a weights file."""
@@ -63,12 +67,14 @@ class TemporalConfig:
         check_dimensions(values, TemporalConfig, _RANGES)
         if values.get("kernel", 1) % 2 == 0:  # type: ignore[operator]
             raise ValueError(f"kernel must be odd, got {values['kernel']}")
+        if type(values.get("visibility", True)) is not bool:
+            raise ValueError(f"visibility must be true or false, got {values['visibility']!r:.40}")
         inputs, strides = values.get("inputs", TemporalConfig.inputs), values.get("strides", TemporalConfig.strides)
         if inputs not in INPUTS:
             raise ValueError(f"inputs must be one of {', '.join(INPUTS)}, got {inputs!r:.40}")
         output = values.get("output", TemporalConfig.output)
-        if output not in OUTPUTS or (output == "projective" and inputs != "keypoints"):
-            raise ValueError(f"output must be metric, or with keypoints projective, got {output!r:.40}")
+        if output not in OUTPUTS:
+            raise ValueError(f"output must be one of {', '.join(OUTPUTS)}, got {output!r:.40}")
         if not isinstance(strides, list | tuple) or not 1 <= len(strides) <= _MOST_STRIDES:
             raise ValueError(f"strides must be a list of 1 to {_MOST_STRIDES} numbers, got {strides!r:.40}")
         if not all(type(stride) is int and 1 <= stride <= _LONGEST_STRIDE for stride in strides):
@@ -81,105 +87,33 @@ class TemporalConfig:
         return max(self.strides) * (self.kernel - 1) * (1 + self.spread) // 2
 
 
-@dataclass
-class TemporalOutput:
-    """What the network says of each frame, in the axes of the person's own camera (see lift/normalise.py).
-
-    pose: (B, T, J, 3) metres relative to joint 0. root: (B, T, 3): pelvis (u, v) in person-box units, and log of its depth in
-    person sizes. log_sigma: (B, T, J) log of the expected error in metres. hidden: (B, T, J) logit that a joint's input was
-    missing or wrong. up: (B, T, 3) direction against gravity, not normalised.
-    """
-
-    pose: Tensor
-    root: Tensor
-    log_sigma: Tensor
-    hidden: Tensor
-    up: Tensor
-
-
-class Heads(nn.Conv1d):
-    """(B, C, T) features -> TemporalOutput, by one linear map of each frame."""
-
-    def __init__(self, channels: int, joints: int, more: int = 0) -> None:
-        self.sizes = (joints * 3, 3, joints, joints, 3, more)
-        super().__init__(channels, sum(self.sizes), 1)
-        nn.init.normal_(self.weight, std=0.002)  # outputs start near zero: metres are small numbers
-
-    def split(self, features: Tensor) -> tuple[Tensor, ...]:
-        """-> pose (B, T, J, 3), root (B, T, 3), log_sigma, hidden, up and what was asked for beyond, as they come."""
-        values = super().forward(features).transpose(1, 2).float()
-        pose, *others = values.split(self.sizes, -1)
-        return pose.unflatten(-1, (-1, 3)), *others
-
-    def forward(self, features: Tensor) -> TemporalOutput:
-        pose, root, log_sigma, hidden, up, _ = self.split(features)
-        return TemporalOutput(pose - pose[..., :1, :], root, log_sigma, hidden, up)
-
-
-class ProjectiveHeads(Heads):
-    """Heads that correct the places that were seen, add depths, and leave it to the pinhole camera to make metres of them.
-
-    What is seen reaches the pose as it is, so that postures that training lacks still agree with the picture; a person near the
-    camera, whose hands and feet loom, needs no learning. With joint 0 at depth Z, the person's metric size S = Z * size, the
-    joint's place p (person-box units) and its depth d behind joint 0 in sizes: joint = S * (p * (1 + d * size), d).
-    """
-
-    def __init__(self, channels: int, joints: int) -> None:
-        super().__init__(channels, joints, more=joints)
-
-    def forward(self, features: Tensor, seen: Tensor | None = None, size: Tensor | None = None) -> TemporalOutput:
-        """seen: (B, T, J, 2) places of the joints, any where hidden; size: (B, T) angular size of the person."""
-        if seen is None or size is None:
-            raise ValueError("a projective output needs the places of the joints and the person's angular size")
-        raw, root, log_sigma, hidden, up, trust = self.split(features)
-        # Trust in the places starts high (0.95): most of them are right.
-        place = torch.sigmoid(trust + 3).unsqueeze(-1) * seen + raw[..., :2]
-        depth = raw[..., 2:] - raw[..., :1, 2:]
-        metric = torch.exp(root[..., 2].clamp(-3, 2))[..., None, None]
-        ahead = (1 + depth * size[..., None, None]).clamp_min(0.05)
-        pose = torch.cat((place * ahead, depth), -1) * metric
-        root = torch.cat((place[..., 0, :], root[..., 2:]), -1)
-        return TemporalOutput(pose - pose[..., :1, :], root, log_sigma, hidden, up)
-
-
-def places(joints: Tensor, window: int) -> Tensor:
-    """(B, T, J, 4) inputs -> (B, T, J, 2): mean place (Hann weights) over the frames up to `window` away that show the joint; zero
-    where none does."""
-    place, visible = joints[..., :2], joints[..., 3:]
-    taps = torch.hann_window(2 * window + 3, periodic=False, dtype=joints.dtype, device=joints.device)[1:-1]
-    both = torch.cat((place * visible, visible), -1)
-    batch, frames, count, channels = both.shape
-    total = F.conv1d(both.permute(0, 2, 3, 1).reshape(-1, 1, frames), taps.reshape(1, 1, -1), padding=window)
-    total = total.reshape(batch, count, channels, frames).permute(0, 3, 1, 2)
-    return total[..., :2] / total[..., 2:].clamp_min(1e-3)
-
-
 class KeypointEncoder(nn.Module):
     """(B, T, J, 4) keypoints and (B, T, 4) context -> (B, latent, T)."""
 
     def __init__(self, config: TemporalConfig) -> None:
         super().__init__()
-        self.linear = nn.Conv1d(config.joints * KEYPOINT_CHANNELS + CONTEXT_CHANNELS, config.latent, 1)
+        self.places = None if config.visibility else 2
+        self.linear = nn.Conv1d(config.joints * (self.places or KEYPOINT_CHANNELS) + CONTEXT_CHANNELS, config.latent, 1)
 
     def forward(self, joints: Tensor, context: Tensor) -> Tensor:
+        joints = joints[..., : self.places]
         return self.linear(torch.cat((joints.flatten(2), context), -1).transpose(1, 2))
 
 
 class HeatmapEncoder(nn.Module):
-    """(B, T, J, H, W) heat maps and (B, T, 4) context -> (B, latent, T): the same small CNN reads each joint's map.
+    """(B, T, J, MAP_CELLS, MAP_CELLS) heat maps and (B, T, 4) context -> (B, latent, T): one small CNN reads each joint's map.
 
     The maps are encoded, not reduced to their peaks: spread and second maxima tell of uncertainty (Cheng et al., AAAI 2020).
+    One layer of patches of 8 x 8 cells that do not overlap, then each joint's nine together: on a processor many times as fast as
+    layers of 3 x 3 kernels, which would take most of a training step. Sizes are decisions of this project.
     """
 
     def __init__(self, config: TemporalConfig) -> None:
         super().__init__()
-        channels = (1, 8, 16, config.map_features)
-        layers: list[nn.Module] = []
-        for before, after in zip(channels, channels[1:]):
-            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
-        self.cnn = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(4), nn.Flatten())
-        self.joint = nn.Linear(config.map_features * 16, config.map_features)
-        self.linear = nn.Conv1d(config.joints * config.map_features + CONTEXT_CHANNELS, config.latent, 1)
+        features, patch = config.map_features, MAP_CELLS // 3
+        self.cnn = nn.Sequential(nn.Conv2d(1, features, patch, stride=patch), nn.ReLU(), nn.Flatten())
+        self.joint = nn.Sequential(nn.Linear(9 * features, 2 * features), nn.ReLU(), nn.Linear(2 * features, features))
+        self.linear = nn.Conv1d(config.joints * features + CONTEXT_CHANNELS, config.latent, 1)
 
     def forward(self, maps: Tensor, context: Tensor) -> Tensor:
         batch, frames, joints = maps.shape[:3]
@@ -283,5 +217,8 @@ class TemporalNetwork(nn.Module):
         core = slice(reach, frames - reach)
         # Context: log of the angular size, and whether it is known.
         size = torch.exp(context[:, core, 2].float()) * context[:, core, 3]
-        projected: TemporalOutput = self.heads(features, places(inputs.float(), self.config.place_window)[:, core], size)
+        joints = peaks(inputs.float()) if self.config.inputs == "heatmaps" else inputs.float()
+        if not self.config.visibility:
+            joints = torch.cat((joints[..., :3], torch.ones_like(joints[..., 3:])), -1)
+        projected: TemporalOutput = self.heads(features, places(joints, self.config.place_window)[:, core], size)
         return projected

@@ -7,7 +7,7 @@ plain one in its mask alone. The occlusion benchmark is this project's: none is 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +15,12 @@ import torch
 from numpy.typing import NDArray
 
 from stpose_core.data import Camera, Keypoints
+from stpose_core.lift.heatmaps import HeatMaps
+from stpose_core.lift.normalise import person_view
 from stpose_core.skeletons import H36M17
 from stpose_training.data.bodies import LEFT_ARM, LEFT_LEG, RIGHT_ARM, RIGHT_LEG, Random
 from stpose_training.data.cameras import film
+from stpose_training.data.heatmaps import believe
 from stpose_training.data.mocap import MOCAP_FPS, Clip
 from stpose_training.data.occlusion import hide
 from stpose_training.data.samples import see
@@ -65,11 +68,12 @@ TEMPOS = tuple(Condition(f"tempo {tempo:g}", tempo=tempo) for tempo in (0.5, 0.7
 @dataclass(frozen=True)
 class Take:
     """A clip as a detector would report it. truth: (T, 17, 3) metres, root-relative, camera axes. masked: (T, 17) joints that the
-    condition hid or displaced, beside those that lie outside of the picture."""
+    condition hid or displaced, beside those that lie outside of the picture. maps: heat maps whose peaks the keypoints are."""
 
     keypoints: Keypoints
     truth: NDArray[np.float64]
     masked: Mask
+    maps: HeatMaps | None = None
 
 
 def at_tempo(positions: NDArray[np.float32], tempo: float) -> NDArray[np.float32]:
@@ -110,14 +114,15 @@ def mask(condition: Condition, frames: int, seed: int) -> Mask:
     return hidden
 
 
-def film_clip(clip: Clip, number: int, condition: Condition) -> Take:
-    """The take of one clip; camera and noise depend on `number` (and on distance and tempo) alone."""
+def film_clip(clip: Clip, number: int, condition: Condition, maps: bool = False) -> Take:
+    """The take of one clip; camera and noise depend on `number` (and on distance and tempo) alone. maps: with heat maps."""
     positions = at_tempo(clip.positions, condition.tempo)
     random = Random(_SEED + 1000 * number)
     near, far = condition.distance or (math.exp(0.18), math.exp(2.48))
     views = film(torch.from_numpy(positions)[None], random, (math.log(near), math.log(far)))
     sight = see(views, random)
     rays, score, points = sight.rays, sight.score, sight.points
+    wrong = torch.zeros_like(sight.outside)
     masked = mask(condition, len(positions), _SEED + 1000 * number + 1)
     if condition.kind == "mixed":
         rays, score, wrong = hide(rays, score, Random(_SEED + 1000 * number + 2), severity=1.0, share=1.0)
@@ -128,11 +133,19 @@ def film_clip(clip: Clip, number: int, condition: Condition) -> Take:
     image_size = (int(size[0]), int(size[1]))
     camera = Camera.assumed(image_size)
     xy = camera.focal * rays[0].double().numpy() + np.asarray(camera.centre)
+    seen_maps = None
+    if maps:
+        shown = torch.from_numpy(seen).float()[None]
+        view = person_view(rays, shown)
+        doubts = Random(_SEED + 1000 * number + 3)
+        seen_maps = believe(sight.true, sight.rays, rays, shown, wrong, view.size, doubts).in_picture(view, camera)
     truth = (points - points[:, :, :1])[0].double().numpy()
-    return Take(Keypoints(np.where(seen[..., None] > 0, xy, np.nan), seen, MOCAP_FPS, image_size, H36M17.name), truth, masked)
+    keypoints = Keypoints(np.where(seen[..., None] > 0, xy, np.nan), seen, MOCAP_FPS, image_size, H36M17.name)
+    return Take(keypoints, truth, masked, seen_maps)
 
 
-def takes(clips: Sequence[Clip], condition: Condition) -> list[Take]:
-    """The takes of all clips that are long enough to have a motion at the condition's tempo (10 frames)."""
+def takes(clips: Sequence[Clip], condition: Condition, maps: bool = False) -> Iterator[Take]:
+    """The takes of all clips that are long enough to have a motion at the condition's tempo (10 frames). maps: with heat maps,
+    of 80 kB a frame."""
     long = [(number, clip) for number, clip in enumerate(clips) if (len(clip.positions) - 1) / condition.tempo >= 10]
-    return [film_clip(clip, number, condition) for number, clip in long]
+    return (film_clip(clip, number, condition, maps) for number, clip in long)

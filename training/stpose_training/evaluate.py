@@ -7,7 +7,7 @@ the hidden flag say what they promise. Frames that the lifter gives no pose for 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -166,9 +166,10 @@ def calibration(cases: Sequence[tuple[Take, Pose3D]], bins: int = 8) -> list[Gro
     return groups
 
 
-def lift(lifter: Lifter, clips: Sequence[Clip], condition: Condition) -> list[tuple[Take, Pose3D]]:
-    """The takes of clips under a condition, and the poses that the lifter makes of them."""
-    return [(take, lifter(take.keypoints)) for take in takes(clips, condition)]
+def lift(lifter: Lifter, clips: Sequence[Clip], condition: Condition, maps: bool = False) -> list[tuple[Take, Pose3D]]:
+    """The takes of clips under a condition, and the poses that the lifter makes of them. maps: it is shown heat maps, too."""
+    cases = ((take, lifter(take.keypoints, maps=take.maps)) for take in takes(clips, condition, maps))
+    return [(replace(take, maps=None), pose) for take, pose in cases]
 
 
 def some(clips: list[Clip], most: int | None) -> list[Clip]:

@@ -24,13 +24,14 @@ def feed(
     severity: Callable[[int], float],
     rank: int = 0,
     world: int = 1,
+    maps: bool = False,
     footage: FootageBank | None = None,
 ) -> Generator[Batch, None, None]:
     """The batches of step `first` and of all after it, drawn in a thread. Each step has its own seed: a resumed run sees the same.
 
     reach: frames that the network needs on each side; more are drawn if the recipe says so, and cut off. severity: of a step.
-    rank, world: this process and how many there are; each draws its own part of the batch. footage: 2D-only clips, which get their
-    share of it. Ends when it is closed.
+    rank, world: this process and how many there are; each draws its own part of the batch. maps: with heat maps, of the same
+    samples. footage: 2D-only clips, which get their share of it. Ends when it is closed.
     """
     if recipe.batch % world:
         raise TrainingError(f"a batch of {recipe.batch} cannot be shared evenly by {world} processes")
@@ -52,7 +53,7 @@ def feed(
         try:
             for step in count(first):
                 random = Random((recipe.seed * 1_000_003 + step) * world + rank, bank.frames.device)
-                batch = draw_batch(bank, size - unlabelled, recipe.frames, drawn, random, severity(step), recipe.masked)
+                batch = draw_batch(bank, size - unlabelled, recipe.frames, drawn, random, severity(step), recipe.masked, maps)
                 batch = batch.narrowed(drawn - reach)
                 if footage and unlabelled:
                     seen = draw_seen(footage, unlabelled, recipe.frames, reach, random, severity(step), recipe.masked)

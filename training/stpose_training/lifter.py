@@ -17,9 +17,8 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from stpose_core.errors import TrainingError
-from stpose_core.networks.lifting import LiftingNetwork, config_of, make_network
-from stpose_core.networks.temporal import TemporalConfig
-from stpose_core.weights import write_weights
+from stpose_core.networks.lifting import LiftingNetwork, config_of, make_network, reads_maps
+from stpose_core.weights import read_weights, write_weights
 from stpose_training.critic import Critic
 from stpose_training.data.footage import FootageBank, load_footage
 from stpose_training.data.mocap import MotionBank, load_mocap
@@ -82,7 +81,7 @@ class Run:
     step: steps done. seconds: of training, without validation, over all its sessions.
     """
 
-    def __init__(self, plan: Plan, fabric: Fabric, checkpoint: Path) -> None:
+    def __init__(self, plan: Plan, fabric: Fabric, checkpoint: Path, start: Path | None = None) -> None:
         self.plan, self.recipe, self.fabric, self.checkpoint = plan, plan.recipe, fabric, checkpoint
         saved = _read_checkpoint(checkpoint, plan, fabric.device)
         torch.manual_seed(plan.recipe.seed)
@@ -91,6 +90,8 @@ class Run:
             self.network: LiftingNetwork = make_network(self.config).to(fabric.device)
         except (TypeError, ValueError) as error:
             raise TrainingError(f"cannot make the network: {error}") from error
+        if start and not saved:
+            self._start_from(start)
         self.average = AveragedModel(self.network, avg_fn=moving_average(self.recipe.ema), use_buffers=True)
         self._raw = torch.optim.AdamW(self.network.parameters(), lr=self.recipe.rate, weight_decay=self.recipe.weight_decay)
         self.step, self.seconds = 0, 0.0
@@ -101,6 +102,13 @@ class Run:
             self.step, self.seconds = int(saved["step"]), float(saved.get("seconds", 0.0))
         self._model, self._optimiser = fabric.setup(self.network, self._raw)
         self.critic = Critic(self.recipe.critic_rate, fabric, saved.get("critic")) if self.recipe.critic > 0 else None
+
+    def _start_from(self, weights: Path) -> None:
+        tensors, _ = read_weights(weights, "temporal")
+        try:
+            self.network.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise TrainingError(f"{weights} holds another network than this run's: {self.config}") from error
 
     def save(self) -> None:
         """Writes the checkpoint."""
@@ -191,10 +199,11 @@ def train(
     fabric: Fabric | None = None,
     say: Callable[[str], None] = print,
     footage: Sequence[Path] = (),
+    start: Path | None = None,
 ) -> None:
     """Does a run or goes on with it. `state`: folder of its checkpoint and log. `output`: the weights file (averaged, fp16).
 
-    footage: files and folders of 2D-only clips (`load_footage`) that join in.
+    footage: files and folders of 2D-only clips (`load_footage`) that join in. start: weights that a run begins with, else random.
     fabric: from `make_fabric`, else one process on the CPU. say: is given lines of progress.
     """
     if not footage:  # a run that began with some is not gone on with without
@@ -205,16 +214,17 @@ def train(
     state.mkdir(parents=True, exist_ok=True)
     bank = MotionBank(load_mocap(data), fabric.device)
     films = FootageBank(load_footage(footage), fabric.device) if footage else None
-    run = Run(plan, fabric, state / "checkpoint.pt")
-    if films and isinstance(run.config, TemporalConfig) and run.config.inputs != "keypoints":
-        raise TrainingError(f"footage holds keypoints; this network reads {run.config.inputs}")
+    run = Run(plan, fabric, state / "checkpoint.pt", start)
+    if films and reads_maps(run.config):
+        raise TrainingError("footage holds keypoints; this network reads heat maps")
     first, ready = run.step, run.finished
     if first and chief:
         say(f"{state}: was finished at step {first}" if ready else f"goes on from step {first}")
     fabric.barrier()  # nobody writes a checkpoint that another still reads
     if ready and output.exists():
         return
-    sets = held_out(data, run.config.context, fabric.device, recipe.judged) if chief else {}
+    maps = reads_maps(run.config)
+    sets = held_out(data, run.config.context, fabric.device, recipe.judged, maps) if chief else {}
     journal = Journal(state, first, say) if chief else None
 
     def judge() -> None:
@@ -232,6 +242,7 @@ def train(
         lambda step: severity(recipe, step, run.total),
         fabric.global_rank,
         fabric.world_size,
+        maps,
         films,
     )
     try:

@@ -121,7 +121,7 @@ def draw_like(
     total = frames + 2 * (reach + BOX_REACH)
     motions = new_motions(bank, batch, total, random, TRAINING_FPS / rate)
     views = film(motions, random, stands=stands(same, batch, random, sure))
-    return observe(views, random, reach, severity, share, between)
+    return observe(views, random, reach, severity, share, every=between)
 
 
 def together(*batches: Batch) -> Batch:

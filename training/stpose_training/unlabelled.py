@@ -10,7 +10,7 @@ from dataclasses import fields
 import torch
 from torch import Tensor
 
-from stpose_core.networks.temporal import TemporalOutput
+from stpose_core.networks.heads import TemporalOutput
 from stpose_training.data.footage import Seen
 from stpose_training.data.samples import Batch
 from stpose_training.losses import bone_length_spread
@@ -48,9 +48,9 @@ def unlabelled_loss(output: TemporalOutput, seen: Seen, reprojection: float, bon
 
 
 def both(batch: Batch) -> tuple[Tensor, Tensor]:
-    """The network's inputs, joints and context, for the samples with 3D and then those without: one pass serves both."""
+    """The network's inputs, joints or maps, and context, for the samples with 3D and then those without: one pass serves both."""
     if batch.seen is None:
-        return batch.joints, batch.context
+        return batch.inputs, batch.context
     return torch.cat((batch.joints, batch.seen.joints)), torch.cat((batch.context, batch.seen.context))
 
 

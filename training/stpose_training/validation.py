@@ -20,23 +20,24 @@ REACH = 64
 """Frames drawn on each side of the outputs: networks that need no more are all shown the same."""
 
 
-def fixed_batches(bank: MotionBank, reach: int, count: int = 6, size: int = 24) -> list[Batch]:
-    """Recorded motions as they are, at their own tempo, fixed cameras and detector-like noise, nothing masked."""
+def fixed_batches(bank: MotionBank, reach: int, count: int = 6, size: int = 24, maps: bool = False) -> list[Batch]:
+    """Recorded motions as they are, at their own tempo, fixed cameras and detector-like noise, nothing masked. maps: with heat
+    maps of them."""
     random = Random(20_040, bank.frames.device)
     drawn = max(reach, REACH)
     result = []
     for _ in range(count):
         positions = bank.windows(size, 128 + 2 * drawn + 32, random.generator, tempo=(0.999, 1.001))
-        batch = observe(film(positions, random), random, drawn, severity=0.0, share=0.0)
+        batch = observe(film(positions, random), random, drawn, severity=0.0, share=0.0, maps=maps)
         result.append(batch.narrowed(drawn - reach))
     return result
 
 
-def held_out(data: Path, reach: int, device: torch.device | str, count: int = 6) -> dict[str, list[Batch]]:
+def held_out(data: Path, reach: int, device: torch.device | str, count: int = 6, maps: bool = False) -> dict[str, list[Batch]]:
     """Batches of subjects that training never sees: CMU's validation split, and HDM05, of other people in another studio."""
     sets = {"cmu_validation": ("free", "validation"), "hdm05": ("by-sa", "validation")}
     banks = {name: MotionBank(load_mocap(data, *which), device) for name, which in sets.items()}
-    return {name: fixed_batches(bank, reach, count) for name, bank in banks.items()}
+    return {name: fixed_batches(bank, reach, count, maps=maps) for name, bank in banks.items()}
 
 
 @torch.no_grad()
@@ -45,7 +46,7 @@ def validate(network: LiftingNetwork, data: list[Batch]) -> dict[str, float]:
     network.eval()
     predicted, true = [], []
     for batch in data:
-        predicted.append(network(batch.joints, batch.context).pose.cpu())
+        predicted.append(network(batch.inputs, batch.context).pose.cpu())
         true.append(batch.pose.cpu())
     p, t = torch.cat(predicted).double().numpy(), torch.cat(true).double().numpy()
     network.train()

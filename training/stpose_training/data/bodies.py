@@ -136,9 +136,7 @@ def recombine(posture: Posture, random: Random, share: float = 0.6) -> Posture:
     return Posture(posture.root, posture.pelvis, turn, bones, posture.lengths)
 
 
-def _bend_limb(
-    bones: Tensor, upper: int, lower: int, random: Random, chosen: Tensor, swing: float, twist: float
-) -> None:
+def _bend_limb(bones: Tensor, upper: int, lower: int, random: Random, chosen: Tensor, swing: float, twist: float) -> None:
     """In place: turns a whole limb at its root joint, turns its bend plane, and bends its hinge more or less.
 
     The hinge (elbow, knee) keeps bending to its own side, from straight to 150 degrees.

@@ -64,9 +64,7 @@ def _linear(points: Array, pixels: Array) -> tuple[Array, Array, Array] | None:
     world = np.column_stack([(points - middle) / spread, np.ones(len(points))])
     image = (pixels - shift) / size
     zero = np.zeros_like(world)
-    rows = np.concatenate(
-        [np.hstack([world, zero, -image[:, :1] * world]), np.hstack([zero, world, -image[:, 1:] * world])]
-    )
+    rows = np.concatenate([np.hstack([world, zero, -image[:, :1] * world]), np.hstack([zero, world, -image[:, 1:] * world])])
     solution = np.linalg.svd(rows, full_matrices=False)[2][-1].reshape(3, 4)
     world_scale = np.diag([1 / spread] * 3 + [1.0])
     world_scale[:3, 3] = -middle / spread

@@ -50,9 +50,7 @@ def film(
     pelvis = positions[:, :, 0]
     target = pelvis.mean(1)
     distance = torch.exp(random.uniform(*log_distance, batch))
-    above = torch.where(
-        random.chance(0.7, batch), 0.12 * random.normal(batch) + 0.05, random.uniform(-0.35, 0.7, batch)
-    )
+    above = torch.where(random.chance(0.7, batch), 0.12 * random.normal(batch) + 0.05, random.uniform(-0.35, 0.7, batch))
     if stands is not None:
         distance, above = torch.exp(stands.log_distance), stands.above
     around = random.uniform(-3.1416, 3.1416, batch)
@@ -60,9 +58,7 @@ def film(
     # A person who walks may not pass through the camera: back off by what they come nearer.
     nearest = ((pelvis - target[:, None]) * away[:, None]).sum(-1).amax(1)
     place = target + away * (distance + nearest.clamp_min(0))[:, None]
-    field = torch.where(random.chance(0.6, batch), 55 + 10 * random.normal(batch), random.uniform(35, 90, batch)).clamp(
-        33, 92
-    )
+    field = torch.where(random.chance(0.6, batch), 55 + 10 * random.normal(batch), random.uniform(35, 90, batch)).clamp(33, 92)
     reach = torch.tan(torch.deg2rad(field) / 2)
 
     following = random.chance(0.2, batch)[:, None, None]

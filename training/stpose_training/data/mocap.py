@@ -118,9 +118,7 @@ class MotionBank:
         self.starts = torch.cumsum(lengths, 0) - lengths
         self.weights = lengths.float().sqrt()
 
-    def windows(
-        self, batch: int, frames: int, generator: torch.Generator, tempo: tuple[float, float] = (0.5, 2.0)
-    ) -> Tensor:
+    def windows(self, batch: int, frames: int, generator: torch.Generator, tempo: tuple[float, float] = (0.5, 2.0)) -> Tensor:
         """(B, T, 17, 3): windows at a random place and tempo (log-uniform). Beyond a clip's ends its motion runs backwards."""
         device = self.frames.device
         clip = torch.multinomial(self.weights, batch, replacement=True, generator=generator)

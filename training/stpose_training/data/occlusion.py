@@ -59,9 +59,7 @@ def hide(
     rate = random.uniform(0, 0.3 * severity, batch)[:, None, None]
     # Points flicker for a while rather than for single frames: blocks of 1 to 8 frames share their fate.
     block = int(torch.randint(1, 9, (1,), generator=random.generator, device=device))
-    coarse = torch.rand(batch, -(-frames // block), 17, generator=random.generator, device=device).repeat_interleave(
-        block, 1
-    )
+    coarse = torch.rand(batch, -(-frames // block), 17, generator=random.generator, device=device).repeat_interleave(block, 1)
     gone |= on("point") & (coarse[:, :frames] < rate)
 
     limbs = torch.zeros(len(_LIMBS), 17, dtype=torch.bool, device=device)

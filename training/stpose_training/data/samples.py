@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from stpose_core.lift.heatmaps import Blobs
 from stpose_core.lift.normalise import BOX_REACH, network_inputs, person_view
 from stpose_training.data.bodies import Random, mirror, perturb, put_together, recombine, reorient, reshape, take_apart
 from stpose_training.data.cameras import Views, film
 from stpose_training.data.flexion import flex, grounded
 from stpose_training.data.footage import Seen
+from stpose_training.data.heatmaps import believe, beside
 from stpose_training.data.mocap import MotionBank
 from stpose_training.data.noise import detect
 from stpose_training.data.occlusion import hide
@@ -23,7 +25,8 @@ class Batch:
 
     joints: (B, T+, 17, 4), context: (B, T+, 4) as TemporalNetwork reads them. pose: (B, T, 17, 3) metres relative to the pelvis.
     root: (B, T, 3) target of the root head. up: (B, T, 3) unit. wrong: (B, T, 17) inputs that were masked or displaced.
-    seen: samples without 3D that are learned from in the same step.
+    seen: samples without 3D that are learned from in the same step. blobs: over T+ frames, for a network that reads heat maps in
+    the place of joints.
     """
 
     joints: Tensor
@@ -32,12 +35,20 @@ class Batch:
     root: Tensor
     up: Tensor
     wrong: Tensor
+    blobs: Blobs | None = None
     seen: Seen | None = None
+
+    @property
+    def inputs(self) -> Tensor:
+        """What the network reads of the joints: (B, T+, 17, 4), or maps (B, T+, 17, cells, cells). Maps are drawn each time, for
+        they are a hundred times as large."""
+        return self.joints if self.blobs is None else self.blobs.draw()
 
     def narrowed(self, frames: int) -> Batch:
         """Without so many frames at each end of the inputs; the targets stay."""
         inner = slice(frames, self.joints.shape[1] - frames)
-        return Batch(self.joints[:, inner], self.context[:, inner], self.pose, self.root, self.up, self.wrong)
+        blobs = None if self.blobs is None else self.blobs.frames(inner)
+        return Batch(self.joints[:, inner], self.context[:, inner], self.pose, self.root, self.up, self.wrong, blobs)
 
 
 def new_motions(bank: MotionBank, batch: int, frames: int, random: Random, pace: float = 1.0) -> Tensor:
@@ -53,10 +64,12 @@ def new_motions(bank: MotionBank, batch: int, frames: int, random: Random, pace:
 
 @dataclass
 class Sight:
-    """What a detector reports of views. points: (B, T, 17, 3) true joints in camera axes, metres. rays: (B, T, 17, 2) reported
-    ones as the assumed camera sees them, in tangent units; score: (B, T, 17), 0 outside of the picture, where `outside` is true."""
+    """What a detector reports of views. points: (B, T, 17, 3) true joints in camera axes, metres. true: (B, T, 17, 2) they as the
+    assumed camera sees them, in tangent units; rays: (B, T, 17, 2) reported ones, likewise; score: (B, T, 17), 0 outside of the
+    picture, where `outside` is true."""
 
     points: Tensor
+    true: Tensor
     rays: Tensor
     score: Tensor
     outside: Tensor
@@ -72,7 +85,7 @@ def see(views: Views, random: Random) -> Sight:
     true = true * views.zoom[:, None, None, None]
     size = 2 * ((true - true.mean(2, keepdim=True)) ** 2).sum(-1).mean(2).sqrt()
     rays, score = detect(true, size, random)
-    return Sight(points, rays, torch.where(outside, torch.zeros_like(score), score), outside)
+    return Sight(points, true, rays, torch.where(outside, torch.zeros_like(score), score), outside)
 
 
 def thin(rays: Tensor, score: Tensor, every: int) -> tuple[Tensor, Tensor]:
@@ -87,14 +100,18 @@ def thin(rays: Tensor, score: Tensor, every: int) -> tuple[Tensor, Tensor]:
     return rays[:, before].lerp(rays[:, after], part.unsqueeze(-1)), torch.where(part > 0, torch.minimum(low, high), low)
 
 
-def observe(views: Views, random: Random, reach: int, severity: float, share: float, every: int = 1) -> Batch:
-    """What a detector would report of these views, as network inputs, and the truth as targets. every: see `thin`."""
+def observe(views: Views, random: Random, reach: int, severity: float, share: float, maps: bool = False, every: int = 1) -> Batch:
+    """What a detector would report of these views, as network inputs, and the truth as targets. every: see `thin`. maps: heat maps,
+    too; the rest of the batch is the same with and without."""
     sight = see(views, random)
     points, zoom = sight.points, views.zoom[:, None, None]
     rays, score, wrong = hide(sight.rays, sight.score, random, severity, share)
     rays, score = thin(rays, score, every)
     view = person_view(rays, score)
     joints, context = network_inputs(rays, score, view)
+    blobs = None
+    if maps:
+        blobs = believe(sight.true, sight.rays, rays, score, wrong, view.size, beside(random)).in_view(view)
     pelvis = points[:, :, 0] * torch.cat((torch.ones_like(zoom[:, 0].expand(-1, 2)), 1 / zoom[:, 0]), -1)[:, None]
     pose = (points - points[:, :, :1]) @ view.rotation.transpose(-1, -2)
     up = (view.rotation @ views.up.unsqueeze(-1)).squeeze(-1)
@@ -107,10 +124,20 @@ def observe(views: Views, random: Random, reach: int, severity: float, share: fl
         view.camera_to_root(pelvis)[:, core],
         up[:, core],
         (wrong | sight.outside)[:, core],
+        None if blobs is None else blobs.frames(inner),
     )
 
 
-def draw_batch(bank: MotionBank, batch: int, frames: int, reach: int, random: Random, severity: float, share: float = 0.5) -> Batch:
-    """One batch with `frames` outputs a sample."""
+def draw_batch(
+    bank: MotionBank,
+    batch: int,
+    frames: int,
+    reach: int,
+    random: Random,
+    severity: float,
+    share: float = 0.5,
+    maps: bool = False,
+) -> Batch:
+    """One batch with `frames` outputs a sample. maps: with heat maps, see `observe`."""
     total = frames + 2 * (reach + BOX_REACH)
-    return observe(film(new_motions(bank, batch, total, random), random), random, reach, severity, share)
+    return observe(film(new_motions(bank, batch, total, random), random), random, reach, severity, share, maps)

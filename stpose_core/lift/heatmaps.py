@@ -1,0 +1,123 @@
+"""Heat maps as the temporal network reads them: where they lie, how they are drawn, and how those of a picture are brought there.
+
+A map covers a square of the person's own view (stpose_core.lift.normalise): its middle looks straight at the person, and it
+reaches MAP_REACH person sizes to each side, so that in all of the marker mocap, tilted and lying bodies too, fewer than one joint
+in a thousand lies beyond it. Cell (row, column) of MAP_CELLS x MAP_CELLS has its centre at MAP_REACH * (2 * (index + 0.5) /
+MAP_CELLS - 1), x to the right, y down. Values are 0 (nothing) to 1 (certain). All of this is a decision of this project; the
+paper crops the picture to the person and reads the maps of its spatial network as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stpose_core.data import Camera
+from stpose_core.lift.normalise import PersonView
+from stpose_core.networks.heads import MAP_CELLS, MAP_REACH
+
+_SHARPEST = 0.1  # person sizes, nearly a cell: what a clear joint's maximum measures
+
+
+def spread_of(score: Tensor) -> Tensor:
+    """Standard deviation (person sizes) of the Gaussian for a joint of that score: from 0.1 at 1, to 0.2 at the least that counts
+    as visible. The width grows as the expected error of a detector does (training/stpose_training/data/noise.py)."""
+    difficulty = -torch.log(score.clamp(0.05, 1.0)) / 1.2
+    return (_SHARPEST**2 + (0.02 * (1 + 5 * difficulty)) ** 2).sqrt()
+
+
+@dataclass
+class Blobs:
+    """Heat maps as sums of K Gaussians a joint, before they are drawn.
+
+    place: (B, T, J, K, 2) person sizes from the middle of the map; height: (B, T, J, K) 0..1; spread: (B, T, J, K) person sizes.
+    ground: (B, T, 1 or J, 2, cells): the background is the product of its two rows, along y and along x; None for none.
+    """
+
+    place: Tensor
+    height: Tensor
+    spread: Tensor
+    ground: Tensor | None = None
+
+    def frames(self, chosen: slice) -> Blobs:
+        """Those of some frames."""
+        ground = None if self.ground is None else self.ground[:, chosen]
+        return Blobs(self.place[:, chosen], self.height[:, chosen], self.spread[:, chosen], ground)
+
+    def draw(self, cells: int = MAP_CELLS) -> Tensor:
+        """(B, T, J, cells, cells) maps. Where Gaussians overlap they add up, to 1 at most."""
+        axis = MAP_REACH * ((torch.arange(cells, device=self.place.device) + 0.5) * (2 / cells) - 1)
+        along = torch.exp(-0.5 * ((axis - self.place.unsqueeze(-1)) / self.spread[..., None, None]) ** 2)
+        columns, rows = along[..., 0, :], along[..., 1, :] * self.height.unsqueeze(-1)
+        if self.ground is not None:
+            ground = self.ground.expand(*rows.shape[:3], 2, cells)
+            rows = torch.cat((rows, ground[..., :1, :]), -2)
+            columns = torch.cat((columns, ground[..., 1:, :]), -2)
+        return torch.matmul(rows.transpose(-1, -2), columns).clamp_(max=1.0)
+
+
+def keypoint_blobs(joints: Tensor) -> Blobs:
+    """(B, T, J, 4) joints as `network_inputs` gives them -> one Gaussian for each that is visible: its height is the score, and
+    so is its width (`spread_of`); nothing where a joint is hidden."""
+    score = joints[..., 2] * joints[..., 3]
+    return Blobs(joints[..., None, :2], score.unsqueeze(-1), spread_of(score).unsqueeze(-1))
+
+
+@dataclass(frozen=True)
+class HeatMaps:
+    """Heat maps of one person, each frame's in a square grid of its own over the picture.
+
+    values: (T, J, H, W) 0..1. corner: (T, 2) pixels, the outer corner of the first cell. cell: (T,) pixels, side of a cell.
+    """
+
+    values: NDArray[np.float16] | NDArray[np.float32]
+    corner: NDArray[np.float64]
+    cell: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        frames = len(self.values)
+        if self.values.ndim != 4 or self.corner.shape != (frames, 2) or self.cell.shape != (frames,):
+            shapes = f"values {self.values.shape}, corner {self.corner.shape}, cell {self.cell.shape}"
+            raise ValueError(f"heat maps must be (T, J, H, W) with a corner (T, 2) and a cell (T,), got {shapes}")
+        if not (np.isfinite(self.corner).all() and np.isfinite(self.cell).all() and (self.cell > 0).all()):
+            raise ValueError("the grids of heat maps must be finite, and their cells larger than nothing")
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, chosen: slice) -> HeatMaps:
+        return HeatMaps(self.values[chosen], self.corner[chosen], self.cell[chosen])
+
+    def window(self, start: int, stop: int) -> HeatMaps:
+        """Frames `start` to `stop`; those before the first and after the last are empty."""
+        frames = np.arange(start, stop)
+        inside = (frames >= 0) & (frames < len(self))
+        near = frames.clip(0, len(self) - 1)
+        values = self.values[near] * inside[:, None, None, None].astype(self.values.dtype)
+        return HeatMaps(values, self.corner[near], self.cell[near])
+
+    def seen_in(self, view: PersonView, camera: Camera) -> Tensor:
+        """(1, T, J, MAP_CELLS, MAP_CELLS): the same maps in the person's own view, read off bilinearly; 0 outside of the grids.
+
+        view: of one clip (B = 1). camera: the one that the view was made with.
+        """
+        device, size = view.size.device, view.size[0]
+        axis = MAP_REACH * ((torch.arange(MAP_CELLS, device=device) + 0.5) * (2 / MAP_CELLS) - 1)
+        y, x = torch.meshgrid(axis, axis, indexing="ij")
+        flat = torch.stack((x, y), -1).reshape(1, -1, 2) * size[:, None, None]
+        direction = view.to_camera(torch.cat((flat, torch.ones_like(flat[..., :1])), -1)[None])[0]
+        pixels = camera.focal * direction[..., :2] / direction[..., 2:].clamp_min(0.05)
+        pixels = pixels + torch.tensor(camera.centre, dtype=pixels.dtype, device=device)
+        corner = torch.from_numpy(self.corner).to(pixels)
+        cells = (pixels - corner[:, None]) / torch.from_numpy(self.cell).to(pixels)[:, None, None]
+        height, width = self.values.shape[2:]
+        places = 2 * cells / torch.tensor([width, height], dtype=cells.dtype, device=device) - 1
+        values = torch.from_numpy(np.ascontiguousarray(self.values)).to(device).float()
+        grid = places.reshape(len(self), MAP_CELLS, MAP_CELLS, 2)
+        maps: Tensor = F.grid_sample(values, grid, align_corners=False)
+        return (maps * view.known[0][:, None, None, None])[None]

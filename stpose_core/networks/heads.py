@@ -1,0 +1,109 @@
+"""What a lifting network says of each frame, and the layers that say it: in metres, or by way of the picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+MAP_CELLS = 24
+"""Rows and columns of a heat map."""
+
+MAP_REACH = 1.4
+"""Half the side of a map in person sizes (stpose_core.lift.heatmaps says why)."""
+
+LEAST_PEAK = 0.1
+"""A lower maximum of a heat map is background."""
+
+
+@dataclass
+class TemporalOutput:
+    """What the network says of each frame, in the axes of the person's own camera (see lift/normalise.py).
+
+    pose: (B, T, J, 3) metres relative to joint 0. root: (B, T, 3): pelvis (u, v) in person-box units, and log of its depth in
+    person sizes. log_sigma: (B, T, J) log of the expected error in metres. hidden: (B, T, J) logit that a joint's input was
+    missing or wrong. up: (B, T, 3) direction against gravity, not normalised.
+    """
+
+    pose: Tensor
+    root: Tensor
+    log_sigma: Tensor
+    hidden: Tensor
+    up: Tensor
+
+
+class Heads(nn.Conv1d):
+    """(B, C, T) features -> TemporalOutput, by one linear map of each frame."""
+
+    def __init__(self, channels: int, joints: int, more: int = 0) -> None:
+        self.sizes = (joints * 3, 3, joints, joints, 3, more)
+        super().__init__(channels, sum(self.sizes), 1)
+        nn.init.normal_(self.weight, std=0.002)  # outputs start near zero: metres are small numbers
+
+    def split(self, features: Tensor) -> tuple[Tensor, ...]:
+        """-> pose (B, T, J, 3), root (B, T, 3), log_sigma, hidden, up and what was asked for beyond, as they come."""
+        values = super().forward(features).transpose(1, 2).float()
+        pose, *others = values.split(self.sizes, -1)
+        return pose.unflatten(-1, (-1, 3)), *others
+
+    def forward(self, features: Tensor) -> TemporalOutput:
+        pose, root, log_sigma, hidden, up, _ = self.split(features)
+        return TemporalOutput(pose - pose[..., :1, :], root, log_sigma, hidden, up)
+
+
+class ProjectiveHeads(Heads):
+    """Heads that correct the places that were seen, add depths, and leave it to the pinhole camera to make metres of them.
+
+    What is seen reaches the pose as it is, so that postures that training lacks still agree with the picture; a person near the
+    camera, whose hands and feet loom, needs no learning. With joint 0 at depth Z, the person's metric size S = Z * size, the
+    joint's place p (person-box units) and its depth d behind joint 0 in sizes: joint = S * (p * (1 + d * size), d).
+    """
+
+    def __init__(self, channels: int, joints: int) -> None:
+        super().__init__(channels, joints, more=joints)
+
+    def forward(self, features: Tensor, seen: Tensor | None = None, size: Tensor | None = None) -> TemporalOutput:
+        """seen: (B, T, J, 2) places of the joints, any where hidden; size: (B, T) angular size of the person."""
+        if seen is None or size is None:
+            raise ValueError("a projective output needs the places of the joints and the person's angular size")
+        raw, root, log_sigma, hidden, up, trust = self.split(features)
+        # Trust in the places starts high (0.95): most of them are right.
+        place = torch.sigmoid(trust + 3).unsqueeze(-1) * seen + raw[..., :2]
+        depth = raw[..., 2:] - raw[..., :1, 2:]
+        metric = torch.exp(root[..., 2].clamp(-3, 2))[..., None, None]
+        ahead = (1 + depth * size[..., None, None]).clamp_min(0.05)
+        pose = torch.cat((place * ahead, depth), -1) * metric
+        root = torch.cat((place[..., 0, :], root[..., 2:]), -1)
+        return TemporalOutput(pose - pose[..., :1, :], root, log_sigma, hidden, up)
+
+
+def places(joints: Tensor, window: int) -> Tensor:
+    """(B, T, J, 4) inputs -> (B, T, J, 2): mean place (Hann weights) over the frames up to `window` away that show the joint; zero
+    where none does."""
+    place, visible = joints[..., :2], joints[..., 3:]
+    taps = torch.hann_window(2 * window + 3, periodic=False, dtype=joints.dtype, device=joints.device)[1:-1]
+    both = torch.cat((place * visible, visible), -1)
+    batch, frames, count, channels = both.shape
+    total = F.conv1d(both.permute(0, 2, 3, 1).reshape(-1, 1, frames), taps.reshape(1, 1, -1), padding=window)
+    total = total.reshape(batch, count, channels, frames).permute(0, 3, 1, 2)
+    return total[..., :2] / total[..., 2:].clamp_min(1e-3)
+
+
+def peaks(maps: Tensor) -> Tensor:
+    """(B, T, J, cells, cells) heat maps -> (B, T, J, 4) joints as the keypoint path reads them: place, height, visible.
+
+    The place is the mean of the cells near the highest one, weighted by their values: no network learns from which cell wins.
+    """
+    height, best = maps.flatten(3).max(-1)
+    cells = maps.shape[-1]
+    index = torch.arange(cells, device=maps.device)
+    row, column = best // cells, best % cells
+    around = ((index - row.unsqueeze(-1)).abs() <= 2).unsqueeze(-1) & ((index - column.unsqueeze(-1)).abs() <= 2).unsqueeze(-2)
+    weight = maps * around
+    weight = weight / weight.sum((-1, -2), keepdim=True).clamp_min(1e-6)
+    axis = MAP_REACH * ((index + 0.5) * (2 / cells) - 1)
+    place = torch.stack(((weight.sum(-2) * axis).sum(-1), (weight.sum(-1) * axis).sum(-1)), -1)
+    visible = (height > LEAST_PEAK).to(maps.dtype).unsqueeze(-1)
+    return torch.cat((place, height.unsqueeze(-1), torch.ones_like(visible)), -1) * visible
