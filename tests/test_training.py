@@ -14,7 +14,7 @@ from stpose_training.data.cameras import film
 from stpose_training.data.flexion import _legs, flex, grounded
 from stpose_training.data.mocap import Clip, MotionBank, load_mocap
 from stpose_training.data.samples import draw_batch
-from stpose_training.losses import bone_length_spread, bone_vector_error, lifting_loss
+from stpose_training.losses import acceleration_error, bone_length_spread, bone_vector_error, lifting_loss
 from stpose_training.recipe import Recipe, learning_rate, severity
 
 from stpose_core.errors import FormatError
@@ -251,6 +251,9 @@ def test_loss_parts_against_closed_forms(bank: MotionBank) -> None:
     assert parts["mpjpe"] == pytest.approx(0.5, rel=1e-4)
     assert parts["velocity"] == pytest.approx(0, abs=1e-5)
     assert parts["up"] == pytest.approx(2, rel=1e-4)
+    assert parts["acceleration"] == pytest.approx(0, abs=1e-5)
+    shaken = batch.pose + torch.tensor([0.01, -0.01]).repeat(8)[None, :, None, None]
+    assert acceleration_error(shaken, batch.pose) == pytest.approx(0.04 * 3**0.5, rel=1e-3)
     bent = batch.pose.clone()
     bent[:, :, 5] += torch.tensor([0.0, 0.0, 1.6])  # a knee out of place: two of sixteen bones
     assert bone_vector_error(bent, batch.pose) == pytest.approx(0.2, rel=1e-4)

@@ -160,7 +160,8 @@ class Run:
             group["lr"] = learning_rate(self.recipe, self.step, self.total)
         made = self._model(*both(batch))
         output, rest = parted(made, len(batch.pose))
-        loss, parts = lifting_loss(output, batch, self.recipe.velocity, self.recipe.bones, self.recipe.limbs)
+        recipe = self.recipe
+        loss, parts = lifting_loss(output, batch, recipe.velocity, recipe.bones, recipe.limbs, recipe.acceleration)
         if batch.seen:
             added, more = unlabelled_loss(rest, batch.seen, self.recipe.reprojection, self.recipe.bones)
             loss, parts = loss + added, parts | more

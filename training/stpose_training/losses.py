@@ -24,6 +24,11 @@ def velocity_error(predicted: Tensor, true: Tensor) -> Tensor:
     return (predicted.diff(dim=1) - true.diff(dim=1)).norm(dim=-1).mean()
 
 
+def acceleration_error(predicted: Tensor, true: Tensor) -> Tensor:
+    """Mean error of the second differences over time: jitter, of which the position error says nothing."""
+    return (predicted.diff(n=2, dim=1) - true.diff(n=2, dim=1)).norm(dim=-1).mean()
+
+
 def bone_length_spread(predicted: Tensor, counted: Tensor | None = None) -> Tensor:
     """Mean standard deviation over time of the bone lengths, metres: a body does not stretch. counted: (B, T) frames, None: all."""
     bones = (predicted[:, :, _CHILDREN] - predicted[:, :, _PARENTS]).norm(dim=-1)
@@ -43,18 +48,26 @@ def bone_vector_error(predicted: Tensor, true: Tensor) -> Tensor:
 
 
 def lifting_loss(
-    output: TemporalOutput, batch: Batch, velocity: float = 1.0, bones: float = 0.2, limbs: float = 0.5
+    output: TemporalOutput,
+    batch: Batch,
+    velocity: float = 1.0,
+    bones: float = 0.2,
+    limbs: float = 0.5,
+    acceleration: float = 0.0,
 ) -> tuple[Tensor, dict[str, float]]:
-    """The supervised loss and its parts: pose, velocity, bone vectors, bone lengths, root, uncertainty, hidden flag, up.
+    """The supervised loss and its parts: pose, its first and second differences over time, bone vectors and lengths, root,
+    uncertainty, hidden flag, up.
 
     The uncertainty is a Laplace scale fitted to the present error; its gradient does not reach the pose, which is judged by
-    MPJPE alone. velocity, bones, limbs: weights of those parts. Weights other than that of MPJPE (1) are decisions of this project.
+    MPJPE alone. velocity, bones, limbs, acceleration: weights of those parts. Weights other than that of MPJPE (1) are decisions of
+    this project.
     """
     error = (output.pose - batch.pose).norm(dim=-1)
     log_sigma = output.log_sigma.clamp(-7, 1)
     parts = {
         "mpjpe": error.mean(),
         "velocity": velocity_error(output.pose, batch.pose),
+        "acceleration": acceleration_error(output.pose, batch.pose),
         "bones": bone_length_spread(output.pose),
         "limbs": bone_vector_error(output.pose, batch.pose),
         "root": (output.root - batch.root).abs().mean(),
@@ -62,7 +75,7 @@ def lifting_loss(
         "hidden": F.binary_cross_entropy_with_logits(output.hidden, batch.wrong.float()),
         "up": (1 - F.cosine_similarity(output.up, batch.up, dim=-1)).mean(),
     }
-    own = {"velocity": velocity, "bones": bones, "limbs": limbs}
+    own = {"velocity": velocity, "bones": bones, "limbs": limbs, "acceleration": acceleration}
     weights = {"mpjpe": 1.0, "root": 0.2, "sigma": 0.01, "hidden": 0.02, "up": 0.1, **own}
     total = sum((weights[name] * value for name, value in parts.items()), torch.zeros(()))
     return total, {name: float(value.detach()) for name, value in parts.items()}
