@@ -218,7 +218,7 @@ def test_a_run_with_footage_goes_on_to_the_same_result(
 
 def test_a_network_that_reads_heat_maps_takes_no_footage(folder: Path, films: Path, tmp_path: Path) -> None:
     plan = Plan(SHORT, dimensions={**TINY, "inputs": "heatmaps"})
-    with pytest.raises(TrainingError, match="footage holds keypoints; this network reads heatmaps"):
+    with pytest.raises(TrainingError, match="footage holds keypoints; this network reads heat maps"):
         train(folder, tmp_path / "a.safetensors", plan, tmp_path / "state", footage=[films])
     with pytest.raises(TrainingError, match="a share of a batch"):
         Recipe(footage=1.0)
