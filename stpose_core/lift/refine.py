@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy.optimize import minimize
 from torch import Tensor
 
 from stpose_core.data import Array, Keypoints, Mask, Pose3D
@@ -94,16 +95,15 @@ def _fit(xyz: Array, root: Array, sigma: Array, rays: Array, score: Array, splin
     depth = begin[:, None, 2:].clamp_min(_NEAREST)
     # The first row is the pelvis', which has no place relative to itself: the root's correction.
     scale = torch.cat((_ROOT * depth, _PRIOR * torch.from_numpy(sigma)[:, 1:, None]), 1)
-    knots = torch.zeros(splines.count, first.shape[1] * 3, dtype=first.dtype, requires_grad=True)
 
-    def corrected() -> tuple[Tensor, Tensor, Tensor]:
-        change = splines(knots).unflatten(1, (-1, 3))
+    def corrected(knots: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        change = splines(knots.unflatten(0, (splines.count, -1))).unflatten(1, (-1, 3))
         moved = change * scale
         relative = torch.cat((first[:, :1], first[:, 1:] + moved[:, 1:]), 1)
         return relative, begin + moved[:, 0], change
 
-    def loss() -> Tensor:
-        relative, place, change = corrected()
+    def loss(knots: Tensor) -> Tensor:
+        relative, place, change = corrected(knots)
         absolute = relative + place[:, None]
         off = (absolute[..., :2] / absolute[..., 2:].clamp_min(_NEAREST) - ray) * depth / _SEEN
         reprojection = (trust * 2 * ((1 + off.square().sum(-1)).sqrt() - 1)).sum()
@@ -114,16 +114,16 @@ def _fit(xyz: Array, root: Array, sigma: Array, rays: Array, score: Array, splin
         even = len(length) * (left / right).log().square().sum()
         return reprojection + change.square().sum() + (steady + even) / _BONE**2
 
-    optimiser = torch.optim.LBFGS([knots], max_iter=_STEPS, line_search_fn="strong_wolfe")
+    def loss_and_slope(values: Array) -> tuple[float, Array]:
+        with torch.enable_grad():
+            knots = torch.tensor(values, requires_grad=True)
+            value = loss(knots)
+            (slope,) = torch.autograd.grad(value, knots)
+        return value.item(), slope.numpy()
 
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        value = loss()
-        value.backward()
-        return value
-
-    with torch.enable_grad():
-        optimiser.step(closure)
+    # SciPy's: the first use of torch.optim loads its compiler, which takes longer than most clips.
+    start = np.zeros(splines.count * first.shape[1] * 3)
+    found = minimize(loss_and_slope, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS})
     with torch.no_grad():
-        relative, place, _ = corrected()
+        relative, place, _ = corrected(torch.from_numpy(found.x))
     return relative.numpy(), place.numpy()
