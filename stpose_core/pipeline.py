@@ -25,6 +25,7 @@ from stpose_core.detect.people import PeopleTracker
 from stpose_core.detect.tracks import CHOICES, Track, choose_people, track_to_keypoints
 from stpose_core.errors import FormatError, NoPersonError, StposeError, VideoError
 from stpose_core.lift import load_lifter
+from stpose_core.lift.refine import refine as refine_pose
 from stpose_core.video import VideoInfo, frame_times, probe, read_frames
 
 if TYPE_CHECKING:
@@ -52,11 +53,12 @@ def capture(
     device: str = "auto",
     progress: Progress | None = None,
     lifter: Lifter | None = None,
+    refine: bool = True,
 ) -> Capture:
     """Capture one person. The options are those of `capture_people`; person may not be "all"."""
     if person == "all":
         raise ValueError("capture() gives one person; capture_people() gives all of them")
-    return capture_people(path, detector, person, smooth, fps, start, end, device, progress, lifter)[0]
+    return capture_people(path, detector, person, smooth, fps, start, end, device, progress, lifter, refine)[0]
 
 
 def capture_people(
@@ -70,6 +72,7 @@ def capture_people(
     device: str = "auto",
     progress: Progress | None = None,
     lifter: Lifter | None = None,
+    refine: bool = True,
 ) -> list[Capture]:
     """Capture the chosen people of a video, each over the whole range, with gaps marked where they were not seen.
 
@@ -79,6 +82,7 @@ def capture_people(
     start, end: seconds from the video's first frame. device: where the networks run.
     progress: called with (stage, done, total) as the work goes on, in frames; total is None where it is not known.
     lifter: one that is loaded already; the bundled one by default.
+    refine: fit the lifted joints to the 2D ones over the whole clip (see `stpose_core.lift.refine`).
     Raises StposeError: see `stpose_core.errors` for its kinds.
     """
     report = progress or _silent
@@ -102,6 +106,8 @@ def capture_people(
         keypoints = track_to_keypoints(track, seen.times, fps or info.fps, (info.width, info.height))
         with _one_thread():
             pose3d = lifter(keypoints)
+            if refine:
+                pose3d = refine_pose(pose3d, keypoints)
         if not pose3d.posed.any():
             raise NoPersonError(f"{info.path}: the person is seen in too few frames for a pose")
         motion = animate(pose3d, smooth)

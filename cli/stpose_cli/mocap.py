@@ -54,6 +54,7 @@ class Number(click.FloatRange):
     help="largest, left, right, center, all, or a number from 1 by size.",
 )
 @click.option("--smooth", default=0.4, show_default=True, type=Number(0, 1), help="0 as it was seen, 1 very smooth.")
+@click.option("--refine/--no-refine", default=True, show_default=True, help="Fit the 3D joints to the 2D ones over the whole clip.")
 @click.option("--fps", type=Number(1, 1000), help="Frame rate of the motion.  [default: the video's]")
 @click.option("--start", type=Seconds(), help="Where to begin in the video: seconds or mm:ss.")
 @click.option("--end", type=Seconds(), help="Where to stop.")
@@ -83,6 +84,7 @@ def mocap(
     detector: str,
     person: str,
     smooth: float,
+    refine: bool,
     fps: float | None,
     start: float | None,
     end: float | None,
@@ -113,7 +115,7 @@ def mocap(
             # Told at once, not after the networks were loaded.
             probe(jobs[0].video)
         options = _load(detector, person, device, start, end, len(videos), weights)
-        options.update(smooth=smooth, fps=fps)
+        options.update(smooth=smooth, fps=fps, refine=refine)
         for job in jobs:
             say.video(str(job.video))
             try:

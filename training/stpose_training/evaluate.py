@@ -17,6 +17,7 @@ from stpose_core import metrics
 from stpose_core.data import Pose3D
 from stpose_core.lift import Lifter
 from stpose_core.lift.normalise import VISIBLE_SCORE
+from stpose_core.lift.refine import refine
 from stpose_training.conditions import DISTANCES, MIXED, OCCLUSION, PLAIN, TEMPOS, Condition, Take, takes
 from stpose_training.data.mocap import Clip, load_mocap
 
@@ -166,9 +167,13 @@ def calibration(cases: Sequence[tuple[Take, Pose3D]], bins: int = 8) -> list[Gro
     return groups
 
 
-def lift(lifter: Lifter, clips: Sequence[Clip], condition: Condition, maps: bool = False) -> list[tuple[Take, Pose3D]]:
-    """The takes of clips under a condition, and the poses that the lifter makes of them. maps: it is shown heat maps, too."""
+def lift(
+    lifter: Lifter, clips: Sequence[Clip], condition: Condition, maps: bool = False, refined: bool = False
+) -> list[tuple[Take, Pose3D]]:
+    """The takes of clips under a condition, and the poses that the lifter makes of them. maps: it is shown heat maps, too. refined:
+    as `stpose mocap --refine` does."""
     cases = ((take, lifter(take.keypoints, maps=take.maps)) for take in takes(clips, condition, maps))
+    cases = ((take, refine(pose, take.keypoints) if refined else pose) for take, pose in cases)
     return [(replace(take, maps=None), pose) for take, pose in cases]
 
 
@@ -185,8 +190,11 @@ def evaluate(
     most: int | None = None,
     tables: dict[str, tuple[Condition, ...]] | None = None,
     say: Callable[[str], None] | None = None,
+    refined: bool = False,
 ) -> Report:
-    """All tables of one lifter. most: clips of each set, None for all. tables: TABLES or some of them. say: is told of each row."""
+    """All tables of one lifter. most: clips of each set, None for all. tables: TABLES or some of them. say: is told of each row.
+    refined: judge poses that were fitted to the 2D joints.
+    """
     report = Report()
     for name, which in SETS.items():
         clips = some(load_mocap(data, *which), most)
@@ -194,9 +202,9 @@ def evaluate(
         for table, conditions in (TABLES if tables is None else tables).items():
             rows = report.measures[name][table] = {}
             for condition in conditions:
-                rows[condition.name] = measure(lift(lifter, clips, condition))
+                rows[condition.name] = measure(lift(lifter, clips, condition, refined=refined))
                 if say:
                     say(f"{name}, {condition.name}: MPJPE {rows[condition.name].mpjpe:.1f} mm")
         if tables is None:
-            report.calibration[name] = calibration(lift(lifter, clips, MIXED))
+            report.calibration[name] = calibration(lift(lifter, clips, MIXED, refined=refined))
     return report

@@ -1,0 +1,129 @@
+"""3D joints made to agree with the 2D joints they were lifted from: an optimisation over one clip, after the network.
+
+The idea is that of the paper's extension (Cheng et al. 2020, arXiv 2010.06844): at test time, the confident 2D joints and the
+projected pose should agree. There the network is fine-tuned on the clip; here it stays, and its answer is the prior of a fit
+(a decision of this project): it costs milliseconds a frame, and nothing of one clip goes into the next.
+
+What is fitted is a correction that changes slowly: cubic splines with a knot every fifth of a second. So the jitter of the 2D
+joints, which are less steady than the lifted ones, does not pass into the pose, and what the network gets wrong for long, does get
+corrected. Terms, each a squared number of standard deviations:
+  - distance in the picture of each joint from where it was seen, by its score, with outliers cut short (pseudo-Huber);
+  - the correction of each joint, in expected errors of the network, along all three axes;
+  - bones keep one length over the clip, and those of the left are as long as those of the right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from torch import Tensor
+
+from stpose_core.data import Array, Keypoints, Mask, Pose3D
+from stpose_core.lift.normalise import VISIBLE_SCORE
+from stpose_core.skeletons import H36M17, convert
+
+KNOTS = 5.0
+"""Knots a second."""
+
+_SEEN = 0.03  # metres at the person: how far a confident detector is off (see stpose_training.data.noise)
+_SURE = 0.83  # a score that stands for this
+_PRIOR = 1.5  # expected errors that a joint may well be moved by: what errs for long errs more than single frames say
+_ROOT = 0.1  # of its depth: how far the pelvis may well be off
+_BONE = 0.07  # how far bones may well be from their mean over time, and left from right (logarithm)
+_SIGMA = (0.02, 0.5)  # metres: expected errors outside of this are not believed
+_STEPS = 60
+_NEAREST = 0.1  # metres
+
+_CHILDREN = tuple(range(1, len(H36M17.joints)))
+_PARENTS = tuple(H36M17.parents[joint] for joint in _CHILDREN)
+_SIDES = tuple((left - 1, right - 1) for left, right in H36M17.pairs)  # bones, by their child's place in _CHILDREN
+
+
+@dataclass(frozen=True)
+class _Splines:
+    """Values of uniform cubic B-splines: frame t is the sum over k of weights[t, k] * knots[places[t, k]]."""
+
+    places: Tensor
+    weights: Tensor
+    count: int
+
+    def __call__(self, knots: Tensor) -> Tensor:
+        return (knots[self.places] * self.weights[..., None]).sum(1)
+
+
+def _splines(posed: Mask, fps: float) -> _Splines:
+    """One spline for each run of frames with poses: nothing is known of what was between two runs."""
+    frames = np.flatnonzero(posed)
+    places, weights, used = [], [], 0
+    for run in np.split(frames, np.flatnonzero(np.diff(frames) > 1) + 1):
+        when = (run - run[0]) * KNOTS / fps
+        before = np.floor(when).astype(int)
+        u = (when - before)[:, None]
+        values = np.hstack([(1 - u) ** 3, 3 * u**3 - 6 * u**2 + 4, -3 * u**3 + 3 * u**2 + 3 * u + 1, u**3]) / 6
+        places.append(used + before[:, None] + np.arange(4))
+        weights.append(values)
+        used += int(before[-1]) + 4
+    return _Splines(torch.from_numpy(np.concatenate(places)), torch.from_numpy(np.concatenate(weights)), used)
+
+
+def refine(pose: Pose3D, keypoints: Keypoints) -> Pose3D:
+    """The pose (h36m17) brought closer to `keypoints`, from which it was lifted; hidden, sigma and up stay as they are.
+
+    Raises ValueError unless both have the same frames.
+    """
+    if len(pose) != len(keypoints):
+        raise ValueError(f"{len(pose)} poses and {len(keypoints)} frames of keypoints do not belong together")
+    posed = pose.posed
+    if not posed.any():
+        return pose
+    points = keypoints if keypoints.skeleton == H36M17.name else convert(keypoints, H36M17.name)
+    xyz, root = pose.xyz.copy(), pose.root.copy()
+    rays = (np.nan_to_num(points.xy[posed]) - np.asarray(pose.camera.centre)) / pose.camera.focal
+    score = np.where(points.score[posed] >= VISIBLE_SCORE, points.score[posed], 0.0)
+    sigma = np.clip(pose.sigma[posed], *_SIGMA)
+    xyz[posed], root[posed] = _fit(xyz[posed], root[posed], sigma, rays, score, _splines(posed, pose.fps))
+    return replace(pose, xyz=xyz, root=root)
+
+
+def _fit(xyz: Array, root: Array, sigma: Array, rays: Array, score: Array, splines: _Splines) -> tuple[Array, Array]:
+    """The same frames: (N, 17, 3), (N, 3), (N, 17), (N, 17, 2) tangent units, (N, 17) -> new xyz and root."""
+    first, begin, ray = torch.from_numpy(xyz), torch.from_numpy(root), torch.from_numpy(rays)
+    trust = (torch.from_numpy(score) / _SURE) ** 2
+    depth = begin[:, None, 2:].clamp_min(_NEAREST)
+    # The first row is the pelvis', which has no place relative to itself: the root's correction.
+    scale = torch.cat((_ROOT * depth, _PRIOR * torch.from_numpy(sigma)[:, 1:, None]), 1)
+
+    def corrected(knots: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        change = splines(knots.unflatten(0, (splines.count, -1))).unflatten(1, (-1, 3))
+        moved = change * scale
+        relative = torch.cat((first[:, :1], first[:, 1:] + moved[:, 1:]), 1)
+        return relative, begin + moved[:, 0], change
+
+    def loss(knots: Tensor) -> Tensor:
+        relative, place, change = corrected(knots)
+        absolute = relative + place[:, None]
+        off = (absolute[..., :2] / absolute[..., 2:].clamp_min(_NEAREST) - ray) * depth / _SEEN
+        reprojection = (trust * 2 * ((1 + off.square().sum(-1)).sqrt() - 1)).sum()
+        length = (relative[:, list(_CHILDREN)] - relative[:, list(_PARENTS)]).norm(dim=-1).clamp_min(1e-3)
+        mean = length.mean(0)
+        steady = (length / mean).log().square().sum()
+        left, right = mean[[one for one, _ in _SIDES]], mean[[other for _, other in _SIDES]]
+        even = len(length) * (left / right).log().square().sum()
+        return reprojection + change.square().sum() + (steady + even) / _BONE**2
+
+    def loss_and_slope(values: Array) -> tuple[float, Array]:
+        with torch.enable_grad():
+            knots = torch.tensor(values, requires_grad=True)
+            value = loss(knots)
+            (slope,) = torch.autograd.grad(value, knots)
+        return value.item(), slope.numpy()
+
+    # SciPy's: the first use of torch.optim loads its compiler, which takes longer than most clips.
+    start = np.zeros(splines.count * first.shape[1] * 3)
+    found = minimize(loss_and_slope, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS})
+    with torch.no_grad():
+        relative, place, _ = corrected(torch.from_numpy(found.x))
+    return relative.numpy(), place.numpy()
