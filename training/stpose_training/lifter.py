@@ -18,7 +18,6 @@ from torch.optim.swa_utils import AveragedModel
 
 from stpose_core.errors import TrainingError
 from stpose_core.networks.lifting import LiftingNetwork, config_of, make_network
-from stpose_core.networks.temporal import TemporalConfig
 from stpose_core.weights import write_weights
 from stpose_training.critic import Critic
 from stpose_training.data.footage import FootageBank, load_footage
@@ -28,7 +27,7 @@ from stpose_training.feed import feed
 from stpose_training.journal import Journal
 from stpose_training.losses import lifting_loss
 from stpose_training.recipe import Plan, critic_weight, learning_rate, severity
-from stpose_training.unlabelled import both, parted, unlabelled_loss
+from stpose_training.unlabelled import both, check_inputs, parted, unlabelled_loss
 from stpose_training.validation import held_out, validate
 
 if TYPE_CHECKING:
@@ -206,8 +205,8 @@ def train(
     bank = MotionBank(load_mocap(data), fabric.device)
     films = FootageBank(load_footage(footage), fabric.device) if footage else None
     run = Run(plan, fabric, state / "checkpoint.pt")
-    if films and isinstance(run.config, TemporalConfig) and run.config.inputs != "keypoints":
-        raise TrainingError(f"footage holds keypoints; this network reads {run.config.inputs}")
+    if films:
+        check_inputs(run.config)
     first, ready = run.step, run.finished
     if first and chief:
         say(f"{state}: was finished at step {first}" if ready else f"goes on from step {first}")
