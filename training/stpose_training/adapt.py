@@ -34,7 +34,7 @@ from stpose_training.lifter import make_fabric, moving_average
 from stpose_training.losses import lifting_loss
 from stpose_training.quality import Quality, quality, table
 from stpose_training.replay import Look, draw_like, lifted_motions, looks_of, together
-from stpose_training.unlabelled import both, parted, unlabelled_loss
+from stpose_training.unlabelled import both, check_inputs, parted, unlabelled_loss
 from stpose_training.validation import held_out, validate
 
 WORSE = 1.02
@@ -147,6 +147,7 @@ def adapt(
     torch.set_num_threads(plan.threads)
     learned, judged = keep_apart(clips)
     old = load_lifter(weights, device)
+    check_inputs(old.network.config)
     say(f"learns from {len(learned)} clips, judged on {len(judged)}")
     if len(clips) == 1 and len(judged[0]) < LEAST_SEEN:
         raise TrainingError(

@@ -27,7 +27,7 @@ from stpose_training.feed import feed
 from stpose_training.journal import Journal
 from stpose_training.losses import lifting_loss
 from stpose_training.recipe import Plan, critic_weight, learning_rate, severity
-from stpose_training.unlabelled import both, parted, unlabelled_loss
+from stpose_training.unlabelled import both, check_inputs, parted, unlabelled_loss
 from stpose_training.validation import held_out, validate
 
 if TYPE_CHECKING:
@@ -216,8 +216,8 @@ def train(
     bank = MotionBank(load_mocap(data), fabric.device)
     films = FootageBank(load_footage(footage), fabric.device) if footage else None
     run = Run(plan, fabric, state / "checkpoint.pt", start)
-    if films and reads_maps(run.config):
-        raise TrainingError("footage holds keypoints; this network reads heat maps")
+    if films:
+        check_inputs(run.config)
     first, ready = run.step, run.finished
     if first and chief:
         say(f"{state}: was finished at step {first}" if ready else f"goes on from step {first}")

@@ -10,7 +10,9 @@ from dataclasses import fields
 import torch
 from torch import Tensor
 
+from stpose_core.errors import TrainingError
 from stpose_core.networks.heads import TemporalOutput
+from stpose_core.networks.lifting import LiftingConfig, reads_maps
 from stpose_training.data.footage import Seen
 from stpose_training.data.samples import Batch
 from stpose_training.losses import bone_length_spread
@@ -45,6 +47,12 @@ def unlabelled_loss(output: TemporalOutput, seen: Seen, reprojection: float, bon
     }
     total = reprojection * parts["reprojection"] + bones * parts["footage bones"]
     return total, {name: float(value.detach()) for name, value in parts.items()}
+
+
+def check_inputs(config: LiftingConfig) -> None:
+    """Raises TrainingError for a network that does not read what footage holds."""
+    if reads_maps(config):
+        raise TrainingError("footage holds keypoints; this network reads heat maps")
 
 
 def both(batch: Batch) -> tuple[Tensor, Tensor]:
