@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 from small_mocap import REST, moving, write_folder
+from stpose_cli.main import run as command
+from stpose_training import evaluate as judging
 from stpose_training import lifter as training
 from stpose_training.conditions import OCCLUSION, PLAIN, Take, film_clip
 from stpose_training.data.bodies import Random
@@ -271,6 +273,17 @@ def test_weights_that_read_maps_are_taken_and_lift_keypoints(small: Lifter, take
     poses = [stream.push(xy, score) for xy, score in zip(take.keypoints.xy, take.keypoints.score)]
     streamed = np.concatenate([pose.xyz for pose in [*poses, *stream.finish()] if pose is not None])
     assert np.allclose(streamed, small(take.keypoints).xyz, atol=1e-4)
+
+
+def test_the_command_says_what_weights_that_read_maps_are_shown(
+    small: Lifter, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "maps.safetensors"
+    write_weights(path, small.network.state_dict(), "temporal", {"network": small.network.config.to_dict()})
+    monkeypatch.setattr(judging, "evaluate", lambda *_, **__: judging.Report())
+    for weights, says in ((["--weights", str(path)], True), ([], False)):
+        assert command(["evaluate", "--data", str(tmp_path), *weights]) == 0
+        assert ("maps are drawn of the keypoints" in capsys.readouterr().err) is says
 
 
 def test_training_on_maps_learns(folder: Path, tmp_path: Path) -> None:
