@@ -16,6 +16,9 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "retarget"), str(ROOT / "tools"), str(Path(__file__).parent)]
 USER = tempfile.TemporaryDirectory(prefix="stpose-blender-")
 os.environ["BLENDER_USER_RESOURCES"] = USER.name
+# More than one thread may dead-lock the dependency graph of bpy while Rigify generates. Before bpy starts its threads.
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 try:
     import bpy
