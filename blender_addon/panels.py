@@ -49,7 +49,7 @@ class STPOSE_PT_capture(_Step, bpy.types.Panel):
             button.person = str(settings.number) if settings.person == "number" else settings.person
             button.start = settings.start if settings.use_range else 0.0
             button.end = settings.end if settings.use_range else 0.0
-            button.rate, button.camera = settings.rate, settings.camera
+            _scenery(button, settings)
             _draw_end(layout, context)
 
 
@@ -93,11 +93,17 @@ class STPOSE_PT_rig(_Step, bpy.types.Panel):
         layout.use_property_split, layout.use_property_decorate = True, False
         layout.prop(settings, "rate")
         layout.prop(settings, "camera")
+        layout.prop(settings, "plane")
         layout.prop(settings, "track")
         button: Any = layout.operator(
             "stpose.import_track", text="Import Track" if settings.track else "Import Track...", icon="ARMATURE_DATA"
         )
-        button.filepath, button.rate, button.camera = bpy.path.abspath(settings.track), settings.rate, settings.camera
+        button.filepath = bpy.path.abspath(settings.track)
+        _scenery(button, settings)
+
+
+def _scenery(button: Any, settings: Any) -> None:
+    button.rate, button.camera, button.plane = settings.rate, settings.camera, settings.plane
 
 
 class STPOSE_UL_bones(bpy.types.UIList):
