@@ -34,6 +34,18 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     _status = int(exitstatus)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was measured, as a table; also written to the file that STPOSE_FIGURES names."""
+    figures = sys.modules["scenes"].FIGURES if "scenes" in sys.modules else []
+    if not figures:
+        return
+    terminalreporter.section(f"measured in Blender {bpy.app.version_string}")
+    lines = [f"{what}: {value:.4g} {unit}" for what, value, unit in figures]
+    terminalreporter.write("".join(line + "\n" for line in lines))
+    if os.environ.get("STPOSE_FIGURES"):
+        Path(os.environ["STPOSE_FIGURES"]).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Blender dead-locks at the end of the interpreter after some operators: leave without its goodbye."""
     if bpy is not None:
