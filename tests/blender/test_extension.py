@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from commands import alive, fake_command
 from rigs import character
-from scenes import curves_of, import_track, make, pose_of, wanted, write_track
+from scenes import curves_of, figure, import_track, make, pose_of, wanted, write_track
 from walks import NAMES, dance
 
 ADDON = "bl_ext.user_default.stpose"
@@ -184,6 +184,16 @@ def test_a_capture_gives_a_rig(command: tuple, tmp_path: Path) -> None:
     assert curves_of(bpy.context.object)
 
 
+def test_one_undo_takes_a_capture_back(command: tuple, tmp_path: Path) -> None:
+    (tmp_path / "good.mp4").touch()
+    bpy.ops.ed.undo_push(message="before")
+    bpy.ops.stpose.capture_video("EXEC_DEFAULT", True, filepath=str(tmp_path / "good.mp4"))
+    assert "good" in bpy.data.objects
+    bpy.ops.ed.undo()
+    assert not bpy.data.objects
+    assert not bpy.data.actions
+
+
 @pytest.mark.parametrize(
     ("name", "text"), [("bad.mp4", "nobody in the video"), ("crash.mp4", "much too long"), ("gone.mp4", "no video")]
 )
@@ -205,6 +215,7 @@ def test_a_cancelled_capture_leaves_nothing(command: tuple, tmp_path: Path) -> N
         time.sleep(0.02)
     began = time.monotonic()
     assert bpy.ops.stpose.cancel_capture() == {"FINISHED"}
+    figure("cancel of a capture", time.monotonic() - began, "s")
     assert time.monotonic() - began < 1.0
     time.sleep(0.1)
     assert not any(alive(int(pid)) for pid in command[1].read_text().split())
