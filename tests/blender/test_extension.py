@@ -118,6 +118,16 @@ def test_the_map_is_a_table_that_can_be_edited_saved_and_loaded(scene: bpy.types
     assert {row.slot: row.bone for row in scene.stpose.bone_map if row.bone} == one.named()
 
 
+def test_long_texts_are_broken_into_lines_and_nothing_is_lost(scene: bpy.types.Scene) -> None:
+    wrapped = sys.modules[ADDON + ".text"].wrapped
+    text = "constraints keep these bones from following their keys: upper_arm_fk.L; mute them or map others"
+    lines = wrapped(text, 30)
+    assert max(map(len, lines)) <= 30
+    assert " ".join(lines) == text
+    assert wrapped("", 30) == [""]
+    assert wrapped("    python3 -m venv ~/stpose/.venv", 24)[1].startswith("    ")
+
+
 def drop(area: str, file: Path) -> set[str]:
     """What Blender does when a file is let go over an area of its window."""
     window = bpy.context.window_manager.windows[0]
