@@ -33,7 +33,11 @@ class Channel:
 
 
 def write_action(
-    obj: bpy.types.Object, name: str, channels: Sequence[Channel], as_layer: bool = False, base: bpy.types.Action | None = None
+    obj: bpy.types.Object | bpy.types.Camera,
+    name: str,
+    channels: Sequence[Channel],
+    as_layer: bool = False,
+    base: bpy.types.Action | None = None,
 ) -> bpy.types.Action:
     """A new action with these keys, joined by straight lines, on the object: assigned, or as an NLA track above the others.
 
@@ -87,16 +91,16 @@ def curves_of(obj: bpy.types.Object) -> list[bpy.types.FCurve]:
     return [curve for bag in bags if bag is not None for curve in bag.fcurves]
 
 
-def _new_curves(action: Any, obj: bpy.types.Object) -> tuple[Any, Any]:
+def _new_curves(action: Any, obj: Any) -> tuple[Any, Any]:
     """Where F-curves are made, and the slot they belong to (None where actions have none)."""
     if not hasattr(action, "layers"):
         return action.fcurves, None
-    slot = action.slots.new(id_type="OBJECT", name=obj.name)
+    slot = action.slots.new(id_type=obj.id_type, name=obj.name)
     strip = action.layers.new("Layer").strips.new(type="KEYFRAME")
     return strip.channelbag(slot, ensure=True).fcurves, slot
 
 
-def _curves(action: Any, obj: bpy.types.Object, data: Any) -> tuple[Any, Any]:
+def _curves(action: Any, obj: Any, data: Any) -> tuple[Any, Any]:
     """Where a copied action has its F-curves, and the slot they belong to (None where actions have none)."""
     if not hasattr(action, "layers"):
         return action.fcurves, None

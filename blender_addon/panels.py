@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from textwrap import wrap
 from typing import Any
 
 import bpy
@@ -11,9 +10,9 @@ from . import preferences
 from .job import CANCELLED, FAILED, find_command
 from .operators.capture import current
 from .operators.retarget import SETTINGS
+from .text import paragraph
 
 STAGES = {"start": "Starting", "detect": "Finding the person", "lift": "Lifting to 3D", "preview": "Writing the preview"}
-_WIDTH = 7  # px of a letter, about
 
 
 class _Step:
@@ -28,7 +27,7 @@ class STPOSE_PT_capture(_Step, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         layout, settings = self.layout, context.scene.stpose
         if find_command(bpy.path.abspath(preferences.of(context).command)) is None:
-            preferences.draw_help(layout)
+            preferences.draw_help(layout, context)
         layout.use_property_split, layout.use_property_decorate = True, False
         column = layout.column()
         column.enabled = not current.running
@@ -49,7 +48,7 @@ class STPOSE_PT_capture(_Step, bpy.types.Panel):
             button.person = str(settings.number) if settings.person == "number" else settings.person
             button.start = settings.start if settings.use_range else 0.0
             button.end = settings.end if settings.use_range else 0.0
-            button.rate, button.camera = settings.rate, settings.camera
+            _scenery(button, settings)
             _draw_end(layout, context)
 
 
@@ -75,10 +74,7 @@ def _draw_end(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         return
     box = layout.box()
     box.alert = True
-    letters = max(20, int(context.region.width / _WIDTH / context.preferences.system.ui_scale))
-    lines = [part for line in job.state.error.splitlines() for part in wrap(line, letters)]
-    for number, line in enumerate(lines):
-        box.label(text=line, icon="ERROR" if number == 0 else "NONE")
+    paragraph(box, context, job.state.error, "ERROR")
 
 
 def _clock(seconds: float) -> str:
@@ -93,11 +89,17 @@ class STPOSE_PT_rig(_Step, bpy.types.Panel):
         layout.use_property_split, layout.use_property_decorate = True, False
         layout.prop(settings, "rate")
         layout.prop(settings, "camera")
+        layout.prop(settings, "plane")
         layout.prop(settings, "track")
         button: Any = layout.operator(
             "stpose.import_track", text="Import Track" if settings.track else "Import Track...", icon="ARMATURE_DATA"
         )
-        button.filepath, button.rate, button.camera = bpy.path.abspath(settings.track), settings.rate, settings.camera
+        button.filepath = bpy.path.abspath(settings.track)
+        _scenery(button, settings)
+
+
+def _scenery(button: Any, settings: Any) -> None:
+    button.rate, button.camera, button.plane = settings.rate, settings.camera, settings.plane
 
 
 class STPOSE_UL_bones(bpy.types.UIList):
@@ -121,7 +123,7 @@ class STPOSE_PT_retarget(_Step, bpy.types.Panel):
         layout.prop(settings, "target")
         if settings.target is None:
             return
-        _draw_map(layout, settings)
+        _draw_map(layout, context, settings)
         for name in ("root_motion", "facing", "match_spine", "lock"):
             layout.prop(settings, name)
         if settings.lock != "NEVER":
@@ -147,21 +149,21 @@ def _fill(button: Any, settings: Any, skip: tuple[str, ...] = ()) -> None:
         button.first = button.last = 0
 
 
-def _draw_map(layout: bpy.types.UILayout, settings: Any) -> None:
+def _draw_map(layout: bpy.types.UILayout, context: bpy.types.Context, settings: Any) -> None:
     row = layout.row(align=True)
     row.operator("stpose.map_bones", text="Map Bones", icon="VIEWZOOM").target = settings.target.name
     row.operator("stpose.load_map", text="", icon="FILE_FOLDER")
     if settings.map_of != settings.target.name:
-        layout.label(text="Bones are mapped by themselves on Apply", icon="INFO")
+        paragraph(layout, context, "Bones are mapped by themselves on Apply", "INFO")
         return
     row.operator("stpose.save_map", text="", icon="FILE_TICK")
     row.operator("stpose.check_map", text="", icon="FILE_REFRESH")
     layout.label(text=f"Names: {settings.map_family}")
     layout.template_list("STPOSE_UL_bones", "", settings, "bone_map", settings, "bone_row", rows=6)
     if settings.bone_row < len(settings.bone_map) and settings.bone_map[settings.bone_row].problem:
-        layout.label(text=settings.bone_map[settings.bone_row].problem, icon="ERROR")
+        paragraph(layout, context, settings.bone_map[settings.bone_row].problem, "ERROR")
     if settings.map_note:
-        layout.label(text=settings.map_note, icon="INFO")
+        paragraph(layout, context, settings.map_note, "INFO")
 
 
 CLASSES = (STPOSE_UL_bones, STPOSE_PT_capture, STPOSE_PT_rig, STPOSE_PT_retarget)

@@ -6,6 +6,7 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 
 from .job import RUNNING, Job, find_command
+from .text import paragraph
 
 DEVICES = [
     ("auto", "Auto", "The fastest at hand"),
@@ -44,13 +45,12 @@ class STPosePreferences(bpy.types.AddonPreferences):
         layout.use_property_split = True
         found = find_command(bpy.path.abspath(self.command))
         if found is None:
-            draw_help(layout)
+            draw_help(layout, context)
         layout.prop(self, "command")
         row = layout.row()
         row.label(text=f"Found: {found}" if found else "Not found", icon="CHECKMARK" if found else "ERROR")
         row.operator("stpose.test_command", text="Test")
-        for line in tested.lines:
-            layout.label(text=line)
+        paragraph(layout, context, "\n".join(tested.lines))
         layout.prop(self, "device")
         layout.prop(self, "detector")
         if self.detector == "file":
@@ -58,11 +58,9 @@ class STPosePreferences(bpy.types.AddonPreferences):
         layout.prop(self, "tracks")
 
 
-def draw_help(layout: bpy.types.UILayout) -> None:
+def draw_help(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """How the command is installed."""
-    box = layout.box()
-    for number, line in enumerate(HOW_TO_INSTALL):
-        box.label(text=line, icon="INFO" if number == 0 else "NONE")
+    paragraph(layout.box(), context, "\n".join(HOW_TO_INSTALL), "INFO")
 
 
 def of(context: bpy.types.Context) -> STPosePreferences:

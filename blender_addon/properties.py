@@ -79,6 +79,7 @@ class STPoseSettings(bpy.types.PropertyGroup):
     track: StringProperty(name="Track", description="A captured track (.npz)", subtype="FILE_PATH")
     rate: EnumProperty(name="Frame Rate", items=RATE)
     camera: BoolProperty(name="Camera and Video", description="Add the camera that filmed it, with the video behind")
+    plane: BoolProperty(name="Video Plane", description="Add the video as a reference image behind the rig, in the camera's view")
     source: PointerProperty(name="Source", type=bpy.types.Object, poll=_is_armature, description="Armature with the motion")
     target: PointerProperty(
         name="Target", type=bpy.types.Object, poll=_is_armature, update=_changed_target, description="Armature of the character"

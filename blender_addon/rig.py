@@ -1,21 +1,19 @@
-"""A new rig from a track: an armature with bone shapes and the animation on it, and the camera that filmed it."""
+"""A new rig from a track: an armature with bone shapes and the animation on it."""
 
 from __future__ import annotations
 
-from math import atan
-from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
-from mathutils import Matrix, Quaternion, Vector
+from mathutils import Vector
 
 from .action import write_action
 from .armature import channels, read_skeleton
 from .retarget.anatomy import Anatomy
 from .retarget.attachment import attachments
-from .retarget.motion import TO_BLENDER, Motion, read_camera, to_track
-from .retarget.rotation import IDENTITY, Array, inverse, multiply, rotate, smallest, to_matrix, unit
+from .retarget.motion import Motion, to_track
+from .retarget.rotation import Array, inverse, multiply, rotate
 from .retarget.skeleton import Skeleton, Track
 from .retarget.solver import Posed
 
@@ -114,44 +112,3 @@ def contacts_at(obj: bpy.types.Object, frames: Array) -> Array | None:
     known = np.array(action[CONTACTS], dtype=np.float64).reshape(-1, 4)
     at = np.clip(np.round(frames - float(action[FIRST])).astype(int), 0, len(known) - 1)
     return known[at]
-
-
-def add_camera(
-    context: bpy.types.Context, track_path: Path, motion: Motion, rig: bpy.types.Object, first: int
-) -> bpy.types.Object | None:
-    """The camera of a capture, where the rig says it stood, with the video behind; None for a track without one.
-
-    motion: at the capture's own frame rate, as it is in the file.
-    """
-    known = read_camera(track_path)
-    if known is None:
-        return None
-    size, up = known["size"], known["up"]
-    flip = np.diag([1.0, -1.0, -1.0])
-    level = smallest(unit(flip @ up), [0.0, 1.0, 0.0]) if np.linalg.norm(up) > 1e-6 else IDENTITY
-    room = to_matrix(multiply(TO_BLENDER, level)) @ flip
-    pelvis = known["pelvis"] @ room.T
-    seen = np.isfinite(pelvis).all(axis=1)
-    if not seen.any() or len(pelvis) != len(motion):
-        return None
-    place = np.median(rotate(TO_BLENDER, motion.root[seen]) - pelvis[seen], axis=0)
-    data = bpy.data.cameras.new("STPose camera")
-    obj = bpy.data.objects.new("STPose camera", data)
-    context.collection.objects.link(obj)
-    turned = Quaternion(multiply(TO_BLENDER, level).tolist()).to_matrix().to_4x4()
-    obj.matrix_world = rig.matrix_world @ Matrix.Translation(Vector(place.tolist())) @ turned
-    focal, longer = float(known["focal"]), float(max(size))
-    data.sensor_fit = "HORIZONTAL" if size[0] >= size[1] else "VERTICAL"
-    data.angle = 2 * atan(longer / 2 / focal)
-    data.shift_x = float(size[0] / 2 - known["centre"][0]) / longer
-    data.shift_y = float(known["centre"][1] - size[1] / 2) / longer
-    video = Path(str(known["video"]))
-    if video.is_file():
-        clip = bpy.data.movieclips.load(str(video), check_existing=True)
-        clip.frame_start = first
-        background = data.background_images.new()
-        background.source, background.clip, background.alpha = "MOVIE_CLIP", clip, 0.7
-        data.show_background_images = True
-    context.scene.camera = obj
-    context.scene.render.resolution_x, context.scene.render.resolution_y = int(size[0]), int(size[1])
-    return obj

@@ -10,6 +10,7 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
 from .. import preferences
 from ..armature import RigError
+from ..camera import Scenery
 from ..job import CANCELLED, DONE, FAILED, RUNNING, Capture, CaptureJob, find_command
 from ..properties import RATE
 from ..retarget.motion import TrackError
@@ -52,6 +53,7 @@ class STPOSE_OT_capture_video(bpy.types.Operator):
     end: FloatProperty(name="End", description="Seconds; 0 for the end of the video", min=0)
     rate: EnumProperty(name="Frame Rate", items=RATE)
     camera: BoolProperty(name="Camera and Video")
+    plane: BoolProperty(name="Video Plane")
     track: StringProperty(
         name="Track", description="File for the track; in the folder of the preferences if empty", subtype="FILE_PATH"
     )
@@ -130,12 +132,15 @@ class STPOSE_OT_capture_video(bpy.types.Operator):
             return {"CANCELLED"}
         assert job.state.status == DONE
         try:
-            rig = import_track(context, job.track, self.rate, self.camera, context.scene.frame_start)
+            scenery = Scenery(self.camera, self.plane)
+            rig, notes = import_track(context, job.track, self.rate, context.scene.frame_start, scenery)
         except (TrackError, RigError) as error:
             job.state.status, job.state.error = FAILED, str(error)
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         context.scene.stpose.track = str(job.track)
+        for note in notes:
+            self.report({"WARNING"}, note)
         self.report({"INFO"}, f"captured '{rig.name}' in {job.state.seconds:.0f} s")
         return {"FINISHED"}
 

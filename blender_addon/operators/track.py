@@ -9,13 +9,16 @@ from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
 from ..armature import RigError
+from ..camera import Scenery, add_scenery
 from ..properties import RATE
 from ..retarget.motion import TrackError, read_track
-from ..rig import add_camera, build_rig, scene_rate
+from ..rig import build_rig, scene_rate
 
 
-def import_track(context: bpy.types.Context, path: Path, rate: str, camera: bool, first: int) -> bpy.types.Object:
-    """The new rig. Raises TrackError."""
+def import_track(
+    context: bpy.types.Context, path: Path, rate: str, first: int, scenery: Scenery
+) -> tuple[bpy.types.Object, list[str]]:
+    """The new rig, and what is to be said of it. Raises TrackError."""
     motion = read_track(path)
     scene = context.scene
     if rate == "SCENE":
@@ -23,10 +26,9 @@ def import_track(context: bpy.types.Context, path: Path, rate: str, camera: bool
     fitted = motion.resampled(scene_rate(scene))
     rig = build_rig(context, fitted, path.stem, first)
     scene.frame_end = max(scene.frame_end, first + len(fitted) - 1)
-    if camera:
-        add_camera(context, path, motion, rig, first)
+    notes = add_scenery(context, path, motion, rig, first, scenery)
     scene.stpose.source = rig
-    return rig
+    return rig, notes
 
 
 class STPOSE_OT_import_track(bpy.types.Operator, ImportHelper):
@@ -40,14 +42,18 @@ class STPOSE_OT_import_track(bpy.types.Operator, ImportHelper):
     filter_glob: StringProperty(default="*.npz", options={"HIDDEN"})
     rate: EnumProperty(name="Frame Rate", items=RATE)
     camera: BoolProperty(name="Camera and Video")
+    plane: BoolProperty(name="Video Plane")
     first: IntProperty(name="Start Frame", default=1)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
-            rig = import_track(context, Path(bpy.path.abspath(self.filepath)), self.rate, self.camera, self.first)
+            path, scenery = Path(bpy.path.abspath(self.filepath)), Scenery(self.camera, self.plane)
+            rig, notes = import_track(context, path, self.rate, self.first, scenery)
         except (TrackError, RigError) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
+        for note in notes:
+            self.report({"WARNING"}, note)
         self.report({"INFO"}, f"imported '{rig.name}'")
         return {"FINISHED"}
 

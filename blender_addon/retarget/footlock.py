@@ -19,6 +19,8 @@ from .solver import Posed
 
 _CHANGE = 0.25  # s for a correction to come and go
 _DIP = 0.2  # s over which the hips come down and up again
+_PACE = 0.8  # m/s, of a leg of 0.9 m, at which a correction may change at most
+_LEG = 0.9
 _FREE, _HEEL, _TOE = 0, 1, 2
 
 
@@ -76,7 +78,8 @@ def _correction(posed: Posed, side: str, on_ground: Mask, fps: float, radius: fl
                 hold = part[0] + last
             shift[first + start : first + stop] = hold - part
             last = shift[first + stop - 1]
-    return _bridged(shift, max(1, round(_CHANGE * fps)))
+    pace = _PACE * posed.anatomy.leg_length() / _LEG / fps
+    return _bridged(_with_room(shift, pace), max(1, round(_CHANGE * fps)))
 
 
 def _holds(held: Mask, points: dict[int, tuple[Array, float]], radius: float, gap: int) -> list[tuple[int, int]]:
@@ -105,6 +108,20 @@ def _pieces(held: Mask) -> list[tuple[int, int]]:
     cuts = np.flatnonzero(np.diff(held)) + 1
     edges = [0, *(int(cut) for cut in cuts), len(held)]
     return list(zip(edges[:-1], edges[1:]))
+
+
+def _with_room(shift: Array, pace: float) -> Array:
+    """Let holds begin later and end earlier (NaN) where the correction would have to change faster than `pace` (m a frame)."""
+    out, holds = shift.copy(), runs(np.isfinite(shift[:, 0]))
+    for (start, end), (after, stop) in zip(holds, holds[1:]):
+        # An eased change is half as fast again in its middle.
+        needed = int(np.ceil(1.5 * np.linalg.norm(shift[after] - shift[end - 1]) / pace))
+        lacking = max(0, needed - (after - end))
+        early = min((lacking + 1) // 2, (end - start) // 3)
+        late = min(lacking - early, (stop - after) // 3)
+        out[end - early : end] = np.nan
+        out[after : after + late] = np.nan
+    return out
 
 
 def _bridged(shift: Array, change: int) -> Array:

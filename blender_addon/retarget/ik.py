@@ -14,6 +14,9 @@ from .solver import Posed
 _UNSEEN, _SEEN = 0.03, 0.12
 #: A leg is not stretched further than this part of its length: at the full length a knee would snap.
 REACH = 0.9995
+#: Nor is it stretched further than this (a knee bent by 15 degrees) where the motion does not do so itself: the last centimetre of
+#: the reach turns a knee by 20 degrees, and it would pop.
+_CALM = np.cos(np.radians(7.5))
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,12 @@ class Leg:
         return float(np.linalg.norm(knee - hip)), float(np.linalg.norm(ankle - knee))
 
     def drop(self, ankle: Array, up: Array) -> Array:
-        """(T,) metres by which the hip has to come down for the ankle (T, 3) to be within reach."""
+        """(T,) metres by which the hip has to come down for the ankle (T, 3) to be within reach without a knee that pops."""
         reach = ankle - self.posed.heads[self.slots[0]]
         height = reach @ up
         sideways = np.linalg.norm(reach - height[:, None] * up, axis=1)
-        longest = sum(self.lengths) * REACH
+        own = np.linalg.norm(self.posed.heads[self.slots[2]] - self.posed.heads[self.slots[0]], axis=1)
+        longest = np.clip(own, sum(self.lengths) * _CALM, sum(self.lengths) * REACH)
         over = np.linalg.norm(reach, axis=1) > longest
         needed = -height - np.sqrt(np.maximum(longest**2 - sideways**2, 0.0))
         return np.where(over & (height < 0), np.maximum(needed, 0.0), 0.0)

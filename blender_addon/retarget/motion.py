@@ -54,6 +54,24 @@ class Motion:
         return Motion(self.names, self.parents, self.offsets, rotations, values[:, :3], values[:, 3:], fps)
 
 
+@dataclass(frozen=True)
+class View:
+    """What a capture knows of its camera, whose axes are x right, y down, z forward.
+
+    focal, centre (2,), size (width, height): pixels. pelvis: (T, 3) metres, NaN where nobody was seen. up: (3,) against gravity.
+    video: the file, at fps frames a second, of which the capture began at `start` seconds.
+    """
+
+    focal: float
+    centre: Array
+    size: tuple[int, int]
+    pelvis: Array
+    up: Array
+    video: Path
+    fps: float
+    start: float
+
+
 def read_track(path: str | Path) -> Motion:
     """The motion in a .npz of `stpose mocap`. Raises TrackError."""
     content = _arrays(path)
@@ -83,17 +101,22 @@ def read_track(path: str | Path) -> Motion:
     return motion
 
 
-def read_camera(path: str | Path) -> dict[str, Array] | None:
-    """What a capture knows of its camera: focal (), centre (2,), size (2,) in pixels, pelvis (T, 3) and up (3,) in camera axes
-    (x right, y down, z forward, metres), video () path; None for a motion without one. Raises TrackError."""
+def read_view(path: str | Path) -> View | None:
+    """The camera of a capture; None for a motion without one. Raises TrackError."""
     content = _arrays(path)
     names = {
         "focal": "pose3d.camera.focal", "centre": "pose3d.camera.centre", "pelvis": "pose3d.root", "up": "pose3d.up",
-        "size": "keypoints.image_size", "video": "video.path",
+        "size": "keypoints.image_size", "video": "video.path", "fps": "video.fps",
     }  # fmt: skip
     if not set(names.values()) <= set(content):
         return None
-    return {name: content[key] for name, key in names.items()}
+    known = {name: content[key] for name, key in names.items()}
+    size = int(known["size"][0]), int(known["size"][1])
+    start = float(content["start"]) if "start" in content else 0.0
+    return View(
+        float(known["focal"]), known["centre"], size, known["pelvis"], known["up"],
+        Path(str(known["video"])), float(known["fps"]), start,
+    )  # fmt: skip
 
 
 def _arrays(path: str | Path) -> dict[str, Array]:

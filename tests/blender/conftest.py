@@ -16,6 +16,9 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "retarget"), str(ROOT / "tools"), str(Path(__file__).parent)]
 USER = tempfile.TemporaryDirectory(prefix="stpose-blender-")
 os.environ["BLENDER_USER_RESOURCES"] = USER.name
+# More than one thread may dead-lock the dependency graph of bpy while Rigify generates. Before bpy starts its threads.
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 try:
     import bpy
@@ -29,6 +32,18 @@ _status = 0
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     global _status
     _status = int(exitstatus)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was measured, as a table; also written to the file that STPOSE_FIGURES names."""
+    figures = sys.modules["scenes"].FIGURES if "scenes" in sys.modules else []
+    if not figures:
+        return
+    terminalreporter.section(f"measured in Blender {bpy.app.version_string}")
+    lines = [f"{what}: {value:.4g} {unit}" for what, value, unit in figures]
+    terminalreporter.write("".join(line + "\n" for line in lines))
+    if os.environ.get("STPOSE_FIGURES"):
+        Path(os.environ["STPOSE_FIGURES"]).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

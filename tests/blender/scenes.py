@@ -14,6 +14,15 @@ TO_BLENDER = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
 PART = {"upper_arm": "Arm", "forearm": "ForeArm", "hand": "Hand", "thigh": "UpLeg", "shin": "Leg", "foot": "Foot", "toe": "ToeBase"}
 
 
+#: What the tests have measured: (what, value, unit). The session prints it at its end.
+FIGURES: list[tuple[str, float, str]] = []
+
+
+def figure(what: str, value: float, unit: str) -> None:
+    """Keep a measured value for the table at the end of the session."""
+    FIGURES.append((what, float(value), unit))
+
+
 def make(one: Character, name: str = "Target", transform: np.ndarray | None = None) -> bpy.types.Object:
     """An armature object with the character's bones; `transform` (4, 4) becomes the object's, unapplied."""
     data = bpy.data.armatures.new(name)
@@ -104,6 +113,19 @@ def limb_errors(
         axis = turned[:, 3 * number] @ hinges[limb[0]]
         twist.append(degrees(axis, np.cross(first, second))[bent])
     return np.concatenate(direction), np.concatenate(twist)
+
+
+def check_gates(obj: bpy.types.Object, bones: dict[str, str], hinges: dict[str, np.ndarray], places: np.ndarray) -> None:
+    """Limbs point and bend as the source's do. The gates are 0.5 and 2 degrees of direction and 1 of twist; it does better."""
+    direction, twist = limb_errors(obj, bones, hinges, places)
+    worst = float(np.percentile(direction, 95))
+    figure(f"direction on '{obj.name}', mean", direction.mean(), "deg")
+    figure(f"direction on '{obj.name}', p95", worst, "deg")
+    figure(f"twist on '{obj.name}', mean", twist.mean(), "deg")
+    assert direction.mean() < 0.1
+    assert worst < 0.3
+    assert twist.mean() < 0.2
+    assert len(twist) > 100
 
 
 def hinges_at_rest(obj: bpy.types.Object, bones: dict[str, str]) -> dict[str, np.ndarray]:

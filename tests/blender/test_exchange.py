@@ -8,8 +8,9 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
+from families import dressed
 from rigs import character
-from scenes import curves_of, import_track, make, pose_of, write_track
+from scenes import curves_of, figure, import_track, make, pose_of, write_track
 from walks import dance
 
 FRAMES = 40
@@ -58,18 +59,22 @@ def test_out_and_back(moving: bpy.types.Object, tmp_path: Path, suffix: str, the
     offset = round(back.animation_data.action.frame_range[0]) - 1
     after, _ = pose_of(back, names, range(1 + offset, FRAMES + 1 + offset))
     assert np.ptp(before, axis=0).max() > 0.3
-    assert np.linalg.norm(after - before, axis=-1).max() < 0.001
+    off = np.linalg.norm(after - before, axis=-1).max()
+    figure(f"joints after a way out and back, {suffix}, most", 1000 * off, "mm")
+    assert off < 0.001
 
 
-def test_ten_thousand_frames(scene: bpy.types.Scene, tmp_path: Path) -> None:
+def test_ten_thousand_frames_of_sixty_bones(scene: bpy.types.Scene, tmp_path: Path) -> None:
     track, _ = dance(50)
     track = {**track, **{name: np.concatenate([track[name]] * 200) for name in ("rotations", "root", "contacts")}}
     source = import_track(write_track(tmp_path / "long.npz", track))
-    target = make(character("unreal", arms_down=45, rolls=3))
-    began = time.perf_counter()
+    one = dressed("metahuman")
+    target = make(one.inside, transform=one.transform)
+    assert len(target.data.bones) >= 60
+    # Of the processor, as the tests have one core, and others may want it too.
+    began = time.process_time()
     bpy.ops.stpose.retarget(source=source.name, target=target.name, lock="NEVER")
-    seconds = time.perf_counter() - began
-    print(f"\n10,000 frames with all their keys in {seconds:.2f} s")
+    seconds = time.process_time() - began
+    figure(f"10,000 frames onto {len(target.data.bones)} bones, {len(curves_of(target))} curves of keys written", seconds, "s")
     assert all(len(curve.keyframe_points) == 10_000 for curve in curves_of(target))
-    # Reading and writing 90 curves come on top of the 3 s that the solver may take.
-    assert seconds < 10
+    assert seconds < 3

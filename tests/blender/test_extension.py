@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
 from commands import alive, fake_command
-from mathutils import Vector
-from rigs import character, turn
-from scenes import curves_of, import_track, make, pose_of, wanted, write_track
+from rigs import character
+from scenes import curves_of, figure, import_track, make, pose_of, wanted, write_track
 from walks import NAMES, dance
 
 ADDON = "bl_ext.user_default.stpose"
@@ -82,31 +83,6 @@ def test_the_frame_rate_fits_the_scene_or_the_scene_fits(
     assert round(bpy.context.object.animation_data.action.frame_range[1]) == expected[1] + (rate == "RESAMPLE")
 
 
-def test_the_camera_sees_the_rig_where_the_video_showed_it(scene: bpy.types.Scene, tmp_path: Path) -> None:
-    from bpy_extras.object_utils import world_to_camera_view
-
-    track, _ = dance(30)
-    tilt, flip = turn([1, 0, 0], 12), np.diag([1.0, -1.0, -1.0])  # a camera that looks 12 degrees down
-    room = tilt.T @ flip
-    pelvis = (np.asarray(track["root"]) - [0.3, 1.8, 5.0]) @ room  # the camera stands at (0.3, 1.8, 5) in the room
-    seen = {
-        "pose3d.root": pelvis, "pose3d.up": room.T @ [0.0, 1.0, 0.0], "pose3d.camera.focal": np.array(1200.0),
-        "pose3d.camera.centre": np.array([650.0, 350.0]), "keypoints.image_size": np.array([1280, 720]),
-        "video.path": np.array("gone.mp4"),
-    }  # fmt: skip
-    assert (pelvis[:, 2] > 0).all()
-    path = write_track(tmp_path / "seen.npz", track)
-    content = dict(np.load(path))
-    np.savez(path, **content, **seen)
-    bpy.ops.stpose.import_track(filepath=str(path), camera=True)
-    rig, camera = scene.stpose.source, scene.camera
-    heads, _ = pose_of(rig, ["Hips"], range(1, 31))
-    for frame, head in enumerate(heads[:, 0]):
-        x, y, _ = world_to_camera_view(scene, camera, Vector(head))
-        pixel = 1200 * pelvis[frame, :2] / pelvis[frame, 2] + [650, 350]
-        assert np.allclose([1280 * x, 720 * (1 - y)], pixel, atol=0.5)
-
-
 def test_one_undo_takes_an_import_back(scene: bpy.types.Scene, tmp_path: Path) -> None:
     path = write_track(tmp_path / "dance.npz", dance(10)[0])
     bpy.ops.ed.undo_push(message="before")
@@ -142,6 +118,65 @@ def test_the_map_is_a_table_that_can_be_edited_saved_and_loaded(scene: bpy.types
     assert {row.slot: row.bone for row in scene.stpose.bone_map if row.bone} == one.named()
 
 
+def test_long_texts_are_broken_into_lines_and_nothing_is_lost(scene: bpy.types.Scene) -> None:
+    wrapped = sys.modules[ADDON + ".text"].wrapped
+    text = "constraints keep these bones from following their keys: upper_arm_fk.L; mute them or map others"
+    lines = wrapped(text, 30)
+    assert max(map(len, lines)) <= 30
+    assert " ".join(lines) == text
+    assert wrapped("", 30) == [""]
+    assert wrapped("    python3 -m venv ~/stpose/.venv", 24)[1].startswith("    ")
+
+
+def drop(area: str, file: Path) -> set[str]:
+    """What Blender does when a file is let go over an area of its window."""
+    window = bpy.context.window_manager.windows[0]
+    place = next(one for one in window.screen.areas if one.type == area)
+    region = next(one for one in place.regions if one.type == "WINDOW")
+    with bpy.context.temp_override(window=window, area=place, region=region):
+        return bpy.ops.wm.drop_import_file(directory=str(file.parent) + os.sep, files=[{"name": file.name}])
+
+
+@pytest.fixture
+def layout(scene: bpy.types.Scene) -> bpy.types.Scene:
+    """Blender's window as it comes, with a 3D view, an outliner and properties."""
+    bpy.ops.wm.read_homefile(use_factory_startup=True)
+    for obj in list(bpy.data.objects):
+        bpy.data.objects.remove(obj)
+    return bpy.context.scene
+
+
+@pytest.mark.parametrize(("area", "taken"), [("VIEW_3D", True), ("OUTLINER", True), ("PROPERTIES", False)])
+def test_a_dropped_track_comes_in_as_a_rig(layout: bpy.types.Scene, tmp_path: Path, area: str, taken: bool) -> None:
+    path = write_track(tmp_path / "dance.npz", dance(10)[0])
+    assert drop(area, path) == ({"FINISHED"} if taken else {"CANCELLED"})
+    assert bool(layout.stpose.source) == taken
+    assert ("dance" in bpy.data.objects) == taken
+
+
+@pytest.fixture
+def ours_alone() -> Iterator[None]:
+    """No other handler of videos: where there are several Blender asks, and without a window it takes its own."""
+    others = [
+        one for one in bpy.types.FileHandler.__subclasses__()
+        if ".mp4" in one.bl_file_extensions and one.is_registered and not one.__name__.startswith("STPOSE")
+    ]  # fmt: skip
+    for one in others:
+        bpy.utils.unregister_class(one)
+    yield
+    for one in others:
+        bpy.utils.register_class(one)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.MOV", "a.webm", "a.txt"])
+def test_a_dropped_video_is_the_one_to_capture(layout: bpy.types.Scene, ours_alone: None, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    taken = not name.endswith("txt")
+    assert drop("VIEW_3D", tmp_path / name) == ({"FINISHED"} if taken else {"CANCELLED"})
+    assert layout.stpose.video == (str(tmp_path / name) if taken else "")
+    assert drop("PROPERTIES", tmp_path / name) == {"CANCELLED"}
+
+
 @pytest.fixture
 def command(scene: bpy.types.Scene, tmp_path: Path) -> tuple[Path, Path]:
     """A stand-in for the stpose command, chosen in the preferences."""
@@ -157,6 +192,16 @@ def test_a_capture_gives_a_rig(command: tuple, tmp_path: Path) -> None:
     assert (tmp_path / "good.npz").is_file()
     assert bpy.context.object.type == "ARMATURE"
     assert curves_of(bpy.context.object)
+
+
+def test_one_undo_takes_a_capture_back(command: tuple, tmp_path: Path) -> None:
+    (tmp_path / "good.mp4").touch()
+    bpy.ops.ed.undo_push(message="before")
+    bpy.ops.stpose.capture_video("EXEC_DEFAULT", True, filepath=str(tmp_path / "good.mp4"))
+    assert "good" in bpy.data.objects
+    bpy.ops.ed.undo()
+    assert not bpy.data.objects
+    assert not bpy.data.actions
 
 
 @pytest.mark.parametrize(
@@ -180,6 +225,7 @@ def test_a_cancelled_capture_leaves_nothing(command: tuple, tmp_path: Path) -> N
         time.sleep(0.02)
     began = time.monotonic()
     assert bpy.ops.stpose.cancel_capture() == {"FINISHED"}
+    figure("cancel of a capture", time.monotonic() - began, "s")
     assert time.monotonic() - began < 1.0
     time.sleep(0.1)
     assert not any(alive(int(pid)) for pid in command[1].read_text().split())

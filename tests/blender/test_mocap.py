@@ -12,7 +12,7 @@ import bpy
 import numpy as np
 import pytest
 from rigs import LIMBS, character
-from scenes import degrees, import_track, make, pose_of, write_track
+from scenes import degrees, figure, import_track, make, pose_of, write_track
 
 FOLDER = Path(os.environ.get("STPOSE_MOCAP", "nowhere"))
 FILES = sorted(FOLDER.glob("*.npz"))[:24:4]
@@ -89,7 +89,9 @@ def test_marker_mocap(path: Path, scene: bpy.types.Scene, tmp_path: Path) -> Non
         axis = turned[:, 3 * number] @ one.hinges[limb[0]]
         twist.append(degrees(axis, np.cross(first, second))[bent])
     direction, twist = np.concatenate(direction), np.concatenate(twist)
-    print(f"\n{path.stem}: direction {direction.mean():.3f}, p95 {np.percentile(direction, 95):.3f}, twist {twist.mean():.3f}")
+    figure(f"direction of {path.stem}, mean", direction.mean(), "deg")
+    figure(f"direction of {path.stem}, p95", np.percentile(direction, 95), "deg")
+    figure(f"twist of {path.stem}, mean", twist.mean(), "deg")
     assert direction.mean() < 0.5
     assert np.percentile(direction, 95) < 2
     assert twist.mean() < 1

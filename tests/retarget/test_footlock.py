@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from retarget.contacts import ALWAYS, AUTO, NEVER
 from retarget.footlock import FootLock, lock_feet
@@ -106,3 +108,23 @@ def test_short_legs_reach_because_the_hips_come_down() -> None:
     locked = lock_feet(posed, FPS, FootLock(), contacts)
     assert slide(locked, contacts).max() < 0.2
     assert (locked.hips[:, 2] <= posed.hips[:, 2] + 1e-9).all()
+
+
+def test_a_foot_that_is_let_go_moves_calmly() -> None:
+    posed, contacts, _ = posed_walk(noise=0.0)
+    # The capture says that the left foot stands all the time, while it walks on: it is let go and held again.
+    claimed = contacts.copy()
+    claimed[:, :2] = 1.0
+    locked = lock_feet(posed, FPS, FootLock(floor_height=1.0), claimed)
+    steps = np.linalg.norm(np.diff(locked.heads["foot.L"], axis=0), axis=1)
+    own = np.linalg.norm(np.diff(posed.heads["foot.L"], axis=0), axis=1)
+    assert 100 * steps.max() < 100 * own.max() + 4
+
+
+def test_knees_of_legs_that_have_to_reach_do_not_pop() -> None:
+    posed, contacts, _ = posed_walk(noise=0.0)
+    # Hips that float too high by 3 cm that come and go: legs that stand have to reach further than they did.
+    waves = 0.03 * np.abs(np.sin(np.arange(len(posed)) * 0.9))[:, None]
+    posed = replace(posed, hips=posed.hips + waves * [0.0, 0.0, 1.0]).placed()
+    change = np.abs(np.diff(knees(lock_feet(posed, FPS, FootLock(), contacts)), axis=0)).max()
+    assert change < np.abs(np.diff(knees(posed), axis=0)).max() + 4

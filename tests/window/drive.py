@@ -1,4 +1,4 @@
-"""What `run` has Blender do in its window, one step a tick: the tab, a capture that is cancelled, one in full, a retarget."""
+"""What `run` has Blender do in its window, one step a tick: the tab, dropped files, captures, a retarget, the preferences."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import bpy
 import numpy as np
-from mathutils import Euler
+from mathutils import Euler, Vector
 
 WORK = Path(os.environ["STPOSE_WORK"])
-sys.path.insert(0, str(WORK / "retarget"))
+sys.path[:0] = [str(WORK), str(WORK / "retarget")]
 ADDON = "bl_ext.user_default.stpose"
 found: dict[str, object] = {"blender": bpy.app.version_string, "passed": False}
 
@@ -47,10 +47,13 @@ def ticks(seconds: float) -> Iterator[float]:
 
 
 def paced(seconds: float, until=None) -> Iterator[float]:
-    """Let Blender run; leaves the ms between ticks in `pace`: Blender's main loop, with whatever it has to draw."""
+    """Let Blender run; leaves the ms between ticks in `pace`: Blender's main loop, with whatever it has to draw.
+
+    For the seconds and for 30 ticks at least, or until something is so.
+    """
     pace.clear()
     end, last = time.monotonic() + seconds, time.perf_counter()
-    while time.monotonic() < end and not (until and until()):
+    while (time.monotonic() < end or (until is None and len(pace) < 30)) and not (until and until()):
         yield 0.0
         now = time.perf_counter()
         pace.append(1000 * (now - last))
@@ -58,6 +61,10 @@ def paced(seconds: float, until=None) -> Iterator[float]:
 
 
 pace: list[float] = []
+
+
+def p95(values: list[float]) -> float:
+    return float(np.percentile(values, 95)) if values else float("nan")
 
 
 def capture_module():
@@ -85,15 +92,22 @@ def script() -> Iterator[float]:
     np.savez_compressed(track, format=np.array("stpose"), version=np.array(1), **content)
     command, pids = fake_command(WORK, track)
     chosen.command = str(command)
+
+    # A track that is dropped.
+    with bpy.context.temp_override(**override()):
+        assert bpy.ops.wm.drop_import_file("INVOKE_DEFAULT", directory=f"{WORK}/", files=[{"name": track.name}]) == {"FINISHED"}
+    assert settings.source is not None
+    assert settings.source.animation_data.action
+    bpy.data.objects.remove(settings.source)
     slow = WORK / "slow.mp4"
     slow.touch()
     settings.video = str(slow)
     yield from paced(4)
-    found["ms a tick of the main loop, idle, p95"] = round(float(np.percentile(pace[5:], 95)), 1)
+    found["ms a tick of the main loop, idle, p95"] = round(p95(pace[5:]), 1)
     with bpy.context.temp_override(**override()):
         assert bpy.ops.stpose.capture_video("INVOKE_DEFAULT", filepath=str(slow)) == {"RUNNING_MODAL"}
     yield from paced(7)
-    found["ms a tick of the main loop, during a capture, p95"] = round(float(np.percentile(pace[5:], 95)), 1)
+    found["ms a tick of the main loop, during a capture, p95"] = round(p95(pace[5:]), 1)
     state = capture_module().current.job.state
     assert state.status == "RUNNING"
     assert state.stage == "detect"
@@ -109,17 +123,17 @@ def script() -> Iterator[float]:
     assert set(bpy.data.objects) == before
     assert found["s to cancel"] < 1.0
 
-    # One in full.
+    # One in full, with the film on a plane behind the rig.
     video = os.environ.get("STPOSE_VIDEO") or str(WORK / "good.mp4")
     Path(video).touch()
     if os.environ.get("STPOSE_COMMAND"):
         chosen.command = os.environ["STPOSE_COMMAND"]
-    settings.video = video
+    settings.video, settings.plane, settings.rate = video, True, "SCENE"
     with bpy.context.temp_override(**override()):
-        bpy.ops.stpose.capture_video("INVOKE_DEFAULT", filepath=video)
-    yield from paced(240, lambda: not capture_module().current.running)
+        bpy.ops.stpose.capture_video("INVOKE_DEFAULT", filepath=video, plane=True, rate="SCENE")
+    yield from paced(400, lambda: not capture_module().current.running)
     if os.environ.get("STPOSE_COMMAND"):
-        found["ms a tick of the main loop, during a true capture, p95"] = round(float(np.percentile(pace[5:-2], 95)), 1)
+        found["ms a tick of the main loop, during a true capture, p95"] = round(p95(pace[5:-2]), 1)
         found["s of the true capture"] = round(capture_module().current.job.state.seconds, 1)
     yield from ticks(1)
     state = capture_module().current.job.state
@@ -130,39 +144,17 @@ def script() -> Iterator[float]:
 
     # Onto a rig of Rigify.
     with bpy.context.temp_override(**override()):
-        bpy.ops.object.armature_human_metarig_add()
-        metarig = bpy.context.object
-        bpy.ops.pose.rigify_generate()
-        target = bpy.context.object
-        bpy.ops.object.mode_set(mode="OBJECT")
-        bpy.data.objects.remove(metarig)
+        target = character()
         settings.target = target
         assert bpy.ops.stpose.map_bones(target=target.name) == {"FINISHED"}
         assert settings.map_family == "Rigify (generated)"
         assert bpy.ops.stpose.retarget(source=rig.name, target=target.name) == {"FINISHED"}
-    target.location.y += 1.1
-    rig.show_in_front = True
-    for collection in target.data.collections_all:  # what is keyed: the FK controls
-        collection.is_visible = collection.name in ("Torso", "Root") or collection.name.endswith("(FK)")
-    body(target)
-    scene = bpy.context.scene
-    scene.frame_set(round(rig.animation_data.action.frame_range[1] / 2))
-    yield from ticks(0.5)
-    with bpy.context.temp_override(**override()):
-        bpy.ops.object.select_all(action="DESELECT")
-        bpy.context.view_layer.objects.active = target
-    space = view().spaces.active
-    space.overlay.show_relationship_lines = False
-    place = rig.matrix_world @ rig.pose.bones["Hips"].head
-    place.y += 0.5
-    region = space.region_3d
-    region.view_perspective = "PERSP"
-    region.view_rotation = Euler((1.4, 0.0, 0.45)).to_quaternion()
-    region.view_location, region.view_distance = place, 4.2
-    yield from ticks(2)
+    yield from show(rig, target)
     picture("blender-retarget")
 
     # One that fails: its error stands in the panel.
+    for obj in list(bpy.data.objects):
+        bpy.data.objects.remove(obj)
     chosen.command = str(command)
     bad = WORK / "bad.mp4"
     bad.touch()
@@ -171,31 +163,78 @@ def script() -> Iterator[float]:
     yield from ticks(2)
     assert "nobody" in capture_module().current.job.state.error
     picture("blender-error")
+
+    # Without the command: how it is installed. And the test of the command, in the preferences.
+    chosen.command = str(WORK / "nowhere")
+    yield from ticks(1)
+    picture("blender-help")
+    chosen.command = str(command)
+    assert bpy.ops.stpose.test_command("INVOKE_DEFAULT") == {"FINISHED"}
+    yield from ticks(2)
+    assert "ready" in sys.modules[ADDON + ".preferences"].tested.lines
+    bpy.ops.screen.userpref_show("INVOKE_DEFAULT", section="ADDONS")
+    bpy.context.preferences.active_section = "ADDONS"
+    bpy.context.window_manager.addon_search = "stpose"
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[-1]):
+        bpy.ops.preferences.addon_expand(module=ADDON)
+    yield from ticks(2)
+    picture("blender-preferences")
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[-1]):
+        bpy.ops.wm.window_close()
+    yield from ticks(1)
+
+    # A video that is dropped: Blender has uses for it too, and asks.
+    with bpy.context.temp_override(**override()):
+        bpy.ops.wm.drop_import_file("INVOKE_DEFAULT", directory=f"{WORK}/", files=[{"name": bad.name}])
+    yield from ticks(1)
+    picture("blender-drop")
     found["passed"] = True
 
 
-def body(rig: bpy.types.Object) -> None:
-    """A manikin on the deforming bones, so that the picture shows a character and not controls alone."""
-    thick = {"spine": 0.13, "thigh": 0.075, "shin": 0.055, "upper_arm": 0.045, "forearm": 0.038, "foot": 0.045, "hand": 0.035,
-             "shoulder": 0.04, "toe": 0.035}  # fmt: skip
-    material = bpy.data.materials.new("Manikin")
-    material.diffuse_color = (0.85, 0.45, 0.2, 1)
-    for bone in rig.data.bones:
-        part = bone.name.removeprefix("DEF-").split(".")[0]
-        if not bone.name.startswith("DEF-") or part not in thick:
-            continue
-        wide = thick[part]
-        if part == "spine":
-            number = int((bone.name + ".000").split(".")[1])
-            wide = (0.14, 0.13, 0.14, 0.15, 0.055, 0.055, 0.10)[min(number, 6)]
-        bpy.ops.mesh.primitive_uv_sphere_add(segments=16, ring_count=12)
-        ball = bpy.context.object
-        ball.data.materials.append(material)
-        ball.parent, ball.parent_type, ball.parent_bone = rig, "BONE", bone.name
-        ball.matrix_parent_inverse.identity()
-        ball.scale, ball.location = (wide, 0.62 * bone.length, wide), (0, -bone.length / 2, 0)
-        ball.rotation_euler = (0, 0, 0)
-        ball.select_set(False)
+def character() -> bpy.types.Object:
+    """A generated rig of Rigify with a body on it, of which the FK controls are shown."""
+    from manikin import add_body
+
+    bpy.ops.object.armature_human_metarig_add()
+    metarig = bpy.context.object
+    bpy.ops.pose.rigify_generate()
+    target = bpy.context.object
+    bpy.ops.object.mode_set(mode="OBJECT")
+    bpy.data.objects.remove(metarig)
+    add_body(target)
+    for collection in target.data.collections_all:
+        collection.is_visible = collection.name == "Torso" or collection.name.endswith("(FK)")
+    return target
+
+
+def show(rig: bpy.types.Object, target: bpy.types.Object) -> Iterator[float]:
+    """The film, the captured rig before it, and the character beside it in the 3D view, in the widest step."""
+    scene, action = bpy.context.scene, rig.animation_data.action
+    widest = (0.0, 1)
+    for frame in range(10, round(action.frame_range[1]) // 2):
+        scene.frame_set(frame)
+        feet = [rig.pose.bones[name].head for name in ("LeftFoot", "RightFoot")]
+        widest = max(widest, ((feet[0] - feet[1]).length, frame))
+    scene.frame_set(widest[1])
+    scene.frame_end = round(action.frame_range[1])
+    right, place = Vector((1, 0, 0)), rig.matrix_world @ rig.pose.bones["Hips"].head
+    if scene.camera is not None:
+        right = scene.camera.matrix_world.to_3x3() @ right
+        scene.camera.hide_set(True)
+    target.location = 1.0 * right
+    yield from ticks(0.5)
+    with bpy.context.temp_override(**override()):
+        bpy.ops.object.select_all(action="DESELECT")
+        bpy.context.view_layer.objects.active = target
+    space = view().spaces.active
+    space.overlay.show_relationship_lines = space.overlay.show_cursor = False
+    region = space.region_3d
+    region.view_perspective = "PERSP"
+    heading = np.arctan2(right.y, right.x)
+    region.view_rotation = Euler((1.45, 0.0, heading - 0.3)).to_quaternion()
+    region.view_location = place + 0.75 * right + Vector((0, 0, 0.05))
+    region.view_distance = 4.6
+    yield from ticks(2)
 
 
 def main() -> None:

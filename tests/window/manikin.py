@@ -1,0 +1,64 @@
+"""A plain body on a rig of Rigify, so that a picture shows a character and not controls alone."""
+
+from __future__ import annotations
+
+import bmesh
+import bpy
+from mathutils import Matrix, Vector
+
+# Radii in metres where a deforming bone begins and ends, by the beginning of its name; the longest beginning counts.
+_RADII = {
+    "spine": (0.125, 0.115), "spine.001": (0.11, 0.11), "spine.002": (0.115, 0.13), "spine.003": (0.125, 0.09),
+    "spine.004": (0.05, 0.048), "spine.005": (0.048, 0.055), "spine.006": (0.085, 0.07), "pelvis": (0.08, 0.08),
+    "shoulder": (0.05, 0.06), "upper_arm": (0.052, 0.045), "forearm": (0.042, 0.034), "hand": (0.03, 0.032), "palm": (0.017, 0.015),
+    "f_": (0.011, 0.009), "thumb": (0.014, 0.01), "thigh": (0.085, 0.066), "shin": (0.056, 0.042), "foot": (0.042, 0.038),
+    "toe": (0.036, 0.03), "breast": (0.07, 0.05),
+}  # fmt: skip
+_VOXEL = 0.011  # m
+
+
+def add_body(rig: bpy.types.Object) -> bpy.types.Object:
+    """A smooth mesh around the rig's deforming bones, bound to them by Blender's automatic weights."""
+    mesh, shape = bpy.data.meshes.new("Body"), bmesh.new()
+    for bone in rig.data.bones:
+        radii = _radii(bone.name.removeprefix("DEF-")) if bone.name.startswith("DEF-") else None
+        if radii is not None:
+            _capsule(shape, bone.head_local, bone.tail_local, radii)
+    shape.to_mesh(mesh)
+    shape.free()
+    body = bpy.data.objects.new("Body", mesh)
+    bpy.context.collection.objects.link(body)
+    remesh = body.modifiers.new("One", "REMESH")
+    remesh.mode, remesh.voxel_size = "VOXEL", _VOXEL
+    smooth = body.modifiers.new("Smooth", "SMOOTH")
+    smooth.factor, smooth.iterations = 0.5, 8
+    for other in bpy.context.selected_objects:
+        other.select_set(False)
+    body.select_set(True)
+    bpy.context.view_layer.objects.active = body
+    bpy.ops.object.convert(target="MESH")
+    bpy.ops.object.shade_smooth()
+    material = bpy.data.materials.new("Clay")
+    material.diffuse_color = (0.86, 0.52, 0.26, 1)
+    body.data.materials.append(material)
+    rig.select_set(True)
+    bpy.context.view_layer.objects.active = rig
+    bpy.ops.object.parent_set(type="ARMATURE_AUTO")
+    body.select_set(False)
+    return body
+
+
+def _radii(name: str) -> tuple[float, float] | None:
+    fitting = [part for part in _RADII if name.startswith(part)]
+    return _RADII[max(fitting, key=len)] if fitting else None
+
+
+def _capsule(shape: bmesh.types.BMesh, head: Vector, tail: Vector, radii: tuple[float, float]) -> None:
+    """The hull of a ball at each end."""
+    made: list = []
+    for place, radius in zip((head, tail), radii):
+        at = Matrix.Translation(place)
+        made += bmesh.ops.create_uvsphere(shape, u_segments=16, v_segments=10, radius=radius, matrix=at)["verts"]
+    hull = bmesh.ops.convex_hull(shape, input=made)
+    inside = {one for one in hull["geom_interior"] + hull["geom_unused"] if isinstance(one, bmesh.types.BMVert)}
+    bmesh.ops.delete(shape, geom=list(inside), context="VERTS")
