@@ -41,6 +41,21 @@ def test_the_motion_lasts_as_long_as_the_video(tmp_path: Path, fps: float, frame
     assert result.keypoints.seen.all()
 
 
+def test_joints_are_fitted_to_what_was_seen_unless_told_not_to(tmp_path: Path) -> None:
+    path = film(tmp_path / "clip.mp4", 30, 30)
+
+    def off(take: Capture) -> float:
+        """Mean distance in pixels of the 3D joints, as the camera sees them, from those that were seen."""
+        pose, points = take.pose3d, sp.skeletons.convert(take.keypoints)
+        places = pose.xyz + pose.root[:, None]
+        xy = pose.camera.focal * places[..., :2] / places[..., 2:] + np.asarray(pose.camera.centre)
+        return float(np.nanmean(np.linalg.norm(xy - points.xy, axis=-1)))
+
+    fitted, plain = (run(path, refine=refine) for refine in (True, False))
+    assert off(fitted) < 0.9 * off(plain)
+    assert np.array_equal(run(path).pose3d.xyz, fitted.pose3d.xyz)
+
+
 def test_a_variable_rate_keeps_its_tempo(tmp_path: Path) -> None:
     # A second at 30 fps, then two at 10 fps: 50 frames in 3 s.
     stamps = [*range(30), *range(30, 90, 3)]
