@@ -2,6 +2,7 @@
 
     python benchmarks/ablations.py --data MOCAP                       # every row, three seeds
     python benchmarks/ablations.py --data MOCAP --rows full critic    # some rows
+    python benchmarks/ablations.py --data MOCAP --footage CLIPS       # with a row for .npz files of stpose mocap that join in
 
 All rows get the same number of samples, drawn from the same numbers. Joints are the peaks of the heat maps that the row of that
 name reads. Every run has a folder of its own in --state: a benchmark that is stopped goes on where it was, runs that are finished
@@ -31,27 +32,30 @@ from stpose_core.files import written_whole
 from stpose_core.lift import load_lifter
 
 CONDITIONS = (PLAIN, next(condition for condition in OCCLUSION if condition.name == "30 % of joints"))
-DIMENSIONS: dict[str, object] = {"inputs": "keypoints", "latent": 256, "width": 128, "strides": [1, 2, 4, 8], "dropout": 0.1}
+SMALL: dict[str, object] = {"latent": 256, "width": 128}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. recipe, dimensions: what is other than in the first row. maps: judged on heat maps. trained: the row
-    whose weights are judged, if not its own."""
+    """One line of the table. recipe, dimensions: what is other than in the first row. maps: judged on heat maps. footage: 2D-only
+    clips join in. trained: the row whose weights are judged, if not its own."""
 
     says: str
     recipe: Mapping[str, object] = field(default_factory=dict)
     dimensions: Mapping[str, object] = field(default_factory=dict)
     maps: bool = False
+    footage: bool = False
     trained: str = ""
 
 
 ROWS = {
     "full": Row("full: the default preset, small"),
+    "metric": Row("metres from the last layer, not by way of the picture", dimensions={"output": "metric"}),
     "critic": Row("critic on, weight 0.01", {"critic": 0.01}),
     "single": Row("single stride 8 (129 frames), wider: as many weights", dimensions={"strides": [8], "width": 256}),
     "unmasked": Row("no occlusion training", {"masked": 0.0}),
     "unflagged": Row("no visibility channel: neither scores nor flags", dimensions={"visibility": False}),
+    "footage": Row("2D-only clips are a quarter of each batch", footage=True),
     "maps": Row("heat maps in the place of their peaks", dimensions={"inputs": "heatmaps"}, maps=True),
     "drawn": Row("the same weights, on maps drawn of the joints", trained="maps"),
 }
@@ -60,10 +64,10 @@ ROWS = {
 def plan_of(row: Row, seed: int, options: argparse.Namespace) -> Plan:
     """The plan of one run: the default preset, small, with what the row changes."""
     changes: dict[str, Any] = {"steps": options.steps, "minutes": options.minutes, "seed": seed, "threads": options.threads}
-    changes |= {"batch": options.batch, "judged": 1, "evaluate_every": 50, "checkpoint_every": 100, **row.recipe}
+    changes |= {"batch": options.batch, "judged": 1, "evaluate_every": 100, "checkpoint_every": 100, **row.recipe}
     plan = load_plan("default", **changes)
     own = json.loads(options.dimensions) if options.dimensions else {}
-    return replace(plan, dimensions={**DIMENSIONS, **own, **row.dimensions})
+    return replace(plan, dimensions={**plan.dimensions, **SMALL, **own, **row.dimensions})
 
 
 def judge(weights: Path, maps: bool, data: Path, clips: int) -> dict[str, float]:
@@ -90,8 +94,9 @@ def run(name: str, seed: int, options: argparse.Namespace) -> dict[str, float]:
     plan = plan_of(ROWS[source], seed, options)
     state = options.state / f"{source}-{seed}"
     weights, kept = state / "lifter.safetensors", state / f"{name}.json"
+    films = options.footage if row.footage else ()
     # As text, for what comes back from a file has lists for tuples.
-    key = json.dumps({**plan.identity(), "clips": options.clips, "maps": row.maps}, sort_keys=True)
+    key = json.dumps({**plan.identity(), "clips": options.clips, "maps": row.maps, "films": len(films)}, sort_keys=True)
     if kept.is_file():
         saved = json.loads(kept.read_text(encoding="utf-8"))
         if saved["key"] == key:
@@ -99,7 +104,7 @@ def run(name: str, seed: int, options: argparse.Namespace) -> dict[str, float]:
             return figures
     print(f"{name}, seed {seed}: training", flush=True)
     state.mkdir(parents=True, exist_ok=True)
-    train(options.data, weights, plan, state, make_fabric("cpu", plan.recipe.precision), say=lambda line: None)
+    train(options.data, weights, plan, state, make_fabric("cpu", plan.recipe.precision), lambda line: None, films)
     figures = judge(weights, row.maps, options.data, options.clips)
     with written_whole(kept, overwrite=True) as part:
         part.write_text(json.dumps({"key": key, "figures": figures}, indent=1), encoding="utf-8")
@@ -124,7 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Do all runs that are not done, and print the table after each seed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS))
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), help="all if none is named")
+    parser.add_argument("--footage", nargs="*", type=Path, default=[], help="2D-only clips, for the row of that name")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0, 1, ... of each row")
     parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--minutes", type=float, help="of each run, by the clock, in the place of --steps")
@@ -136,9 +142,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, help="write the figures of each run to a file, too")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
+    rows = options.rows or [name for name, row in ROWS.items() if options.footage or not row.footage]
     found: dict[str, dict[int, dict[str, float]]] = {}
     for seed in range(options.seeds):
-        for name in options.rows:
+        for name in rows:
             found.setdefault(name, {})[seed] = run(name, seed, options)
             if options.json:
                 content = {row: {"row": asdict(ROWS[row]), "seeds": seeds} for row, seeds in found.items()}
