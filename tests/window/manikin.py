@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bmesh
 import bpy
+import numpy as np
 from mathutils import Matrix, Vector
 
 # Radii in metres where a deforming bone begins and ends, by the beginning of its name; the longest beginning counts.
@@ -14,16 +15,17 @@ _RADII = {
     "f_": (0.011, 0.009), "thumb": (0.014, 0.01), "thigh": (0.085, 0.066), "shin": (0.056, 0.042), "foot": (0.042, 0.038),
     "toe": (0.036, 0.03), "breast": (0.07, 0.05),
 }  # fmt: skip
-_VOXEL = 0.011  # m
+_VOXEL = 0.013  # m
+_BLEND = 0.02  # m over which one bone's part of the skin goes over into the next one's
 
 
 def add_body(rig: bpy.types.Object) -> bpy.types.Object:
-    """A smooth mesh around the rig's deforming bones, bound to them by Blender's automatic weights."""
+    """A smooth mesh around the rig's deforming bones, bound to those that are nearest."""
     mesh, shape = bpy.data.meshes.new("Body"), bmesh.new()
-    for bone in rig.data.bones:
-        radii = _radii(bone.name.removeprefix("DEF-")) if bone.name.startswith("DEF-") else None
-        if radii is not None:
-            _capsule(shape, bone.head_local, bone.tail_local, radii)
+    known = {bone: _radii(bone.name.removeprefix("DEF-")) for bone in rig.data.bones if bone.name.startswith("DEF-")}
+    parts = {bone: radii for bone, radii in known.items() if radii is not None}
+    for bone, radii in parts.items():
+        _capsule(shape, bone.head_local, bone.tail_local, radii)
     shape.to_mesh(mesh)
     shape.free()
     body = bpy.data.objects.new("Body", mesh)
@@ -41,11 +43,30 @@ def add_body(rig: bpy.types.Object) -> bpy.types.Object:
     material = bpy.data.materials.new("Clay")
     material.diffuse_color = (0.86, 0.52, 0.26, 1)
     body.data.materials.append(material)
-    rig.select_set(True)
-    bpy.context.view_layer.objects.active = rig
-    bpy.ops.object.parent_set(type="ARMATURE_AUTO")
+    _bind(body, parts)
+    body.parent = rig
+    body.modifiers.new("Armature", "ARMATURE").object = rig
     body.select_set(False)
     return body
+
+
+def _bind(body: bpy.types.Object, parts: dict) -> None:
+    """Weights by how far each point of the skin is from the surface of each part: the two nearest share it."""
+    points = np.array([vertex.co for vertex in body.data.vertices])
+    far = []
+    for bone, (first, last) in parts.items():
+        head, way = np.array(bone.head_local), np.array(bone.tail_local - bone.head_local)
+        along = np.clip((points - head) @ way / (way @ way), 0, 1)
+        far.append(np.linalg.norm(points - head - along[:, None] * way, axis=1) - first - along * (last - first))
+    distance = np.array(far)
+    nearest = np.argsort(distance, axis=0)[:2]
+    between = np.take_along_axis(distance, nearest, axis=0)
+    share = np.clip(0.5 + (between[1] - between[0]) / (2 * _BLEND), 0.5, 1.0)
+    groups = [body.vertex_groups.new(name=bone.name) for bone in parts]
+    for number in range(len(points)):
+        groups[nearest[0, number]].add([number], float(share[number]), "REPLACE")
+        if share[number] < 1:
+            groups[nearest[1, number]].add([number], 1 - float(share[number]), "REPLACE")
 
 
 def _radii(name: str) -> tuple[float, float] | None:
