@@ -50,7 +50,7 @@ class Adaptation:
 
     steps; batch: samples a step, of which a share `footage` is 2D-only and a share `like` is motion filmed as the footage is; the
     rest is filmed by any camera. frames: outputs of a sample. rate, warmup (steps), ema: of AdamW and the averaged weights. masked:
-    share of samples with hidden joints. velocity, acceleration, bones, reprojection: weights of those losses, that of MPJPE being 1.
+    share of samples with hidden joints. velocity, acceleration, bones, reprojection: weights of those losses, MPJPE having 1.
     """
 
     steps: int = 400
