@@ -7,7 +7,7 @@ from textwrap import wrap
 import bpy
 
 _LETTER = 7  # px, about
-_ICON = 4  # letters that an icon and the margins take
+_ICON = 8  # letters that an icon and the margins of a box take
 
 
 def paragraph(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "NONE") -> None:

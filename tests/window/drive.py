@@ -170,8 +170,9 @@ def script() -> Iterator[float]:
     picture("blender-help")
     chosen.command = str(command)
     assert bpy.ops.stpose.test_command("INVOKE_DEFAULT") == {"FINISHED"}
-    yield from ticks(2)
-    assert "ready" in sys.modules[ADDON + ".preferences"].tested.lines
+    tested = sys.modules[ADDON + ".preferences"].tested
+    yield from paced(60, lambda: tested.job is None)
+    assert "ready" in tested.lines
     bpy.ops.screen.userpref_show("INVOKE_DEFAULT", section="ADDONS")
     bpy.context.preferences.active_section = "ADDONS"
     bpy.context.window_manager.addon_search = "stpose"
@@ -231,7 +232,7 @@ def show(rig: bpy.types.Object, target: bpy.types.Object) -> Iterator[float]:
     region = space.region_3d
     region.view_perspective = "PERSP"
     heading = np.arctan2(right.y, right.x)
-    region.view_rotation = Euler((1.45, 0.0, heading - 0.3)).to_quaternion()
+    region.view_rotation = Euler((1.45, 0.0, heading - 0.2)).to_quaternion()
     region.view_location = place + 0.75 * right + Vector((0, 0, 0.05))
     region.view_distance = 4.6
     yield from ticks(2)

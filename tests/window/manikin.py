@@ -10,10 +10,10 @@ from mathutils import Matrix, Vector
 # Radii in metres where a deforming bone begins and ends, by the beginning of its name; the longest beginning counts.
 _RADII = {
     "spine": (0.125, 0.115), "spine.001": (0.11, 0.11), "spine.002": (0.115, 0.13), "spine.003": (0.125, 0.09),
-    "spine.004": (0.05, 0.048), "spine.005": (0.048, 0.055), "spine.006": (0.085, 0.07), "pelvis": (0.08, 0.08),
+    "spine.004": (0.05, 0.048), "spine.005": (0.048, 0.05), "spine.006": (0.085, 0.1),
     "shoulder": (0.05, 0.06), "upper_arm": (0.052, 0.045), "forearm": (0.042, 0.034), "hand": (0.03, 0.032), "palm": (0.017, 0.015),
     "f_": (0.011, 0.009), "thumb": (0.014, 0.01), "thigh": (0.085, 0.066), "shin": (0.056, 0.042), "foot": (0.042, 0.038),
-    "toe": (0.036, 0.03), "breast": (0.07, 0.05),
+    "toe": (0.036, 0.03),
 }  # fmt: skip
 _VOXEL = 0.013  # m
 _BLEND = 0.02  # m over which one bone's part of the skin goes over into the next one's
