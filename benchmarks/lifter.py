@@ -126,6 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--state", default="runs/benchmark")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda", "mps"))
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--refine", action="store_true", help="of all: fit lifted joints to the 2D ones, as stpose mocap does")
     parser.add_argument("--clips", type=int, help="clips of each set; all if it is not given")
     parser.add_argument("--frames", type=int, default=9000, help="length of the clip that the speed is measured on")
     parser.add_argument("--rounds", type=int, default=3)
@@ -135,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     files = [weights_of(what, options) for what in names]
     torch.set_num_threads(options.threads)
     lifters = [load_lifter(file, options.device) for file in files]
-    columns = [rows_of(evaluate(lifter, options.data, options.clips, TABLES)) for lifter in lifters]
+    columns = [rows_of(evaluate(lifter, options.data, options.clips, TABLES, refined=options.refine)) for lifter in lifters]
     rates = speeds(lifters, long_clip(options.data, options.frames), options.rounds)
     for column, lifter, rate in zip(columns, lifters, rates):
         column["lifting, frames/s"] = rate
