@@ -23,7 +23,7 @@ from stpose_training.replay import Look, draw_like, lifted_motions, look_of, loo
 
 import stpose_core.pipeline
 from stpose_core.data import Camera, Pose3D
-from stpose_core.errors import TrainingError
+from stpose_core.errors import DetectorError, TrainingError
 from stpose_core.lift import load_lifter
 from stpose_core.metrics import bone_lengths
 from stpose_core.networks.lifting import LiftingNetwork
@@ -176,6 +176,16 @@ def test_videos_are_captured_first(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert [(len(clip), clip.fps) for clip in clips] == [(30, 25.0), (60, 30.0)]
     assert said == [f"captures {video}"]
     assert detector.looked
+
+
+def test_keypoints_of_one_video_are_not_taken_for_those_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stpose_core.pipeline, "load_lifter", lambda path=None, device="cpu": lift_standing)
+    videos = [film(tmp_path / name, 25, 30) for name in ("a.mp4", "b.mp4")]
+    seen = footage(0, 30, 25.0)
+    joints = str(write_keypoints(tmp_path / "a.npz", replace(seen, xy=seen.xy / 12, image_size=(160, 120))))
+    assert len(read_clips(videos[:1], joints, device="cpu")) == 1
+    with pytest.raises(DetectorError, match="of one video"):
+        read_clips(videos, joints, device="cpu")
 
 
 def test_some_clips_are_kept_apart() -> None:

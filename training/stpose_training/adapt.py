@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from stpose_core.data import Keypoints
 from stpose_core.detect import Detector, KeypointFile
-from stpose_core.errors import TrainingError
+from stpose_core.errors import DetectorError, TrainingError
 from stpose_core.lift import Lifter, load_lifter
 from stpose_core.networks.lifting import LiftingNetwork, name_of
 from stpose_core.pipeline import capture, check_person, open_detector
@@ -120,9 +120,11 @@ def read_clips(
             found += load_footage([path])
             continue
         probe(path)  # told before a detector is loaded
+        if isinstance(source, KeypointFile):
+            raise DetectorError(f"{detector} holds the keypoints of one video, and several videos are given")
         source = source or open_detector(detector, device)
         say(f"captures {path}")
-        found.append(usable(capture(path, source, person, device=device).keypoints, str(path)))
+        found.append(usable(capture(path, source, person, device=device, refine=False).keypoints, str(path)))
     return found
 
 
