@@ -141,6 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write the figures of each run to a file, too")
     options = parser.parse_args(arguments)
+    if not options.footage and any(ROWS[name].footage for name in options.rows or ()):
+        parser.error("the row 'footage' needs --footage")
     torch.set_num_threads(options.threads)
     rows = options.rows or [name for name, row in ROWS.items() if options.footage or not row.footage]
     found: dict[str, dict[int, dict[str, float]]] = {}

@@ -7,8 +7,8 @@ The camera stands 0.2 m above the floor, 2.5 m from the person, is tilted by 25 
 detector's that training draws. The clips of each held-out subject go in turns to those that are adapted to, as 2D alone, and those
 that are judged. Rows: "mocap", what the command does with --data; "alone", without; and controls with as many steps: "rate 0"
 (nothing may change), "ordinary" (the same people filmed by ordinary cameras at 30 fps), "shuffled" (joints in a wrong order), and
-"no 2D" (filmed like the footage, but without its own 2D). Errors in mm; MPJPE after the slash is on the judged clips filmed by
-ordinary cameras: what was forgotten.
+"no 2D" (filmed like the footage, but without its own 2D). Errors in mm; "ordinary cameras" are the judged clips filmed by such:
+what was forgotten.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from stpose_training.data.samples import see
 from stpose_training.evaluate import SETS, Measures, measure
 
 from stpose_core.data import Camera, Keypoints
+from stpose_core.files import written_whole
 from stpose_core.lift import Lifter, load_lifter
 from stpose_core.skeletons import H36M17
 
@@ -150,7 +151,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             found[name][row] = [after[0].mpjpe, after[0].pa_mpjpe, after[1].mpjpe, worst]
             print(lines[-1], flush=True)
             if options.json:
-                options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
+                with written_whole(options.json, overwrite=True) as part:
+                    part.write_text(json.dumps(found, indent=1), encoding="utf-8")
         print("\n".join(lines), flush=True)
         if "mocap" in options.rows:
             reached = found[name]["mocap"][1] <= TARGET * before[0].pa_mpjpe

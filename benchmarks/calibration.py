@@ -25,6 +25,7 @@ from stpose_training.data.samples import observe
 from stpose_training.evaluate import SETS
 
 from stpose_core.data import Array
+from stpose_core.files import written_whole
 from stpose_core.lift import Lifter, load_lifter
 
 MASKED = {"nothing masked": 0.0, "masked": 1.0}
@@ -65,8 +66,8 @@ def ask(lifter: Lifter, bank: MotionBank, share: float, batches: int) -> Said:
     parts: list[list[Array]] = []
     for _ in range(batches):
         positions = bank.windows(24, 128 + 2 * reach + 32, random.generator, tempo=(0.999, 1.001))
-        batch = observe(film(positions, random), random, reach, severity=1.0, share=share)
-        out = network(batch.joints, batch.context)
+        batch = observe(film(positions, random), random, reach, severity=1.0, share=share, maps=lifter.reads_maps)
+        out = network(batch.inputs, batch.context)
         core = slice(reach, batch.joints.shape[1] - reach)
         error = (out.pose - batch.pose).norm(dim=-1)
         seen = batch.joints[:, core, :, 3] > 0
@@ -116,7 +117,8 @@ def draw(found: dict[tuple[str, str], Said], out: Path) -> None:
         "does the 3D joint err more?",
         diagonal=False,
     )
-    figure.savefig(out, dpi=100, facecolor="white", metadata={"Software": None})
+    with written_whole(out, overwrite=True) as part:
+        figure.savefig(part, dpi=100, facecolor="white", metadata={"Software": None})
     pyplot.close(figure)
 
 

@@ -25,6 +25,7 @@ from stpose_training.data.occlusion import KINDS, hide
 from stpose_training.data.samples import see
 
 from stpose_core.data import Array, Mask
+from stpose_core.files import written_whole
 from stpose_core.skeletons import H36M17
 
 FRAMES = 128
@@ -154,7 +155,8 @@ def main(data: Path, out: Path, seed: int) -> None:
         fontsize=9,
         bbox_to_anchor=(0.55, 0.06),
     )
-    figure.savefig(out, dpi=100, bbox_inches="tight", facecolor="white", metadata={"Software": None})
+    with written_whole(out, overwrite=True) as part:
+        figure.savefig(part, dpi=100, bbox_inches="tight", facecolor="white", metadata={"Software": None})
     click.echo(f"wrote {out}")
 
 

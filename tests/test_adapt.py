@@ -23,7 +23,7 @@ from stpose_training.replay import Look, draw_like, lifted_motions, look_of, loo
 
 import stpose_core.pipeline
 from stpose_core.data import Camera, Pose3D
-from stpose_core.errors import TrainingError
+from stpose_core.errors import DetectorError, TrainingError
 from stpose_core.lift import load_lifter
 from stpose_core.metrics import bone_lengths
 from stpose_core.networks.lifting import LiftingNetwork
@@ -103,9 +103,9 @@ def test_learning_lowers_the_reprojection_error() -> None:
     plan = Adaptation(steps=20, batch=8, frames=16, rate=2e-2, reprojection=1.0, masked=0.0)
     before, after = (quality(what, clips) for what in (lifter, type(lifter)(learn(lifter, clips, plan, None, lambda line: None))))
     assert after.reprojection < 0.8 * before.reprojection
-    # The control: without any weight on it, it does not fall so far.
-    blind = type(lifter)(learn(lifter, clips, replace(plan, rate=0.0), None, lambda line: None))
-    assert quality(blind, clips).reprojection == pytest.approx(before.reprojection, rel=0.02)
+    # The control: at a rate of zero it stays.
+    still = type(lifter)(learn(lifter, clips, replace(plan, rate=0.0), None, lambda line: None))
+    assert quality(still, clips).reprojection == pytest.approx(before.reprojection, rel=0.02)
 
 
 @pytest.mark.parametrize(("now", "status"), [(81.5, 0), (81.7, 2), (float("nan"), 2)])
@@ -178,6 +178,16 @@ def test_videos_are_captured_first(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert detector.looked
 
 
+def test_keypoints_of_one_video_are_not_taken_for_those_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stpose_core.pipeline, "load_lifter", lambda path=None, device="cpu": lift_standing)
+    videos = [film(tmp_path / name, 25, 30) for name in ("a.mp4", "b.mp4")]
+    seen = footage(0, 30, 25.0)
+    joints = str(write_keypoints(tmp_path / "a.npz", replace(seen, xy=seen.xy / 12, image_size=(160, 120))))
+    assert len(read_clips(videos[:1], joints, device="cpu")) == 1
+    with pytest.raises(DetectorError, match="of one video"):
+        read_clips(videos, joints, device="cpu")
+
+
 def test_some_clips_are_kept_apart() -> None:
     clips = [footage(seed, 30 + seed) for seed in range(7)]
     for count, apart in ((2, 1), (4, 1), (6, 2), (7, 2)):
@@ -190,8 +200,14 @@ def test_some_clips_are_kept_apart() -> None:
 
 
 def test_one_short_clip_leaves_nothing_to_judge_on(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="one clip of 40 frames is too short"):
-        adapt([usable(footage(0, 40), "a")], tmp_path / "a.safetensors", write_tiny(tmp_path / "tiny.safetensors"), plan=QUICK)
+    weights = write_tiny(tmp_path / "tiny.safetensors")
+    long = footage(0, 200)
+    # Somebody comes in after four fifths, or goes away before.
+    ends = (np.arange(200) >= 160)[:, None]
+    late, early = (replace(long, score=np.where(shown, long.score, 0.0)) for shown in (ends, ~ends))
+    for clip, frames in ((footage(0, 40), 40), (late, 200), (early, 200)):
+        with pytest.raises(TrainingError, match=f"one clip of {frames} frames is too short"):
+            adapt([usable(clip, "a")], tmp_path / "a.safetensors", weights, plan=QUICK)
 
 
 def tilted(above: float, roll: float, distance: float, fps: float) -> Pose3D:

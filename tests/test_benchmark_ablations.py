@@ -81,6 +81,14 @@ def test_every_row_makes_a_plan_of_its_own(benchmark: ModuleType) -> None:
     assert all(row.trained in benchmark.ROWS for row in benchmark.ROWS.values() if row.trained)
 
 
+def test_the_row_with_footage_is_not_trained_without(
+    benchmark: ModuleType, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        benchmark.main(["--data", str(folder), "--rows", "footage"])
+    assert "needs --footage" in capsys.readouterr().err
+
+
 def test_curves_are_drawn_from_logs(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="pip install '.[dev]'")
     curves = script("critic_curves")

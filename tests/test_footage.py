@@ -72,8 +72,12 @@ def test_what_is_no_footage_is_said(tmp_path: Path) -> None:
     hardly = footage(0, 30)
     hidden = np.where(np.arange(30)[:, None] < 12, hardly.score, 0.0)
     write_keypoints(tmp_path / "short.npz", replace(hardly, score=hidden, xy=np.where(hidden[..., None] > 0, hardly.xy, np.nan)))
+    write_keypoints(tmp_path / "flat.npz", replace(footage(0, 30), image_size=(0, 0)))
+    write_keypoints(tmp_path / "slow.npz", replace(footage(0, 30), fps=1e-9))
     for path, message in (
         (empty, "holds no .npz"),
+        (tmp_path / "flat.npz", "flat.npz: a picture of 0 x 0 pixels"),
+        (tmp_path / "slow.npz", "slow.npz: 30 frames at 1e-09 fps are too long"),
         (tmp_path / "text.npz", "cannot be read as .npz"),
         (tmp_path / "none.npz", "there is no file"),
         (tmp_path / "short.npz", r"short.npz: somebody is seen in \d+ frames; 20 are needed"),

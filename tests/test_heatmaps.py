@@ -25,9 +25,9 @@ from stpose_training.validation import fixed_batches
 from stpose_core.data import Keypoints
 from stpose_core.lift import Lifter, load_lifter
 from stpose_core.lift import lifter as lifting
-from stpose_core.lift.heatmaps import MAP_REACH, Blobs, HeatMaps, keypoint_blobs, spread_of
+from stpose_core.lift.heatmaps import Blobs, HeatMaps, keypoint_blobs, spread_of
 from stpose_core.lift.normalise import network_inputs, person_view
-from stpose_core.networks.heads import MAP_CELLS
+from stpose_core.networks.heads import MAP_CELLS, MAP_REACH
 from stpose_core.networks.temporal import TemporalConfig, TemporalNetwork
 from stpose_core.skeletons import H36M17
 from stpose_core.weights import write_weights

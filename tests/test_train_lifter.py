@@ -131,6 +131,16 @@ def test_the_critic_acts_from_its_share_of_the_run_on(folder: Path, tmp_path: Pa
     assert 0 <= log["train"]["critic"] < 2
 
 
+@pytest.mark.parametrize("damage", ["half", "text", "nothing"])
+def test_a_damaged_checkpoint_is_said_in_one_line(folder: Path, tmp_path: Path, damage: str) -> None:
+    torch.save({"step": torch.zeros(1000)}, tmp_path / "checkpoint.pt")
+    whole = (tmp_path / "checkpoint.pt").read_bytes()
+    (tmp_path / "checkpoint.pt").write_bytes({"half": whole[: len(whole) // 2], "text": b"no checkpoint", "nothing": b""}[damage])
+    with pytest.raises(TrainingError, match=r"checkpoint\.pt is damaged") as error:
+        train(folder, tmp_path / "a.safetensors", Plan(SHORT, dimensions=TINY), tmp_path)
+    assert "\n" not in str(error.value)
+
+
 def test_a_run_is_not_gone_on_with_under_another_plan(folder: Path, tmp_path: Path) -> None:
     plan = Plan(replace(SHORT, steps=4, evaluate_every=4), dimensions=TINY)
     train(folder, tmp_path / "a.safetensors", plan, tmp_path / "state")

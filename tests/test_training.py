@@ -148,8 +148,6 @@ def test_drawn_limbs_stay_within_what_joints_allow() -> None:
         back = torch.linalg.cross(left.expand_as(bones[:, :, thigh]), bones[:, :, thigh])
         assert (bones[:, :, shin] * back).sum(-1).min() > 0  # no knee bends forward
         assert side * bones[:, :, thigh, 0].mean() > 0
-        forward = torch.linalg.cross(left.expand_as(back), back)
-        assert (forward * bones[:, :, thigh]).sum(-1).max() < 0  # the control: that axis is the other way about
     knees = torch.rad2deg(torch.arccos((drawn.bones[:, :, 5] * drawn.bones[:, :, 6]).sum(-1).clamp(-1, 1)))
     assert knees.max() > 110
     assert (knees < 30).float().mean() > 0.1

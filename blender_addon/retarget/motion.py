@@ -102,7 +102,7 @@ def read_track(path: str | Path) -> Motion:
 
 
 def read_view(path: str | Path) -> View | None:
-    """The camera of a capture; None for a motion without one. Raises TrackError."""
+    """The camera of a capture; None for a motion without one, and where what is said of it makes none. Raises TrackError."""
     content = _arrays(path)
     names = {
         "focal": "pose3d.camera.focal", "centre": "pose3d.camera.centre", "pelvis": "pose3d.root", "up": "pose3d.up",
@@ -111,12 +111,16 @@ def read_view(path: str | Path) -> View | None:
     if not set(names.values()) <= set(content):
         return None
     known = {name: content[key] for name, key in names.items()}
-    size = int(known["size"][0]), int(known["size"][1])
-    start = float(content["start"]) if "start" in content else 0.0
-    return View(
-        float(known["focal"]), known["centre"], size, known["pelvis"], known["up"],
-        Path(str(known["video"])), float(known["fps"]), start,
-    )  # fmt: skip
+    try:
+        width, height = (int(side) for side in known["size"])
+        centre, pelvis, up = (known[name].astype(np.float64) for name in ("centre", "pelvis", "up"))
+        focal, fps, start = float(known["focal"]), float(known["fps"]), float(content.get("start", 0.0))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    shaped = centre.shape == (2,) and up.shape == (3,) and pelvis.shape[1:] == (3,)
+    if not (shaped and np.isfinite([focal, fps, start, *centre, *up]).all() and min(focal, fps, width, height) > 0 <= start):
+        return None
+    return View(focal, centre, (width, height), pelvis, up, Path(str(known["video"])), fps, start)
 
 
 def _arrays(path: str | Path) -> dict[str, Array]:

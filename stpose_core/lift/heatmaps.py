@@ -19,7 +19,7 @@ from torch import Tensor
 
 from stpose_core.data import Camera
 from stpose_core.lift.normalise import PersonView
-from stpose_core.networks.heads import MAP_CELLS, MAP_REACH
+from stpose_core.networks.heads import MAP_CELLS, cell_centres
 
 _SHARPEST = 0.1  # person sizes, nearly a cell: what a clear joint's maximum measures
 
@@ -51,7 +51,7 @@ class Blobs:
 
     def draw(self, cells: int = MAP_CELLS) -> Tensor:
         """(B, T, J, cells, cells) maps. Where Gaussians overlap they add up, to 1 at most."""
-        axis = MAP_REACH * ((torch.arange(cells, device=self.place.device) + 0.5) * (2 / cells) - 1)
+        axis = cell_centres(cells, self.place.device)
         along = torch.exp(-0.5 * ((axis - self.place.unsqueeze(-1)) / self.spread[..., None, None]) ** 2)
         columns, rows = along[..., 0, :], along[..., 1, :] * self.height.unsqueeze(-1)
         if self.ground is not None:
@@ -107,7 +107,7 @@ class HeatMaps:
         view: of one clip (B = 1). camera: the one that the view was made with.
         """
         device, size = view.size.device, view.size[0]
-        axis = MAP_REACH * ((torch.arange(MAP_CELLS, device=device) + 0.5) * (2 / MAP_CELLS) - 1)
+        axis = cell_centres(MAP_CELLS, device)
         y, x = torch.meshgrid(axis, axis, indexing="ij")
         flat = torch.stack((x, y), -1).reshape(1, -1, 2) * size[:, None, None]
         direction = view.to_camera(torch.cat((flat, torch.ones_like(flat[..., :1])), -1)[None])[0]

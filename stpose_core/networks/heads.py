@@ -91,6 +91,11 @@ def places(joints: Tensor, window: int) -> Tensor:
     return total[..., :2] / total[..., 2:].clamp_min(1e-3)
 
 
+def cell_centres(cells: int, device: torch.device) -> Tensor:
+    """(cells,) where the middles of a heat map's cells lie along x or y, in person sizes."""
+    return MAP_REACH * ((torch.arange(cells, device=device) + 0.5) * (2 / cells) - 1)
+
+
 def peaks(maps: Tensor) -> Tensor:
     """(B, T, J, cells, cells) heat maps -> (B, T, J, 4) joints as the keypoint path reads them: place, height, visible.
 
@@ -103,7 +108,7 @@ def peaks(maps: Tensor) -> Tensor:
     around = ((index - row.unsqueeze(-1)).abs() <= 2).unsqueeze(-1) & ((index - column.unsqueeze(-1)).abs() <= 2).unsqueeze(-2)
     weight = maps * around
     weight = weight / weight.sum((-1, -2), keepdim=True).clamp_min(1e-6)
-    axis = MAP_REACH * ((index + 0.5) * (2 / cells) - 1)
+    axis = cell_centres(cells, maps.device)
     place = torch.stack(((weight.sum(-2) * axis).sum(-1), (weight.sum(-1) * axis).sum(-1)), -1)
     visible = (height > LEAST_PEAK).to(maps.dtype).unsqueeze(-1)
     return torch.cat((place, height.unsqueeze(-1), torch.ones_like(visible)), -1) * visible

@@ -14,6 +14,8 @@ import numpy as np
 from rigs import AIMS, TRUNK, Bone, Character, axes, character
 
 Y_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+
+
 def _tables() -> dict[str, list[str]]:
     """The lines of each family in families.txt."""
     found: dict[str, list[str]] = {}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from retarget.motion import Motion, TrackError, read_track, to_track
+from retarget.motion import Motion, TrackError, read_track, read_view, to_track
 from test_solver import TO_BLENDER
 from walks import NAMES, dance, positions
 
@@ -58,3 +58,28 @@ def test_what_is_no_track_is_said_in_a_line(tmp_path: Path, damage: str) -> None
     with pytest.raises(TrackError) as error:
         read_track(path)
     assert "\n" not in str(error.value)
+
+
+VIEW = {
+    "pose3d.camera.focal": 900.0, "pose3d.camera.centre": [280.0, 350.0], "pose3d.root": np.full((90, 3), 2.0),
+    "pose3d.up": [0.0, -1.0, 0.0], "keypoints.image_size": [540, 720], "video.path": "walk.mp4", "video.fps": 30.0,
+}  # fmt: skip
+
+
+def test_the_camera_of_a_capture_is_read(tmp_path: Path) -> None:
+    view = read_view(write(tmp_path / "a.npz", dance()[0], **VIEW, start=2.0))
+    assert view is not None
+    assert (view.focal, view.size, view.fps, view.start, view.video) == (900.0, (540, 720), 30.0, 2.0, Path("walk.mp4"))
+    assert read_view(write(tmp_path / "b.npz", dance()[0])) is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"keypoints.image_size": 540}, {"keypoints.image_size": [0, 0]}, {"pose3d.camera.focal": [1.0, 2.0]},
+        {"pose3d.camera.focal": 0.0}, {"pose3d.camera.centre": [1.0]}, {"pose3d.root": 1.0}, {"pose3d.up": [np.nan] * 3},
+        {"video.fps": 0.0}, {"start": np.inf},
+    ],
+)  # fmt: skip
+def test_a_camera_that_makes_no_sense_is_none(tmp_path: Path, damage: dict[str, object]) -> None:
+    assert read_view(write(tmp_path / "a.npz", dance()[0], **{**VIEW, **damage})) is None

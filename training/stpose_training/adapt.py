@@ -20,14 +20,14 @@ from torch.optim.swa_utils import AveragedModel
 
 from stpose_core.data import Keypoints
 from stpose_core.detect import Detector, KeypointFile
-from stpose_core.errors import TrainingError
+from stpose_core.errors import DetectorError, TrainingError
 from stpose_core.lift import Lifter, load_lifter
 from stpose_core.networks.lifting import LiftingNetwork, name_of
 from stpose_core.pipeline import capture, check_person, open_detector
 from stpose_core.video import probe
 from stpose_core.weights import LIFTER, write_weights
 from stpose_training.data.bodies import Random
-from stpose_training.data.footage import LEAST_SEEN, FootageBank, draw_seen, load_footage, usable
+from stpose_training.data.footage import LEAST_SEEN, FootageBank, draw_seen, load_footage, sightings, usable
 from stpose_training.data.mocap import MotionBank, load_mocap
 from stpose_training.data.samples import Batch, draw_batch
 from stpose_training.lifter import make_fabric, moving_average
@@ -120,9 +120,11 @@ def read_clips(
             found += load_footage([path])
             continue
         probe(path)  # told before a detector is loaded
+        if isinstance(source, KeypointFile):
+            raise DetectorError(f"{detector} holds the keypoints of one video, and several videos are given")
         source = source or open_detector(detector, device)
         say(f"captures {path}")
-        found.append(usable(capture(path, source, person, device=device).keypoints, str(path)))
+        found.append(usable(capture(path, source, person, device=device, refine=False).keypoints, str(path)))
     return found
 
 
@@ -150,10 +152,10 @@ def adapt(
     old = load_lifter(weights, device)
     check_inputs(old.network.config)
     say(f"learns from {len(learned)} clips, judged on {len(judged)}")
-    if len(clips) == 1 and len(judged[0]) < LEAST_SEEN:
+    if len(clips) == 1 and min(sightings(learned[0]), sightings(judged[0])) < LEAST_SEEN:
         raise TrainingError(
             f"one clip of {len(clips[0])} frames is too short to keep a fifth apart; "
-            f"give more clips, or one of {5 * LEAST_SEEN} frames"
+            f"give more clips, or one of {5 * LEAST_SEEN} frames that show somebody"
         )
     new = Lifter(learn(old, learned, plan, data, say), device)
     before, after = quality(old, judged), quality(new, judged)

@@ -6,6 +6,7 @@ A run that is stopped, at any moment, goes on from its last checkpoint when the 
 from __future__ import annotations
 
 import os
+import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -182,7 +183,10 @@ class Run:
 def _read_checkpoint(path: Path, plan: Plan, device: torch.device) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    try:
+        saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise TrainingError(f"{path} is damaged and cannot be gone on from; remove it, or give another --state folder") from error
     was, now = saved.get("plan", {}), plan.identity()
     # What a run that began before a field was thought of does not name has no say.
     names = [name for name in was if was[name] != now.get(name)]

@@ -51,9 +51,9 @@ def quality(lifter: Lifter, clips: Sequence[Keypoints]) -> Quality:
         lengths = bone_lengths(pose.xyz[posed], H36M17.parents)
         sums["bones"].append((1000 * float(lengths.std(0).mean()), float(posed.sum())))
         sums["slide"].append(_slide(pose, posed))
-        jerk = np.linalg.norm(np.diff(pose.xyz, 2, axis=0), axis=-1).mean(-1) * pose.fps**2
-        known = np.isfinite(jerk)
-        sums["jitter"].append((float(jerk[known].sum() / max(1, known.sum())), float(known.sum())))
+        change = np.linalg.norm(np.diff(pose.xyz, 2, axis=0), axis=-1).mean(-1) * pose.fps**2
+        known = np.isfinite(change)
+        sums["jitter"].append((float(change[known].sum() / max(1, known.sum())), float(known.sum())))
     return Quality(**{name: _mean(values) for name, values in sums.items()})
 
 

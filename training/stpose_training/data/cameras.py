@@ -41,7 +41,7 @@ def film(
     """Films (B, T, 17, 3) motions, z up, with one random camera each.
 
     1.2-12 m away (log-uniform), from 40 degrees above to 20 below, 33-92 degrees over the longer side, rolled by about 4 degrees
-    (any upright or lying phone aside), the person anywhere in the frame, a third hand-held or following the person.
+    (any upright or lying phone aside), the person anywhere in the frame, two in five hand-held or following the person.
     log_distance: natural logarithms of the least and the greatest distance in metres, at the point of the path that is nearest.
     stands: where the cameras stand, if that is not to be drawn; field of view, framing and movement still are.
     """

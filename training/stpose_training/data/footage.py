@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from stpose_core.data import Camera, Keypoints
-from stpose_core.detect.keypoint_file import load_keypoints
+from stpose_core.detect.keypoint_file import MOST_FRAMES, load_keypoints
 from stpose_core.errors import FormatError
-from stpose_core.lift.lifter import strands
+from stpose_core.lift.lifter import phases, strands
 from stpose_core.lift.normalise import BOX_REACH, VISIBLE_SCORE, network_inputs, person_view
 from stpose_core.skeletons import H36M17, convert
 from stpose_training.data.bodies import Random
@@ -44,17 +44,22 @@ def load_footage(paths: Sequence[str | Path]) -> list[Keypoints]:
 
 
 def usable(keypoints: Keypoints, name: str) -> Keypoints:
-    """Keypoints as 17 joints. Raises FormatError, with the clip's name, if they are seen in too few frames."""
+    """Keypoints as 17 joints. Raises FormatError, with the clip's name, if they are seen in too few frames, or if the size of the
+    picture or the frame rate is none to work with."""
+    if min(keypoints.image_size) <= 0:
+        raise FormatError(f"{name}: a picture of {keypoints.image_size[0]} x {keypoints.image_size[1]} pixels has no joints in it")
+    if len(keypoints) * phases(keypoints.fps)[1] > MOST_FRAMES:
+        raise FormatError(f"{name}: {len(keypoints)} frames at {keypoints.fps:g} fps are too long a clip")
     points = keypoints if keypoints.skeleton == H36M17.name else convert(keypoints, H36M17.name)
-    seen = int(_sighted(np.asarray(points.score)).sum())
+    seen = sightings(points)
     if seen < LEAST_SEEN:
         raise FormatError(f"{name}: somebody is seen in {seen} frames; {LEAST_SEEN} are needed to learn from a clip")
     return points
 
 
-def _sighted(score: np.ndarray) -> np.ndarray:
-    """(T, 17) -> (T,) frames with enough joints for a person's place and size."""
-    return np.asarray((score >= VISIBLE_SCORE).sum(1) >= 3)
+def sightings(points: Keypoints) -> int:
+    """Frames of 17 joints that show enough of them for a person's place and size."""
+    return int(((points.score >= VISIBLE_SCORE).sum(1) >= 3).sum())
 
 
 class FootageBank:

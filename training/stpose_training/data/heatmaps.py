@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from stpose_core.data import Camera
-from stpose_core.lift.heatmaps import MAP_REACH, Blobs, HeatMaps, spread_of
+from stpose_core.lift.heatmaps import Blobs, HeatMaps, spread_of
 from stpose_core.lift.normalise import VISIBLE_SCORE, PersonView, network_inputs
-from stpose_core.networks.heads import MAP_CELLS
+from stpose_core.networks.heads import MAP_CELLS, MAP_REACH
 from stpose_core.skeletons import H36M17
 from stpose_training.data.bodies import Random
 
