@@ -1,4 +1,4 @@
-"""A folder of rendered pictures: shards of a few thousand, each whole or not there, each known by its number alone.
+"""A folder of rendered pictures: shards of a few hundred, each whole or not there, each known by its number alone.
 
 A shard is an .npz file: the pictures as JPEG bytes one after the other, and the arrays of `pictures.Pictures`. Its content depends
 on the seed, its number and its part, so rendering may stop anywhere and go on, and several processes may share the work.
@@ -7,6 +7,7 @@ on the seed, its number and its part, so rendering may stop anywhere and go on, 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from stpose_training.synth.crowd import Wardrobe
 from stpose_training.synth.kit import PARTS, Kit
 from stpose_training.synth.pictures import Framing, Pictures, take_pictures
 
-SHARD = 2000
+SHARD = 500
 CROP = (224, 288)
 """Width and height of the pictures: the network's input with room around it for turning and scaling."""
 _TAKEN = ((CROP, 0.20), ((168, 216), 0.30), ((112, 144), 0.30), ((56, 72), 0.20))
@@ -99,7 +100,10 @@ def render_shard(kit: Kit, path: Path, part: str, number: int, seed: int, size: 
                 if name != "rgb":
                     kept.setdefault(name, []).append(value.cpu().numpy())
     arrays = {name: np.concatenate(values) for name, values in kept.items()}
-    small = {name: values.astype(np.float16 if values.dtype.kind == "f" else np.uint8) for name, values in arrays.items()}
+    # People behind the camera's back may be projected anywhere.
+    arrays["joints"] = arrays["joints"].clip(-9999, 9999)
+    kinds = {"joints": np.float32, "state": np.uint8, "mask": np.uint8}
+    small = {name: values.astype(kinds.get(name, np.float16)) for name, values in arrays.items()}
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     with partial.open("wb") as handle:
         lengths = np.array([len(page) for page in pages], np.int64)
@@ -109,9 +113,7 @@ def render_shard(kit: Kit, path: Path, part: str, number: int, seed: int, size: 
 
 def fill_cache(kit: Kit, folder: Path, count: int, held_out: int, seed: int, say: Callable[[str], None], size: int = SHARD) -> None:
     """Renders until the folder holds `count` pictures for training and `held_out` for validation, in shards; those that are there
-    stay. A lock file a shard lets several processes share the work; one that a killed process left is taken over after an hour."""
-    import time
-
+    stay. A lock file a shard lets several processes of one machine share the work; that of a killed process is taken over."""
     folder.mkdir(parents=True, exist_ok=True)
     for part, wanted in (("validation", held_out), ("train", count)):
         for number in range(-(-wanted // size)):
@@ -131,20 +133,24 @@ def _lock(path: Path) -> Path:
 
 
 def _taken(path: Path) -> bool:
-    """Makes the shard's lock; false if another process has it."""
-    import time
-
+    """Makes the shard's lock, which holds the number of this process; false if another that lives has it."""
     lock = _lock(path)
     try:
-        if time.time() - lock.stat().st_mtime > 3600:
-            lock.unlink(missing_ok=True)
-    except FileNotFoundError:
+        with lock.open("x") as handle:
+            handle.write(str(os.getpid()))
+        return True
+    except FileExistsError:
         pass
     try:
-        lock.touch(exist_ok=False)
-    except FileExistsError:
+        owner = int(lock.read_text() or 0)
+        os.kill(owner, 0)
         return False
-    return True
+    except (ValueError, FileNotFoundError, PermissionError):
+        return False
+    except ProcessLookupError:
+        # Whoever held it was killed.
+        lock.write_text(str(os.getpid()))
+        return True
 
 
 def _encoded(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -32,7 +32,15 @@ PARTS = ("train", "validation")
 _SIDED = ("clavicle", "upperarm01", "lowerarm01", "lowerarm02", "wrist", "upperleg01", "lowerleg01", "foot", "toe1-1")
 POSED = ("root", "spine04", "spine02", "spine01", "neck01", "neck03", "head", *(f"{n}.{s}" for s in "LR" for n in _SIDED))
 """The bones that a pose of the kit turns."""
-_FINE = (("head", 0.011), ("neck03", 0.011), ("eye", 0.007), ("finger", 0.011), ("metacarpal", 0.011), ("wrist", 0.011), ("toe", 0.014))
+_FINE = (
+    ("head", 0.011),
+    ("neck03", 0.011),
+    ("eye", 0.007),
+    ("finger", 0.011),
+    ("metacarpal", 0.011),
+    ("wrist", 0.011),
+    ("toe", 0.014),
+)
 _COARSE = 0.016  # metres, cells of the rest of the body
 _STRIDE = 3  # mocap frames from one pose of the kit to the next: a tenth of a second
 _PANORAMA, _PHOTO = (1024, 512), (640, 480)

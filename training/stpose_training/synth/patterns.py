@@ -25,7 +25,9 @@ def draw_patterns(count: int, size: int) -> NDArray[np.uint8]:
         elif kind == 2:  # dots
             value = ((((x * times) % 1 - 0.5) ** 2 + ((y * times) % 1 - 0.5) ** 2) < random.uniform(0.02, 0.15)).astype(int)
         elif kind == 3:  # camouflage: slow waves, cut at two heights
-            wave = sum(np.sin(2 * np.pi * (random.integers(-3, 4) * x + random.integers(-3, 4) * y + random.random())) for _ in range(5))
+            wave = sum(
+                np.sin(2 * np.pi * (random.integers(-3, 4) * x + random.integers(-3, 4) * y + random.random())) for _ in range(5)
+            )
             value = (wave > -0.7).astype(int) + (wave > 0.7)
         else:  # a coarse print: squares of one of three colours
             cells = max(2, times)

@@ -38,10 +38,10 @@ _LAMP_CELL, _LAMP_CELLS = 0.05, 128
 class Pictures:
     """B pictures with P = 3 places for people, of whom the first is the subject.
 
-    rgb: (B, 3, H, W) bytes. joints: (B, P, 17, 2) pixels. depth: (B, P, 17, 3) metres in camera axes, relative to the pelvis.
+    rgb: (B, 3, H, W) bytes. joints: (B, P, 17, 2) pixels. xyz: (B, P, 17, 3) metres in camera axes, relative to the pelvis.
     state: (B, P, 17) OUTSIDE the picture, HIDDEN or VISIBLE; all OUTSIDE where there is no person. box: (B, P, 4) left, top, right,
     bottom of the person inside the picture, pixels; 0 where it is not in it. mask: (B, H / 4, W / 4) bytes: 0, or 1 + whose the
-    nearest surface is. pixels: (B,) height of the subject in pixels as it was taken. tilt: (B,) degrees from upright, of the subject.
+    nearest surface is. pixels: (B,) size of the subject in pixels as it was taken. tilt: (B,) degrees from upright, of the subject.
     """
 
     rgb: Tensor
@@ -268,7 +268,7 @@ def _light(crowd: Crowd, vertices: Tensor, seen_in: Tensor, place: Tensor, rando
 
 
 def _lit(vertices: Tensor, seen_in: Tensor, lamp: Tensor) -> Tensor:
-    """(N,) 1 where nothing stands between a vertex and its lamp, less where something does: a map of what is nearest to the lamp."""
+    """(N,) 1 where nothing stands between a vertex and its lamp, less where something does (a map of what is nearest to it)."""
     side = functional.normalize(torch.linalg.cross(lamp, lamp.new_tensor([0.0, 0.0, 1.0]).expand_as(lamp)), dim=1)
     other = torch.linalg.cross(lamp, side)
     axes = torch.stack([side, other, lamp], 1)[seen_in]

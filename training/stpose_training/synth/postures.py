@@ -61,7 +61,7 @@ def orient(root: Tensor, random: Random) -> Tensor:
 
 
 def turn_bones(body: Body, heads: Tensor, local: Tensor, random: Random) -> Tensor:
-    """World rotations (P, K, 3, 3) of all bones from those of POSED against their parents; fingers curl. heads: (P, K, 3) at rest."""
+    """World rotations (P, K, 3, 3) of all bones from those of POSED against their parents; fingers curl. heads: at rest."""
     count = len(local)
     curl = random.uniform(0.0, 1.0, count, 2) ** 1.5
     bends = {}

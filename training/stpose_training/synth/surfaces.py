@@ -19,7 +19,7 @@ _DYED = 0.04  # share of hair that has a colour of its own
 @dataclass(frozen=True)
 class Looks:
     """Colours of P persons and W worn things. skin, hair, eyes: (P, 3). scalp, beard: (P,) whether hair is painted there.
-    texture: (W,) number, -1 for none. scale, shift: (W, 2) of its places. mixing: (W, 3, 4) linear colour -> colour. cutout: (W,)."""
+    texture: (W,) number, -1 for none. scale, shift: (W, 2) of its places. mixing: (W, 3, 4) colour -> colour. cutout: (W,)."""
 
     skin: Tensor
     hair: Tensor

@@ -76,7 +76,7 @@ def _numbers(choices: list[int], count: int, random: Random, device: torch.devic
 
 
 def _between(pictures: Tensor, number: Tensor, x: Tensor, y: Tensor, around: bool) -> Tensor:
-    """Linear colour of byte pictures (N, H, W, 3), one a row of places x, y (B, H', W') in pixels, between four; x may go around."""
+    """Linear colour of byte pictures (N, H, W, 3), one a row of places x, y (B, H', W') in pixels, between four pixels."""
     height, width = pictures.shape[1:3]
     flat = pictures.view(-1, 3)
     x0, y0 = x.floor(), y.floor()

@@ -32,7 +32,7 @@ _WAIST = 0.10  # metres of template height at which a suit's top meets its botto
 @dataclass(frozen=True)
 class Figure:
     """What clothes are bound to. base: (19158, 3) MakeHuman's base mesh, metres, z up. full: (W,) base vertex of each vertex of the
-    whole body. template (V, 3), skin (V, K): of the coarser body that is drawn. kept: (V,) its vertices in the whole body. bones: names."""
+    whole body. template (V, 3), skin (V, K): of the coarser body that is drawn. kept: (V,) its vertices in the whole body."""
 
     base: Floats
     full: Ints
@@ -135,7 +135,12 @@ def _tights(bound: Floats, uv: Floats, faces: Ints, map_of: Ints, figure: Figure
     tops = {"tank": trunk & (z < collar - 0.02), "tee": trunk | (arm & (x < 0.27)), "sleeves": trunk | (arm & (x < 0.43))}
     tops["crop"] = (trunk & (z > 0.22)) | (arm & (x < 0.23))
     legs = ~arm & (z <= hip + 0.09)
-    bottoms = {"briefs": legs & (z > -0.10), "shorts": legs & (z > -0.27), "knee": legs & (z > -0.42), "leggings": legs & (z > -0.76)}
+    bottoms = {
+        "briefs": legs & (z > -0.10),
+        "shorts": legs & (z > -0.27),
+        "knee": legs & (z > -0.42),
+        "leggings": legs & (z > -0.76),
+    }
     tree = cKDTree(bound)
     away, near = tree.query(figure.template)
     cuts = [("top", label, chosen) for label, chosen in tops.items()]
@@ -275,8 +280,11 @@ def _read_obj(path: Path) -> tuple[Floats, Floats, Ints, Ints]:
     if not points or not faces:
         raise FormatError(f"{path}: no mesh")
     return (
-        np.array(points, np.float32), np.array(uv or [[0.0, 0.0]], np.float32), np.array(faces, np.int64), np.array(map_of, np.int64),
-    )  # fmt: skip
+        np.array(points, np.float32),
+        np.array(uv or [[0.0, 0.0]], np.float32),
+        np.array(faces, np.int64),
+        np.array(map_of, np.int64),
+    )
 
 
 def _axes(points: Floats) -> Floats:
