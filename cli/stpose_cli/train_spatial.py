@@ -23,6 +23,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--render", type=click.IntRange(1), metavar="N", help="Render until the cache holds N pictures.")
 @click.option("--held-out", type=click.IntRange(0), default=1000, show_default=True, help="Pictures to measure on, with --render.")
 @click.option("--preview", metavar="FILE", type=_FILE, help="Draw a contact sheet with labels (.png), and end.")
+@click.option("--judge", metavar="FILE", type=_FILE, help="Measure these weights on the held-out pictures (and --videos), and end.")
 @click.option("-o", "--out", metavar="FILE", type=_FILE, help="Train, and write the weights here (.safetensors).")
 @click.option("--preset", default="small", show_default=True, type=click.Choice(["small", "base"]), help="Size of the network.")
 @click.option("--videos", metavar="FOLDER", type=_FOLDER, help="Measure on balance/ of this folder as well, while training.")
@@ -40,6 +41,7 @@ def spatial(
     render: int | None,
     held_out: int,
     preview: Path | None,
+    judge: Path | None,
     out: Path | None,
     preset: str,
     videos: Path | None,
@@ -59,8 +61,8 @@ def spatial(
     import torch
     from stpose_training.spatial.recipe import Recipe
 
-    if preview is None and render is None and out is None:
-        raise TrainingError("nothing to do: give --preview, --render or -o")
+    if preview is None and render is None and judge is None and out is None:
+        raise TrainingError("nothing to do: give --preview, --render, --judge or -o")
     for path in (preview, out):
         if path is not None:
             check_output(path, overwrite=True)
@@ -71,6 +73,11 @@ def spatial(
     torch.set_num_threads(threads)
     if preview is not None or render is not None:
         _render(cache, assets, mocap, render, held_out, preview, seed, "cuda" if cuda else "cpu")
+    if judge is not None:
+        from stpose_training.spatial.measure import report
+        from stpose_training.spatial.run import load_spatial
+
+        click.echo(report(load_spatial(judge), cache, videos, "cuda" if cuda else "cpu"))
     if out is not None:
         from stpose_training.lifter import make_fabric
         from stpose_training.spatial.run import train

@@ -15,7 +15,7 @@ _BLUR = (0.06136, 0.24477, 0.38774, 0.24477, 0.06136)  # Gaussian of sigma 1: th
 
 def decode(maps: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     """Logits of maps (B, J, h, w) -> places (B, J, 2) in pixels of the picture, and the share (B, J) of each map's mass that lies
-    within two pixels of the highest."""
+    within three pixels of the highest."""
     batch, joints, height, width = maps.shape
     mass = maps.float().flatten(2).softmax(-1).view(batch * joints, 1, height, width)
     kernel = mass.new_tensor(_BLUR)
@@ -39,5 +39,5 @@ def decode(maps: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     step = -torch.stack([yy * slope[:, 0] - xy * slope[:, 1], xx * slope[:, 1] - xy * slope[:, 0]], -1) / safe[:, None]
     step = torch.where(summit[:, None], step.clamp(-1, 1), torch.zeros_like(step))
     places = (torch.stack([column, row], -1) + 0.5 + step) * stride
-    near = F.avg_pool2d(F.pad(mass, (2, 2, 2, 2)), 5, 1)[:, 0] * 25
+    near = F.avg_pool2d(F.pad(mass, (3, 3, 3, 3)), 7, 1)[:, 0] * 49
     return places.view(batch, joints, 2), near[index, row, column].clamp(max=1).view(batch, joints)

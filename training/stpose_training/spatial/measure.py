@@ -162,3 +162,19 @@ def judge(network: SpatialNetwork, truth: Truth, device: torch.device, mirrored:
         right = np.concatenate(flags) == ~truth.groups["visible"]
         measured["flag"] = float(right[truth.counted].mean())
     return {name: round(value, 4) for name, value in measured.items()}
+
+
+def report(network: SpatialNetwork, cache: Path, videos: Path | None, device: str) -> str:
+    """A table of PCK at 0.2 torso on the held-out pictures of a cache and, if given, on the footage of `videos`; with the mean over
+    mirror images beside it."""
+    size, place = network.config.size, torch.device(device)
+    network = network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    sets = {"rendered": rendered_truth(cache, size), **(footage_truth(videos, size) if videos else {})}
+    rows = ["| set | of | joints | PCK@0.2 torso | with mirror images |", "|---|---|---|---|---|"]
+    for name, truth in sets.items():
+        plain, both = judge(network, truth, place), judge(network, truth, place, mirrored=True)
+        for group, value in plain.items():
+            count = truth.counted.sum() if group in ("pck", "flag") else truth.groups[group].sum()
+            what = {"pck": "all", "flag": "told rightly whether visible", "goal": "visible, above 80 px"}.get(group, group)
+            rows.append(f"| {name} | {what.replace('_', ' ')} | {count} | {value:.3f} | {both[group]:.3f} |")
+    return "\n".join(rows)

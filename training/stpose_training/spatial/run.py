@@ -144,6 +144,7 @@ def train(
     if preset not in PRESETS:
         raise TrainingError(f"there is no preset {preset}; there are {', '.join(PRESETS)}")
     torch.set_num_threads(recipe.threads)
+    torch.backends.cudnn.benchmark = True  # pictures are all of one size
     config, chief = PRESETS[preset], fabric.global_rank == 0
     state.mkdir(parents=True, exist_ok=True)
     sets: dict[str, Truth] = {}

@@ -107,7 +107,7 @@ def render_shard(kit: Kit, path: Path, part: str, number: int, seed: int, size: 
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     with partial.open("wb") as handle:
         lengths = np.array([len(page) for page in pages], np.int64)
-        np.savez_compressed(handle, bytes=np.concatenate(pages), lengths=lengths, **small)
+        np.savez(handle, bytes=np.concatenate(pages), lengths=lengths, **small)
     os.replace(partial, path)
 
 

@@ -60,10 +60,11 @@ class Wardrobe:
         kit, device, count = self.kit, self.kit.share.device, len(phenotypes)
         body = kit.body
         rest = body.rest(phenotypes.to(device))
-        local = draw_poses(kit.poses[part].cpu(), count, random).to(device)
+        local = draw_poses(kit.poses[part], count, random).to(device)
         turns = turn_bones(body, rest.heads, local, random)
         heads, moves = body.carry(rest, turns, rest.heads.new_zeros(count, 3))
-        worn = torch.tensor([(p, g) for p, outfit in enumerate(outfits) for g in outfit], device=device).view(-1, 2)
+        worn = torch.tensor([(p, g) for p, outfit in enumerate(outfits) for g in outfit], dtype=torch.int64)
+        worn = worn.to(device).view(-1, 2)
         wearer, item = worn.unbind(1)
         size = body.template.shape[0]
         # Garment vertices: carried by the body's rest shape, then by its bones.

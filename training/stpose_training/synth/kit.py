@@ -46,6 +46,7 @@ _STRIDE = 3  # mocap frames from one pose of the kit to the next: a tenth of a s
 _PANORAMA, _PHOTO = (1024, 512), (640, 480)
 _TILE, _CLOTH = 128, 256
 _KEPT_OUT = 7  # every seventh surrounding and tile is for validation
+_LEAST = 4  # of each, so that validation has one
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class Kit:
     poses: dict[str, Tensor]
 
     def to(self, device: torch.device | str) -> Kit:
-        """The same kit with its tensors on `device`."""
+        """The same kit with its tensors on `device`, but for the poses, which are drawn from on the CPU."""
 
         def moved(thing: Any) -> Any:
             return type(thing)(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in vars(thing).items()})
@@ -113,7 +114,7 @@ class Kit:
             body=self.body.to(device),
             garments=tuple(moved(garment) for garment in self.garments),
             textures=moved(self.textures),
-            poses={part: poses.to(device) for part, poses in self.poses.items()},
+            poses=self.poses,
             **rest,
         )
 
@@ -149,8 +150,8 @@ def bake_kit(assets: Path, mocap: Path, path: Path) -> None:
     arrays["garments"] = np.array([(item.kind, item.name) for item in items])
     for name, size in (("pano", _PANORAMA), ("photo", _PHOTO)):
         pages = [_encode(_cover(file, size)) for file in sorted((assets / "backgrounds" / name).glob("*.jpg"))]
-        if not pages:
-            raise FormatError(f"{assets}: no backgrounds/{name}/*.jpg there")
+        if len(pages) < _LEAST:
+            raise FormatError(f"{assets}: backgrounds/{name} needs {_LEAST} pictures (.jpg) at least, for training and validation")
         arrays[f"{name}_bytes"] = np.concatenate(pages)
         arrays[f"{name}_lengths"] = np.array([len(page) for page in pages], np.int64)
     for part in PARTS:

@@ -99,7 +99,7 @@ def take_pictures(kit: Kit, wardrobe: Wardrobe, count: int, framing: Framing, pa
         return solid
 
     shape = (count, fine.size[1], fine.size[0])
-    closed = torch.tensor([kit.garments[g].kind not in _OPEN for outfit in outfits for g in outfit], device=device)
+    closed = torch.tensor([kit.garments[g].kind not in _OPEN for outfit in outfits for g in outfit], dtype=torch.bool).to(device)
     one_sided = crowd.bare.clone()
     one_sided[~crowd.bare] = closed[crowd.surface[~crowd.bare] - len(picture)]
     hits = draw(corners, seen_in[first], shape, one_sided, keeps)
