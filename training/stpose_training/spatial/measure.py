@@ -168,7 +168,7 @@ def report(network: SpatialNetwork, cache: Path, videos: Path | None, device: st
     """A table of PCK at 0.2 torso on the held-out pictures of a cache and, if given, on the footage of `videos`; with the mean over
     mirror images beside it."""
     size, place = network.config.size, torch.device(device)
-    network = network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = network.to(place, memory_format=torch.channels_last)
     sets = {"rendered": rendered_truth(cache, size), **(footage_truth(videos, size) if videos else {})}
     rows = ["| set | of | joints | PCK@0.2 torso | with mirror images |", "|---|---|---|---|---|"]
     for name, truth in sets.items():
