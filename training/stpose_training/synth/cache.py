@@ -27,7 +27,7 @@ from stpose_training.synth.pictures import Framing, Pictures, take_pictures
 SHARD = 500
 CROP = (224, 288)
 """Width and height of the pictures: the network's input with room around it for turning and scaling."""
-_TAKEN = ((CROP, 0.20), ((168, 216), 0.30), ((112, 144), 0.30), ((56, 72), 0.20))
+_TAKEN = ((CROP, 0.25), ((168, 216), 0.30), ((112, 144), 0.32), ((56, 72), 0.13))
 _QUALITY = 92
 _BATCH = {"cpu": 16, "cuda": 250}
 

@@ -21,14 +21,15 @@ _CHROMA = tuple(tuple(min(99, (17, 18, 24, 47, 99, 99, 99, 99)[max(r, c)]) for c
 _YCC = ((0.299, 0.587, 0.114), (-0.1687, -0.3313, 0.5), (0.5, -0.4187, -0.0813))
 
 
-def expose(linear: Tensor, random: Random) -> Tensor:
-    """Linear pictures (B, 3, H, W) -> what a camera would store, 0..1, with its faults."""
+def expose(linear: Tensor, random: Random, fine: float = 1.0) -> Tensor:
+    """Linear pictures (B, 3, H, W) -> what a camera would store, 0..1, with its faults. fine: how large people are in them, against
+    pictures that show them large: small ones are spoilt by less."""
     batch, device = len(linear), linear.device
 
     def each(values: Tensor) -> Tensor:
         return values.to(device).view(batch, -1, 1, 1)
 
-    linear = _blurred(linear, random)
+    linear = _blurred(linear, random, fine)
     # Exposure about the middle; one in twelve far too dark, as at night.
     gain = torch.exp(0.25 * random.normal(batch))
     night = random.chance(0.08, batch)
@@ -46,18 +47,18 @@ def expose(linear: Tensor, random: Random) -> Tensor:
     picture = picture * each(lift)
     grey = picture.mean(1, keepdim=True)
     colour = torch.where(random.chance(0.04, batch), torch.zeros(batch), torch.exp(0.25 * random.normal(batch)))
-    return _compressed((grey + (picture - grey) * each(colour)).clamp(0, 1), random)
+    return _compressed((grey + (picture - grey) * each(colour)).clamp(0, 1), random, fine)
 
 
 def _seed(random: Random) -> int:
     return int(torch.randint(1 << 31, (1,), generator=random.generator))
 
 
-def _blurred(pictures: Tensor, random: Random) -> Tensor:
+def _blurred(pictures: Tensor, random: Random, fine: float) -> Tensor:
     """Out of focus a third, moved a sixth of the pictures."""
     batch = len(pictures)
-    sigma = torch.where(random.chance(0.33, batch), random.uniform(0.4, 1.6, batch), torch.zeros(batch))
-    length = torch.where(random.chance(0.16, batch), random.uniform(1.0, 8.0, batch), torch.zeros(batch))
+    sigma = torch.where(random.chance(0.33, batch), random.uniform(0.4, 1.6, batch) * max(0.4, fine), torch.zeros(batch))
+    length = torch.where(random.chance(0.16, batch), random.uniform(1.0, 8.0, batch) * fine, torch.zeros(batch))
     angle = random.uniform(0, math.pi, batch)
     rows = ((sigma > 0) | (length > 0)).nonzero()[:, 0]
     if not len(rows):
@@ -79,12 +80,12 @@ def _blurred(pictures: Tensor, random: Random) -> Tensor:
     return out
 
 
-def _compressed(pictures: Tensor, random: Random) -> Tensor:
-    """Half of the pictures (sides: multiples of 8) as JPEG of quality 10 to 90 leaves them."""
+def _compressed(pictures: Tensor, random: Random, fine: float) -> Tensor:
+    """Half of the pictures (sides: multiples of 8) as JPEG of quality 10 (small ones: 40) to 90 leaves them."""
     rows = random.chance(0.5, len(pictures)).nonzero()[:, 0].to(pictures.device)
     if not len(rows):
         return pictures
-    quality = random.uniform(10, 90, len(rows)).to(pictures)
+    quality = random.uniform(50 - 40 * fine, 90, len(rows)).to(pictures)
     scale = torch.where(quality < 50, 50 / quality, 2 - quality / 50).view(-1, 1, 1, 1, 1, 1)
     tables = pictures.new_tensor([_LUMA, _CHROMA, _CHROMA]).view(1, 3, 1, 8, 1, 8) * scale / 255
     k, n = torch.arange(8.0, device=pictures.device)[:, None], torch.arange(8.0, device=pictures.device)

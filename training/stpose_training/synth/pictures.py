@@ -124,7 +124,7 @@ def take_pictures(kit: Kit, wardrobe: Wardrobe, count: int, framing: Framing, pa
     for share in (0.22, 0.12):
         composed, cover = draw_clutter(kit, composed, centre, extent, share, part, random)
         covered = torch.maximum(covered, cover)
-    rgb = expose(composed.permute(0, 3, 1, 2), random)
+    rgb = expose(composed.permute(0, 3, 1, 2), random, min(1.0, framing.taken[0] / framing.size[0]))
     if framing.taken != framing.size:
         rgb = functional.interpolate(rgb, size=(framing.size[1], framing.size[0]), mode="bilinear", align_corners=False)
 
