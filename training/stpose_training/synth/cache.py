@@ -134,23 +134,24 @@ def _lock(path: Path) -> Path:
 
 def _taken(path: Path) -> bool:
     """Makes the shard's lock, which holds the number of this process; false if another that lives has it."""
-    lock = _lock(path)
+    lock, own = _lock(path), path.with_name(f".{path.name}.{os.getpid()}.lock")
+    own.write_text(str(os.getpid()))
     try:
-        with lock.open("x") as handle:
-            handle.write(str(os.getpid()))
-        return True
-    except FileExistsError:
-        pass
-    try:
-        owner = int(lock.read_text() or 0)
-        os.kill(owner, 0)
-        return False
-    except (ValueError, FileNotFoundError, PermissionError):
-        return False
-    except ProcessLookupError:
-        # Whoever held it was killed.
-        lock.write_text(str(os.getpid()))
-        return True
+        try:
+            os.link(own, lock)  # with its content, or not at all
+            return True
+        except FileExistsError:
+            pass
+        try:
+            os.kill(int(lock.read_text()), 0)
+            return False
+        except (FileNotFoundError, PermissionError):
+            return False
+        except (ValueError, ProcessLookupError):
+            os.replace(own, lock)  # whoever held it was killed
+            return True
+    finally:
+        own.unlink(missing_ok=True)
 
 
 def _encoded(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
