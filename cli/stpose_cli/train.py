@@ -6,12 +6,16 @@ from pathlib import Path
 
 import click
 
+from stpose_cli.train_spatial import spatial
 from stpose_core.files import check_output
 
 
 @click.group()
 def train() -> None:
     """Train networks. Needs the extra: pip install '.[train]'."""
+
+
+train.add_command(spatial)
 
 
 @train.command()

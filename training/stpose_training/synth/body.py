@@ -85,6 +85,15 @@ class Body:
         turns: (B, K, 3, 3) rotation of each bone in the world, relative to the rest pose (not to its parent).
         root: (B, 3) where the root bone stands, metres.
         """
+        posed, moves = self.carry(rest, turns, root)
+        blended = self.skin @ moves
+        linear = blended[..., :9].unflatten(2, (3, 3))
+        vertices = (linear @ rest.vertices[..., None])[..., 0] + blended[..., 9:]
+        return Posed(vertices, posed, turns)
+
+    def carry(self, rest: Rest, turns: Tensor, root: Tensor) -> tuple[Tensor, Tensor]:
+        """Where `pose` puts the bones: posed heads (B, K, 3), and how each bone moves what hangs on it, (B, K, 12): a rotation by
+        rows, then a shift."""
         heads: list[Tensor] = []
         for bone, parent in enumerate(self.parents):
             if parent < 0:
@@ -94,11 +103,7 @@ class Body:
                 heads.append(heads[parent] + (turns[:, parent] @ step[..., None])[..., 0])
         posed = torch.stack(heads, dim=1)
         shift = posed - (turns @ rest.heads[..., None])[..., 0]
-        moves = torch.cat([turns.flatten(2), shift], dim=2)
-        blended = self.skin @ moves
-        linear = blended[..., :9].unflatten(2, (3, 3))
-        vertices = (linear @ rest.vertices[..., None])[..., 0] + blended[..., 9:]
-        return Posed(vertices, posed, turns)
+        return posed, torch.cat([turns.flatten(2), shift], dim=2)
 
     def _coefficients(self, phenotypes: Tensor) -> Tensor:
         """Phenotypes (B, 6) -> blend shape coefficients (B, S): products of hat functions, as MakeHuman blends."""

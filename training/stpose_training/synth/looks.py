@@ -56,6 +56,14 @@ def sample_look(generator: torch.Generator) -> Look:
     )
 
 
+def hairline(behind: Tensor) -> Tensor:
+    """Height above the eyes (m) at which hair begins, at places `behind` the eyes (m)."""
+    line = torch.full_like(behind, _HAIRLINE[0][1])
+    for (y0, z0), (y1, z1) in zip(_HAIRLINE, _HAIRLINE[1:]):
+        line = torch.where(behind > y0, z0 + (z1 - z0) * ((behind - y0) / (y1 - y0)).clamp(max=1), line)
+    return line
+
+
 def dress(body: Body, rest: Rest, look: Look) -> Rest:
     """The bodies with the thickness of clothes, shoes and hair."""
     places = _places(body)
@@ -143,9 +151,7 @@ def _regions(body: Body, places: Tensor, look: Look) -> dict[str, Tensor]:
     ankle = heads["foot.L"][2] + 0.015 - 0.25 * (y - heads["foot.L"][1]).clamp(max=0)
     torso = ~arm & (z < neck[2]) & (z > waist - 0.06)
     behind, above = y - heads["eye.L"][1], z - heads["eye.L"][2]
-    line = torch.full_like(behind, _HAIRLINE[0][1])
-    for (y0, z0), (y1, z1) in zip(_HAIRLINE, _HAIRLINE[1:]):
-        line = torch.where(behind > y0, z0 + (z1 - z0) * ((behind - y0) / (y1 - y0)).clamp(max=1), line)
+    line = hairline(behind)
     return {
         "eyes": eyes,
         "hair": ~eyes & (above > line),

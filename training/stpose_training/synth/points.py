@@ -45,6 +45,16 @@ def h36m17_points(body: Body, posed: Posed) -> Tensor:
     return _h36m_weights(body).to(posed.heads) @ torch.cat([posed.heads, *surface, body.landmarks @ posed.vertices], dim=1)
 
 
+def h36m17_sources(body: Body) -> tuple[Tensor, Tensor]:
+    """What `h36m17_points` is made of, for bodies that are drawn with fewer vertices: rows (P, V) that give points of the surface
+    from the vertices, and weights (17, K + P) that give the joints from the heads of the bones and those points."""
+    rows = torch.zeros(len(_SURFACE), body.template.shape[0])
+    for row, name in zip(rows, _SURFACE):
+        vertices = _surface(body, name)
+        row[vertices] = 1 / len(vertices)
+    return torch.cat([rows, body.landmarks.cpu()]), _h36m_weights(body)
+
+
 def detector_points(body: Body, posed: Posed, skeleton: str) -> Tensor:
     """The joints (B, J, 3) of a detector's skeleton; NaN for those that the body has no landmark for."""
     marks = body.landmarks @ posed.vertices

@@ -1,0 +1,116 @@
+"""`stpose train spatial`: renders people and trains the network that sees them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stpose_core.errors import TrainingError
+from stpose_core.files import check_output
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.option("--cache", required=True, metavar="FOLDER", type=_FOLDER, help="Rendered pictures, and what they are rendered from.")
+@click.option("--assets", metavar="FOLDER", type=_FOLDER, help="Clothes, hair, textures, backgrounds; needed once a cache.")
+@click.option("--mocap", metavar="FOLDER", type=_FOLDER, help="Marker mocap with rotations; needed once a cache.")
+@click.option("--render", type=click.IntRange(1), metavar="N", help="Render until the cache holds N pictures.")
+@click.option("--held-out", type=click.IntRange(0), default=1000, show_default=True, help="Pictures to measure on, with --render.")
+@click.option("--preview", metavar="FILE", type=_FILE, help="Draw a contact sheet with labels (.png), and end.")
+@click.option("--judge", metavar="FILE", type=_FILE, help="Measure these weights on the held-out pictures (and --videos), and end.")
+@click.option("-o", "--out", metavar="FILE", type=_FILE, help="Train, and write the weights here (.safetensors).")
+@click.option("--preset", default="small", show_default=True, type=click.Choice(["small", "base"]), help="Size of the network.")
+@click.option("--videos", metavar="FOLDER", type=_FOLDER, help="Measure on balance/ of this folder as well, while training.")
+@click.option("--state", metavar="FOLDER", type=_FOLDER, help="Checkpoint and log.  [default: runs/ and the name of --out]")
+@click.option("--samples", type=click.IntRange(1), help="Length of the run.  [default: 2,000,000]")
+@click.option("--batch", type=click.IntRange(2), help="Samples a step, of all processes.  [default: 32, with CUDA 256]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Other numbers give other pictures and another run.")
+@click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]))
+@click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: 1, with CUDA all]")
+@click.option("--judge-every", type=click.IntRange(1), help="Samples between measurements, which write the weights too.")
+def spatial(
+    cache: Path,
+    assets: Path | None,
+    mocap: Path | None,
+    render: int | None,
+    held_out: int,
+    preview: Path | None,
+    judge: Path | None,
+    out: Path | None,
+    preset: str,
+    videos: Path | None,
+    state: Path | None,
+    samples: int | None,
+    batch: int | None,
+    seed: int,
+    device: str,
+    threads: int | None,
+    judge_every: int | None,
+) -> None:
+    """Train the network that finds 2D joints in pictures, on rendered people.
+
+    Pictures are rendered into a folder (--render), which may go on while training reads it (-o). Either goes on where it was
+    stopped when the same command is given again.
+    """
+    import torch
+    from stpose_training.spatial.recipe import Recipe
+
+    if preview is None and render is None and judge is None and out is None:
+        raise TrainingError("nothing to do: give --preview, --render, --judge or -o")
+    for path in (preview, out):
+        if path is not None:
+            check_output(path, overwrite=True)
+    cuda = torch.cuda.is_available() if device == "auto" else device == "cuda"
+    if cuda and not torch.cuda.is_available():
+        raise TrainingError("cannot use 'cuda': there is no CUDA device")
+    threads = threads or (os.cpu_count() or 1 if cuda else 1)
+    torch.set_num_threads(threads)
+    if preview is not None or render is not None:
+        _render(cache, assets, mocap, render, held_out, preview, seed, "cuda" if cuda else "cpu")
+    if judge is not None:
+        from stpose_training.spatial.measure import report
+        from stpose_training.spatial.run import load_spatial
+
+        click.echo(report(load_spatial(judge), cache, videos, "cuda" if cuda else "cpu"))
+    if out is not None:
+        from stpose_training.lifter import make_fabric
+        from stpose_training.spatial.run import train
+
+        given: dict[str, Any] = {"samples": samples, "batch": batch or (256 if cuda else None), "judge_every": judge_every}
+        recipe = replace(Recipe(seed=seed, threads=threads), **{name: value for name, value in given.items() if value is not None})
+        fabric = make_fabric("cuda" if cuda else "cpu", recipe.precision)
+        train(cache, out, preset, recipe, state or Path("runs") / out.stem, fabric, videos, click.echo)
+
+
+def _render(
+    cache: Path,
+    assets: Path | None,
+    mocap: Path | None,
+    count: int | None,
+    held_out: int,
+    preview: Path | None,
+    seed: int,
+    device: str,
+) -> None:
+    from stpose_training.synth.cache import batches, fill_cache
+    from stpose_training.synth.kit import bake_kit, load_kit
+    from stpose_training.synth.sheet import draw_sheet
+
+    path = cache / "kit.npz"
+    if not path.exists():
+        if assets is None or mocap is None:
+            raise TrainingError(f"there is no {path}: give --assets and --mocap, and it is made from them")
+        cache.mkdir(parents=True, exist_ok=True)
+        bake_kit(assets, mocap, path)
+    kit = load_kit(path).to(device)
+    if preview is not None:
+        draw_sheet(list(batches(kit, "train", 99_999, seed, 64)), preview)
+        click.echo(preview)
+    if count is not None:
+        fill_cache(kit, cache, count, held_out, seed, click.echo)

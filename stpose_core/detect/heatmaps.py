@@ -1,0 +1,43 @@
+"""Places of joints from their heat maps, finer than the maps' pixels.
+
+Source: Zhang et al., Distribution-aware coordinate representation for human pose estimation (CVPR 2020): the logarithm of a
+Gaussian is a parabola, so one step of Newton's method from the highest pixel leads to its centre, without bias to the pixel grid.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_BLUR = (0.06136, 0.24477, 0.38774, 0.24477, 0.06136)  # Gaussian of sigma 1: the curvature of raw maps is noisy
+
+
+def decode(maps: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+    """Logits of maps (B, J, h, w) -> places (B, J, 2) in pixels of the picture, and the share (B, J) of each map's mass that lies
+    within three pixels of the highest."""
+    batch, joints, height, width = maps.shape
+    mass = maps.float().flatten(2).softmax(-1).view(batch * joints, 1, height, width)
+    kernel = mass.new_tensor(_BLUR)
+    padded = F.pad(mass, (2, 2, 2, 2), mode="replicate")
+    smooth = F.conv2d(F.conv2d(padded, kernel.view(1, 1, 1, 5)), kernel.view(1, 1, 5, 1))[:, 0]
+    peak = smooth.flatten(1).argmax(1)
+    row, column = torch.div(peak, width, rounding_mode="floor"), peak % width
+    height_at = F.pad(smooth.clamp(min=1e-12).log()[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
+    index = torch.arange(len(peak), device=maps.device)
+
+    def at(dy: int, dx: int) -> Tensor:
+        return height_at[index, row + 1 + dy, column + 1 + dx]
+
+    slope = torch.stack([at(0, 1) - at(0, -1), at(1, 0) - at(-1, 0)], -1) / 2
+    xx, yy = at(0, 1) - 2 * at(0, 0) + at(0, -1), at(1, 0) - 2 * at(0, 0) + at(-1, 0)
+    xy = (at(1, 1) - at(1, -1) - at(-1, 1) + at(-1, -1)) / 4
+    area = xx * yy - xy * xy
+    # Only where the map curves downwards in every direction is there a summit to step to.
+    summit = (xx < 0) & (area > 1e-6)
+    safe = torch.where(summit, area, torch.ones_like(area))
+    step = -torch.stack([yy * slope[:, 0] - xy * slope[:, 1], xx * slope[:, 1] - xy * slope[:, 0]], -1) / safe[:, None]
+    step = torch.where(summit[:, None], step.clamp(-1, 1), torch.zeros_like(step))
+    places = (torch.stack([column, row], -1) + 0.5 + step) * stride
+    near = F.avg_pool2d(F.pad(mass, (3, 3, 3, 3)), 7, 1)[:, 0] * 49
+    return places.view(batch, joints, 2), near[index, row, column].clamp(max=1).view(batch, joints)

@@ -1,0 +1,65 @@
+"""What the spatial network is shown of a picture: the surroundings of a box, turned and scaled to the network's input.
+
+Matrices (2, 3) map places in the picture to places in the view. Places are in pixels from the top left corner: the centre of the
+first pixel is at (0.5, 0.5).
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Picture = NDArray[np.uint8]
+
+ROOM = 1.25
+"""How much larger than the person's box a view is."""
+EMPTY = 127
+"""Value of what lies outside of the picture."""
+
+
+def view_of(box: Floats, size: tuple[int, int], room: float = ROOM, angle: float = 0.0, mirrored: bool = False) -> Floats:
+    """The matrix (2, 3) of a view of `size` (width, height) that holds box (left, top, right, bottom) with room around it.
+
+    angle: radians by which the view is turned clockwise in the picture. mirrored: left and right exchanged.
+    """
+    left, top, right, bottom = (float(value) for value in box)
+    reach = max((right - left) / size[0], (bottom - top) / size[1], 1e-6) * room
+    scale = 1 / reach
+    turn = scale * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    if mirrored:
+        turn[0] = -turn[0]
+    middle = np.array([(left + right) / 2, (top + bottom) / 2])
+    return np.column_stack([turn, np.array(size) / 2 - turn @ middle])
+
+
+def seen_at(matrix: Floats, points: Floats) -> Floats:
+    """Places (..., 2) of the picture in the view."""
+    return np.asarray(points @ matrix[:, :2].T + matrix[:, 2])
+
+
+def seen_from(matrix: Floats, points: Floats) -> Floats:
+    """Places (..., 2) of the view in the picture: the inverse of `seen_at`."""
+    return np.asarray((points - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T)
+
+
+def cut(picture: Picture, matrix: Floats, size: tuple[int, int]) -> Picture:
+    """(height, width, 3): the view of a picture (H, W, 3). Large pictures are averaged, not sampled, when they are made smaller."""
+    smaller = int(1 / np.sqrt(abs(np.linalg.det(matrix[:, :2]))) + 0.25)
+    if smaller > 1:
+        corners = seen_from(matrix, np.array([[0, 0], [size[0], 0], [size[0], size[1]], [0, size[1]]], np.float64))
+        height, width = picture.shape[:2]
+        first = np.clip(np.floor(corners.min(0) / smaller).astype(int) - 1, 0, None) * smaller
+        last = np.minimum(np.ceil(corners.max(0)).astype(int) + smaller, (width, height))
+        whole = (last - first) // smaller * smaller
+        if (whole >= smaller).all():
+            part = picture[first[1] : first[1] + whole[1], first[0] : first[0] + whole[0]]
+            near = (int(whole[0]) // smaller, int(whole[1]) // smaller)
+            picture = np.asarray(cv2.resize(part, near, interpolation=cv2.INTER_AREA), np.uint8)
+            matrix = np.column_stack([matrix[:, :2] * smaller, matrix[:, :2] @ first + matrix[:, 2]])
+    # OpenCV counts from the centre of the first pixel.
+    shifted = matrix.copy()
+    shifted[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
+    edge = (EMPTY, EMPTY, EMPTY)
+    return np.asarray(cv2.warpAffine(picture, shifted, size, flags=cv2.INTER_LINEAR, borderValue=edge), np.uint8)

@@ -1,0 +1,199 @@
+"""The multi-scale spatial network: a picture of a person -> a heat map of each joint, and whether the joint can be seen.
+
+Source: HRNet (Sun et al., CVPR 2019), which Cheng et al. (AAAI 2020) build on: branches at 1/4, 1/8, 1/16 and 1/32 of the picture
+run side by side and exchange features throughout. Reading all branches at the end, softmax maps, the visibility logit and the sizes
+of the presets are this project's decisions (docs/method.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stpose_core.networks.dimensions import check_dimensions
+
+STRIDE = 4
+"""Pixels of the picture to one of a heat map, each way."""
+_RANGES = {"joints": (1, 200), "stem": (3, 256), "width": (4, 128), "first": (1, 8), "blocks": (1, 8), "head": (4, 512)}
+_LARGEST_SIDE, _MOST_MODULES = 1024, 8
+
+
+@dataclass(frozen=True)
+class SpatialConfig:
+    """The dimensions of a SpatialNetwork; they travel in the weights file.
+
+    size: (width, height) of the picture, multiples of 32. stem: channels of the first layers, with `first` blocks at 1/4. width:
+    channels of the finest branch, twice as many with each coarser one. modules: how often branches run and exchange, with two,
+    three and four of them (fewer entries: fewer scales; none: one scale). blocks: of each branch in a module. head: channels that
+    maps are read from.
+    """
+
+    joints: int = 17
+    size: tuple[int, int] = (192, 256)
+    stem: int = 32
+    first: int = 2
+    width: int = 16
+    modules: tuple[int, ...] = (1, 2, 2)
+    blocks: int = 2
+    head: int = 64
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, for the header of a weights file."""
+        return {**asdict(self), "size": list(self.size), "modules": list(self.modules)}
+
+    @staticmethod
+    def from_dict(values: dict[str, object]) -> SpatialConfig:
+        """The inverse of `to_dict`. The values are not trusted: ValueError at unknown fields, wrong types and absurd dimensions."""
+        check_dimensions(values, SpatialConfig, _RANGES)
+        size, modules = values.get("size", SpatialConfig.size), values.get("modules", SpatialConfig.modules)
+        if not _whole(size, 32, _LARGEST_SIDE) or len(size) != 2 or any(side % 32 for side in size):  # type: ignore[arg-type,attr-defined]
+            raise ValueError(f"size must be two multiples of 32 up to {_LARGEST_SIDE}, got {size!r:.40}")
+        if not _whole(modules, 1, _MOST_MODULES) or len(modules) > 3:  # type: ignore[arg-type]
+            raise ValueError(f"modules must be at most three numbers from 1 to {_MOST_MODULES}, got {modules!r:.40}")
+        return SpatialConfig(**{**values, "size": tuple(size), "modules": tuple(modules)})  # type: ignore[arg-type]
+
+
+PRESETS = {
+    "small": SpatialConfig(),
+    "base": SpatialConfig(stem=64, first=4, width=32, modules=(1, 4, 3), blocks=4, head=128),
+}
+"""`small` for processors: 0.7 billion multiplications a picture. `base`: about HRNet-W32."""
+
+
+def _whole(values: object, least: int, most: int) -> bool:
+    """Whether this is a list of whole numbers in that range."""
+    return isinstance(values, list | tuple) and all(type(value) is int and least <= value <= most for value in values)
+
+
+@dataclass
+class SpatialOutput:
+    """maps: (B, J, H / 4, W / 4) logits of where a joint is: their softmax over the map sums to 1. The centre of pixel (row r,
+    column c) of a map lies at ((c + 0.5) * 4, (r + 0.5) * 4) of the picture. hidden: (B, J) logit that the joint cannot be seen."""
+
+    maps: Tensor
+    hidden: Tensor
+
+
+def convolution(before: int, after: int, kernel: int = 3, stride: int = 1, active: bool = True) -> nn.Sequential:
+    """Convolution with batch norm, and ReLU if `active`; keeps the size but for the stride."""
+    layers: list[nn.Module] = [
+        nn.Conv2d(before, after, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(after),
+    ]
+    return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if active else []))
+
+
+class Block(nn.Module):
+    """Residual block of two 3x3 convolutions (He et al., CVPR 2016)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.one = convolution(channels, channels)
+        self.two = convolution(channels, channels, active=False)
+        nn.init.zeros_(self.two[1].weight)  # starts as nothing but its input
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.two(self.one(x)))
+
+
+class Module(nn.Module):
+    """Branches of blocks, then an exchange: each branch receives the sum of all, brought to its own resolution."""
+
+    def __init__(self, channels: list[int], blocks: int) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(nn.Sequential(*(Block(width) for _ in range(blocks))) for width in channels)
+        self.paths = nn.ModuleList(
+            nn.ModuleList(_path(channels, source, target) for source in range(len(channels))) for target in range(len(channels))
+        )
+
+    def forward(self, scales: list[Tensor]) -> list[Tensor]:
+        scales = [branch(x) for branch, x in zip(self.branches, scales)]
+        return [F.relu(_sum_at(scales[to], [path(x) for path, x in zip(paths, scales)])) for to, paths in enumerate(self.paths)]
+
+
+def _path(channels: list[int], source: int, target: int) -> nn.Module:
+    """From one resolution to the channels of another; to a coarser one also to its size, by strides of 2."""
+    if source == target:
+        return nn.Identity()
+    if source > target:
+        return convolution(channels[source], channels[target], kernel=1, active=False)
+    steps = [convolution(channels[source], channels[source], stride=2) for _ in range(target - source - 1)]
+    return nn.Sequential(*steps, convolution(channels[source], channels[target], stride=2, active=False))
+
+
+def _sum_at(like: Tensor, values: list[Tensor]) -> Tensor:
+    """The sum of features at several resolutions, at that of `like`; coarser ones are enlarged."""
+    total = torch.zeros_like(like[:, :1])
+    for value in values:
+        total = total + (value if value.shape[2:] == like.shape[2:] else F.interpolate(value, like.shape[2:], mode="nearest"))
+    return total
+
+
+class SpatialNetwork(nn.Module):
+    """Pictures (B, 3, H, W), values 0..1 minus 0.5 -> SpatialOutput."""
+
+    def __init__(self, config: SpatialConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.stem = nn.Sequential(
+            convolution(3, config.stem, stride=2),
+            convolution(config.stem, config.stem, stride=2),
+            *(Block(config.stem) for _ in range(config.first)),
+        )
+        self.enter = convolution(config.stem, config.width)
+        self.deeper, self.stages = nn.ModuleList(), nn.ModuleList()
+        channels = [config.width]
+        if not config.modules:
+            # One scale, as deep as the others: for comparison.
+            self.stages.append(nn.ModuleList([Module(channels, 2 * config.blocks)]))
+        for count in config.modules:
+            self.deeper.append(convolution(channels[-1], 2 * channels[-1], stride=2))
+            channels = [*channels, 2 * channels[-1]]
+            self.stages.append(nn.ModuleList(Module(channels, config.blocks) for _ in range(count)))
+        self.read = nn.ModuleList(nn.Conv2d(width, config.head, 1, bias=False) for width in channels)
+        self.norm = nn.BatchNorm2d(config.head)
+        self.maps = nn.Conv2d(config.head, config.joints, 1)
+        self.seen = nn.Parameter(torch.zeros(config.joints, config.head))
+        self.context = nn.Linear(channels[-1], config.joints)
+
+    def forward(self, pictures: Tensor) -> SpatialOutput:
+        scales = [self.enter(self.stem(pictures))]
+        for index, stage in enumerate(self.stages):
+            if index < len(self.deeper):
+                scales = [*scales, self.deeper[index](scales[-1])]
+            for module in stage:
+                scales = module(scales)
+        features = [read(x) for read, x in zip(self.read, scales)]
+        size = features[0].shape[2:]
+        smooth = [F.interpolate(x, size, mode="bilinear", align_corners=False) for x in features[1:]]
+        merged = F.relu(self.norm(sum(smooth, features[0])))
+        maps = self.maps(merged).float()
+        # A joint is judged by what lies where its map says it is; the map does not learn from that.
+        where = maps.detach().flatten(2).softmax(-1).to(merged.dtype)
+        there = where @ merged.flatten(2).transpose(1, 2)
+        hidden = (there * self.seen).sum(-1) + self.context(scales[-1].mean((2, 3)))
+        return SpatialOutput(maps, hidden.float())
+
+
+def count_multiplications(network: SpatialNetwork) -> int:
+    """Multiply-accumulate operations of convolutions and linear maps for one picture."""
+    total = 0
+
+    def counted(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        weight = layer.weight
+        total += weight.numel() // weight.shape[0] * output.numel()
+
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    hooks = [layer.register_forward_hook(counted) for layer in layers]
+    training = network.training
+    width, height = network.config.size
+    with torch.no_grad():
+        network.eval()(torch.zeros(1, 3, height, width, device=next(network.parameters()).device))
+    network.train(training)
+    for hook in hooks:
+        hook.remove()
+    return total

@@ -1,0 +1,280 @@
+"""Training of the spatial network: what it is fed, what it learns from, how runs go on, and how it is judged.
+
+The pictures are made up here: a coloured dot at each joint, which a small network learns to find in seconds.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from stpose_cli.main import run as stpose
+from stpose_training.lifter import make_fabric
+from stpose_training.spatial.feed import collate, drawn_view, feed, plain_view, recoloured
+from stpose_training.spatial.losses import gaussians, spatial_loss
+from stpose_training.spatial.measure import LIMBS, Truth, footage_truth, judge, rendered_truth
+from stpose_training.spatial.recipe import Recipe
+from stpose_training.spatial.run import Run, load_spatial, train
+from stpose_training.synth.cache import read_shard
+from stpose_training.synth.pictures import HIDDEN, OUTSIDE, VISIBLE
+
+from stpose_core.errors import FormatError, TrainingError, WeightsError
+from stpose_core.networks import spatial
+from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork, SpatialOutput
+from stpose_core.skeletons import H36M17
+
+SIZE = (64, 96)
+TINY = SpatialConfig(size=SIZE, stem=16, first=1, width=8, modules=(1,), blocks=1, head=24)
+# Roughly a standing person, in pixels of a 224 x 288 picture, in the order of h36m17.
+STANDING = (
+    (112, 150), (95, 150), (92, 195), (90, 238), (129, 150), (132, 195), (134, 238), (112, 120), (112, 85), (112, 68), (112, 45),
+    (140, 90), (155, 120), (165, 150), (84, 90), (69, 120), (59, 150),
+)  # fmt: skip
+COLOURS = np.random.default_rng(3).integers(60, 256, (17, 3))
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(1)
+    monkeypatch.setitem(spatial.PRESETS, "small", TINY)
+
+
+def write_dots(folder: Path, part: str, number: int, count: int = 12, radius: int = 5) -> None:
+    """A shard of pictures in which nothing but the joints is seen; joint 3 is hidden, joint 16 outside."""
+    random = np.random.default_rng(number + 1000 * (part == "train"))
+    joints = np.zeros((count, 3, 17, 2), np.float32)
+    joints[:, 0] = STANDING + random.uniform(-12, 12, (count, 17, 2))
+    joints[:, 0, 16] = (300, 100)
+    state = np.zeros((count, 3, 17), np.uint8)
+    state[:, 0] = VISIBLE
+    state[:, 0, 3], state[:, 0, 16] = HIDDEN, OUTSIDE
+    pages = []
+    for row in range(count):
+        picture = np.full((288, 224, 3), 20, np.uint8)
+        for joint, (x, y) in enumerate(joints[row, 0]):
+            if state[row, 0, joint] == VISIBLE:
+                cv2.circle(picture, (int(x), int(y)), radius, COLOURS[joint].tolist(), -1)
+        pages.append(cv2.imencode(".png", picture)[1].reshape(-1))  # exact: the file says what it is
+    box = np.zeros((count, 3, 4), np.float32)
+    box[:, 0] = (25, 35, 195, 245)
+    xyz = np.concatenate([joints / 100, np.zeros((count, 3, 17, 1), np.float32)], -1)
+    np.savez(
+        folder / f"{part}-{number:05d}.npz",
+        bytes=np.concatenate(pages),
+        lengths=np.array([len(page) for page in pages]),
+        joints=joints,
+        state=state,
+        box=box,
+        xyz=xyz,
+        mask=np.zeros((count, 72, 56), np.uint8),
+        pixels=np.linspace(50, 300, count).astype(np.float32),
+        tilt=np.linspace(0, 180, count).astype(np.float32),
+    )
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    for number in range(2):
+        write_dots(folder, "train", number)
+    write_dots(folder, "validation", 0)
+    return folder
+
+
+def test_labels_follow_the_picture_however_it_is_seen(cache: Path) -> None:
+    shard = read_shard(cache / "train-00000.npz")
+    right = wrong = there = 0
+    for seed in range(60):
+        view = drawn_view(shard, np.random.default_rng(seed), (192, 256))
+        assert view.picture.shape == (256, 192, 3)
+        for joint in np.flatnonzero(view.state == VISIBLE):
+            x, y = view.joints[joint].astype(int)
+            # The picture was written in the order of OpenCV; a mirrored person's left is its right.
+            colours = [COLOURS[other][::-1] for other in (joint, H36M17.mirror[joint])]
+            near = view.picture[max(0, y - 2) : y + 3, max(0, x - 2) : x + 3].reshape(-1, 3).astype(int)
+            there += 1
+            right += bool(np.abs(near - colours[0]).sum(1).min() < 60)
+            wrong += joint != H36M17.mirror[joint] and bool(np.abs(near - colours[1]).sum(1).min() < 60)
+    assert there > 400
+    # A mirrored picture shows the dot of the other side where the exchanged label says this side is.
+    assert (right + wrong) / there > 0.85
+    assert 0.3 < right / (right + wrong) < 0.85
+
+
+def test_what_is_covered_or_out_of_sight_counts_so(cache: Path) -> None:
+    shard = read_shard(cache / "train-00000.npz")
+    states = []
+    for seed in range(80):
+        view = drawn_view(shard, np.random.default_rng(seed), (192, 256))
+        outside = ((view.joints < 0) | (view.joints >= (192, 256))).any(-1)
+        assert (view.state[outside] == OUTSIDE).all()
+        states.append(view.state)
+    share = np.bincount(np.concatenate(states), minlength=3) / (17 * 80)
+    assert share[HIDDEN] > 1.2 / 17  # one joint of 17 is hidden from the start
+    assert share[OUTSIDE] > 1.2 / 17
+
+
+def test_a_plain_view_is_the_same_each_time_and_shows_the_box(cache: Path) -> None:
+    shard = read_shard(cache / "train-00000.npz")
+    one, other = plain_view(shard, 2, SIZE), plain_view(shard, 2, SIZE)
+    np.testing.assert_array_equal(one.picture, other.picture)
+    inside = one.joints[one.state != OUTSIDE]
+    assert (inside > 0).all()
+    assert (inside < SIZE).all()
+    assert shard.state[2, 0, 0] == VISIBLE  # reading a view does not change the shard
+
+
+def test_the_feed_draws_from_a_folder_that_grows(cache: Path) -> None:
+    samples = feed(cache, SIZE, 8, 0, 1, torch.device("cpu"))
+    batch = next(samples)
+    assert batch.pictures.shape == (8, 3, 96, 64)
+    assert -0.5 <= batch.pictures.min() <= batch.pictures.max() <= 0.5
+    (cache / "train-00000.npz").unlink()
+    write_dots(cache, "train", 7)
+    for _ in range(12):
+        next(samples)
+    with pytest.raises(TrainingError, match="no rendered pictures"):
+        next(feed(cache / "..", SIZE, 8, 0, 1, torch.device("cpu")))
+
+
+def test_colours_change_and_places_do_not() -> None:
+    pictures = torch.zeros(64, 3, 8, 8) - 0.4
+    pictures[:, :, 3, 5] = 0.4
+    other = recoloured(pictures, 1)
+    assert (other.mean((2, 3)).std(0) > 0.02).all()
+    assert (other.mean(1).flatten(1).argmax(1) == 3 * 8 + 5).float().mean() > 0.95
+    assert torch.equal(other, recoloured(pictures, 1))
+    assert not torch.equal(other, recoloured(pictures, 2))
+
+
+def test_targets_are_centred_between_pixels_and_hold_all_their_mass() -> None:
+    joints = torch.tensor([[[21.3, 50.9], [0.5, 95.0]]])
+    target = gaussians(joints, 24, 16, 1.5)
+    torch.testing.assert_close(target.sum((2, 3)), torch.ones(1, 2))
+    rows, columns = torch.arange(24.0) + 0.5, torch.arange(16.0) + 0.5
+    middle = torch.stack([(target[0, 0].sum(0) * columns).sum(), (target[0, 0].sum(1) * rows).sum()]) * 4
+    torch.testing.assert_close(middle, joints[0, 0], rtol=0, atol=0.05)
+
+
+def test_the_loss_is_least_at_the_truth_and_leaves_out_what_is_outside(cache: Path) -> None:
+    shard = read_shard(cache / "train-00000.npz")
+    batch = collate([plain_view(shard, row, SIZE) for row in range(4)], torch.device("cpu"))
+    truth = gaussians(batch.joints, 24, 16, 1.5).clamp(min=1e-9).log()
+    unseen = torch.where(batch.state == VISIBLE, -20.0, 20.0)
+    loss, parts = spatial_loss(SpatialOutput(truth, unseen), batch, 1.5, 0.5, 0.1)
+    assert loss == pytest.approx(0, abs=1e-3)
+    moved = truth.roll(2, -1)
+    assert spatial_loss(SpatialOutput(moved, unseen), batch, 1.5, 0.5, 0.1)[1]["maps"] > 0.3
+    assert spatial_loss(SpatialOutput(truth, -unseen), batch, 1.5, 0.5, 0.1)[1]["hidden"] > 5
+    elsewhere = truth.clone()
+    elsewhere[:, 16] = truth[:, 16].roll(5, -1)  # joint 16 is outside
+    assert spatial_loss(SpatialOutput(elsewhere, unseen), batch, 1.5, 0.5, 0.1)[1]["maps"] == pytest.approx(parts["maps"])
+
+
+def test_the_rate_is_constant_until_it_falls_and_grows_with_the_batch() -> None:
+    recipe = Recipe(samples=1000, warmup=100, settle=0.3, batch=32, rate=1.0)
+    assert recipe.learning_rate(0) == pytest.approx(0.32)
+    assert recipe.learning_rate(200) == recipe.learning_rate(600) == 1
+    assert recipe.learning_rate(850) == pytest.approx(0.5)
+    assert replace(recipe, batch=128).learning_rate(600) == pytest.approx(2)
+    # While it is constant, a longer run is the same run.
+    assert replace(recipe, samples=5000).learning_rate(600) == 1
+    assert replace(recipe, samples=5000, batch=64).identity() == recipe.identity()
+    assert replace(recipe, sigma=2.0).identity() != recipe.identity()
+    with pytest.raises(TrainingError):
+        Recipe(samples=0)
+
+
+def short(**changes: object) -> Recipe:
+    plain = Recipe(samples=960, batch=16, warmup=64, ema=100, rate=6e-3, judge_every=480, save_every=160)
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def test_a_network_learns_to_find_dots(cache: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    train(cache, tmp_path / "w.safetensors", "small", short(samples=1200), tmp_path / "run", make_fabric("cpu"), None, said.append)
+    rows = [json.loads(row) for row in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [row["seen"]["samples"] for row in rows] == [480, 960, 1200]
+    assert rows[-1]["train"]["maps"] < 2.3
+    network = load_spatial(tmp_path / "w.safetensors")
+    assert network.config == TINY
+    truth = rendered_truth(cache, SIZE)
+    reached = judge(network, truth, torch.device("cpu"))
+    untrained = judge(SpatialNetwork(TINY), truth, torch.device("cpu"))
+    assert reached["pck"] > untrained["pck"] + 0.15
+    assert {"visible", "hidden", "goal", "upright", "lying", "inverted", "below_80_px", "flag"} <= set(reached)
+
+
+def test_a_stopped_run_goes_on_and_another_is_refused(cache: Path, tmp_path: Path) -> None:
+    fabric, state = make_fabric("cpu"), tmp_path / "run"
+    train(cache, tmp_path / "w.safetensors", "small", short(samples=320), state, fabric, None, lambda text: None)
+    run = Run(TINY, short(), fabric, state / "checkpoint.pt")
+    assert (run.seen, run.step) == (320, 20)
+    said: list[str] = []
+    # Longer, with other batches: the same run goes on.
+    train(cache, tmp_path / "w.safetensors", "small", short(samples=480, batch=32), state, fabric, None, said.append)
+    assert any("goes on from 320" in line for line in said)
+    assert Run(TINY, short(), fabric, state / "checkpoint.pt").seen == 480
+    with pytest.raises(TrainingError, match=r"another run \(rate"):
+        train(cache, tmp_path / "w.safetensors", "small", short(rate=1.0), state, fabric, None, said.append)
+
+
+def known(places: np.ndarray, state: np.ndarray) -> Truth:
+    counted = state != OUTSIDE
+    groups = {"visible": state == VISIBLE, "hidden": state == HIDDEN}
+    return Truth(np.zeros((len(places), 96, 64, 3), np.uint8), places, np.full(len(places), 20.0), counted, groups)
+
+
+def test_pck_counts_what_lies_within_a_fifth_of_the_torso(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    places = random.uniform(10, 50, (5, 12, 2))
+    state = np.full((5, 12), VISIBLE)
+    state[:, 0], state[:, 1] = HIDDEN, OUTSIDE
+    found = np.zeros((5, 17, 2))
+    index = H36M17.index(*LIMBS)
+    found[:, index] = places
+    found[:, index[0]] += (3.9, 0)  # hidden, just near enough
+    found[:, index[2]] += (0, 4.1)  # visible, just too far
+    found[:, index[1]] += 30  # outside: does not count
+    answer = (torch.from_numpy(found).float(), torch.full((5, 17), -1.0))
+    monkeypatch.setattr("stpose_training.spatial.measure.find", lambda *arguments: answer)
+    measured = judge(SpatialNetwork(TINY), known(places, state), torch.device("cpu"))
+    assert measured["hidden"] == 1
+    assert measured["visible"] == pytest.approx(9 / 10)
+    assert measured["pck"] == pytest.approx(10 / 11, abs=1e-4)
+    assert measured["flag"] == pytest.approx(10 / 11, abs=1e-4)  # all said to be visible; one of eleven is not
+
+
+def test_what_is_missing_is_told(cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(FormatError, match="no held-out pictures"):
+        rendered_truth(tmp_path, SIZE)
+    with pytest.raises(FormatError, match=r"reference\.npz"):
+        footage_truth(tmp_path, SIZE)
+    with pytest.raises(WeightsError):
+        load_spatial(tmp_path / "none.safetensors")
+    for arguments, message in (
+        (["--cache", str(cache)], "nothing to do"),
+        (["--cache", str(tmp_path / "new"), "--render", "2"], "give --assets and --mocap"),
+        (["--cache", str(cache), "-o", str(tmp_path / "none" / "w.safetensors")], "no folder"),
+        (["--cache", str(tmp_path / "new"), "-o", str(tmp_path / "w.safetensors")], "no held-out pictures"),
+    ):
+        assert stpose(["train", "spatial", *arguments]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_the_command_trains_and_judges(cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "w.safetensors"
+    arguments = ["--cache", str(cache), "-o", str(out), "--state", str(tmp_path / "run"), "--samples", "64", "--device", "cpu"]
+    assert stpose(["train", "spatial", *arguments]) == 0
+    assert load_spatial(out).config == TINY
+    capsys.readouterr()
+    assert stpose(["train", "spatial", "--cache", str(cache), "--judge", str(out), "--device", "cpu"]) == 0
+    table = capsys.readouterr().out
+    assert "| rendered | hidden |" in table
+    assert "| rendered | visible, above 80 px |" in table

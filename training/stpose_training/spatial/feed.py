@@ -1,0 +1,200 @@
+"""Samples for training from a folder of rendered pictures: each picture is turned, scaled, mirrored, cut off, recoloured anew.
+
+The folder may grow while it is read. Decoding and warping run in threads (OpenCV lets them run side by side).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stpose_core.detect.views import EMPTY, ROOM, cut, seen_at, view_of
+from stpose_core.errors import TrainingError
+from stpose_core.skeletons import H36M17
+from stpose_training.synth.cache import Shard, decode, read_shard, shards
+from stpose_training.synth.pictures import HIDDEN, OUTSIDE, VISIBLE
+
+_POOL = 24  # shards that samples are drawn from at a time
+_UPPER = H36M17.index("neck", "head", "head_top", "l_shoulder", "l_elbow", "l_wrist", "r_shoulder", "r_elbow", "r_wrist")
+_LOWER = H36M17.index("pelvis", "r_hip", "r_knee", "r_ankle", "l_hip", "l_knee", "l_ankle")
+_MIRROR = np.array(H36M17.mirror)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """pictures: (B, 3, H, W), 0..1 minus 0.5. joints: (B, 17, 2) pixels of the picture. state: (B, 17) OUTSIDE, HIDDEN, VISIBLE."""
+
+    pictures: Tensor
+    joints: Tensor
+    state: Tensor
+
+
+@dataclass(frozen=True)
+class View:
+    """One sample before it is a tensor: picture (H, W, 3) bytes; joints (17, 2); state (17,)."""
+
+    picture: NDArray[np.uint8]
+    joints: NDArray[np.float64]
+    state: NDArray[np.uint8]
+
+
+def feed(folder: Path, size: tuple[int, int], batch: int, seed: int, threads: int, device: torch.device) -> Iterator[Batch]:
+    """Batches without end. Raises TrainingError where the folder has no pictures for training."""
+    random = np.random.default_rng(seed)
+    pool: list[Shard] = []
+    waiting: list[Path] = []
+    drawn = 0
+    with ThreadPoolExecutor(threads) as workers:
+        ahead: list[Future[list[View]]] = []
+
+        def load() -> None:
+            """Replaces the oldest shard of the pool, or adds one while there is room."""
+            nonlocal waiting
+            if not waiting:
+                waiting = shards(folder, "train")
+                if not waiting:
+                    raise TrainingError(f"{folder} holds no rendered pictures yet: make some with --render")
+                random.shuffle(waiting)  # type: ignore[arg-type]
+            pool.append(read_shard(waiting.pop()))
+            if len(pool) > _POOL:
+                pool.pop(0)
+
+        def views() -> list[View]:
+            choices = [(int(random.integers(len(pool))), int(random.integers(1 << 62))) for _ in range(batch)]
+            chosen = [(pool[shard], own) for shard, own in choices]
+            return [drawn_view(shard, np.random.default_rng(own), size) for shard, own in chosen]
+
+        while len(pool) < min(_POOL, max(1, len(shards(folder, "train")))):
+            load()
+        while True:
+            while len(ahead) < 2 * threads:
+                drawn += batch
+                if drawn >= sum(len(shard.jpeg) for shard in pool) / max(1, len(pool)):
+                    # A shard's worth was drawn since the last was exchanged.
+                    drawn = 0
+                    load()
+                ahead.append(workers.submit(views))
+            yield collate(ahead.pop(0).result(), device, int(random.integers(1 << 62)))
+
+
+def drawn_view(shard: Shard, random: np.random.Generator, size: tuple[int, int]) -> View:
+    """A random picture of a shard, seen in a random way."""
+    row = int(random.integers(len(shard.jpeg)))
+    picture, joints, state = decode(shard.jpeg[row]), shard.joints[row, 0].astype(np.float64), shard.state[row, 0].copy()
+    box = _drawn_box(shard.box[row, 0].astype(np.float64), joints, state, random)
+    angle = 0.0
+    if random.random() < 0.6:
+        angle = float(np.clip(random.normal() * 0.35, -0.9, 0.9))
+    elif random.random() < 0.1:
+        angle = float(random.uniform(-np.pi, np.pi))
+    mirrored = random.random() < 0.5
+    matrix = view_of(box, size, ROOM * float(np.exp(random.uniform(-0.3, 0.3))), angle, mirrored)
+    seen = cut(picture, matrix, size)
+    joints = seen_at(matrix, joints)
+    if mirrored:
+        joints, state = joints[_MIRROR], state[_MIRROR]
+    state[((joints < 0) | (joints >= size)).any(-1)] = OUTSIDE
+    return _damaged(seen, joints, state, random)
+
+
+def plain_view(shard: Shard, row: int, size: tuple[int, int]) -> View:
+    """A picture of a shard as it would be seen around a perfect box."""
+    matrix = view_of(shard.box[row, 0].astype(np.float64), size)
+    joints, state = seen_at(matrix, shard.joints[row, 0].astype(np.float64)), shard.state[row, 0].copy()
+    state[((joints < 0) | (joints >= size)).any(-1)] = OUTSIDE
+    return View(cut(decode(shard.jpeg[row]), matrix, size), joints, state)
+
+
+def collate(views: list[View], device: torch.device, seed: int | None = None) -> Batch:
+    """Views as a batch on a device; with a seed their light and colours are changed."""
+    pictures = torch.from_numpy(np.stack([view.picture for view in views])).to(device, non_blocking=True)
+    pictures = pictures.permute(0, 3, 1, 2).float() / 255 - 0.5
+    if seed is not None:
+        pictures = recoloured(pictures, seed)
+    joints = torch.from_numpy(np.stack([view.joints for view in views]).astype(np.float32)).to(device)
+    state = torch.from_numpy(np.stack([view.state for view in views]).astype(np.int64)).to(device)
+    return Batch(pictures.contiguous(memory_format=torch.channels_last), joints, state)
+
+
+def recoloured(pictures: Tensor, seed: int) -> Tensor:
+    """Pictures (B, 3, H, W) with other brightness, contrast, colour balance; some grey, some with exchanged channels."""
+    generator = torch.Generator().manual_seed(seed)
+    count = len(pictures)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(count, *shape, generator=generator)
+
+    # One matrix of colours a picture, so that the pixels are gone through once.
+    keep = torch.exp(0.3 * normal(1, 1))
+    keep = torch.where(torch.rand(count, 1, 1, generator=generator) < 0.06, torch.zeros_like(keep), keep)
+    mixing = keep * torch.eye(3) + (1 - keep) / 3
+    order = torch.stack([torch.randperm(3, generator=generator) for _ in range(count)])
+    swapped = torch.eye(3)[order]
+    mixing = torch.where(torch.rand(count, 1, 1, generator=generator) < 0.1, swapped @ mixing, mixing)
+    mixing = mixing * torch.exp(0.15 * normal(1, 1) + 0.06 * normal(3, 1))
+    shift = 0.08 * normal(1, 1) + 0.03 * normal(3, 1)
+    mixed = torch.baddbmm(shift.to(pictures), mixing.to(pictures), pictures.flatten(2))
+    return mixed.clamp(-0.5, 0.5).view_as(pictures)
+
+
+def _drawn_box(
+    box: NDArray[np.float64], joints: NDArray[np.float64], state: NDArray[np.uint8], random: np.random.Generator
+) -> NDArray[np.float64]:
+    """The person's box, or that of its upper or lower half; not quite where it should be."""
+    kind = random.random()
+    if kind < 0.3:
+        half = np.array(_UPPER if kind < 0.2 else _LOWER)
+        there = joints[half[state[half] != OUTSIDE]]
+        if len(there) >= 4 and (np.ptp(there, axis=0) > 12).any():
+            low, high = there.min(0), there.max(0)
+            margin = 0.15 * float((high - low).max())
+            box = np.concatenate([low - margin, high + margin])
+    elif kind < 0.6:
+        # As a box made from joints, which leaves out hair, hands and feet.
+        there = joints[state != OUTSIDE]
+        if len(there) >= 4:
+            box = np.concatenate([there.min(0), there.max(0)])
+    extent = max(box[2] - box[0], box[3] - box[1], 8.0)
+    shift = np.clip(random.normal(size=2) * 0.06, -0.2, 0.2) * extent
+    return np.asarray(box + np.concatenate([shift, shift]))
+
+
+def _damaged(
+    picture: NDArray[np.uint8], joints: NDArray[np.float64], state: NDArray[np.uint8], random: np.random.Generator
+) -> View:
+    """Some pictures get holes (joints in them count as hidden), a lower resolution, or the end of the picture."""
+    height, width = picture.shape[:2]
+    if random.random() < 0.3:
+        for _ in range(int(random.integers(1, 4))):
+            w, h = (random.uniform(0.08, 0.35, 2) * (width, height)).astype(int)
+            # Around joints rather than anywhere: hands and feet are what is hidden most.
+            x, y = (joints[random.integers(len(joints))] + random.normal(size=2) * 15 - (w / 2, h / 2)).astype(int)
+            x0, y0, x1, y1 = max(0, x), max(0, y), min(width, x + w), min(height, y + h)
+            if x1 > x0 and y1 > y0:
+                noise = random.integers(0, 256, (y1 - y0, x1 - x0, 3)) if random.random() < 0.3 else random.integers(0, 256, 3)
+                picture[y0:y1, x0:x1] = noise
+                within = ((joints >= (x0, y0)) & (joints < (x1, y1))).all(-1)
+                state[within & (state == VISIBLE)] = HIDDEN
+    if random.random() < 0.08:
+        side, depth = int(random.integers(4)), random.uniform(0.05, 0.3)
+        area = [slice(None), slice(None)]
+        along = 0 if side < 2 else 1
+        length = (height, width)[along]
+        reach = int(depth * length)
+        area[along] = slice(0, reach) if side % 2 == 0 else slice(length - reach, length)
+        picture[area[0], area[1]] = EMPTY
+        at = joints[:, 1 - along]
+        state[at < reach if side % 2 == 0 else at >= length - reach] = OUTSIDE
+    if random.random() < 0.06:
+        small = float(random.uniform(0.2, 0.7))
+        near = (max(8, int(width * small)), max(8, int(height * small)))
+        picture = np.asarray(cv2.resize(cv2.resize(picture, near, interpolation=cv2.INTER_AREA), (width, height)), np.uint8)
+    return View(picture, joints, state)

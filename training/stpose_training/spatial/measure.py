@@ -1,0 +1,180 @@
+"""How well a spatial network finds joints: on rendered pictures it was not trained on, and on real footage with a 3D reference.
+
+PCK at 0.2 torso (Yang and Ramanan 2013, with the torso as the measure): the share of joints found within a fifth of the torso's
+length of where they are. The torso is the line from between the shoulders to between the hips, as long as it is in space, not as
+the picture shortens it, at the person's scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stpose_core.detect.heatmaps import decode
+from stpose_core.detect.views import cut, seen_at, view_of
+from stpose_core.errors import FormatError
+from stpose_core.networks.spatial import STRIDE, SpatialNetwork
+from stpose_core.skeletons import H36M17
+from stpose_core.video import read_frames
+from stpose_training.spatial.feed import View, plain_view
+from stpose_training.synth.cache import read_shard, shards
+from stpose_training.synth.pictures import OUTSIDE, VISIBLE
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+LIMBS = tuple(f"{side}_{part}" for side in "lr" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"))
+_NEAR = 0.2
+_LIMB_INDEX = H36M17.index(*LIMBS)
+_CLIPS = ("balance/cam01.mp4", "balance/cam03.mp4")
+_FOOTAGE_ROOM = 1.5  # the reference has neither head nor feet: a box of its joints is smaller than the person
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Views of a network's size with what is true: pictures (N, H, W, 3) bytes; joints (N, 12, 2) of LIMBS in pixels of the view;
+    torso (N,) its length there; counted (N, 12) joints to judge; groups: further masks (N, 12) to judge apart, by name."""
+
+    pictures: NDArray[np.uint8]
+    joints: Floats
+    torso: Floats
+    counted: Mask
+    groups: dict[str, Mask]
+
+
+def rendered_truth(cache: Path, size: tuple[int, int], most: int = 1000) -> Truth:
+    """Held-out rendered pictures. Raises FormatError if the cache has none."""
+    views: list[View] = []
+    torsos, pixels, tilts = [], [], []
+    for path in shards(cache, "validation"):
+        shard = read_shard(path)
+        for row in range(len(shard.jpeg)):
+            joints, xyz = shard.joints[row, 0], shard.xyz[row, 0]
+            if len(views) >= most or (shard.state[row, 0] != OUTSIDE).sum() < 4:
+                continue
+            matrix = view_of(shard.box[row, 0].astype(np.float64), size)
+            views.append(plain_view(shard, row, size))
+            scale = np.sqrt(joints.var(0).sum() / xyz[:, :2].var(0).sum()) * np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+            torsos.append(scale * _torso(xyz[_LIMB_INDEX].astype(np.float64)))
+            pixels.append(shard.pixels[row])
+            tilts.append(shard.tilt[row])
+    if not views:
+        raise FormatError(f"{cache} holds no held-out pictures: make some with --render and --held-out")
+    seen = np.stack([view.state[_LIMB_INDEX] for view in views])
+    height, tilt = np.array(pixels)[:, None], np.array(tilts)[:, None]
+    counted = seen != OUTSIDE
+    groups = {"visible": seen == VISIBLE, "hidden": counted & (seen != VISIBLE)}
+    for name, chosen in (
+        ("below_80_px", height < 80), ("80_to_200_px", (height >= 80) & (height < 200)), ("above_200_px", height >= 200),
+        ("upright", tilt < 45), ("lying", (tilt >= 45) & (tilt < 135)), ("inverted", tilt >= 135),
+    ):  # fmt: skip
+        groups[name] = (seen == VISIBLE) & chosen
+    groups["goal"] = (seen == VISIBLE) & (height > 80)
+    joints = np.stack([view.joints[_LIMB_INDEX] for view in views])
+    return Truth(np.stack([view.picture for view in views]), joints, np.array(torsos), counted, groups)
+
+
+def footage_truth(videos: Path, size: tuple[int, int], every: int = 4) -> dict[str, Truth]:
+    """Every so many frames of the two clips of videos/balance with their reference, boxes made from the reference's joints.
+
+    Raises FormatError where the folder has no balance/reference.npz.
+    """
+    path = videos / "balance" / "reference.npz"
+    if not path.is_file():
+        raise FormatError(f"{videos} has no balance/reference.npz")
+    with np.load(path, allow_pickle=False) as data:
+        reference = {key: data[key] for key in data.files}
+    names = [f"{str(name)[0].lower()}_{str(name)[1:].lower()}" for name in reference["joints"]]
+    order = [names.index(name) for name in LIMBS]
+    xyz, valid = reference["xyz_m"][:, order].astype(np.float64), reference["valid"][:, order]
+    found = {}
+    for camera, clip in enumerate(_CLIPS):
+        rotation, shift = reference["R"][camera], reference["t"][camera]
+        pictures, joints, torsos, rows = [], [], [], []
+        for number, frame in enumerate(read_frames(videos / clip)):
+            if number % every or number >= len(xyz) or valid[number].sum() < 6:
+                continue
+            places = cv2.projectPoints(
+                np.ascontiguousarray(xyz[number]),
+                cv2.Rodrigues(rotation)[0],
+                shift,
+                reference["K"][camera],
+                reference["dist"][camera],
+            )[0][:, 0]
+            there = places[valid[number]]
+            matrix = view_of(np.concatenate([there.min(0), there.max(0)]), size, _FOOTAGE_ROOM)
+            pictures.append(cut(frame.image, matrix, size))
+            joints.append(seen_at(matrix, places))
+            camera_xyz = xyz[number] @ rotation.T + shift
+            scale = np.sqrt(abs(np.linalg.det(matrix[:, :2]))) * reference["K"][camera][0, 0] / camera_xyz[:, 2].mean()
+            torsos.append(scale * _torso(camera_xyz))
+            rows.append(valid[number])
+        found[Path(clip).stem] = Truth(np.stack(pictures), np.stack(joints), np.array(torsos), np.stack(rows), {})
+    return found
+
+
+def _torso(limbs: Floats) -> float:
+    """Length of the torso of joints (12, 3) in the order of LIMBS."""
+    part = {name: limbs[index] for index, name in enumerate(LIMBS)}
+    return float(np.linalg.norm(part["l_shoulder"] + part["r_shoulder"] - part["l_hip"] - part["r_hip"]) / 2)
+
+
+@torch.no_grad()
+def find(network: SpatialNetwork, pictures: Tensor, mirrored: bool = False) -> tuple[Tensor, Tensor]:
+    """Places (B, 17, 2) in pixels and hidden logits (B, 17) for pictures (B, 3, H, W); with `mirrored` the mean of the maps of the
+    pictures and of their mirror images."""
+    output = network(pictures)
+    maps, hidden = output.maps, output.hidden
+    if mirrored:
+        order = list(H36M17.mirror)
+        other = network(pictures.flip(-1))
+        maps = torch.logaddexp(maps.flatten(2).log_softmax(-1), other.maps[:, order].flip(-1).flatten(2).log_softmax(-1)).view_as(
+            maps
+        )
+        hidden = (hidden + other.hidden[:, order]) / 2
+    return decode(maps, STRIDE)[0], hidden
+
+
+def judge(network: SpatialNetwork, truth: Truth, device: torch.device, mirrored: bool = False) -> dict[str, float]:
+    """PCK at 0.2 torso over the 12 limb joints, of all that count and of each group that has any; as `flag` the share of joints
+    whose visibility is told rightly, where that is known."""
+    training = network.training
+    network.eval()
+    places, flags = [], []
+    for at in range(0, len(truth.pictures), _BATCH):
+        pictures = torch.from_numpy(truth.pictures[at : at + _BATCH]).to(device).permute(0, 3, 1, 2).float() / 255 - 0.5
+        with torch.autocast(device.type, torch.bfloat16):
+            found, hidden = find(network, pictures.contiguous(memory_format=torch.channels_last), mirrored)
+        places.append(found[:, _LIMB_INDEX].cpu().double().numpy())
+        flags.append(hidden[:, _LIMB_INDEX].cpu().numpy() > 0)
+    network.train(training)
+    near = np.linalg.norm(np.concatenate(places) - truth.joints, axis=-1) < _NEAR * truth.torso[:, None]
+    measured = {"pck": float(near[truth.counted].mean())}
+    measured |= {name: float(near[group].mean()) for name, group in truth.groups.items() if group.any()}
+    if "visible" in truth.groups:
+        right = np.concatenate(flags) == ~truth.groups["visible"]
+        measured["flag"] = float(right[truth.counted].mean())
+    return {name: round(value, 4) for name, value in measured.items()}
+
+
+def report(network: SpatialNetwork, cache: Path, videos: Path | None, device: str) -> str:
+    """A table of PCK at 0.2 torso on the held-out pictures of a cache and, if given, on the footage of `videos`; with the mean over
+    mirror images beside it."""
+    size, place = network.config.size, torch.device(device)
+    network = network.to(place, memory_format=torch.channels_last)
+    sets = {"rendered": rendered_truth(cache, size), **(footage_truth(videos, size) if videos else {})}
+    rows = ["| set | of | joints | PCK@0.2 torso | with mirror images |", "|---|---|---|---|---|"]
+    for name, truth in sets.items():
+        plain, both = judge(network, truth, place), judge(network, truth, place, mirrored=True)
+        for group, value in plain.items():
+            count = truth.counted.sum() if group in ("pck", "flag") else truth.groups[group].sum()
+            what = {"pck": "all", "flag": "told rightly whether visible", "goal": "visible, above 80 px"}.get(group, group)
+            rows.append(f"| {name} | {what.replace('_', ' ')} | {count} | {value:.3f} | {both[group]:.3f} |")
+    return "\n".join(rows)

@@ -1,0 +1,56 @@
+"""What decides a training run of the spatial network beside its data. Importing this loads no torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+from stpose_core.errors import TrainingError
+
+_FREE = ("samples", "batch", "threads", "judge_every", "save_every")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Lengths are in samples seen, so that a run may go on on another machine with other batches.
+
+    samples: the whole run. batch: samples a step. rate: of AdamW at batches of 32; it grows with the root of the batch. settle:
+    last share of the run, in which the rate falls to nothing. warmup, and ema, how far back averaged weights reach: samples.
+    sigma: of the Gaussians that maps learn, in pixels of a map. hidden: weight of places of hidden joints against visible ones.
+    flag: weight of the loss of the hidden-or-visible logit.
+    """
+
+    samples: int = 2_000_000
+    batch: int = 32
+    rate: float = 1.5e-3
+    weight_decay: float = 0.02
+    warmup: int = 20_000
+    settle: float = 0.3
+    ema: int = 60_000
+    sigma: float = 1.5
+    hidden: float = 0.5
+    flag: float = 0.1
+    precision: str = "bf16-mixed"
+    seed: int = 0
+    threads: int = 1
+    judge_every: int = 20_000
+    save_every: int = 5_000
+
+    def __post_init__(self) -> None:
+        for name in ("samples", "batch", "threads", "judge_every", "save_every"):
+            if getattr(self, name) < 1:
+                raise TrainingError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    def identity(self) -> dict[str, object]:
+        """What must be the same for a run that goes on from another's checkpoint."""
+        return {name: value for name, value in asdict(self).items() if name not in _FREE}
+
+    def learning_rate(self, seen: int) -> float:
+        """Warm-up, then constant, then a straight fall: a run's length may be changed while it is constant."""
+        left = (self.samples - seen) / max(1.0, self.settle * self.samples)
+        factor = min(1.0, (seen + self.batch) / max(1, self.warmup), max(0.01, left))
+        return self.rate * math.sqrt(self.batch / 32) * factor
+
+    def decay(self) -> float:
+        """Of the averaged weights, a step."""
+        return math.exp(-self.batch / self.ema)

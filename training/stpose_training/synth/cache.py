@@ -1,0 +1,159 @@
+"""A folder of rendered pictures: shards of a few hundred, each whole or not there, each known by its number alone.
+
+A shard is an .npz file: the pictures as JPEG bytes one after the other, and the arrays of `pictures.Pictures`. Its content depends
+on the seed, its number and its part, so rendering may stop anywhere and go on, and several processes may share the work.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from stpose_core.errors import FormatError
+from stpose_training.data.bodies import Random
+from stpose_training.synth.crowd import Wardrobe
+from stpose_training.synth.kit import PARTS, Kit
+from stpose_training.synth.pictures import Framing, Pictures, take_pictures
+
+SHARD = 500
+CROP = (224, 288)
+"""Width and height of the pictures: the network's input with room around it for turning and scaling."""
+_TAKEN = ((CROP, 0.25), ((168, 216), 0.30), ((112, 144), 0.32), ((56, 72), 0.13))
+_QUALITY = 92
+_BATCH = {"cpu": 16, "cuda": 250}
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Pictures of a shard as they lie there: jpeg, N byte arrays; joints (N, P, 17, 2), state (N, P, 17), box (N, P, 4), xyz
+    (N, P, 17, 3), mask (N, H / 4, W / 4), pixels (N,) and tilt (N,) of `pictures.Pictures`."""
+
+    jpeg: list[NDArray[np.uint8]]
+    joints: NDArray[np.float32]
+    state: NDArray[np.uint8]
+    box: NDArray[np.float32]
+    xyz: NDArray[np.float32]
+    mask: NDArray[np.uint8]
+    pixels: NDArray[np.float32]
+    tilt: NDArray[np.float32]
+
+
+def shard_path(folder: Path, part: str, number: int) -> Path:
+    """Where a shard lies."""
+    return folder / f"{part}-{number:05d}.npz"
+
+
+def shards(folder: Path, part: str) -> list[Path]:
+    """The shards of a part that are there, in order."""
+    return sorted(folder.glob(f"{part}-[0-9][0-9][0-9][0-9][0-9].npz"))
+
+
+def read_shard(path: Path) -> Shard:
+    """Raises FormatError where the file is not a shard."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            arrays = {key: data[key] for key in data.files}
+        ends = np.cumsum(arrays["lengths"])
+        jpeg = [arrays["bytes"][end - length : end] for end, length in zip(ends, arrays["lengths"])]
+        floats = {key: arrays[key].astype(np.float32) for key in ("joints", "box", "xyz", "pixels", "tilt")}
+        return Shard(jpeg=jpeg, state=arrays["state"], mask=arrays["mask"], **floats)
+    except (KeyError, ValueError, OSError) as error:
+        raise FormatError(f"{path} is not a shard of rendered pictures: {error}") from error
+
+
+def decode(jpeg: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W, 3) RGB bytes."""
+    return np.asarray(cv2.cvtColor(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB))
+
+
+def batches(kit: Kit, part: str, number: int, seed: int, size: int = SHARD) -> Iterator[Pictures]:
+    """The pictures of a shard, batch by batch. The pictures of one batch are taken at the same resolution."""
+    wardrobe = Wardrobe(kit)
+    random = Random(((seed * len(PARTS) + PARTS.index(part)) * 1_000_003 + number) % (1 << 62))
+    shares = torch.tensor([share for _, share in _TAKEN])
+    left = size
+    while left > 0:
+        count = min(left, _BATCH.get(kit.share.device.type, _BATCH["cpu"]))
+        taken = _TAKEN[int(torch.multinomial(shares, 1, generator=random.generator))][0]
+        yield take_pictures(kit, wardrobe, count, Framing(CROP, taken), part, random)
+        left -= count
+
+
+def render_shard(kit: Kit, path: Path, part: str, number: int, seed: int, size: int = SHARD) -> None:
+    """Renders one shard and writes it, whole or not at all."""
+    kept: dict[str, list[NDArray[np.generic]]] = {}
+    pages: list[NDArray[np.uint8]] = []
+    with ThreadPoolExecutor(1 if kit.share.device.type == "cpu" else os.cpu_count()) as pool:
+        for pictures in batches(kit, part, number, seed, size):
+            rgb = pictures.rgb.permute(0, 2, 3, 1).cpu().numpy()
+            pages.extend(pool.map(_encoded, rgb))
+            for name, value in vars(pictures).items():
+                if name != "rgb":
+                    kept.setdefault(name, []).append(value.cpu().numpy())
+    arrays = {name: np.concatenate(values) for name, values in kept.items()}
+    # People behind the camera's back may be projected anywhere.
+    arrays["joints"] = arrays["joints"].clip(-9999, 9999)
+    kinds = {"joints": np.float32, "state": np.uint8, "mask": np.uint8}
+    small = {name: values.astype(kinds.get(name, np.float16)) for name, values in arrays.items()}
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with partial.open("wb") as handle:
+        lengths = np.array([len(page) for page in pages], np.int64)
+        np.savez(handle, bytes=np.concatenate(pages), lengths=lengths, **small)
+    os.replace(partial, path)
+
+
+def fill_cache(kit: Kit, folder: Path, count: int, held_out: int, seed: int, say: Callable[[str], None], size: int = SHARD) -> None:
+    """Renders until the folder holds `count` pictures for training and `held_out` for validation, in shards; those that are there
+    stay. A lock file a shard lets several processes of one machine share the work; that of a killed process is taken over."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, wanted in (("validation", held_out), ("train", count)):
+        for number in range(-(-wanted // size)):
+            path = shard_path(folder, part, number)
+            if path.exists() or not _taken(path):
+                continue
+            began = time.monotonic()
+            try:
+                render_shard(kit, path, part, number, seed, size)
+            finally:
+                _lock(path).unlink(missing_ok=True)
+            say(f"{path.name}: {size} pictures, {size / (time.monotonic() - began):.1f} a second")
+
+
+def _lock(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
+
+
+def _taken(path: Path) -> bool:
+    """Makes the shard's lock, which holds the number of this process; false if another that lives has it."""
+    lock, own = _lock(path), path.with_name(f".{path.name}.{os.getpid()}.lock")
+    own.write_text(str(os.getpid()))
+    try:
+        try:
+            os.link(own, lock)  # with its content, or not at all
+            return True
+        except FileExistsError:
+            pass
+        try:
+            os.kill(int(lock.read_text()), 0)
+            return False
+        except (FileNotFoundError, PermissionError):
+            return False
+        except (ValueError, ProcessLookupError):
+            os.replace(own, lock)  # whoever held it was killed
+            return True
+    finally:
+        own.unlink(missing_ok=True)
+
+
+def _encoded(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    return np.asarray(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]).reshape(-1)
