@@ -33,6 +33,7 @@ from stpose_core.lift import load_lifter
 
 CONDITIONS = (PLAIN, next(condition for condition in OCCLUSION if condition.name == "30 % of joints"))
 SMALL: dict[str, object] = {"latent": 256, "width": 128}
+PROJECTIVE: dict[str, object] = {"output": "projective", "place_window": 2}
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Row:
 
 ROWS = {
     "full": Row("full: the default preset, small"),
-    "metric": Row("metres from the last layer, not by way of the picture", dimensions={"output": "metric"}),
+    "projective": Row("metres by way of the picture, not from the last layer", dimensions=PROJECTIVE),
     "critic": Row("critic on, weight 0.01", {"critic": 0.01}),
     "single": Row("single stride 8 (129 frames), wider: as many weights", dimensions={"strides": [8], "width": 256}),
     "unmasked": Row("no occlusion training", {"masked": 0.0}),

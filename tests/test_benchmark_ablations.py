@@ -75,7 +75,7 @@ def test_every_row_makes_a_plan_of_its_own(benchmark: ModuleType) -> None:
     first = plans.pop("full")
     for name, plan in plans.items():
         changed = {key for key in plan if plan[key] != first[key]}
-        # One part at a time; 2D-only clips are no part of the plan.
+        # One part at a time (dimensions are one entry); 2D-only clips are no part of the plan.
         assert len(changed) == (0 if benchmark.ROWS[name].footage else 1), name
     assert len({json.dumps(plan, sort_keys=True) for plan in plans.values()}) == len(plans)
     assert all(row.trained in benchmark.ROWS for row in benchmark.ROWS.values() if row.trained)

@@ -228,7 +228,7 @@ def test_the_journal_forgets_what_came_after_the_checkpoint(tmp_path: Path) -> N
     assert any((tmp_path / "tensorboard").glob("events.*"))
 
 
-@pytest.mark.parametrize("preset", ["default", "paper"])
+@pytest.mark.parametrize("preset", ["default", "paper", "projective"])
 @pytest.mark.parametrize("network", [None, *NETWORKS])
 def test_every_preset_makes_every_network(preset: str, network: str | None) -> None:
     plan = load_plan(preset, network, steps=7, seed=None)
@@ -264,7 +264,7 @@ def test_the_command_says_in_one_line_what_does_not_fit(
     (tmp_path / "own.toml").write_text("[dimensions]\nwidht = 8")
     out = ["-o", str(tmp_path / "a.safetensors")]
     for arguments, message in (
-        (["--data", str(folder), *out, "--preset", "best"], "there is no preset best; there are default, paper"),
+        (["--data", str(folder), *out, "--preset", "best"], "there is no preset best; there are default, paper, projective"),
         (["--data", str(tmp_path / "none"), *out], "expected an index.csv"),
         (["--data", str(folder), *out, "--network", "lstm"], "there is no network 'lstm'"),
         (["--data", str(folder), *out, "--preset", "own.toml", "--device", "cpu"], "cannot make the network"),

@@ -50,7 +50,7 @@ class Adaptation:
 
     steps; batch: samples a step, of which a share `footage` is 2D-only and a share `like` is motion filmed as the footage is; the
     rest is filmed by any camera. frames: outputs of a sample. rate, warmup (steps), ema: of AdamW and the averaged weights. masked:
-    share of samples with hidden joints. velocity, acceleration, bones, reprojection: weights of those losses, MPJPE having 1.
+    share of samples with hidden joints. velocity, bones, reprojection: weights of those losses, that of MPJPE being 1.
     """
 
     steps: int = 400
@@ -62,8 +62,7 @@ class Adaptation:
     warmup: int = 20
     ema: float = 0.98
     masked: float = 0.5
-    velocity: float = 2.0
-    acceleration: float = 2.0
+    velocity: float = 1.0
     bones: float = 0.2
     reprojection: float = 0.3
     seed: int = 0
@@ -220,7 +219,7 @@ def learn(
         for group in optimiser.param_groups:
             group["lr"] = _rate(plan, step)
         output, rest = parted(model(*both(batch)), len(batch.pose))
-        loss, parts = lifting_loss(output, batch, plan.velocity, plan.bones, acceleration=plan.acceleration)
+        loss, parts = lifting_loss(output, batch, plan.velocity, plan.bones)
         if batch.seen:
             added, more = unlabelled_loss(rest, batch.seen, plan.reprojection, plan.bones)
             loss, parts = loss + added, parts | more

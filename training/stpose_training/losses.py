@@ -52,7 +52,7 @@ def lifting_loss(
     batch: Batch,
     velocity: float = 1.0,
     bones: float = 0.2,
-    limbs: float = 0.5,
+    limbs: float = 0.0,
     acceleration: float = 0.0,
 ) -> tuple[Tensor, dict[str, float]]:
     """The supervised loss and its parts: pose, its first and second differences over time, bone vectors and lengths, root,

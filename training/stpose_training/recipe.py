@@ -59,7 +59,7 @@ class Recipe:
     velocity: float = 1.0
     acceleration: float = 0.0
     bones: float = 0.2
-    limbs: float = 0.5
+    limbs: float = 0.0
     footage: float = 0.25
     reprojection: float = 0.3
     critic: float = 0.0
@@ -102,7 +102,7 @@ class Plan:
 
 
 def load_plan(preset: str, network: str | None = None, **changes: object) -> Plan:
-    """The plan of a preset ("default", "paper", or the path of a .toml file), with another network or with fields changed.
+    """The plan of a preset ("default", "paper", "projective", or the path of a .toml file), with another network or with fields changed.
 
     network: a name of NETWORKS. changes: fields of Recipe; None leaves the preset's. Raises TrainingError with what is wrong.
     """
