@@ -102,7 +102,7 @@ class Plan:
 
 
 def load_plan(preset: str, network: str | None = None, **changes: object) -> Plan:
-    """The plan of a preset ("default", "paper", "projective", or the path of a .toml file), with another network or with fields changed.
+    """The plan of a preset (by its name, or the path of a .toml file), with another network or with fields changed.
 
     network: a name of NETWORKS. changes: fields of Recipe; None leaves the preset's. Raises TrainingError with what is wrong.
     """
