@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
+RESTS = 0.15
+"""Loss under which the critic does not learn on, so that the lifter catches up: a critic that has won outright (loss 0) tells the
+lifter nothing but that it lost. 0.25 is that of one that cannot tell. As the discriminator of Wu et al. (NeurIPS 2016) rests, there
+while it is right about more than 80 % of a batch."""
+
+
 class Critic:
     """A Discriminator with its own optimiser. Poses are (B, T, 17, 3), metres, root-relative; T of at least 28 frames."""
 
@@ -38,15 +44,17 @@ class Critic:
             return fooling_loss(self.network(made))
 
     def learn(self, real: Tensor, made: Tensor) -> dict[str, float]:
-        """One step of the critic -> its loss, and the mean scores of both."""
+        """One step of the critic, unless it rests -> its loss, and the mean scores of both."""
         # One pass for both: processes that work together exchange gradients once for each.
         scores = self._model(torch.cat((real, made.detach())))
         good, bad = scores.split((len(real), len(made)))
         loss = critic_loss(good, bad)
-        self._optimiser.zero_grad(set_to_none=True)
-        self._fabric.backward(loss)
-        self._optimiser.step()
-        return {"critic": float(loss.detach()), "real": float(good.detach().mean()), "made": float(bad.detach().mean())}
+        value = self._fabric.all_reduce(loss.detach())  # all processes rest, or none
+        if value > RESTS:
+            self._optimiser.zero_grad(set_to_none=True)
+            self._fabric.backward(loss)
+            self._optimiser.step()
+        return {"critic": float(value), "real": float(good.detach().mean()), "made": float(bad.detach().mean())}
 
 
 @contextmanager
