@@ -50,8 +50,10 @@ class Row:
 
 
 ROWS = {
-    "full": Row("full: the default preset, small"),
+    "full": Row("full: the plain preset, small"),
     "projective": Row("metres by way of the picture, not from the last layer", dimensions=PROJECTIVE),
+    "steady": Row("no dropout", dimensions={"dropout": 0.0}),
+    "window": Row("the output averaged over five frames", dimensions={"output_window": 2}),
     "critic": Row("critic on, weight 0.01", {"critic": 0.01}),
     "single": Row("single stride 8 (129 frames), wider: as many weights", dimensions={"strides": [8], "width": 256}),
     "unmasked": Row("no occlusion training", {"masked": 0.0}),
@@ -63,10 +65,10 @@ ROWS = {
 
 
 def plan_of(row: Row, seed: int, options: argparse.Namespace) -> Plan:
-    """The plan of one run: the default preset, small, with what the row changes."""
+    """The plan of one run: the plain preset, small, with what the row changes."""
     changes: dict[str, Any] = {"steps": options.steps, "minutes": options.minutes, "seed": seed, "threads": options.threads}
     changes |= {"batch": options.batch, "judged": 1, "evaluate_every": 100, "checkpoint_every": 100, **row.recipe}
-    plan = load_plan("default", **changes)
+    plan = load_plan("plain", **changes)
     own = json.loads(options.dimensions) if options.dimensions else {}
     return replace(plan, dimensions={**plan.dimensions, **SMALL, **own, **row.dimensions})
 

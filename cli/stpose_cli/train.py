@@ -30,7 +30,7 @@ train.add_command(spatial)
     type=click.Path(path_type=Path),
     help="2D-only clips that join in: an .npz of stpose mocap, or a folder of them. May be given several times.",
 )
-@click.option("--preset", default="default", show_default=True, help="default, paper, projective, or a .toml file.")
+@click.option("--preset", default="default", show_default=True, help="default, plain, paper, or a .toml file.")
 @click.option("--network", metavar="NAME", help="multi-stride, dilated-81 or dilated-243.  [default: the preset's]")
 @click.option(
     "--state",
