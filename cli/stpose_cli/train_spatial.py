@@ -98,11 +98,11 @@ def _render(
     seed: int,
     device: str,
 ) -> None:
-    from stpose_training.synth.cache import batches, fill_cache
+    from stpose_training.synth.cache import KIT, batches, fill_cache
     from stpose_training.synth.kit import bake_kit, load_kit
     from stpose_training.synth.sheet import draw_sheet
 
-    path = cache / "kit.npz"
+    path = cache / KIT
     if not path.exists():
         if assets is None or mocap is None:
             raise TrainingError(f"there is no {path}: give --assets and --mocap, and it is made from them")

@@ -51,6 +51,6 @@ class Recipe:
         factor = min(1.0, (seen + self.batch) / max(1, self.warmup), max(0.01, left))
         return self.rate * math.sqrt(self.batch / 32) * factor
 
-    def decay(self) -> float:
-        """Of the averaged weights, a step."""
-        return math.exp(-self.batch / self.ema)
+    def decay(self, steps: int) -> float:
+        """Of the averaged weights, over so many steps."""
+        return math.exp(-steps * self.batch / self.ema)

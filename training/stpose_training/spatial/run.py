@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from stpose_core.errors import TrainingError
 from stpose_core.networks.spatial import PRESETS, SpatialConfig, SpatialNetwork
 from stpose_core.weights import read_weights, write_weights
 from stpose_training.journal import Journal
-from stpose_training.lifter import moving_average, save_checkpoint
+from stpose_training.lifter import save_checkpoint
 from stpose_training.spatial.feed import Batch, feed
 from stpose_training.spatial.losses import spatial_loss
 from stpose_training.spatial.measure import Truth, footage_truth, judge, rendered_truth
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 KIND = "spatial"
+_AVERAGED = 8  # steps from one averaging of the weights to the next
 
 
 class Run:
@@ -38,13 +40,12 @@ class Run:
         saved = self._read()
         torch.manual_seed(recipe.seed)
         self.network = SpatialNetwork(config).to(fabric.device, memory_format=torch.channels_last)
-        decay = moving_average(recipe.decay())
-        self.average = AveragedModel(self.network, avg_fn=decay, use_buffers=True)
+        self.average = AveragedModel(self.network, multi_avg_fn=_moving_average(recipe.decay(_AVERAGED)), use_buffers=True)
         # Norms and biases are not decayed.
         flat = [parameter for parameter in self.network.parameters() if parameter.ndim < 2]
         deep = [parameter for parameter in self.network.parameters() if parameter.ndim >= 2]
         groups = [{"params": deep, "weight_decay": recipe.weight_decay}, {"params": flat, "weight_decay": 0.0}]
-        self._raw = torch.optim.AdamW(groups, lr=recipe.rate)
+        self._raw = torch.optim.AdamW(groups, lr=recipe.rate, fused=True)
         self.step, self.seen, self.seconds = 0, 0, 0.0
         if saved:
             self.network.load_state_dict(saved["network"])
@@ -68,7 +69,8 @@ class Run:
         self.fabric.backward(loss)
         self.fabric.clip_gradients(self._model, self._optimiser, max_norm=1.0)
         self._optimiser.step()
-        self.average.update_parameters(self.network)
+        if self.step % _AVERAGED == 0:
+            self.average.update_parameters(self.network)
         self.step += 1
         self.seen += len(batch.pictures) * self.fabric.world_size
         return parts
@@ -113,6 +115,20 @@ class Run:
             changed = ", ".join(f"{name} {was.get(name)} -> {now.get(name)}" for name in names)
             raise TrainingError(f"{self.checkpoint.parent} holds another run ({changed}); give another --state folder")
         return saved
+
+
+def _moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+    """Exponential moving average of many tensors at a time, that forgets its first steps sooner."""
+
+    @torch.no_grad()
+    def average(means: list[Tensor], now: list[Tensor], count: Tensor | int) -> None:
+        keep = min(decay, (1 + float(count)) / (10 + float(count)))
+        if means[0].is_floating_point():
+            torch._foreach_lerp_(means, now, 1 - keep)
+        else:
+            torch._foreach_copy_(means, now)
+
+    return average
 
 
 def load_spatial(path: Path) -> SpatialNetwork:
