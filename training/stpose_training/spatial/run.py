@@ -163,41 +163,51 @@ def train(
     torch.backends.cudnn.benchmark = True  # pictures are all of one size
     config, chief = PRESETS[preset], fabric.global_rank == 0
     state.mkdir(parents=True, exist_ok=True)
-    sets: dict[str, Truth] = {}
     if chief:
-        sets = {"rendered": rendered_truth(cache, config.size), **(footage_truth(videos, config.size) if videos else {})}
+        rendered_truth(cache, config.size, 1)  # what is missing is told before anything is begun
     run = Run(config, recipe, fabric, state / "checkpoint.pt")
     first = run.step
     if first and chief:
         say(f"{state}: goes on from {run.seen} samples")
     fabric.barrier()
     journal = Journal(state, first, say) if chief else None
-
-    def measure() -> None:
+    try:
+        while not run.finished:
+            _train_at(recipe.size(run.seen, config.size), run, cache, output, videos, journal)
+    finally:
         if journal:
-            measures = {name: judge(run.averaged, truth, fabric.device) for name, truth in sets.items()}
-            journal.measured(run.step, run.seconds, {"seen": {"samples": run.seen}, **measures})
-            run.write(output, measures)
+            journal.close()
 
-    run.network.train()
+
+def _train_at(
+    size: tuple[int, int], run: Run, cache: Path, output: Path, videos: Path | None, journal: Journal | None
+) -> None:
+    """Trains until pictures of another size are due, or the run is over. Measures at the size that is trained at."""
+    recipe, fabric, full = run.recipe, run.fabric, run.config.size
+    sets: dict[str, Truth] = {}
+    if journal:
+        sets = {"rendered": rendered_truth(cache, size), **(footage_truth(videos, size) if videos else {})}
     share = max(1, recipe.batch // fabric.world_size)
     # The cache grows, so no two runs see the same: a resumed run draws anew.
     seed = hash((recipe.seed, run.seen, fabric.global_rank)) % (1 << 62)
-    samples = feed(cache, config.size, share, seed, recipe.threads, fabric.device)
+    samples = feed(cache, size, share, seed, recipe.threads, fabric.device, recipe.recomposed, recipe.others)
+    run.network.train()
     try:
-        while not run.finished:
+        while not run.finished and recipe.size(run.seen, full) == size:
             began = time.monotonic()
             before = run.seen
             losses = run.learn(next(samples))
             run.seconds += time.monotonic() - began
+            due = run.finished or run.seen // recipe.judge_every > before // recipe.judge_every
             if journal:
                 total = run.step + -(-(recipe.samples - run.seen) // recipe.batch)
                 journal.step(run.step, total, losses, recipe.learning_rate(run.seen))
-            if chief and (run.seen // recipe.save_every > before // recipe.save_every or run.finished):
-                run.save()
-            if run.seen // recipe.judge_every > before // recipe.judge_every or run.finished:
-                measure()
+                if run.finished or run.seen // recipe.save_every > before // recipe.save_every:
+                    run.save()
+                if due:
+                    measures = {name: judge(run.averaged, truth, fabric.device) for name, truth in sets.items()}
+                    counts = {"seen": {"samples": run.seen, "width": size[0], "height": size[1]}}
+                    journal.measured(run.step, run.seconds, {**counts, **measures})
+                    run.write(output, measures)
     finally:
         samples.close()  # type: ignore[attr-defined]
-        if journal:
-            journal.close()
