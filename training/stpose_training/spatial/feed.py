@@ -138,7 +138,7 @@ def drawn_view(stock: Stock, random: np.random.Generator, size: tuple[int, int])
     if random.random() < stock.recomposed:
         scene = Scene(seen, joints, state, shard, row, matrix)
         seen, state = recompose(scene, stock.backdrops, stock.shards if stock.others else (), random)
-    return _damaged(seen, joints, state, random)
+    return damaged(seen, joints, state, random)
 
 
 def plain_view(shard: Shard, row: int, size: tuple[int, int]) -> View:
@@ -203,9 +203,7 @@ def _drawn_box(
     return np.asarray(box + np.concatenate([shift, shift]))
 
 
-def _damaged(
-    picture: NDArray[np.uint8], joints: NDArray[np.float64], state: NDArray[np.uint8], random: np.random.Generator
-) -> View:
+def damaged(picture: NDArray[np.uint8], joints: NDArray[np.float64], state: NDArray[np.uint8], random: np.random.Generator) -> View:
     """Some pictures get holes (joints in them count as hidden), a lower resolution, or the end of the picture."""
     height, width = picture.shape[:2]
     if random.random() < 0.3:

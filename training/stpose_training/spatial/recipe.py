@@ -16,10 +16,10 @@ class Recipe:
 
     samples: the whole run. batch: samples a step. rate: of AdamW at batches of 32; it grows with the root of the batch. settle:
     last share of the run, in which the rate falls to nothing. warmup, and ema, how far back averaged weights reach: samples.
-    coarse: share of the run, its first, that sees pictures at half the network's size, at a quarter of the price. recomposed: share of
-    samples with other surroundings or other people put into them. others: whether there may be people beside the subject.
-    alone: share of the run before footage joins in; unlabelled: samples of footage to one rendered, from then on; trust: least share
-    of a joint's map around its peak for the place that the averaged weights find to be learned from.
+    coarse: share of the run, its first, that sees pictures at half the network's size, at a quarter of the price. recomposed: share
+    of samples with other surroundings or other people put into them. others: whether there may be people beside the subject.
+    alone: share of the run before footage joins in; unlabelled: samples of footage to one rendered, from then on; trust: least
+    share of a joint's map around its peak for the place that the averaged weights find to be learned from.
     sigma: of the Gaussians that maps learn, in pixels of a map. hidden: weight of places of hidden joints against visible ones.
     flag: weight of the loss of the hidden-or-visible logit.
     """
@@ -67,6 +67,10 @@ class Recipe:
     def size(self, seen: int, full: tuple[int, int]) -> tuple[int, int]:
         """(width, height) of the pictures that follow after so many samples."""
         return (full[0] // 2, full[1] // 2) if seen < self.coarse * self.samples else full
+
+    def joined(self, seen: int) -> bool:
+        """Whether footage takes part after so many samples."""
+        return seen >= self.alone * self.samples
 
     def decay(self, steps: int) -> float:
         """Of the averaged weights, over so many steps."""

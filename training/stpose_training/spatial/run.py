@@ -16,14 +16,16 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from stpose_core.errors import TrainingError
-from stpose_core.networks.spatial import PRESETS, SpatialConfig, SpatialNetwork
+from stpose_core.networks.spatial import PRESETS, SpatialConfig, SpatialNetwork, SpatialOutput
 from stpose_core.weights import read_weights, write_weights
 from stpose_training.journal import Journal
 from stpose_training.lifter import save_checkpoint
 from stpose_training.spatial.feed import Batch, feed
-from stpose_training.spatial.losses import spatial_loss
+from stpose_training.spatial.footage import Crops, Pairs, pairs, people_in, taught
+from stpose_training.spatial.losses import place_loss, spatial_loss
 from stpose_training.spatial.measure import Truth, footage_truth, judge, rendered_truth
 from stpose_training.spatial.recipe import Recipe
+from stpose_training.synth.pictures import VISIBLE
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -59,12 +61,22 @@ class Run:
         """Whether all samples were seen."""
         return self.seen >= self.recipe.samples
 
-    def learn(self, batch: Batch) -> dict[str, float]:
-        """One step -> the losses."""
+    def learn(self, batch: Batch, seen: Pairs | None = None) -> dict[str, float]:
+        """One step, with people of footage if they join in -> the losses."""
         for group in self._optimiser.param_groups:
             group["lr"] = self.recipe.learning_rate(self.seen)
-        output = self._model(batch.pictures)
-        loss, parts = spatial_loss(output, batch, self.recipe.sigma, self.recipe.hidden, self.recipe.flag)
+        recipe, count = self.recipe, len(batch.pictures)
+        # One pass for both: the norms' statistics are those of rendered and real people together.
+        output = self._model(batch.pictures if seen is None else torch.cat((batch.pictures, seen.changed)))
+        own = SpatialOutput(output.maps[:count], output.hidden[:count])
+        loss, parts = spatial_loss(own, batch, recipe.sigma, recipe.hidden, recipe.flag)
+        if seen is not None:
+            with self.fabric.autocast():
+                lesson = taught(self.averaged, seen, recipe.trust)
+            footage = place_loss(output.maps[count:], lesson, recipe.sigma, recipe.hidden)
+            loss = loss + recipe.unlabelled * footage
+            share = (lesson.state == VISIBLE).float().mean()
+            parts |= {"footage": float(footage.detach()), "taught": float(share)}
         self._optimiser.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         self.fabric.clip_gradients(self._model, self._optimiser, max_norm=1.0)
@@ -151,11 +163,13 @@ def train(
     fabric: Fabric,
     videos: Path | None = None,
     say: Callable[[str], None] = print,
+    footage: Path | None = None,
 ) -> None:
     """Does a run or goes on with it.
 
     cache: folder of rendered pictures, which may grow meanwhile. output: the weights file (averaged, fp16), written at every
     measurement. state: folder of the checkpoint and the log. videos: folder with balance/reference.npz, for the learning curve.
+    footage: folder of clips and photographs of people, without labels, which join in after the recipe's share of the run.
     """
     if preset not in PRESETS:
         raise TrainingError(f"there is no preset {preset}; there are {', '.join(PRESETS)}")
@@ -164,7 +178,7 @@ def train(
     config, chief = PRESETS[preset], fabric.global_rank == 0
     state.mkdir(parents=True, exist_ok=True)
     if chief:
-        rendered_truth(cache, config.size, 1)  # what is missing is told before anything is begun
+        rendered_truth(cache, config.size, most=1)  # what is missing is told before anything is begun
     run = Run(config, recipe, fabric, state / "checkpoint.pt")
     first = run.step
     if first and chief:
@@ -173,16 +187,28 @@ def train(
     journal = Journal(state, first, say) if chief else None
     try:
         while not run.finished:
-            _train_at(recipe.size(run.seen, config.size), run, cache, output, videos, journal)
+            size, people = recipe.size(run.seen, config.size), None
+            if footage is not None and recipe.joined(run.seen):
+                if chief:
+                    people_in(footage, state / "footage.npz", run.averaged, size, fabric.device, say)
+                fabric.barrier()
+                people = people_in(footage, state / "footage.npz", run.averaged, size, fabric.device, say)
+            _train_at(size, run, cache, output, videos, journal, people)
     finally:
         if journal:
             journal.close()
 
 
 def _train_at(
-    size: tuple[int, int], run: Run, cache: Path, output: Path, videos: Path | None, journal: Journal | None
+    size: tuple[int, int],
+    run: Run,
+    cache: Path,
+    output: Path,
+    videos: Path | None,
+    journal: Journal | None,
+    people: Crops | None,
 ) -> None:
-    """Trains until pictures of another size are due, or the run is over. Measures at the size that is trained at."""
+    """Trains until the recipe asks for something else, or the run is over. Measures at the size that is trained at."""
     recipe, fabric, full = run.recipe, run.fabric, run.config.size
     sets: dict[str, Truth] = {}
     if journal:
@@ -191,12 +217,14 @@ def _train_at(
     # The cache grows, so no two runs see the same: a resumed run draws anew.
     seed = hash((recipe.seed, run.seen, fabric.global_rank)) % (1 << 62)
     samples = feed(cache, size, share, seed, recipe.threads, fabric.device, recipe.recomposed, recipe.others)
+    real = pairs(people, size, max(1, round(share * recipe.unlabelled)), seed, fabric.device) if people else None
+    asked = size, recipe.joined(run.seen)
     run.network.train()
     try:
-        while not run.finished and recipe.size(run.seen, full) == size:
+        while not run.finished and (recipe.size(run.seen, full), recipe.joined(run.seen)) == asked:
             began = time.monotonic()
             before = run.seen
-            losses = run.learn(next(samples))
+            losses = run.learn(next(samples), next(real) if real else None)
             run.seconds += time.monotonic() - began
             due = run.finished or run.seen // recipe.judge_every > before // recipe.judge_every
             if journal:

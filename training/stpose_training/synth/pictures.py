@@ -143,8 +143,9 @@ def take_pictures(kit: Kit, wardrobe: Wardrobe, count: int, framing: Framing, pa
 
     # An occluder is nobody; the mask shows every second pixel of the picture.
     whose = torch.where(owner >= 0, number[owner.clamp(min=0)] + 1, 0).view(shape).float()
-    near = functional.interpolate(whose[:, None], size=(framing.size[1] // MASK, framing.size[0] // MASK), mode="nearest-exact")[:, 0]
-    open_ = functional.interpolate(covered[:, None], size=near.shape[1:], mode="nearest-exact")[:, 0] < 0.5
+    size = (framing.size[1] // MASK, framing.size[0] // MASK)
+    near = functional.interpolate(whose[:, None], size=size, mode="nearest-exact")[:, 0]
+    open_ = functional.interpolate(covered[:, None], size=size, mode="nearest-exact")[:, 0] < 0.5
     in_camera = cameras.to_camera(joints.flatten(0, 1), picture.repeat_interleave(17)).view(-1, 17, 3)
     height = (places[subject, :, :2].amax(1) - places[subject, :, :2].amin(1)).amax(1)
     up = cameras.rotation[:, 1]  # the image's downward direction in the world
