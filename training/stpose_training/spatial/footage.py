@@ -36,7 +36,7 @@ _EVERY, _MOST_FRAMES = 1.5, 12  # seconds between the frames of a clip that are 
 _WINDOWS = (1.0, 0.6)  # heights of the windows that are searched, of the picture's
 _PEOPLE = 3  # in one picture
 _SURE, _LEAST_JOINTS = 0.5, 8
-_OVERLAP = 0.4
+_WIDER, _OVERLAP = 1.8, 0.4
 _KEPT = 1.8  # sides of a kept crop, of the person's box
 _HEIGHT = 320  # pixels, at most, of a kept crop
 _AT_ONCE = 32
@@ -117,10 +117,11 @@ def find_boxes(network: SpatialNetwork, picture: Picture, size: tuple[int, int],
         for left in np.linspace(0, max(0.0, width - wide), max(1, int(np.ceil(2 * (width - wide) / wide)) + 1)):
             for top in np.linspace(0, height - tall, max(1, int(np.ceil(2 * (height - tall) / tall)) + 1)):
                 windows.append(np.array([left, top, left + wide, top + tall]))
-    first = _joint_boxes(network, picture, windows, 1.0, size, device)
-    again = _joint_boxes(network, picture, [box for _, box in first[:12]], ROOM, size, device)
+    boxes = _joint_boxes(network, picture, windows, 1.0, size, device)
+    for room in (_WIDER, ROOM):  # a window may have held a part of the person
+        boxes = _joint_boxes(network, picture, boxes[:12], room, size, device)
     found: list[Floats] = []
-    for _, box in again:
+    for box in boxes:
         if len(found) < _PEOPLE and all(_overlap(box, other) < _OVERLAP for other in found):
             found.append(box)
     return found
@@ -192,8 +193,8 @@ def _compose(second: Floats, first: Floats) -> Floats:
 @torch.no_grad()
 def _joint_boxes(
     network: SpatialNetwork, picture: Picture, around: list[Floats], room: float, size: tuple[int, int], device: torch.device
-) -> list[tuple[float, Floats]]:
-    """(sureness, box of the sure joints) of each of some boxes in which enough joints are found, the surest first."""
+) -> list[Floats]:
+    """Boxes of the sure joints within each of some boxes, where they are enough; those of most joints, then the surest, first."""
     found = []
     for at in range(0, len(around), _AT_ONCE):
         matrices = [view_of(box, size, room) for box in around[at : at + _AT_ONCE]]
@@ -207,8 +208,8 @@ def _joint_boxes(
         for matrix, points, share, good in zip(matrices, places, sure, seen):
             if good.sum() >= _LEAST_JOINTS:
                 there = seen_from(matrix, points[good])
-                found.append((float(share[good].sum()), np.concatenate([there.min(0), there.max(0)])))
-    return sorted(found, key=lambda entry: -entry[0])
+                found.append((good.sum(), share[good].mean(), np.concatenate([there.min(0), there.max(0)])))
+    return [box for *_, box in sorted(found, key=lambda entry: entry[:2], reverse=True)]
 
 
 def _overlap(one: Floats, other: Floats) -> float:

@@ -32,9 +32,9 @@ class Recipe:
     settle: float = 0.3
     ema: int = 20_000
     coarse: float = 0.7
-    recomposed: float = 0.4
+    recomposed: float = 0.5
     others: bool = True
-    alone: float = 0.3
+    alone: float = 0.5
     unlabelled: float = 0.25
     trust: float = 0.5
     sigma: float = 1.5
