@@ -22,7 +22,6 @@ from test_train_spatial import COLOURS, STANDING, TINY, short, write_dots
 from torch import Tensor, nn
 
 from stpose_core.errors import FormatError, TrainingError
-from stpose_core.networks import spatial
 from stpose_core.networks.spatial import SpatialOutput
 from stpose_core.skeletons import H36M17
 from stpose_core.video import read_frames
@@ -44,9 +43,8 @@ class Knowing(nn.Module):
 
 
 @pytest.fixture(autouse=True)
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+def one_thread() -> None:
     torch.set_num_threads(1)
-    monkeypatch.setitem(spatial.PRESETS, "small", TINY)
 
 
 def dots(width: int, height: int, people: list[tuple[float, float, float]]) -> np.ndarray:
@@ -176,7 +174,7 @@ def test_footage_joins_a_run_after_its_share(folder: Path, tmp_path: Path, monke
 
     monkeypatch.setattr(Run, "learn", told)
     recipe, out, state = short(samples=320, alone=0.5, trust=0.0, judge_every=320), tmp_path / "w.safetensors", tmp_path / "run"
-    train(cache, out, "small", recipe, state, make_fabric("cpu"), None, lambda text: None, folder)
+    train(cache, out, TINY, recipe, state, make_fabric("cpu"), None, lambda text: None, folder)
     assert joined == [False] * 10 + [True] * 10
     row = json.loads((state / "log.jsonl").read_text().splitlines()[-1])["train"]
     assert row["taught"] > 0

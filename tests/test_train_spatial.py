@@ -201,7 +201,7 @@ def short(**changes: object) -> Recipe:
 
 def test_a_network_learns_to_find_dots(cache: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    train(cache, tmp_path / "w.safetensors", "small", short(samples=1200), tmp_path / "run", make_fabric("cpu"), None, said.append)
+    train(cache, tmp_path / "w.safetensors", TINY, short(samples=1200), tmp_path / "run", make_fabric("cpu"), None, said.append)
     rows = [json.loads(row) for row in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [row["seen"]["samples"] for row in rows] == [480, 960, 1200]
     assert rows[-1]["train"]["maps"] < 2.3
@@ -216,16 +216,16 @@ def test_a_network_learns_to_find_dots(cache: Path, tmp_path: Path) -> None:
 
 def test_a_stopped_run_goes_on_and_another_is_refused(cache: Path, tmp_path: Path) -> None:
     fabric, state = make_fabric("cpu"), tmp_path / "run"
-    train(cache, tmp_path / "w.safetensors", "small", short(samples=320), state, fabric, None, lambda text: None)
+    train(cache, tmp_path / "w.safetensors", TINY, short(samples=320), state, fabric, None, lambda text: None)
     run = Run(TINY, short(), fabric, state / "checkpoint.pt")
     assert (run.seen, run.step) == (320, 20)
     said: list[str] = []
     # Longer, with other batches: the same run goes on.
-    train(cache, tmp_path / "w.safetensors", "small", short(samples=480, batch=32), state, fabric, None, said.append)
+    train(cache, tmp_path / "w.safetensors", TINY, short(samples=480, batch=32), state, fabric, None, said.append)
     assert any("goes on from 320" in line for line in said)
     assert Run(TINY, short(), fabric, state / "checkpoint.pt").seen == 480
     with pytest.raises(TrainingError, match=r"another run \(rate"):
-        train(cache, tmp_path / "w.safetensors", "small", short(rate=1.0), state, fabric, None, said.append)
+        train(cache, tmp_path / "w.safetensors", TINY, short(rate=1.0), state, fabric, None, said.append)
 
 
 def test_a_run_sees_half_size_first_and_goes_on_at_the_size_it_was_stopped_at(
@@ -246,11 +246,11 @@ def test_a_run_sees_half_size_first_and_goes_on_at_the_size_it_was_stopped_at(
     stops = {352, 656}  # in the first half and in the second, each past a checkpoint
     for resumed in (320, 640):
         with pytest.raises(KeyboardInterrupt):
-            train(cache, out, "small", recipe, state, fabric, None, lambda text: None)
+            train(cache, out, TINY, recipe, state, fabric, None, lambda text: None)
         assert Run(TINY, recipe, fabric, state / "checkpoint.pt").seen == resumed
         stops = stops - {352}
     stops = set()
-    train(cache, out, "small", recipe, state, fabric, None, lambda text: None)
+    train(cache, out, TINY, recipe, state, fabric, None, lambda text: None)
     assert set(seen[:30]) == {(48, 32)}
     assert set(seen[-20:]) == {(96, 64)}
     rows = [json.loads(row)["seen"] for row in (state / "log.jsonl").read_text().splitlines()]

@@ -90,11 +90,13 @@ def spatial(
         from stpose_training.lifter import make_fabric
         from stpose_training.spatial.run import train
 
+        from stpose_core.networks.spatial import PRESETS
+
         given: dict[str, Any] = {"samples": samples, "batch": batch or (256 if cuda else None), "judge_every": judge_every}
         given |= {"coarse": coarse, "rate": rate}
         recipe = replace(Recipe(seed=seed, threads=threads), **{name: value for name, value in given.items() if value is not None})
         fabric = make_fabric("cuda" if cuda else "cpu", recipe.precision)
-        train(cache, out, preset, recipe, state or Path("runs") / out.stem, fabric, videos, click.echo, footage)
+        train(cache, out, PRESETS[preset], recipe, state or Path("runs") / out.stem, fabric, videos, click.echo, footage)
 
 
 def _render(

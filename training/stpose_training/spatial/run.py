@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from stpose_core.errors import TrainingError
-from stpose_core.networks.spatial import PRESETS, SpatialConfig, SpatialNetwork, SpatialOutput
+from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork, SpatialOutput
 from stpose_core.weights import read_weights, write_weights
 from stpose_training.journal import Journal
 from stpose_training.lifter import save_checkpoint
@@ -157,7 +157,7 @@ def load_spatial(path: Path) -> SpatialNetwork:
 def train(
     cache: Path,
     output: Path,
-    preset: str,
+    config: SpatialConfig,
     recipe: Recipe,
     state: Path,
     fabric: Fabric,
@@ -171,11 +171,9 @@ def train(
     measurement. state: folder of the checkpoint and the log. videos: folder with balance/reference.npz, for the learning curve.
     footage: folder of clips and photographs of people, without labels, which join in after the recipe's share of the run.
     """
-    if preset not in PRESETS:
-        raise TrainingError(f"there is no preset {preset}; there are {', '.join(PRESETS)}")
     torch.set_num_threads(recipe.threads)
     torch.backends.cudnn.benchmark = True  # pictures are all of one size
-    config, chief = PRESETS[preset], fabric.global_rank == 0
+    chief = fabric.global_rank == 0
     state.mkdir(parents=True, exist_ok=True)
     if chief:
         rendered_truth(cache, config.size, most=1)  # what is missing is told before anything is begun
