@@ -236,7 +236,7 @@ def test_a_run_sees_half_size_first_and_goes_on_at_the_size_it_was_stopped_at(
     out, state, fabric, seen = tmp_path / "w.safetensors", tmp_path / "run", make_fabric("cpu"), []
     learn = Run.learn
 
-    def killed(self: Run, batch: Batch) -> dict[str, float]:
+    def killed(self: Run, batch: Batch, _: None = None) -> dict[str, float]:
         seen.append(tuple(batch.pictures.shape[2:]))
         if self.seen in stops:
             raise KeyboardInterrupt
