@@ -66,7 +66,6 @@ def plan_of(row: Row, seed: int, options: argparse.Namespace) -> tuple[SpatialCo
         warmup=length // 10,
         ema=length // 10,
         judge_every=length,
-        save_every=max(1, length // 5),
     )
     return config, replace(recipe, **row.recipe)  # type: ignore[arg-type]
 

@@ -21,7 +21,7 @@ class Recipe:
     alone: share of the run before footage joins in; unlabelled: samples of footage to one rendered, from then on; trust: least
     share of a joint's map around its peak for the place that the averaged weights find to be learned from.
     sigma: of the Gaussians that maps learn, in pixels of a map. hidden: weight of places of hidden joints against visible ones.
-    flag: weight of the loss of the hidden-or-visible logit.
+    flag: weight of the loss of the hidden-or-visible logit. save_every: seconds between checkpoints.
     """
 
     samples: int = 2_000_000
@@ -44,10 +44,10 @@ class Recipe:
     seed: int = 0
     threads: int = 1
     judge_every: int = 20_000
-    save_every: int = 5_000
+    save_every: float = 120
 
     def __post_init__(self) -> None:
-        for name in ("samples", "batch", "threads", "judge_every", "save_every"):
+        for name in ("samples", "batch", "threads", "judge_every"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("coarse", "recomposed", "alone", "unlabelled", "trust"):

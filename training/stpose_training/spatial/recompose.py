@@ -95,9 +95,11 @@ def _layer(chosen: NDArray[np.bool_], matrix: Floats, size: tuple[int, int]) -> 
     step = CROP[0] / chosen.shape[1]
     scaled = np.column_stack([matrix[:, :2] * step, matrix[:, 2]])
     scaled[:, 2] += scaled[:, :2] @ (0.5, 0.5) - 0.5
-    soft = cv2.warpAffine(chosen.astype(np.float32), scaled, size, flags=cv2.INTER_LINEAR)
+    # Smoothed, or the steps of the mask would show where it is enlarged.
+    smooth = cv2.GaussianBlur(chosen.astype(np.float32), (5, 5), 0.9)
+    soft = cv2.warpAffine(smooth, scaled, size, flags=cv2.INTER_LINEAR)
     # Rather too little than a fringe of what was behind.
-    return np.asarray(np.clip((soft - 0.55) * 1.6 + 0.5, 0, 1)[..., None], np.float32)
+    return np.asarray(np.clip((soft - 0.58) * 2.2 + 0.5, 0, 1)[..., None], np.float32)
 
 
 def _somebody(

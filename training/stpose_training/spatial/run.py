@@ -218,6 +218,7 @@ def _train_at(
     real = pairs(people, size, max(1, round(share * recipe.unlabelled)), seed, fabric.device) if people else None
     asked = size, recipe.joined(run.seen)
     run.network.train()
+    saved = time.monotonic()
     try:
         while not run.finished and (recipe.size(run.seen, full), recipe.joined(run.seen)) == asked:
             began = time.monotonic()
@@ -228,8 +229,9 @@ def _train_at(
             if journal:
                 total = run.step + -(-(recipe.samples - run.seen) // recipe.batch)
                 journal.step(run.step, total, losses, recipe.learning_rate(run.seen))
-                if run.finished or run.seen // recipe.save_every > before // recipe.save_every:
+                if run.finished or time.monotonic() - saved >= recipe.save_every:
                     run.save()
+                    saved = time.monotonic()
                 if due:
                     measures = {name: judge(run.averaged, truth, fabric.device) for name, truth in sets.items()}
                     counts = {"seen": {"samples": run.seen, "width": size[0], "height": size[1]}}
