@@ -1,4 +1,4 @@
-"""Samples for training from a folder of rendered pictures: each picture is turned, scaled, mirrored, cut off, recoloured anew.
+"""Samples for training from a folder of rendered pictures: each is turned, scaled, mirrored, cut off, recoloured and put elsewhere.
 
 The folder may grow while it is read. Decoding and warping run in threads (OpenCV lets them run side by side).
 """
@@ -19,7 +19,9 @@ from torch import Tensor
 from stpose_core.detect.views import EMPTY, ROOM, cut, seen_at, view_of
 from stpose_core.errors import TrainingError
 from stpose_core.skeletons import H36M17
-from stpose_training.synth.cache import Shard, decode, read_shard, shards
+from stpose_training.spatial.backdrops import Backdrops
+from stpose_training.spatial.recompose import Scene, recompose
+from stpose_training.synth.cache import KIT, Shard, decode, read_shard, shards
 from stpose_training.synth.pictures import HIDDEN, OUTSIDE, VISIBLE
 
 _POOL = 24  # shards that samples are drawn from at a time
@@ -46,9 +48,35 @@ class View:
     state: NDArray[np.uint8]
 
 
-def feed(folder: Path, size: tuple[int, int], batch: int, seed: int, threads: int, device: torch.device) -> Iterator[Batch]:
-    """Batches without end. Raises TrainingError where the folder has no pictures for training."""
+@dataclass(frozen=True)
+class Stock:
+    """What samples are drawn from: rendered pictures, places to put people before, the share of samples that are recomposed, and
+    whether there may be people beside the subject."""
+
+    shards: tuple[Shard, ...]
+    backdrops: Backdrops | None = None
+    recomposed: float = 0.0
+    others: bool = True
+
+
+def feed(
+    folder: Path,
+    size: tuple[int, int],
+    batch: int,
+    seed: int,
+    threads: int,
+    device: torch.device,
+    recomposed: float = 0.0,
+    others: bool = True,
+) -> Iterator[Batch]:
+    """Batches without end.
+
+    recomposed: share of samples with other surroundings, for which places are taken from the kit in the folder, if it is there.
+    others: whether there may be people beside the subject. Raises TrainingError where the folder has no pictures for training.
+    """
     random = np.random.default_rng(seed)
+    kit = folder / KIT
+    backdrops = Backdrops(kit, random) if recomposed and kit.is_file() else None
     pool: list[Shard] = []
     waiting: list[Path] = []
     drawn = 0
@@ -66,11 +94,12 @@ def feed(folder: Path, size: tuple[int, int], batch: int, seed: int, threads: in
             pool.append(read_shard(waiting.pop()))
             if len(pool) > _POOL:
                 pool.pop(0)
+            if backdrops is not None:
+                backdrops.renew()
 
-        def views() -> list[View]:
-            choices = [(int(random.integers(len(pool))), int(random.integers(1 << 62))) for _ in range(batch)]
-            chosen = [(pool[shard], own) for shard, own in choices]
-            return [drawn_view(shard, np.random.default_rng(own), size) for shard, own in chosen]
+        def views(seeds: list[int]) -> list[View]:
+            shown = Stock(tuple(pool), backdrops, recomposed, others)
+            return [drawn_view(shown, np.random.default_rng(seed), size) for seed in seeds]
 
         while len(pool) < min(_POOL, max(1, len(shards(folder, "train")))):
             load()
@@ -81,13 +110,17 @@ def feed(folder: Path, size: tuple[int, int], batch: int, seed: int, threads: in
                     # A shard's worth was drawn since the last was exchanged.
                     drawn = 0
                     load()
-                ahead.append(workers.submit(views))
+                ahead.append(workers.submit(views, random.integers(1 << 62, size=batch).tolist()))
             yield collate(ahead.pop(0).result(), device, int(random.integers(1 << 62)))
 
 
-def drawn_view(shard: Shard, random: np.random.Generator, size: tuple[int, int]) -> View:
-    """A random picture of a shard, seen in a random way."""
+def drawn_view(stock: Stock, random: np.random.Generator, size: tuple[int, int]) -> View:
+    """A random picture, seen in a random way."""
+    shard = stock.shards[int(random.integers(len(stock.shards)))]
     row = int(random.integers(len(shard.jpeg)))
+    if not stock.others:
+        alone = np.flatnonzero((shard.state[:, 1:] == OUTSIDE).all((1, 2)))
+        row = int(alone[row % len(alone)]) if len(alone) else row
     picture, joints, state = decode(shard.jpeg[row]), shard.joints[row, 0].astype(np.float64), shard.state[row, 0].copy()
     box = _drawn_box(shard.box[row, 0].astype(np.float64), joints, state, random)
     angle = 0.0
@@ -102,7 +135,10 @@ def drawn_view(shard: Shard, random: np.random.Generator, size: tuple[int, int])
     if mirrored:
         joints, state = joints[_MIRROR], state[_MIRROR]
     state[((joints < 0) | (joints >= size)).any(-1)] = OUTSIDE
-    return _damaged(seen, joints, state, random)
+    if random.random() < stock.recomposed:
+        scene = Scene(seen, joints, state, shard, row, matrix)
+        seen, state = recompose(scene, stock.backdrops, stock.shards if stock.others else (), random)
+    return damaged(seen, joints, state, random)
 
 
 def plain_view(shard: Shard, row: int, size: tuple[int, int]) -> View:
@@ -167,9 +203,7 @@ def _drawn_box(
     return np.asarray(box + np.concatenate([shift, shift]))
 
 
-def _damaged(
-    picture: NDArray[np.uint8], joints: NDArray[np.float64], state: NDArray[np.uint8], random: np.random.Generator
-) -> View:
+def damaged(picture: NDArray[np.uint8], joints: NDArray[np.float64], state: NDArray[np.uint8], random: np.random.Generator) -> View:
     """Some pictures get holes (joints in them count as hidden), a lower resolution, or the end of the picture."""
     height, width = picture.shape[:2]
     if random.random() < 0.3:
