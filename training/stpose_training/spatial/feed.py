@@ -5,10 +5,11 @@ The folder may grow while it is read. Decoding and warping run in threads (OpenC
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -48,18 +49,32 @@ class View:
 
 def feed(folder: Path, size: tuple[int, int], batch: int, seed: int, threads: int, device: torch.device) -> Iterator[Batch]:
     """Batches without end. Raises TrainingError where the folder has no pictures for training."""
+    return pooled(folder, "train", batch, seed, threads, lambda shard, own: drawn_view(shard, own, size), device, collate)
+
+
+def pooled(
+    folder: Path,
+    part: str,
+    batch: int,
+    seed: int,
+    threads: int,
+    draw: Callable[[Shard, np.random.Generator], Any],
+    device: torch.device,
+    collate: Callable[[list[Any], torch.device, int], Any],
+) -> Iterator[Any]:
+    """Batches without end of what `draw` makes of random shards of a part of a folder, put together by `collate`."""
     random = np.random.default_rng(seed)
     pool: list[Shard] = []
     waiting: list[Path] = []
     drawn = 0
     with ThreadPoolExecutor(threads) as workers:
-        ahead: list[Future[list[View]]] = []
+        ahead: list[Future[list[Any]]] = []
 
         def load() -> None:
             """Replaces the oldest shard of the pool, or adds one while there is room."""
             nonlocal waiting
             if not waiting:
-                waiting = shards(folder, "train")
+                waiting = shards(folder, part)
                 if not waiting:
                     raise TrainingError(f"{folder} holds no rendered pictures yet: make some with --render")
                 random.shuffle(waiting)  # type: ignore[arg-type]
@@ -67,12 +82,12 @@ def feed(folder: Path, size: tuple[int, int], batch: int, seed: int, threads: in
             if len(pool) > _POOL:
                 pool.pop(0)
 
-        def views() -> list[View]:
+        def views() -> list[Any]:
             choices = [(int(random.integers(len(pool))), int(random.integers(1 << 62))) for _ in range(batch)]
             chosen = [(pool[shard], own) for shard, own in choices]
-            return [drawn_view(shard, np.random.default_rng(own), size) for shard, own in chosen]
+            return [draw(shard, np.random.default_rng(own)) for shard, own in chosen]
 
-        while len(pool) < min(_POOL, max(1, len(shards(folder, "train")))):
+        while len(pool) < min(_POOL, max(1, len(shards(folder, part)))):
             load()
         while True:
             while len(ahead) < 2 * threads:

@@ -6,12 +6,13 @@ A run that is stopped, at any moment, goes on from its last checkpoint when the 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from stpose_core.errors import TrainingError
@@ -19,7 +20,7 @@ from stpose_core.networks.spatial import PRESETS, SpatialConfig, SpatialNetwork
 from stpose_core.weights import read_weights, write_weights
 from stpose_training.journal import Journal
 from stpose_training.lifter import moving_average, save_checkpoint
-from stpose_training.spatial.feed import Batch, feed
+from stpose_training.spatial.feed import feed
 from stpose_training.spatial.losses import spatial_loss
 from stpose_training.spatial.measure import Truth, footage_truth, judge, rendered_truth
 from stpose_training.spatial.recipe import Recipe
@@ -33,11 +34,13 @@ KIND = "spatial"
 class Run:
     """All that changes in training. seen: samples so far; step: batches so far; seconds: spent on them, over all sessions."""
 
-    def __init__(self, config: SpatialConfig, recipe: Recipe, fabric: Fabric, checkpoint: Path) -> None:
+    kind = KIND
+
+    def __init__(self, config: Any, recipe: Recipe, fabric: Fabric, checkpoint: Path) -> None:
         self.config, self.recipe, self.fabric, self.checkpoint = config, recipe, fabric, checkpoint
         saved = self._read()
         torch.manual_seed(recipe.seed)
-        self.network = SpatialNetwork(config).to(fabric.device, memory_format=torch.channels_last)
+        self.network = self.built(config).to(fabric.device, memory_format=torch.channels_last)
         decay = moving_average(recipe.decay())
         self.average = AveragedModel(self.network, avg_fn=decay, use_buffers=True)
         # Norms and biases are not decayed.
@@ -58,12 +61,21 @@ class Run:
         """Whether all samples were seen."""
         return self.seen >= self.recipe.samples
 
-    def learn(self, batch: Batch) -> dict[str, float]:
+    @staticmethod
+    def built(config: Any) -> nn.Module:
+        """A new network of these dimensions."""
+        return SpatialNetwork(config)
+
+    def loss(self, output: Any, batch: Any) -> tuple[Tensor, dict[str, float]]:
+        """The loss of a batch, and its parts."""
+        return spatial_loss(output, batch, self.recipe.sigma, self.recipe.hidden, self.recipe.flag)
+
+    def learn(self, batch: Any) -> dict[str, float]:
         """One step -> the losses."""
         for group in self._optimiser.param_groups:
             group["lr"] = self.recipe.learning_rate(self.seen)
         output = self._model(batch.pictures)
-        loss, parts = spatial_loss(output, batch, self.recipe.sigma, self.recipe.hidden, self.recipe.flag)
+        loss, parts = self.loss(output, batch)
         self._optimiser.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         self.fabric.clip_gradients(self._model, self._optimiser, max_norm=1.0)
@@ -72,6 +84,10 @@ class Run:
         self.step += 1
         self.seen += len(batch.pictures) * self.fabric.world_size
         return parts
+
+    def draws(self) -> int:
+        """A seed for samples. The cache grows, so no two runs see the same: a resumed run draws anew."""
+        return hash((self.recipe.seed, self.seen, self.fabric.global_rank)) % (1 << 62)
 
     def save(self) -> None:
         """Writes the checkpoint."""
@@ -95,13 +111,12 @@ class Run:
             "samples": self.seen,
             "measures": measures,
         }
-        write_weights(output, self.averaged.state_dict(), KIND, header)
+        write_weights(output, self.averaged.state_dict(), self.kind, header)
 
     @property
-    def averaged(self) -> SpatialNetwork:
+    def averaged(self) -> Any:
         """The network with the averaged weights."""
-        network: SpatialNetwork = self.average.module
-        return network
+        return self.average.module
 
     def _read(self) -> dict[str, Any]:
         if not self.checkpoint.is_file():
@@ -151,7 +166,25 @@ def train(
     if chief:
         sets = {"rendered": rendered_truth(cache, config.size), **(footage_truth(videos, config.size) if videos else {})}
     run = Run(config, recipe, fabric, state / "checkpoint.pt")
-    first = run.step
+    share = max(1, recipe.batch // fabric.world_size)
+    samples = feed(cache, config.size, share, run.draws(), recipe.threads, fabric.device)
+    run_through(
+        run, samples, lambda: {name: judge(run.averaged, truth, fabric.device) for name, truth in sets.items()}, output, state, say
+    )
+
+
+def run_through(
+    run: Run,
+    samples: Iterator[Any],
+    judged: Callable[[], dict[str, dict[str, float]]],
+    output: Path,
+    state: Path,
+    say: Callable[[str], None],
+) -> None:
+    """Learns from samples until the run's length is reached; saves, measures and writes as its recipe says. judged: the measures
+    of each set, asked for in the first process only."""
+    recipe, fabric = run.recipe, run.fabric
+    chief, first = fabric.global_rank == 0, run.step
     if first and chief:
         say(f"{state}: goes on from {run.seen} samples")
     fabric.barrier()
@@ -159,15 +192,11 @@ def train(
 
     def measure() -> None:
         if journal:
-            measures = {name: judge(run.averaged, truth, fabric.device) for name, truth in sets.items()}
+            measures = judged()
             journal.measured(run.step, run.seconds, {"seen": {"samples": run.seen}, **measures})
             run.write(output, measures)
 
     run.network.train()
-    share = max(1, recipe.batch // fabric.world_size)
-    # The cache grows, so no two runs see the same: a resumed run draws anew.
-    seed = hash((recipe.seed, run.seen, fabric.global_rank)) % (1 << 62)
-    samples = feed(cache, config.size, share, seed, recipe.threads, fabric.device)
     try:
         while not run.finished:
             began = time.monotonic()
