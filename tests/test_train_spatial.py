@@ -19,10 +19,11 @@ from stpose_training.spatial.feed import collate, drawn_view, feed, plain_view, 
 from stpose_training.spatial.losses import gaussians, spatial_loss
 from stpose_training.spatial.measure import LIMBS, Truth, footage_truth, judge, rendered_truth
 from stpose_training.spatial.recipe import Recipe
-from stpose_training.spatial.run import Run, load_spatial, train
+from stpose_training.spatial.run import Run, train
 from stpose_training.synth.cache import read_shard
 from stpose_training.synth.pictures import HIDDEN, OUTSIDE, VISIBLE
 
+from stpose_core.detect.networks import load_spatial
 from stpose_core.errors import FormatError, TrainingError, WeightsError
 from stpose_core.networks import spatial
 from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork, SpatialOutput
@@ -202,7 +203,7 @@ def test_a_network_learns_to_find_dots(cache: Path, tmp_path: Path) -> None:
     rows = [json.loads(row) for row in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [row["seen"]["samples"] for row in rows] == [480, 960, 1200]
     assert rows[-1]["train"]["maps"] < 2.3
-    network = load_spatial(tmp_path / "w.safetensors")
+    network = load_spatial(tmp_path / "w.safetensors")[0]
     assert network.config == TINY
     truth = rendered_truth(cache, SIZE)
     reached = judge(network, truth, torch.device("cpu"))
@@ -272,7 +273,7 @@ def test_the_command_trains_and_judges(cache: Path, tmp_path: Path, capsys: pyte
     out = tmp_path / "w.safetensors"
     arguments = ["--cache", str(cache), "-o", str(out), "--state", str(tmp_path / "run"), "--samples", "64", "--device", "cpu"]
     assert stpose(["train", "spatial", *arguments]) == 0
-    assert load_spatial(out).config == TINY
+    assert load_spatial(out)[0].config == TINY
     capsys.readouterr()
     assert stpose(["train", "spatial", "--cache", str(cache), "--judge", str(out), "--device", "cpu"]) == 0
     table = capsys.readouterr().out

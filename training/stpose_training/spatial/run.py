@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from stpose_core.errors import TrainingError
-from stpose_core.networks.spatial import PRESETS, SpatialConfig, SpatialNetwork
-from stpose_core.weights import read_weights, write_weights
+from stpose_core.networks.spatial import PRESETS, SpatialNetwork
+from stpose_core.weights import write_weights
 from stpose_training.journal import Journal
 from stpose_training.lifter import moving_average, save_checkpoint
 from stpose_training.spatial.feed import feed
@@ -128,17 +128,6 @@ class Run:
             changed = ", ".join(f"{name} {was.get(name)} -> {now.get(name)}" for name in names)
             raise TrainingError(f"{self.checkpoint.parent} holds another run ({changed}); give another --state folder")
         return saved
-
-
-def load_spatial(path: Path) -> SpatialNetwork:
-    """The network of a weights file, for judging it. Raises WeightsError if the file is missing, damaged or of another kind."""
-    tensors, header = read_weights(path, KIND)
-    try:
-        network = SpatialNetwork(SpatialConfig.from_dict(header["network"]))  # type: ignore[arg-type]
-        network.load_state_dict(tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise TrainingError(f"{path} does not hold the network that it says: {' '.join(str(error).split())[:200]}") from error
-    return network.eval()
 
 
 def train(
