@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from stpose_cli.train_spatial import open_kit
+from stpose_cli.train_spatial import open_kit, place_and_threads
 from stpose_core.errors import TrainingError
 from stpose_core.files import check_output
 

@@ -1,4 +1,4 @@
-"""People in a whole picture, from what a finder says of it: how the picture is shown to the network, and how people are read off."""
+"""People in a whole picture: how the picture is shown to a finder, and how people are read off what that says."""
 
 from __future__ import annotations
 

@@ -87,6 +87,9 @@ def drawn_frame(shard: Shard, random: np.random.Generator, size: tuple[int, int]
     if len(there) and random.random() < 0.8:
         box = shard.box[row, random.choice(there)].astype(np.float64)
         middle = (box[:2] + box[2:]) / 2 + random.uniform(-0.5, 0.5, 2) * np.array(size) * 0.9 / scale
+    # No more of the surroundings of the frame is seen than must be.
+    half, extent = np.array(size) / 2 / scale, np.array([width, height], np.float64)
+    middle = np.where(extent > 2 * half, middle.clip(half, np.maximum(extent - half, half)), middle.clip(extent - half, half))
     # By quarters only: a box that is turned by less is no longer tight.
     quarters = int(random.integers(1, 4)) if random.random() < 0.08 else 0
     cosine, sine = ((1, 0), (0, 1), (-1, 0), (0, -1))[quarters]

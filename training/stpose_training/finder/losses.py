@@ -45,8 +45,8 @@ def targets(batch: FrameBatch, height: int, width: int) -> Target:
 
 
 def finder_loss(output: FinderOutput, batch: FrameBatch) -> tuple[Tensor, dict[str, float]]:
-    """Focal loss of the centres (Law and Deng, CornerNet, ECCV 2018), -log of the boxes' overlap (Yu et al., UnitBox, 2016), and the
-    cosine of the directions -> loss, and its parts."""
+    """Focal loss of the centres (Law and Deng, CornerNet, ECCV 2018), -log of the boxes' overlap (Yu et al., UnitBox, 2016), and
+    the cosine of the directions -> loss, and its parts."""
     height, width = output.centre.shape[1:]
     target = targets(batch, height, width)
     summit = (target.centre == 1).float()

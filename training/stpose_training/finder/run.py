@@ -1,4 +1,4 @@
-"""Trains the finder on a folder of rendered frames (`stpose train finder`); goes on where it was stopped, as the spatial network."""
+"""Trains the finder on a folder of rendered frames (`stpose train finder`); it goes on where it was stopped."""
 
 from __future__ import annotations
 

@@ -131,7 +131,8 @@ def fill_cache(
     kit: Kit, folder: Path, count: int, held_out: int, seed: int, say: Callable[[str], None], size: int = SHARD, kind: str = ""
 ) -> None:
     """Renders until the folder holds `count` pictures for training and `held_out` for validation, in shards; those that are there
-    stay. kind: FRAMES for whole frames, else crops. A lock file a shard lets several processes of one machine share the work; that of a killed process is taken over."""
+    stay. A lock file a shard lets several processes of one machine share the work; that of a killed process is taken over. kind:
+    FRAMES for whole frames, else crops."""
     folder.mkdir(parents=True, exist_ok=True)
     for part, wanted in ((f"{kind}validation", held_out), (f"{kind}train", count)):
         for number in range(-(-wanted // size)):
