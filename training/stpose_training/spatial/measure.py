@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stpose_core.detect.heatmaps import decode
+from stpose_core.detect.heatmaps import decode, with_mirrored
 from stpose_core.detect.views import cut, seen_at, view_of
 from stpose_core.errors import FormatError
 from stpose_core.networks.spatial import STRIDE, SpatialNetwork
@@ -133,12 +133,8 @@ def find(network: SpatialNetwork, pictures: Tensor, mirrored: bool = False) -> t
     output = network(pictures)
     maps, hidden = output.maps, output.hidden
     if mirrored:
-        order = list(H36M17.mirror)
         other = network(pictures.flip(-1))
-        maps = torch.logaddexp(maps.flatten(2).log_softmax(-1), other.maps[:, order].flip(-1).flatten(2).log_softmax(-1)).view_as(
-            maps
-        )
-        hidden = (hidden + other.hidden[:, order]) / 2
+        maps, hidden = with_mirrored(maps, hidden, other.maps, other.hidden)
     return decode(maps, STRIDE)[0], hidden
 
 
