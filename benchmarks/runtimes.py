@@ -21,21 +21,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from stpose_core.detect.runtime import Plain
 from stpose_core.networks.finder import FinderConfig, FinderNetwork
 from stpose_core.networks.spatial import PRESETS, SpatialNetwork, count_multiplications
 
 Run = Callable[[], object]
-
-
-class Plain(nn.Module):
-    """A network whose outputs are a plain tuple, as exporters want them."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
-        return tuple(vars(self.network(pictures)).values())
 
 
 def with_torch(network: nn.Module, picture: Tensor, threads: int, half: bool) -> Run:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from stpose_core.detect.heatmaps import decode, with_mirrored
 from stpose_core.detect.likeness import SEEN, extent
 from stpose_core.detect.networks import load_finder, load_spatial
-from stpose_core.detect.runtime import torch_runner
+from stpose_core.detect.runtime import make_runner
 from stpose_core.detect.search import Outputs, find_people, shown_as
 from stpose_core.detect.types import Box, Floats, Image, Pose2D
 from stpose_core.detect.views import cut, seen_from, view_of
@@ -101,7 +101,7 @@ class BuiltinDetector:
         self.calibration = Calibration.of(header)
         self.mirrored = mirrored
         self._size, self._side = spatial.config.size, finder.config.side
-        self._spatial, self._finder = torch_runner(spatial, device), torch_runner(finder, device)
+        self._spatial, self._finder = make_runner(spatial, device), make_runner(finder, device)
 
     def find(self, image: Image) -> list[Box]:
         """Search the whole picture, and larger pictures a second time for small people. Nobody where no summit is high enough.
