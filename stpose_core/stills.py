@@ -66,7 +66,7 @@ def read_picture(path: Path) -> Image:
 
 
 def people_in(image: Image, detector: Detector) -> list[StillPerson]:
-    """Everybody in a picture (H, W, 3), the surest first. Nobody counts who is not seen again in a second look at the same place."""
+    """Everybody in a picture (H, W, 3), the surest first. Nobody counts who is not seen again in a second look there."""
     height, width = image.shape[:2]
     poses: list[Pose2D] = []
     for box in detector.find(image):
@@ -82,7 +82,8 @@ def _named(name: str) -> list[Path]:
         return _listed(Path(name[1:]))
     path = Path(name)
     if path.is_dir():
-        inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.name[0] != "." and file.is_file())
+        files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+        inside = [file for file in files if file.suffix.lower() in SUFFIXES]
         if not inside:
             raise FormatError(f"there is no picture in the folder {path} ({', '.join(SUFFIXES)})")
         return inside

@@ -14,7 +14,16 @@ import pytest
 import torch
 from stpose_cli.main import run as stpose
 from stpose_training.finder.feed import (
-    FOUND, NOBODY, UNCLEAR, WIDE, FrameBatch, collate_frames, drawn_frame, drawn_mosaic, feed_frames, seen_frame,
+    FOUND,
+    NOBODY,
+    UNCLEAR,
+    WIDE,
+    FrameBatch,
+    collate_frames,
+    drawn_frame,
+    drawn_mosaic,
+    feed_frames,
+    seen_frame,
 )  # fmt: skip
 from stpose_training.finder.losses import finder_loss, targets
 from stpose_training.finder.measure import held_out_frames, judge_finder

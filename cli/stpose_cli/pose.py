@@ -18,7 +18,7 @@ from stpose_core.files import check_output, written_whole
 @click.argument("pictures", nargs=-1, required=True, metavar="IMAGE|FOLDER|@LIST...")
 @click.option("-o", "--out", required=True, metavar="FILE.json", type=click.Path(path_type=Path), help="Where the joints go.")
 @click.option(
-    "--detector", default="auto", show_default=True, metavar="NAME", help="auto, builtin, mediapipe, rtmpose, or a folder of weights."
+    "--detector", default="auto", show_default=True, metavar="NAME", help="auto, builtin, mediapipe, rtmpose, a folder of weights."
 )
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 def pose(pictures: tuple[str, ...], out: Path, detector: str, overwrite: bool) -> None:
@@ -50,7 +50,7 @@ def pose(pictures: tuple[str, ...], out: Path, detector: str, overwrite: bool) -
                 "score": round(person.score, 4),
                 # As COCO writes it: what was not seen is at (0, 0), with score 0. JSON has no NaN.
                 "keypoints": [
-                    [round(float(x), 2), round(float(y), 2), round(float(score), 4)] if score > 0 and x == x and y == y else [0, 0, 0]
+                    [round(float(x), 2), round(float(y), 2), round(float(score), 4)] if score > 0 else [0, 0, 0]
                     for (x, y), score in zip(person.xy, person.joint_score)
                 ],
             }

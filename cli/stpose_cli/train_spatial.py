@@ -27,6 +27,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--held-out", type=click.IntRange(0), default=1000, show_default=True, help="Pictures to measure on, with --render.")
 @click.option("--preview", metavar="FILE", type=_FILE, help="Draw a contact sheet with labels (.png), and end.")
 @click.option("--judge", metavar="FILE", type=_FILE, help="Measure these weights on the held-out pictures (and --videos), and end.")
+@click.option("--calibrate", metavar="FILE", type=_FILE, help="Measure what these weights' scores mean, note it there, and end.")
 @click.option("-o", "--out", metavar="FILE", type=_FILE, help="Train, and write the weights here (.safetensors).")
 @click.option("--preset", default="small", show_default=True, type=click.Choice(["small", "base"]), help="Size of the network.")
 @click.option("--videos", metavar="FOLDER", type=_FOLDER, help="Measure on balance/ of this folder as well, while training.")
@@ -45,6 +46,7 @@ def spatial(
     held_out: int,
     preview: Path | None,
     judge: Path | None,
+    calibrate: Path | None,
     out: Path | None,
     preset: str,
     videos: Path | None,
@@ -63,8 +65,8 @@ def spatial(
     """
     from stpose_training.spatial.recipe import Recipe
 
-    if preview is None and render is None and judge is None and out is None:
-        raise TrainingError("nothing to do: give --preview, --render, --judge or -o")
+    if preview is None and render is None and judge is None and calibrate is None and out is None:
+        raise TrainingError("nothing to do: give --preview, --render, --judge, --calibrate or -o")
     for path in (preview, out):
         if path is not None:
             check_output(path, overwrite=True)
@@ -77,6 +79,10 @@ def spatial(
         from stpose_core.detect.networks import load_spatial
 
         click.echo(report(load_spatial(judge)[0], cache, videos, "cuda" if cuda else "cpu"))
+    if calibrate is not None:
+        from stpose_training.spatial.calibrate import calibrate as note_calibration
+
+        click.echo(note_calibration(calibrate, cache, seed))
     if out is not None:
         from stpose_training.lifter import make_fabric
         from stpose_training.spatial.run import train

@@ -1,7 +1,7 @@
 """The built-in detector: a finder that searches whole pictures, and the spatial network that finds the joints of one person.
 
-Both were trained on rendered people alone (training/stpose_training). The spatial network is top-down: it sees one person upright in
-a view cut out around a box, so lying and upside-down people are turned before they are looked at.
+Both were trained on rendered people alone (training/stpose_training). The spatial network is top-down: it sees one person upright
+in a view cut out around a box, so lying and upside-down people are turned before they are looked at.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _NECK, _PELVIS = H36M17.index("neck", "pelvis")
 class Calibration:
     """What a network's raw outputs mean; written into its weights file by `stpose train spatial --calibrate`.
 
-    joint: the score is the logistic function of a + b * logit of the mass near the map's summit + c * hidden logit. presence: that of
-    a + b * mean score of the surer half of the joints. The defaults are guesses for a file that was not calibrated.
+    joint: the score is the logistic function of a + b * logit of the mass near the map's summit + c * hidden logit. presence: that
+    of a + b * mean score of the surer half of the joints. The defaults are guesses for a file that was not calibrated.
     """
 
     joint: tuple[float, float, float] = (0.0, 1.0, -0.5)

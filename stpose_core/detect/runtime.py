@@ -1,4 +1,4 @@
-"""How the built-in detector's networks are run, a picture at a time: by OpenVINO on processors where it is installed, else by torch.
+"""How the built-in detector's networks are run, a picture at a time: by OpenVINO where it is installed, else by torch.
 
 `python benchmarks/runtimes.py` compares them; docs/benchmarks.md holds what was measured.
 """
@@ -96,7 +96,8 @@ class OpenVINORunner:
                 self._requests[pictures.shape] = self._prepared(pictures.shape)
             except (RuntimeError, ImportError) as error:
                 reason = " ".join(str(error).split())[:200]
-                raise DetectorError(f"OpenVINO cannot run the networks ({reason}); without the package openvino torch does") from error
+                message = f"OpenVINO cannot run the networks ({reason}); without the package openvino torch does"
+                raise DetectorError(message) from error
         outputs = self._requests[pictures.shape].infer([np.ascontiguousarray(pictures)])
         return tuple(np.array(outputs[port], np.float32) for port in range(len(outputs)))
 

@@ -45,10 +45,9 @@ def find_people(picture: Picture, look: Look, side: int, threshold: float = FOUN
         sides.append(int(_FINER * side))
     for at in sides:
         shown, scale = letterbox(picture, at)
-        found += [
-            Box(*(corner / scale for corner in (box.x0, box.y0, box.x1, box.y1)), box.score, box.angle)
-            for box in summits(look(shown), threshold)
-        ]
+        for box in summits(look(shown), threshold):
+            x0, y0, x1, y1 = (corner / scale for corner in (box.x0, box.y0, box.x1, box.y1))
+            found.append(Box(x0, y0, x1, y1, box.score, box.angle))
     height, width = picture.shape[:2]
     return _without_repeats([_within(box, width, height) for box in found])
 
