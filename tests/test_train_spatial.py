@@ -23,6 +23,7 @@ from stpose_training.spatial.run import Run, train
 from stpose_training.synth.cache import read_shard
 from stpose_training.synth.pictures import HIDDEN, OUTSIDE, VISIBLE
 
+from stpose_core.detect.builtin import Calibration
 from stpose_core.detect.networks import load_spatial
 from stpose_core.errors import FormatError, TrainingError, WeightsError
 from stpose_core.networks import spatial
@@ -279,3 +280,35 @@ def test_the_command_trains_and_judges(cache: Path, tmp_path: Path, capsys: pyte
     table = capsys.readouterr().out
     assert "| rendered | hidden |" in table
     assert "| rendered | visible, above 80 px |" in table
+
+
+def test_what_scores_mean_is_measured_and_noted_in_the_weights(
+    cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "w.safetensors"
+    recipe = Recipe(samples=1200, batch=16, rate=6e-3, warmup=60, ema=100, judge_every=1200, precision="32-true")
+    train(cache, out, "small", recipe, tmp_path / "run", make_fabric("cpu", "32-true"), say=lambda text: None)
+    assert stpose(["train", "spatial", "--cache", str(cache), "--calibrate", str(out), "--device", "cpu"]) == 2
+    assert "no held-out frames" in capsys.readouterr().err
+    write_dots(cache, "frames-validation", 0)
+    with np.load(cache / "frames-validation-00000.npz") as frames:
+        arrays = dict(frames)
+    arrays["box"] = np.zeros_like(arrays["box"])  # of pictures in which nobody is
+    dark = cv2.imencode(".png", np.full((288, 224, 3), 20, np.uint8))[1].reshape(-1)
+    arrays["bytes"], arrays["lengths"] = np.tile(dark, 12), np.full(12, len(dark))
+    np.savez(cache / "frames-validation-00000.npz", **arrays)
+    before, header = load_spatial(out)
+    assert "calibration" not in header
+    assert stpose(["train", "spatial", "--cache", str(cache), "--calibrate", str(out), "--device", "cpu"]) == 0
+    told = capsys.readouterr().out
+    after, header = load_spatial(out)
+    assert header["samples"] == 1200
+    for name, value in before.state_dict().items():
+        assert torch.equal(value, after.state_dict()[name]), name
+    fitted = Calibration.of(header)
+    assert fitted.joint[1] > 0, "the sharper a map, the surer"
+    assert fitted.presence[1] > 0
+    near, others = (float(part.split(",")[0].split(";")[0]) for part in told.split("score of those ")[1].split(", of others "))
+    assert near > others, "as far as so small a network can tell"
+    people, nobody = (float(part.split(" ")[0]) for part in told.split("; ")[1].split(" and "))
+    assert people > nobody + 0.3
