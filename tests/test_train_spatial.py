@@ -15,7 +15,7 @@ import pytest
 import torch
 from stpose_cli.main import run as stpose
 from stpose_training.lifter import make_fabric
-from stpose_training.spatial.feed import collate, drawn_view, feed, plain_view, recoloured
+from stpose_training.spatial.feed import View, collate, drawn_view, feed, plain_view, recoloured
 from stpose_training.spatial.losses import gaussians, spatial_loss
 from stpose_training.spatial.measure import LIMBS, Truth, footage_truth, judge, rendered_truth
 from stpose_training.spatial.recipe import Recipe
@@ -29,6 +29,7 @@ from stpose_core.errors import FormatError, TrainingError, WeightsError
 from stpose_core.networks import spatial
 from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork, SpatialOutput
 from stpose_core.skeletons import H36M17
+from stpose_core.weights import write_weights
 
 SIZE = (64, 96)
 TINY = SpatialConfig(size=SIZE, stem=16, first=1, width=8, modules=(1,), blocks=1, head=24)
@@ -283,32 +284,39 @@ def test_the_command_trains_and_judges(cache: Path, tmp_path: Path, capsys: pyte
 
 
 def test_what_scores_mean_is_measured_and_noted_in_the_weights(
-    cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "w.safetensors"
-    recipe = Recipe(samples=1200, batch=16, rate=6e-3, warmup=60, ema=100, judge_every=1200, precision="32-true")
-    train(cache, out, "small", recipe, tmp_path / "run", make_fabric("cpu", "32-true"), say=lambda text: None)
-    assert stpose(["train", "spatial", "--cache", str(cache), "--calibrate", str(out), "--device", "cpu"]) == 2
+    write_weights(out, SpatialNetwork(TINY).state_dict(), "spatial", {"network": TINY.to_dict(), "samples": 7})
+    arguments = ["train", "spatial", "--cache", str(cache), "--calibrate", str(out), "--device", "cpu"]
+    assert stpose(arguments) == 2
     assert "no held-out frames" in capsys.readouterr().err
     write_dots(cache, "frames-validation", 0)
     with np.load(cache / "frames-validation-00000.npz") as frames:
         arrays = dict(frames)
-    arrays["box"] = np.zeros_like(arrays["box"])  # of pictures in which nobody is
-    dark = cv2.imencode(".png", np.full((288, 224, 3), 20, np.uint8))[1].reshape(-1)
-    arrays["bytes"], arrays["lengths"] = np.tile(dark, 12), np.full(12, len(dark))
+    arrays["box"] = np.zeros_like(arrays["box"])  # as if nobody were in them
     np.savez(cache / "frames-validation-00000.npz", **arrays)
-    before, header = load_spatial(out)
-    assert "calibration" not in header
-    assert stpose(["train", "spatial", "--cache", str(cache), "--calibrate", str(out), "--device", "cpu"]) == 0
+    assert stpose(arguments) == 0, "with the network's own outputs"
+    capsys.readouterr()
+
+    def scripted(network: SpatialNetwork, views: list[View]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Every second person's joints are found, with much mass; the others', and those of nobody, are not, with little."""
+        joints = np.stack([view.joints for view in views])
+        found = (np.stack([view.state for view in views]) != OUTSIDE) & (np.arange(len(views)) % 3 > 0)[:, None]
+        noise = np.random.default_rng(0).normal(size=found.shape)
+        return joints + np.where(found, 0, 500)[..., None], 1 / (1 + np.exp(-np.where(found, 2, -2) - noise)), 0.1 * noise
+
+    before = load_spatial(out)[0]
+    monkeypatch.setattr("stpose_training.spatial.calibrate.outputs", scripted)
+    assert stpose(arguments) == 0
     told = capsys.readouterr().out
     after, header = load_spatial(out)
-    assert header["samples"] == 1200
+    assert header["samples"] == 7
     for name, value in before.state_dict().items():
         assert torch.equal(value, after.state_dict()[name]), name
-    fitted = Calibration.of(header)
-    assert fitted.joint[1] > 0, "the sharper a map, the surer"
-    assert fitted.presence[1] > 0
-    near, others = (float(part.split(",")[0].split(";")[0]) for part in told.split("score of those ")[1].split(", of others "))
-    assert near > others, "as far as so small a network can tell"
-    people, nobody = (float(part.split(" ")[0]) for part in told.split("; ")[1].split(" and "))
-    assert people > nobody + 0.3
+    # Two normal distributions of spread 1 and distance 4: the logistic function's slope is 4.
+    assert Calibration.of(header).joint[1] == pytest.approx(4, rel=0.35)
+    assert Calibration.of(header).presence[1] > 1
+    near, others = (float(part.split(";")[0]) for part in told.split("score of those ")[1].split(", of others "))
+    assert near > 0.85
+    assert others < 0.15

@@ -81,7 +81,7 @@ def logistic_fit(features: Floats, answers: NDArray[np.bool_], steps: int = 50) 
     the weights stay finite where features tell the answers apart without a mistake."""
     x = np.column_stack([np.ones(len(features)), features])
     y, weights = answers.astype(np.float64), np.zeros(x.shape[1])
-    keep = 1e-3 * len(x) * np.diag([0.0, *features.var(0).clip(1e-6)])
+    keep = 1e-5 * len(x) * np.diag([0.0, *features.var(0).clip(1e-6)])
     for _ in range(steps):
         expected = 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))
         curve = x.T @ (x * (expected * (1 - expected) + 1e-9)[:, None]) + keep
