@@ -40,7 +40,12 @@ def test_poses_on_empty_frames_and_late_starts_are_counted(benchmark: ModuleType
 
 @pytest.mark.parametrize(("share", "code"), [(0.99, 0), (0.90, 1)])
 def test_the_answer_is_noted_in_the_weights(
-    benchmark: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], share: float, code: int
+    benchmark: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    share: float,
+    code: int,
 ) -> None:
     from test_builtin import write_detector
 

@@ -132,9 +132,7 @@ def test_who_is_found_twice_counts_once_and_who_is_not_there_again_not_at_all() 
     assert len(people_in(bars(20), BarsDetector(ghosts=True))) == 1
 
 
-def test_joints_of_other_skeletons_are_converted_and_unseen_ones_are_zeros(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_joints_of_other_skeletons_are_converted_and_unseen_ones_are_zeros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Coco(BarsDetector):
         skeleton = "coco17"
 

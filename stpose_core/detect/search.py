@@ -65,9 +65,7 @@ def summits(outputs: Outputs, threshold: float) -> list[Box]:
         x, y = (column + 0.5) * CELL, (row + 0.5) * CELL
         left, top, right, bottom = (float(value) for value in sides[:, row, column])
         across, down = (float(value) for value in up[:, row, column])
-        boxes.append(
-            Box(x - left, y - top, x + right, y + bottom, float(score[row, column]), float(np.arctan2(across, -down)))
-        )
+        boxes.append(Box(x - left, y - top, x + right, y + bottom, float(score[row, column]), float(np.arctan2(across, -down))))
     return sorted(boxes, key=lambda box: -box.score)[:_MOST]
 
 
@@ -89,4 +87,3 @@ def _without_repeats(boxes: list[Box]) -> list[Box]:
 def shown_as(picture: Picture) -> NDArray[np.float32]:
     """A picture (H, W, 3) as networks take it: (1, 3, H, W), 0..1 minus 0.5."""
     return np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32) / 255 - 0.5
-
