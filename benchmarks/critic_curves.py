@@ -50,7 +50,7 @@ def draw(on: Path, off: Path, out: Path) -> None:
     for (label, rows), style in zip(runs.items(), ("-", "--")):
         for number, (group, title) in enumerate((("cmu_validation", "CMU validation"), ("hdm05", "HDM05"))):
             below.plot(*curve(rows, group, "mpjpe"), style, color=f"C{number}", label=f"{title}, {label}")
-    below.set(xlabel="step", ylabel="MPJPE, mm", yscale="log")
+    below.set(xlabel="step", ylabel="MPJPE, mm")
     below.legend()
     with written_whole(out, overwrite=True) as part:
         figure.savefig(part, format=out.suffix[1:], dpi=100)

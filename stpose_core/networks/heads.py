@@ -79,11 +79,31 @@ class ProjectiveHeads(Heads):
         return TemporalOutput(pose - pose[..., :1, :], root, log_sigma, hidden, up)
 
 
+def hann_weights(window: int, like: Tensor) -> Tensor:
+    """(2 * window + 1,) weights of the frames up to `window` away, none of them zero."""
+    return torch.hann_window(2 * window + 3, periodic=False, dtype=like.dtype, device=like.device)[1:-1]
+
+
+def averaged(output: TemporalOutput, window: int) -> TemporalOutput:
+    """The frames that have `window` others on each side, pose and root averaged over these (Hann weights)."""
+    if window == 0:
+        return output
+    taps = hann_weights(window, output.pose)
+    taps = taps / taps.sum()
+
+    def mean(values: Tensor) -> Tensor:
+        return torch.einsum("bt...k,k->bt...", values.unfold(1, len(taps), 1), taps)
+
+    inner = slice(window, output.pose.shape[1] - window)
+    log_sigma, hidden, up = (values[:, inner] for values in (output.log_sigma, output.hidden, output.up))
+    return TemporalOutput(mean(output.pose), mean(output.root), log_sigma, hidden, up)
+
+
 def places(joints: Tensor, window: int) -> Tensor:
     """(B, T, J, 4) inputs -> (B, T, J, 2): mean place (Hann weights) over the frames up to `window` away that show the joint; zero
     where none does."""
     place, visible = joints[..., :2], joints[..., 3:]
-    taps = torch.hann_window(2 * window + 3, periodic=False, dtype=joints.dtype, device=joints.device)[1:-1]
+    taps = hann_weights(window, joints)
     both = torch.cat((place * visible, visible), -1)
     batch, frames, count, channels = both.shape
     total = F.conv1d(both.permute(0, 2, 3, 1).reshape(-1, 1, frames), taps.reshape(1, 1, -1), padding=window)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stpose_core.networks.dimensions import check_dimensions
-from stpose_core.networks.heads import MAP_CELLS, Heads, ProjectiveHeads, TemporalOutput, peaks, places
+from stpose_core.networks.heads import MAP_CELLS, Heads, ProjectiveHeads, TemporalOutput, averaged, peaks, places
 
 CONTEXT_CHANNELS = 4  # of each frame: ray (x, y) to the person, log angular size, whether the person box is known
 KEYPOINT_CHANNELS = 4  # of each joint: x, y, score, visible
@@ -25,7 +25,7 @@ OUTPUTS = ("metric", "projective")
 # What a weights file may ask for: far above any network of use, and about half a gigabyte at most to find out.
 _RANGES = {
     "joints": (1, 200), "latent": (1, 2048), "width": (1, 1024), "kernel": (1, 9), "spread": (1, 15), "map_features": (1, 256),
-    "frame_blocks": (0, 8), "place_window": (0, 8),
+    "frame_blocks": (0, 8), "place_window": (0, 8), "output_window": (0, 8),
 }  # fmt: skip
 _MOST_STRIDES, _LONGEST_STRIDE = 6, 64
 
@@ -38,7 +38,8 @@ class TemporalConfig:
     with dilation s and one with dilation `spread` * s, so it sees 1 + s * (kernel - 1) * (1 + spread) frames. frame_blocks:
     residual blocks of single frames before the branches. output: "metric", joints in metres as the heads give them, or
     "projective", places in the picture, depths and the person's size, of which the camera's geometry makes metres.
-    place_window: frames on each side over which the places that a projective output starts from are averaged.
+    place_window: frames on each side over which the places that a projective output starts from are averaged. output_window: frames
+    on each side over which poses and roots are averaged (Hann weights): what branches cannot know of a single frame is jitter.
     visibility: whether the keypoint path is told of scores and of which joints are hidden; without, a hidden joint is one in the
     middle of the person. map_features: that each heat map is reduced to.
     """
@@ -56,6 +57,7 @@ class TemporalConfig:
     output: str = "metric"
     place_window: int = 0
     visibility: bool = True
+    output_window: int = 0
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for the header of a weights file."""
@@ -84,7 +86,7 @@ class TemporalConfig:
     @property
     def context(self) -> int:
         """Frames that an output needs on each side of its own."""
-        return max(self.strides) * (self.kernel - 1) * (1 + self.spread) // 2
+        return max(self.strides) * (self.kernel - 1) * (1 + self.spread) // 2 + self.output_window
 
 
 class KeypointEncoder(nn.Module):
@@ -202,9 +204,10 @@ class TemporalNetwork(nn.Module):
 
     def forward(self, inputs: Tensor, context: Tensor) -> TemporalOutput:
         latent = self.frame(F.relu(self.norm(self.encoder(inputs, context))))
-        reach, frames = self.config.context, latent.shape[-1]
-        if frames <= 2 * reach:
-            raise ValueError(f"{frames} frames are too few: the network needs {2 * reach + 1} for one output")
+        window, frames = self.config.output_window, latent.shape[-1]
+        if frames <= 2 * self.config.context:
+            raise ValueError(f"{frames} frames are too few: the network needs {2 * self.config.context + 1} for one output")
+        reach = self.config.context - window
         scales = []
         for branch in self.branches:
             spare = reach - int(branch.margin)
@@ -212,13 +215,11 @@ class TemporalNetwork(nn.Module):
         merged = torch.cat(scales, 1)
         features = torch.cat((merged, self.merge(merged)), 1)
         if not isinstance(self.heads, ProjectiveHeads):
-            output: TemporalOutput = self.heads(features)
-            return output
+            return averaged(self.heads(features), window)
         core = slice(reach, frames - reach)
         # Context: log of the angular size, and whether it is known.
         size = torch.exp(context[:, core, 2].float()) * context[:, core, 3]
         joints = peaks(inputs.float()) if self.config.inputs == "heatmaps" else inputs.float()
         if not self.config.visibility:
             joints = torch.cat((joints[..., :3], torch.ones_like(joints[..., 3:])), -1)
-        projected: TemporalOutput = self.heads(features, places(joints, self.config.place_window)[:, core], size)
-        return projected
+        return averaged(self.heads(features, places(joints, self.config.place_window)[:, core], size), window)

@@ -184,7 +184,7 @@ def perturb(posture: Posture, random: Random, share: float = 0.6) -> Posture:
 
 # Bone lengths in legs (hip to ankle), by child joint, and the spread of each between people and between data sets, which differ
 # most in what they call hip, shoulder, neck and wrist. Means of the subjects' own skeletons in CMU. Forearms, there 0.23 as the
-# wrist of that skeleton lies above the hand's, measure 0.31 on people (de Leva, J. Biomechanics 1996): here half way, widely spread.
+# wrist of that skeleton lies above the hand's, measure 0.31 on people (de Leva, J. Biomechanics 1996): half way here, and spread.
 _PROPORTIONS = {
     1: (0.108, 0.12), 2: (0.485, 0.03), 3: (0.515, 0.03), 7: (0.28, 0.09), 8: (0.28, 0.09), 9: (0.215, 0.13),
     10: (0.12, 0.15), 11: (0.235, 0.16), 12: (0.335, 0.08), 13: (0.272, 0.14),
