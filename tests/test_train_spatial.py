@@ -15,7 +15,7 @@ import pytest
 import torch
 from stpose_cli.main import run as stpose
 from stpose_training.lifter import make_fabric
-from stpose_training.spatial.feed import View, collate, drawn_view, feed, plain_view, recoloured
+from stpose_training.spatial.feed import Batch, Stock, View, collate, drawn_view, feed, plain_view, recoloured
 from stpose_training.spatial.losses import gaussians, spatial_loss
 from stpose_training.spatial.measure import LIMBS, Truth, footage_truth, judge, rendered_truth
 from stpose_training.spatial.recipe import Recipe
@@ -94,7 +94,7 @@ def test_labels_follow_the_picture_however_it_is_seen(cache: Path) -> None:
     shard = read_shard(cache / "train-00000.npz")
     right = wrong = there = 0
     for seed in range(60):
-        view = drawn_view(shard, np.random.default_rng(seed), (192, 256))
+        view = drawn_view(Stock((shard,)), np.random.default_rng(seed), (192, 256))
         assert view.picture.shape == (256, 192, 3)
         for joint in np.flatnonzero(view.state == VISIBLE):
             x, y = view.joints[joint].astype(int)
@@ -114,7 +114,7 @@ def test_what_is_covered_or_out_of_sight_counts_so(cache: Path) -> None:
     shard = read_shard(cache / "train-00000.npz")
     states = []
     for seed in range(80):
-        view = drawn_view(shard, np.random.default_rng(seed), (192, 256))
+        view = drawn_view(Stock((shard,)), np.random.default_rng(seed), (192, 256))
         outside = ((view.joints < 0) | (view.joints >= (192, 256))).any(-1)
         assert (view.state[outside] == OUTSIDE).all()
         states.append(view.state)
@@ -133,15 +133,18 @@ def test_a_plain_view_is_the_same_each_time_and_shows_the_box(cache: Path) -> No
     assert shard.state[2, 0, 0] == VISIBLE  # reading a view does not change the shard
 
 
-def test_the_feed_draws_from_a_folder_that_grows(cache: Path) -> None:
+def test_the_feed_draws_from_a_folder_that_grows(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    monkeypatch.setattr("stpose_training.spatial.feed.read_shard", lambda path: (read.append(path.stem), read_shard(path))[1])
     samples = feed(cache, SIZE, 8, 0, 1, torch.device("cpu"))
     batch = next(samples)
     assert batch.pictures.shape == (8, 3, 96, 64)
     assert -0.5 <= batch.pictures.min() <= batch.pictures.max() <= 0.5
-    (cache / "train-00000.npz").unlink()
+    assert set(read) == {"train-00000", "train-00001"}
     write_dots(cache, "train", 7)
     for _ in range(12):
         next(samples)
+    assert "train-00007" in read
     with pytest.raises(TrainingError, match="no rendered pictures"):
         next(feed(cache / "..", SIZE, 8, 0, 1, torch.device("cpu")))
 
@@ -195,13 +198,13 @@ def test_the_rate_is_constant_until_it_falls_and_grows_with_the_batch() -> None:
 
 
 def short(**changes: object) -> Recipe:
-    plain = Recipe(samples=960, batch=16, warmup=64, ema=100, rate=6e-3, judge_every=480, save_every=160)
+    plain = Recipe(samples=960, coarse=0.0, batch=16, warmup=64, ema=100, rate=6e-3, judge_every=480, save_every=0)
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
 def test_a_network_learns_to_find_dots(cache: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    train(cache, tmp_path / "w.safetensors", "small", short(samples=1200), tmp_path / "run", make_fabric("cpu"), None, said.append)
+    train(cache, tmp_path / "w.safetensors", TINY, short(samples=1200), tmp_path / "run", make_fabric("cpu"), None, said.append)
     rows = [json.loads(row) for row in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [row["seen"]["samples"] for row in rows] == [480, 960, 1200]
     assert rows[-1]["train"]["maps"] < 2.3
@@ -216,16 +219,48 @@ def test_a_network_learns_to_find_dots(cache: Path, tmp_path: Path) -> None:
 
 def test_a_stopped_run_goes_on_and_another_is_refused(cache: Path, tmp_path: Path) -> None:
     fabric, state = make_fabric("cpu"), tmp_path / "run"
-    train(cache, tmp_path / "w.safetensors", "small", short(samples=320), state, fabric, None, lambda text: None)
+    train(cache, tmp_path / "w.safetensors", TINY, short(samples=320), state, fabric, None, lambda text: None)
     run = Run(TINY, short(), fabric, state / "checkpoint.pt")
     assert (run.seen, run.step) == (320, 20)
     said: list[str] = []
     # Longer, with other batches: the same run goes on.
-    train(cache, tmp_path / "w.safetensors", "small", short(samples=480, batch=32), state, fabric, None, said.append)
+    train(cache, tmp_path / "w.safetensors", TINY, short(samples=480, batch=32), state, fabric, None, said.append)
     assert any("goes on from 320" in line for line in said)
     assert Run(TINY, short(), fabric, state / "checkpoint.pt").seen == 480
     with pytest.raises(TrainingError, match=r"another run \(rate"):
-        train(cache, tmp_path / "w.safetensors", "small", short(rate=1.0), state, fabric, None, said.append)
+        train(cache, tmp_path / "w.safetensors", TINY, short(rate=1.0), state, fabric, None, said.append)
+
+
+def test_a_run_sees_half_size_first_and_goes_on_at_the_size_it_was_stopped_at(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = short(samples=960, coarse=0.5, judge_every=160)
+    assert [recipe.size(seen, (192, 256)) for seen in (0, 479, 480, 960)] == [(96, 128)] * 2 + [(192, 256)] * 2
+    out, state, fabric, seen = tmp_path / "w.safetensors", tmp_path / "run", make_fabric("cpu"), []
+    learn = Run.learn
+
+    def killed(self: Run, batch: Batch, _: None = None) -> dict[str, float]:
+        seen.append(tuple(batch.pictures.shape[2:]))
+        if self.seen in stops:
+            raise KeyboardInterrupt
+        return learn(self, batch)
+
+    monkeypatch.setattr(Run, "learn", killed)
+    stops = {352, 656}  # in the first half and in the second
+    for resumed in (352, 656):
+        with pytest.raises(KeyboardInterrupt):
+            train(cache, out, TINY, recipe, state, fabric, None, lambda text: None)
+        assert Run(TINY, recipe, fabric, state / "checkpoint.pt").seen == resumed
+        stops = {656} - {resumed}
+    stops = set()
+    train(cache, out, TINY, recipe, state, fabric, None, lambda text: None)
+    assert set(seen[:30]) == {(48, 32)}
+    assert set(seen[-20:]) == {(96, 64)}
+    rows = [json.loads(row)["seen"] for row in (state / "log.jsonl").read_text().splitlines()]
+    assert [(row["samples"], row["width"]) for row in rows] == [(160, 32), (320, 32), (480, 32), (640, 64), (800, 64), (960, 64)]
+    assert load_spatial(out)[0].config.size == SIZE
+    with pytest.raises(TrainingError, match="coarse"):
+        short(coarse=1.5)
 
 
 def known(places: np.ndarray, state: np.ndarray) -> Truth:

@@ -31,9 +31,12 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("-o", "--out", metavar="FILE", type=_FILE, help="Train, and write the weights here (.safetensors).")
 @click.option("--preset", default="small", show_default=True, type=click.Choice(["small", "base"]), help="Size of the network.")
 @click.option("--videos", metavar="FOLDER", type=_FOLDER, help="Measure on balance/ of this folder as well, while training.")
+@click.option("--footage", metavar="FOLDER", type=_FOLDER, help="Clips and photographs of people without labels, which join in.")
 @click.option("--state", metavar="FOLDER", type=_FOLDER, help="Checkpoint and log.  [default: runs/ and the name of --out]")
 @click.option("--samples", type=click.IntRange(1), help="Length of the run.  [default: 2,000,000]")
 @click.option("--batch", type=click.IntRange(2), help="Samples a step, of all processes.  [default: 32, with CUDA 256]")
+@click.option("--coarse", type=click.FloatRange(0, 1), help="Share of the run, its first, at half size.  [default: 0.7]")
+@click.option("--rate", type=click.FloatRange(0, 0.1, min_open=True), help="Greatest learning rate, at batches of 32.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Other numbers give other pictures and another run.")
 @click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]))
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: 1, with CUDA all]")
@@ -50,9 +53,12 @@ def spatial(
     out: Path | None,
     preset: str,
     videos: Path | None,
+    footage: Path | None,
     state: Path | None,
     samples: int | None,
     batch: int | None,
+    coarse: float | None,
+    rate: float | None,
     seed: int,
     device: str,
     threads: int | None,
@@ -67,6 +73,8 @@ def spatial(
 
     if preview is None and render is None and judge is None and calibrate is None and out is None:
         raise TrainingError("nothing to do: give --preview, --render, --judge, --calibrate or -o")
+    if footage is not None and not footage.is_dir():
+        raise TrainingError(f"there is no folder {footage}")
     for path in (preview, out):
         if path is not None:
             check_output(path, overwrite=True)
@@ -87,10 +95,13 @@ def spatial(
         from stpose_training.lifter import make_fabric
         from stpose_training.spatial.run import train
 
+        from stpose_core.networks.spatial import PRESETS
+
         given: dict[str, Any] = {"samples": samples, "batch": batch or (256 if cuda else None), "judge_every": judge_every}
+        given |= {"coarse": coarse, "rate": rate}
         recipe = replace(Recipe(seed=seed, threads=threads), **{name: value for name, value in given.items() if value is not None})
         fabric = make_fabric("cuda" if cuda else "cpu", recipe.precision)
-        train(cache, out, preset, recipe, state or Path("runs") / out.stem, fabric, videos, click.echo)
+        train(cache, out, PRESETS[preset], recipe, state or Path("runs") / out.stem, fabric, videos, click.echo, footage)
 
 
 def place_and_threads(device: str, threads: int | None) -> tuple[bool, int]:
@@ -107,9 +118,10 @@ def place_and_threads(device: str, threads: int | None) -> tuple[bool, int]:
 
 def open_kit(cache: Path, assets: Path | None, mocap: Path | None, cuda: bool) -> Kit:
     """What pictures are rendered from, baked first if the cache has none. Raises TrainingError if that needs what is not given."""
+    from stpose_training.synth.cache import KIT
     from stpose_training.synth.kit import bake_kit, load_kit
 
-    path = cache / "kit.npz"
+    path = cache / KIT
     if not path.exists():
         if assets is None or mocap is None:
             raise TrainingError(f"there is no {path}: give --assets and --mocap, and it is made from them")

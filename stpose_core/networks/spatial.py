@@ -121,9 +121,10 @@ def _path(channels: list[int], source: int, target: int) -> nn.Module:
 
 def _sum_at(like: Tensor, values: list[Tensor]) -> Tensor:
     """The sum of features at several resolutions, at that of `like`; coarser ones are enlarged."""
-    total = torch.zeros_like(like[:, :1])
-    for value in values:
-        total = total + (value if value.shape[2:] == like.shape[2:] else F.interpolate(value, like.shape[2:], mode="nearest"))
+    size = like.shape[2:]
+    total, *rest = [value if value.shape[2:] == size else F.interpolate(value, size, mode="nearest") for value in values]
+    for value in rest:
+        total = total + value
     return total
 
 

@@ -59,8 +59,8 @@ def feed_frames(folder: Path, batch: int, seed: int, threads: int, device: torch
     """Batches without end. Raises TrainingError where the folder has no frames for training."""
 
     def of(part: str, own: int, drawn: Callable[..., FrameView], size: tuple[int, int]) -> Iterator[FrameBatch]:
-        def draw(shard: Shard, random: np.random.Generator) -> FrameView:
-            return drawn(shard, random, size)
+        def draw(pool: tuple[Shard, ...], random: np.random.Generator) -> FrameView:
+            return drawn(pool[int(random.integers(len(pool)))], random, size)
 
         return pooled(folder, part, batch, seed + own, threads, draw, device, collate_frames)
 

@@ -14,7 +14,7 @@ from stpose_training.finder.feed import feed_frames
 from stpose_training.finder.losses import finder_loss
 from stpose_training.finder.measure import held_out_frames, judge_finder
 from stpose_training.spatial.recipe import Recipe
-from stpose_training.spatial.run import Run, run_through
+from stpose_training.spatial.run import Run, begun, run_through
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -29,8 +29,8 @@ class FinderRun(Run):
     def built(config: Any) -> nn.Module:
         return FinderNetwork(config)
 
-    def loss(self, output: Any, batch: Any) -> tuple[Tensor, dict[str, float]]:
-        return finder_loss(output, batch)
+    def losses(self, batch: Any, seen: Any) -> tuple[Tensor, dict[str, float]]:
+        return finder_loss(self._model(batch.pictures), batch)
 
 
 def train_finder(
@@ -48,4 +48,9 @@ def train_finder(
     run = FinderRun(config or FinderConfig(), recipe, fabric, state / "checkpoint.pt")
     share = max(1, recipe.batch // fabric.world_size)
     samples = feed_frames(cache, share, run.draws(), recipe.threads, fabric.device)
-    run_through(run, samples, lambda: {"rendered": judge_finder(run.averaged, frames, fabric.device)}, output, state, say)
+    journal = begun(run, state, say)
+    try:
+        run_through(run, samples, lambda: {"rendered": judge_finder(run.averaged, frames, fabric.device)}, output, journal)
+    finally:
+        if journal:
+            journal.close()

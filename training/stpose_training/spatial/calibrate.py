@@ -22,7 +22,7 @@ from stpose_core.errors import FormatError
 from stpose_core.networks.spatial import STRIDE, SpatialNetwork
 from stpose_core.skeletons import H36M17
 from stpose_core.weights import read_weights, write_weights
-from stpose_training.spatial.feed import View, collate, drawn_view
+from stpose_training.spatial.feed import Stock, View, collate, drawn_view
 from stpose_training.synth.cache import FRAMES, Shard, read_shard, shards
 from stpose_training.synth.cache import decode as decode_picture
 from stpose_training.synth.pictures import OUTSIDE
@@ -101,7 +101,7 @@ def _people(cache: Path, size: tuple[int, int], random: np.random.Generator) -> 
         for _ in range(-(-_VIEWS // len(paths))):
             row = int(random.integers(len(shard.jpeg)))
             one = Shard(**{name: values[row : row + 1] for name, values in vars(shard).items()})
-            views.append(drawn_view(one, random, size))
+            views.append(drawn_view(Stock((one,)), random, size))
             torsos.append(_torso(one.xyz[0, 0].astype(np.float64), views[-1]))
     return views, np.array(torsos)
 

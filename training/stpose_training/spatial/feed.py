@@ -1,4 +1,4 @@
-"""Samples for training from a folder of rendered pictures: each picture is turned, scaled, mirrored, cut off, recoloured anew.
+"""Samples for training from a folder of rendered pictures: each is turned, scaled, mirrored, cut off, recoloured and put elsewhere.
 
 The folder may grow while it is read. Decoding and warping run in threads (OpenCV lets them run side by side).
 """
@@ -20,7 +20,9 @@ from torch import Tensor
 from stpose_core.detect.views import EMPTY, ROOM, cut, seen_at, view_of
 from stpose_core.errors import TrainingError
 from stpose_core.skeletons import H36M17
-from stpose_training.synth.cache import Shard, decode, read_shard, shards
+from stpose_training.spatial.backdrops import Backdrops
+from stpose_training.spatial.recompose import Scene, recompose
+from stpose_training.synth.cache import KIT, Shard, decode, read_shard, shards
 from stpose_training.synth.pictures import HIDDEN, OUTSIDE, VISIBLE
 
 _POOL = 24  # shards that samples are drawn from at a time
@@ -47,9 +49,39 @@ class View:
     state: NDArray[np.uint8]
 
 
-def feed(folder: Path, size: tuple[int, int], batch: int, seed: int, threads: int, device: torch.device) -> Iterator[Batch]:
-    """Batches without end. Raises TrainingError where the folder has no pictures for training."""
-    return pooled(folder, "train", batch, seed, threads, lambda shard, own: drawn_view(shard, own, size), device, collate)
+@dataclass(frozen=True)
+class Stock:
+    """What samples are drawn from: rendered pictures, places to put people before, the share of samples that are recomposed, and
+    whether there may be people beside the subject."""
+
+    shards: tuple[Shard, ...]
+    backdrops: Backdrops | None = None
+    recomposed: float = 0.0
+    others: bool = True
+
+
+def feed(
+    folder: Path,
+    size: tuple[int, int],
+    batch: int,
+    seed: int,
+    threads: int,
+    device: torch.device,
+    recomposed: float = 0.0,
+    others: bool = True,
+) -> Iterator[Batch]:
+    """Batches without end.
+
+    recomposed: share of samples with other surroundings, for which places are taken from the kit in the folder, if it is there.
+    others: whether there may be people beside the subject. Raises TrainingError where the folder has no pictures for training.
+    """
+    kit = folder / KIT
+    backdrops = Backdrops(kit, np.random.default_rng((seed, 1))) if recomposed and kit.is_file() else None
+
+    def draw(pool: tuple[Shard, ...], own: np.random.Generator) -> View:
+        return drawn_view(Stock(pool, backdrops, recomposed, others), own, size)
+
+    return pooled(folder, "train", batch, seed, threads, draw, device, collate, backdrops.renew if backdrops else None)
 
 
 def pooled(
@@ -58,11 +90,13 @@ def pooled(
     batch: int,
     seed: int,
     threads: int,
-    draw: Callable[[Shard, np.random.Generator], Any],
+    draw: Callable[[tuple[Shard, ...], np.random.Generator], Any],
     device: torch.device,
     collate: Callable[[list[Any], torch.device, int], Any],
+    renew: Callable[[], None] | None = None,
 ) -> Iterator[Any]:
-    """Batches without end of what `draw` makes of random shards of a part of a folder, put together by `collate`."""
+    """Batches without end of what `draw` makes of a pool of shards of a part of a folder, put together by `collate`. renew: called
+    whenever a shard of the pool is exchanged."""
     random = np.random.default_rng(seed)
     pool: list[Shard] = []
     waiting: list[Path] = []
@@ -81,11 +115,12 @@ def pooled(
             pool.append(read_shard(waiting.pop()))
             if len(pool) > _POOL:
                 pool.pop(0)
+            if renew is not None:
+                renew()
 
-        def views() -> list[Any]:
-            choices = [(int(random.integers(len(pool))), int(random.integers(1 << 62))) for _ in range(batch)]
-            chosen = [(pool[shard], own) for shard, own in choices]
-            return [draw(shard, np.random.default_rng(own)) for shard, own in chosen]
+        def views(seeds: list[int]) -> list[Any]:
+            shown = tuple(pool)
+            return [draw(shown, np.random.default_rng(seed)) for seed in seeds]
 
         while len(pool) < min(_POOL, max(1, len(shards(folder, part)))):
             load()
@@ -96,13 +131,17 @@ def pooled(
                     # A shard's worth was drawn since the last was exchanged.
                     drawn = 0
                     load()
-                ahead.append(workers.submit(views))
+                ahead.append(workers.submit(views, random.integers(1 << 62, size=batch).tolist()))
             yield collate(ahead.pop(0).result(), device, int(random.integers(1 << 62)))
 
 
-def drawn_view(shard: Shard, random: np.random.Generator, size: tuple[int, int]) -> View:
-    """A random picture of a shard, seen in a random way."""
+def drawn_view(stock: Stock, random: np.random.Generator, size: tuple[int, int]) -> View:
+    """A random picture, seen in a random way."""
+    shard = stock.shards[int(random.integers(len(stock.shards)))]
     row = int(random.integers(len(shard.jpeg)))
+    if not stock.others:
+        alone = np.flatnonzero((shard.state[:, 1:] == OUTSIDE).all((1, 2)))
+        row = int(alone[row % len(alone)]) if len(alone) else row
     picture, joints, state = decode(shard.jpeg[row]), shard.joints[row, 0].astype(np.float64), shard.state[row, 0].copy()
     box = _drawn_box(shard.box[row, 0].astype(np.float64), joints, state, random)
     angle = 0.0
@@ -117,7 +156,10 @@ def drawn_view(shard: Shard, random: np.random.Generator, size: tuple[int, int])
     if mirrored:
         joints, state = joints[_MIRROR], state[_MIRROR]
     state[((joints < 0) | (joints >= size)).any(-1)] = OUTSIDE
-    return _damaged(seen, joints, state, random)
+    if random.random() < stock.recomposed:
+        scene = Scene(seen, joints, state, shard, row, matrix)
+        seen, state = recompose(scene, stock.backdrops, stock.shards if stock.others else (), random)
+    return damaged(seen, joints, state, random)
 
 
 def plain_view(shard: Shard, row: int, size: tuple[int, int]) -> View:
@@ -182,9 +224,7 @@ def _drawn_box(
     return np.asarray(box + np.concatenate([shift, shift]))
 
 
-def _damaged(
-    picture: NDArray[np.uint8], joints: NDArray[np.float64], state: NDArray[np.uint8], random: np.random.Generator
-) -> View:
+def damaged(picture: NDArray[np.uint8], joints: NDArray[np.float64], state: NDArray[np.uint8], random: np.random.Generator) -> View:
     """Some pictures get holes (joints in them count as hidden), a lower resolution, or the end of the picture."""
     height, width = picture.shape[:2]
     if random.random() < 0.3:

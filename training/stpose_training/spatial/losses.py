@@ -19,14 +19,19 @@ def gaussians(joints: Tensor, height: int, width: int, sigma: float) -> Tensor:
     return down[..., :, None] * across[..., None, :]
 
 
-def spatial_loss(output: SpatialOutput, batch: Batch, sigma: float, hidden: float, flag: float) -> tuple[Tensor, dict[str, float]]:
-    """Cross entropy of the maps against Gaussians (weight 1 for visible, `hidden` for hidden joints, 0 for those outside), less the
-    Gaussians' own entropy, and `flag` times that of the hidden-or-visible logit -> loss, and its parts."""
-    height, width = output.maps.shape[2:]
+def place_loss(maps: Tensor, batch: Batch, sigma: float, hidden: float) -> Tensor:
+    """Cross entropy of maps (B, J, h, w) against Gaussians, less the Gaussians' own entropy: mean over joints, of weight 1 where
+    visible, `hidden` where hidden, 0 where outside."""
+    height, width = maps.shape[2:]
     target = gaussians(batch.joints, height, width, sigma).flatten(2)
     spread = -torch.special.xlogy(target, target).sum(-1)
-    excess = -(target * output.maps.flatten(2).log_softmax(-1)).sum(-1) - spread
+    excess = -(target * maps.flatten(2).log_softmax(-1)).sum(-1) - spread
     weight = torch.where(batch.state == VISIBLE, 1.0, hidden) * (batch.state != OUTSIDE)
-    place = (excess * weight).sum() / weight.sum().clamp(min=1)
+    return (excess * weight).sum() / weight.sum().clamp(min=1)
+
+
+def spatial_loss(output: SpatialOutput, batch: Batch, sigma: float, hidden: float, flag: float) -> tuple[Tensor, dict[str, float]]:
+    """`place_loss` and `flag` times the cross entropy of the hidden-or-visible logit -> loss, and its parts."""
+    place = place_loss(output.maps, batch, sigma, hidden)
     unseen = F.binary_cross_entropy_with_logits(output.hidden, (batch.state != VISIBLE).float())
     return place + flag * unseen, {"maps": float(place.detach()), "hidden": float(unseen.detach())}

@@ -52,7 +52,7 @@ class Truth:
 def rendered_truth(cache: Path, size: tuple[int, int], most: int = 1000) -> Truth:
     """Held-out rendered pictures. Raises FormatError if the cache has none."""
     views: list[View] = []
-    torsos, pixels, tilts = [], [], []
+    torsos, pixels, tilts, crowded = [], [], [], []
     for path in shards(cache, "validation"):
         shard = read_shard(path)
         for row in range(len(shard.jpeg)):
@@ -65,6 +65,7 @@ def rendered_truth(cache: Path, size: tuple[int, int], most: int = 1000) -> Trut
             torsos.append(scale * _torso(xyz[_LIMB_INDEX].astype(np.float64)))
             pixels.append(shard.pixels[row])
             tilts.append(shard.tilt[row])
+            crowded.append(bool((shard.state[row, 1:] != OUTSIDE).any()))
     if not views:
         raise FormatError(f"{cache} holds no held-out pictures: make some with --render and --held-out")
     seen = np.stack([view.state[_LIMB_INDEX] for view in views])
@@ -73,7 +74,8 @@ def rendered_truth(cache: Path, size: tuple[int, int], most: int = 1000) -> Trut
     groups = {"visible": seen == VISIBLE, "hidden": counted & (seen != VISIBLE)}
     for name, chosen in (
         ("below_80_px", height < 80), ("80_to_200_px", (height >= 80) & (height < 200)), ("above_200_px", height >= 200),
-        ("upright", tilt < 45), ("lying", (tilt >= 45) & (tilt < 135)), ("inverted", tilt >= 135),
+        ("with_others", np.array(crowded)[:, None]), ("upright", tilt < 45),
+        ("lying", (tilt >= 45) & (tilt < 135)), ("inverted", tilt >= 135),
     ):  # fmt: skip
         groups[name] = (seen == VISIBLE) & chosen
     groups["goal"] = (seen == VISIBLE) & (height > 80)

@@ -16,8 +16,12 @@ class Recipe:
 
     samples: the whole run. batch: samples a step. rate: of AdamW at batches of 32; it grows with the root of the batch. settle:
     last share of the run, in which the rate falls to nothing. warmup, and ema, how far back averaged weights reach: samples.
+    coarse: share of the run, its first, that sees pictures at half the network's size, at a quarter of the price. recomposed: share
+    of samples with other surroundings or other people put into them. others: whether there may be people beside the subject.
+    alone: share of the run before footage joins in; unlabelled: samples of footage to one rendered, from then on; trust: least
+    share of a joint's map around its peak for the place that the averaged weights find to be learned from.
     sigma: of the Gaussians that maps learn, in pixels of a map. hidden: weight of places of hidden joints against visible ones.
-    flag: weight of the loss of the hidden-or-visible logit.
+    flag: weight of the loss of the hidden-or-visible logit. save_every: seconds between checkpoints.
     """
 
     samples: int = 2_000_000
@@ -26,7 +30,13 @@ class Recipe:
     weight_decay: float = 0.02
     warmup: int = 20_000
     settle: float = 0.3
-    ema: int = 60_000
+    ema: int = 20_000
+    coarse: float = 0.7
+    recomposed: float = 0.5
+    others: bool = True
+    alone: float = 0.5
+    unlabelled: float = 0.25
+    trust: float = 0.5
     sigma: float = 1.5
     hidden: float = 0.5
     flag: float = 0.1
@@ -34,12 +44,15 @@ class Recipe:
     seed: int = 0
     threads: int = 1
     judge_every: int = 20_000
-    save_every: int = 5_000
+    save_every: float = 120
 
     def __post_init__(self) -> None:
-        for name in ("samples", "batch", "threads", "judge_every", "save_every"):
+        for name in ("samples", "batch", "threads", "judge_every"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("coarse", "recomposed", "alone", "unlabelled", "trust"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise TrainingError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
 
     def identity(self) -> dict[str, object]:
         """What must be the same for a run that goes on from another's checkpoint."""
@@ -51,6 +64,14 @@ class Recipe:
         factor = min(1.0, (seen + self.batch) / max(1, self.warmup), max(0.01, left))
         return self.rate * math.sqrt(self.batch / 32) * factor
 
-    def decay(self) -> float:
-        """Of the averaged weights, a step."""
-        return math.exp(-self.batch / self.ema)
+    def size(self, seen: int, full: tuple[int, int]) -> tuple[int, int]:
+        """(width, height) of the pictures that follow after so many samples."""
+        return (full[0] // 2, full[1] // 2) if seen < self.coarse * self.samples else full
+
+    def joined(self, seen: int) -> bool:
+        """Whether footage takes part after so many samples."""
+        return seen >= self.alone * self.samples
+
+    def decay(self, steps: int) -> float:
+        """Of the averaged weights, over so many steps."""
+        return math.exp(-steps * self.batch / self.ema)

@@ -6,9 +6,10 @@ A run that is stopped, at any moment, goes on from its last checkpoint when the 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,19 +17,22 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from stpose_core.errors import TrainingError
-from stpose_core.networks.spatial import PRESETS, SpatialNetwork
+from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork, SpatialOutput
 from stpose_core.weights import write_weights
 from stpose_training.journal import Journal
-from stpose_training.lifter import moving_average, save_checkpoint
+from stpose_training.lifter import save_checkpoint
 from stpose_training.spatial.feed import feed
-from stpose_training.spatial.losses import spatial_loss
+from stpose_training.spatial.footage import Crops, pairs, people_in, taught
+from stpose_training.spatial.losses import place_loss, spatial_loss
 from stpose_training.spatial.measure import Truth, footage_truth, judge, rendered_truth
 from stpose_training.spatial.recipe import Recipe
+from stpose_training.synth.pictures import VISIBLE
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 KIND = "spatial"
+_AVERAGED = 8  # steps from one averaging of the weights to the next
 
 
 class Run:
@@ -41,13 +45,12 @@ class Run:
         saved = self._read()
         torch.manual_seed(recipe.seed)
         self.network = self.built(config).to(fabric.device, memory_format=torch.channels_last)
-        decay = moving_average(recipe.decay())
-        self.average = AveragedModel(self.network, avg_fn=decay, use_buffers=True)
+        self.average = AveragedModel(self.network, multi_avg_fn=_moving_average(recipe.decay(_AVERAGED)), use_buffers=True)
         # Norms and biases are not decayed.
         flat = [parameter for parameter in self.network.parameters() if parameter.ndim < 2]
         deep = [parameter for parameter in self.network.parameters() if parameter.ndim >= 2]
         groups = [{"params": deep, "weight_decay": recipe.weight_decay}, {"params": flat, "weight_decay": 0.0}]
-        self._raw = torch.optim.AdamW(groups, lr=recipe.rate)
+        self._raw = torch.optim.AdamW(groups, lr=recipe.rate, fused=True)
         self.step, self.seen, self.seconds = 0, 0, 0.0
         if saved:
             self.network.load_state_dict(saved["network"])
@@ -66,28 +69,40 @@ class Run:
         """A new network of these dimensions."""
         return SpatialNetwork(config)
 
-    def loss(self, output: Any, batch: Any) -> tuple[Tensor, dict[str, float]]:
-        """The loss of a batch, and its parts."""
-        return spatial_loss(output, batch, self.recipe.sigma, self.recipe.hidden, self.recipe.flag)
+    def draws(self) -> int:
+        """A seed for samples. The cache grows, so no two runs see the same: a resumed run draws anew."""
+        return hash((self.recipe.seed, self.seen, self.fabric.global_rank)) % (1 << 62)
 
-    def learn(self, batch: Any) -> dict[str, float]:
+    def losses(self, batch: Any, seen: Any) -> tuple[Tensor, dict[str, float]]:
+        """The loss of a batch, with people of footage if they join in, and its parts."""
+        recipe, count = self.recipe, len(batch.pictures)
+        # One pass for both: the norms' statistics are those of rendered and real people together.
+        output = self._model(batch.pictures if seen is None else torch.cat((batch.pictures, seen.changed)))
+        own = SpatialOutput(output.maps[:count], output.hidden[:count])
+        loss, parts = spatial_loss(own, batch, recipe.sigma, recipe.hidden, recipe.flag)
+        if seen is not None:
+            with self.fabric.autocast():
+                lesson = taught(self.averaged, seen, recipe.trust)
+            footage = place_loss(output.maps[count:], lesson, recipe.sigma, recipe.hidden)
+            loss = loss + recipe.unlabelled * footage
+            share = (lesson.state == VISIBLE).float().mean()
+            parts |= {"footage": float(footage.detach()), "taught": float(share)}
+        return loss, parts
+
+    def learn(self, batch: Any, seen: Any = None) -> dict[str, float]:
         """One step -> the losses."""
         for group in self._optimiser.param_groups:
             group["lr"] = self.recipe.learning_rate(self.seen)
-        output = self._model(batch.pictures)
-        loss, parts = self.loss(output, batch)
+        loss, parts = self.losses(batch, seen)
         self._optimiser.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         self.fabric.clip_gradients(self._model, self._optimiser, max_norm=1.0)
         self._optimiser.step()
-        self.average.update_parameters(self.network)
+        if self.step % _AVERAGED == 0:
+            self.average.update_parameters(self.network)
         self.step += 1
         self.seen += len(batch.pictures) * self.fabric.world_size
         return parts
-
-    def draws(self) -> int:
-        """A seed for samples. The cache grows, so no two runs see the same: a resumed run draws anew."""
-        return hash((self.recipe.seed, self.seen, self.fabric.global_rank)) % (1 << 62)
 
     def save(self) -> None:
         """Writes the checkpoint."""
@@ -130,36 +145,95 @@ class Run:
         return saved
 
 
+def _moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+    """Exponential moving average of many tensors at a time, that forgets its first steps sooner."""
+
+    @torch.no_grad()
+    def average(means: list[Tensor], now: list[Tensor], count: Tensor | int) -> None:
+        keep = min(decay, (1 + float(count)) / (10 + float(count)))
+        if means[0].is_floating_point():
+            torch._foreach_lerp_(means, now, 1 - keep)
+        else:
+            torch._foreach_copy_(means, now)
+
+    return average
+
+
 def train(
     cache: Path,
     output: Path,
-    preset: str,
+    config: SpatialConfig,
     recipe: Recipe,
     state: Path,
     fabric: Fabric,
     videos: Path | None = None,
     say: Callable[[str], None] = print,
+    footage: Path | None = None,
 ) -> None:
     """Does a run or goes on with it.
 
     cache: folder of rendered pictures, which may grow meanwhile. output: the weights file (averaged, fp16), written at every
     measurement. state: folder of the checkpoint and the log. videos: folder with balance/reference.npz, for the learning curve.
+    footage: folder of clips and photographs of people, without labels, which join in after the recipe's share of the run.
     """
-    if preset not in PRESETS:
-        raise TrainingError(f"there is no preset {preset}; there are {', '.join(PRESETS)}")
     torch.set_num_threads(recipe.threads)
     torch.backends.cudnn.benchmark = True  # pictures are all of one size
-    config, chief = PRESETS[preset], fabric.global_rank == 0
+    chief = fabric.global_rank == 0
     state.mkdir(parents=True, exist_ok=True)
-    sets: dict[str, Truth] = {}
     if chief:
-        sets = {"rendered": rendered_truth(cache, config.size), **(footage_truth(videos, config.size) if videos else {})}
+        rendered_truth(cache, config.size, most=1)  # what is missing is told before anything is begun
     run = Run(config, recipe, fabric, state / "checkpoint.pt")
+    journal = begun(run, state, say)
+    try:
+        while not run.finished:
+            size, people = recipe.size(run.seen, config.size), None
+            if footage is not None and recipe.joined(run.seen):
+                if chief:
+                    people_in(footage, state / "footage.npz", run.averaged, size, fabric.device, say)
+                fabric.barrier()
+                people = people_in(footage, state / "footage.npz", run.averaged, size, fabric.device, say)
+            _train_at(size, run, cache, output, videos, journal, people)
+    finally:
+        if journal:
+            journal.close()
+
+
+def begun(run: Run, state: Path, say: Callable[[str], None]) -> Journal | None:
+    """Tells where a run goes on; the journal of the first process."""
+    chief = run.fabric.global_rank == 0
+    if run.step and chief:
+        say(f"{state}: goes on from {run.seen} samples")
+    run.fabric.barrier()
+    return Journal(state, run.step, say) if chief else None
+
+
+def _train_at(
+    size: tuple[int, int],
+    run: Run,
+    cache: Path,
+    output: Path,
+    videos: Path | None,
+    journal: Journal | None,
+    people: Crops | None,
+) -> None:
+    """Trains until the recipe asks for something else, or the run is over. Measures at the size that is trained at."""
+    recipe, fabric, full = run.recipe, run.fabric, run.config.size
+    sets: dict[str, Truth] = {}
+    if journal:
+        sets = {"rendered": rendered_truth(cache, size), **(footage_truth(videos, size) if videos else {})}
     share = max(1, recipe.batch // fabric.world_size)
-    samples = feed(cache, config.size, share, run.draws(), recipe.threads, fabric.device)
-    run_through(
-        run, samples, lambda: {name: judge(run.averaged, truth, fabric.device) for name, truth in sets.items()}, output, state, say
-    )
+    seed = run.draws()
+    samples = feed(cache, size, share, seed, recipe.threads, fabric.device, recipe.recomposed, recipe.others)
+    real = pairs(people, size, max(1, round(share * recipe.unlabelled)), seed, fabric.device) if people else None
+    asked = size, recipe.joined(run.seen)
+
+    def judged() -> dict[str, dict[str, float]]:
+        return {name: judge(run.averaged, truth, fabric.device) for name, truth in sets.items()}
+
+    def more() -> bool:
+        return (recipe.size(run.seen, full), recipe.joined(run.seen)) == asked
+
+    run_through(run, samples, judged, output, journal, real, more, {"width": size[0], "height": size[1]})
 
 
 def run_through(
@@ -167,39 +241,33 @@ def run_through(
     samples: Iterator[Any],
     judged: Callable[[], dict[str, dict[str, float]]],
     output: Path,
-    state: Path,
-    say: Callable[[str], None],
+    journal: Journal | None,
+    real: Iterator[Any] | None = None,
+    more: Callable[[], bool] = lambda: True,
+    noted: Mapping[str, float] = MappingProxyType({}),
 ) -> None:
-    """Learns from samples until the run's length is reached; saves, measures and writes as its recipe says. judged: the measures
-    of each set, asked for in the first process only."""
-    recipe, fabric = run.recipe, run.fabric
-    chief, first = fabric.global_rank == 0, run.step
-    if first and chief:
-        say(f"{state}: goes on from {run.seen} samples")
-    fabric.barrier()
-    journal = Journal(state, first, say) if chief else None
-
-    def measure() -> None:
-        if journal:
-            measures = judged()
-            journal.measured(run.step, run.seconds, {"seen": {"samples": run.seen}, **measures})
-            run.write(output, measures)
-
+    """Learns from samples (and `real` ones beside them) until the run's length is reached or there are no more of this kind; saves,
+    measures and writes as its recipe says. judged: the measures of each set; noted: what is
+    logged beside the samples; journal: of the first process only."""
+    recipe = run.recipe
     run.network.train()
+    saved = time.monotonic()
     try:
-        while not run.finished:
+        while not run.finished and more():
             began = time.monotonic()
             before = run.seen
-            losses = run.learn(next(samples))
+            losses = run.learn(next(samples), next(real) if real else None)
             run.seconds += time.monotonic() - began
+            due = run.finished or run.seen // recipe.judge_every > before // recipe.judge_every
             if journal:
                 total = run.step + -(-(recipe.samples - run.seen) // recipe.batch)
                 journal.step(run.step, total, losses, recipe.learning_rate(run.seen))
-            if chief and (run.seen // recipe.save_every > before // recipe.save_every or run.finished):
-                run.save()
-            if run.seen // recipe.judge_every > before // recipe.judge_every or run.finished:
-                measure()
+                if run.finished or time.monotonic() - saved >= recipe.save_every:
+                    run.save()
+                    saved = time.monotonic()
+                if due:
+                    measures = judged()
+                    journal.measured(run.step, run.seconds, {"seen": {"samples": run.seen, **noted}, **measures})
+                    run.write(output, measures)
     finally:
         samples.close()  # type: ignore[attr-defined]
-        if journal:
-            journal.close()

@@ -24,6 +24,8 @@ from stpose_training.synth.crowd import Wardrobe
 from stpose_training.synth.kit import PARTS, Kit
 from stpose_training.synth.pictures import Framing, Pictures, take_pictures
 
+KIT = "kit.npz"
+"""Name, in the folder, of the file that pictures are rendered from."""
 SHARD = 500
 CROP = (224, 288)
 """Width and height of the pictures: the network's input with room around it for turning and scaling."""
@@ -40,7 +42,7 @@ _BATCH = {"cpu": 16, "cuda": 250}
 @dataclass(frozen=True)
 class Shard:
     """Pictures of a shard as they lie there: jpeg, N byte arrays; joints (N, P, 17, 2), state (N, P, 17), box (N, P, 4), xyz
-    (N, P, 17, 3), mask (N, H / 4, W / 4), pixels (N,) and tilt (N,) of `pictures.Pictures`."""
+    (N, P, 17, 3), mask (N, h, w) of any resolution, pixels (N,) and tilt (N,) of `pictures.Pictures`."""
 
     jpeg: list[NDArray[np.uint8]]
     joints: NDArray[np.float32]
@@ -67,12 +69,16 @@ def read_shard(path: Path) -> Shard:
     try:
         with np.load(path, allow_pickle=False) as data:
             arrays = {key: data[key] for key in data.files}
-        ends = np.cumsum(arrays["lengths"])
-        jpeg = [arrays["bytes"][end - length : end] for end, length in zip(ends, arrays["lengths"])]
+        jpeg = pages_of(arrays["bytes"], arrays["lengths"])
         floats = {key: arrays[key].astype(np.float32) for key in ("joints", "box", "xyz", "pixels", "tilt")}
         return Shard(jpeg=jpeg, state=arrays["state"], mask=arrays["mask"], **floats)
     except (KeyError, ValueError, OSError) as error:
         raise FormatError(f"{path} is not a shard of rendered pictures: {error}") from error
+
+
+def pages_of(content: NDArray[np.uint8], lengths: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
+    """Encoded pictures that lie one after the other."""
+    return [content[end - length : end] for end, length in zip(np.cumsum(lengths), lengths)]
 
 
 def decode(jpeg: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -123,7 +129,7 @@ def render_shard(kit: Kit, path: Path, part: str, number: int, seed: int, size: 
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     with partial.open("wb") as handle:
         lengths = np.array([len(page) for page in pages], np.int64)
-        np.savez(handle, bytes=np.concatenate(pages), lengths=lengths, **small)
+        np.savez_compressed(handle, bytes=np.concatenate(pages), lengths=lengths, **small)
     os.replace(partial, path)
 
 

@@ -24,7 +24,7 @@ from stpose_training.synth.zbuffer import Hits, draw
 MOST = 3
 """People in one picture, at most; the first is who the picture was taken of."""
 OUTSIDE, HIDDEN, VISIBLE = 0, 1, 2
-MASK = 4  # pixels of a picture from one entry of its mask to the next
+MASK = 2  # pixels of a picture from one entry of its mask to the next
 
 # Metres of body in front of each joint (order of h36m17), of one 1.67 m tall: what is nearer to the camera than that hides it.
 _INSIDE = torch.tensor(
@@ -40,7 +40,7 @@ class Pictures:
 
     rgb: (B, 3, H, W) bytes. joints: (B, P, 17, 2) pixels. xyz: (B, P, 17, 3) metres in camera axes, relative to the pelvis.
     state: (B, P, 17) OUTSIDE the picture, HIDDEN or VISIBLE; all OUTSIDE where there is no person. box: (B, P, 4) left, top, right,
-    bottom of the person inside the picture, pixels; 0 where it is not in it. mask: (B, H / 4, W / 4) bytes: 0, or 1 + whose the
+    bottom of the person inside the picture, pixels; 0 where it is not in it. mask: (B, H / 2, W / 2) bytes: 0, or 1 + whose the
     nearest surface is. pixels: (B,) size of the subject in pixels as it was taken. tilt: (B,) degrees from upright, of the subject.
     """
 
@@ -147,10 +147,11 @@ def take_pictures(kit: Kit, wardrobe: Wardrobe, count: int, framing: Framing, pa
         out[picture, number] = values
         return out
 
-    # An occluder is nobody; the mask shows every fourth pixel of the picture.
+    # An occluder is nobody; the mask shows every second pixel of the picture.
     whose = torch.where(owner >= 0, number[owner.clamp(min=0)] + 1, 0).view(shape).float()
-    near = functional.interpolate(whose[:, None], size=(framing.size[1] // MASK, framing.size[0] // MASK), mode="nearest")[:, 0]
-    open_ = functional.interpolate(covered[:, None], size=near.shape[1:], mode="nearest")[:, 0] < 0.5
+    size = (framing.size[1] // MASK, framing.size[0] // MASK)
+    near = functional.interpolate(whose[:, None], size=size, mode="nearest-exact")[:, 0]
+    open_ = functional.interpolate(covered[:, None], size=size, mode="nearest-exact")[:, 0] < 0.5
     in_camera = cameras.to_camera(joints.flatten(0, 1), picture.repeat_interleave(17)).view(-1, 17, 3)
     height = (places[subject, :, :2].amax(1) - places[subject, :, :2].amin(1)).amax(1)
     up = cameras.rotation[:, 1]  # the image's downward direction in the world

@@ -1,0 +1,182 @@
+"""Real people without labels: that they are found, drawn evenly, and that what the averaged weights see of them is taught rightly.
+
+The people are dots of 17 colours; the network that finds them is one that knows the colours.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from stpose_training.lifter import make_fabric
+from stpose_training.spatial import run as runs
+from stpose_training.spatial.footage import Crops, find_boxes, pairs, people_in, taught
+from stpose_training.spatial.run import Run, train
+from stpose_training.synth.cache import decode
+from stpose_training.synth.pictures import VISIBLE
+from test_train_spatial import COLOURS, STANDING, TINY, short, write_dots
+from torch import Tensor, nn
+
+from stpose_core.errors import FormatError, TrainingError
+from stpose_core.networks.spatial import SpatialOutput
+from stpose_core.skeletons import H36M17
+from stpose_core.video import read_frames
+
+SIZE, CPU = (96, 128), torch.device("cpu")
+
+
+class Knowing(nn.Module):
+    """Finds the dots by their colours; is sure where they are, and unsure where there are none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.colours = torch.tensor(COLOURS / 255 - 0.5, dtype=torch.float32)
+
+    def forward(self, pictures: Tensor) -> SpatialOutput:
+        small = nn.functional.avg_pool2d(pictures.float(), 4)
+        far = (small[:, None] - self.colours[None, :, :, None, None]).square().sum(2)
+        return SpatialOutput(-400 * far, torch.full((len(pictures), 17), -5.0))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def dots(width: int, height: int, people: list[tuple[float, float, float]]) -> np.ndarray:
+    """A picture with people at (left, top), so many times as large as STANDING; the dots fill most of their bodies."""
+    picture = np.full((height, width, 3), 20, np.uint8)
+    for left, top, scale in people:
+        for joint, (x, y) in enumerate(STANDING):
+            cv2.circle(picture, (int(left + x * scale), int(top + y * scale)), int(8 * scale), COLOURS[joint].tolist(), -1)
+    return picture
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    films = tmp_path / "films"
+    (films / "photos").mkdir(parents=True)
+    for name, left in (("park_1", 20), ("park_2", 60)):
+        writer = cv2.VideoWriter(str(films / f"{name}.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 10, (480, 320))
+        for frame in range(40):
+            writer.write(dots(480, 320, [(left + 2 * frame, 10, 1.0)])[..., ::-1])
+        writer.release()
+        assert len(list(read_frames(films / f"{name}.mp4"))) == 40
+    for name in ("a", "b", "c"):
+        cv2.imwrite(str(films / "photos" / f"{name}.png"), dots(400, 300, [(40, 5, 1.0)])[..., ::-1])
+    cv2.imwrite(str(films / "photos" / "empty.png"), dots(400, 300, []))
+    (films / "photos" / "broken.jpg").write_bytes(b"no picture")
+    return films
+
+
+def test_people_are_found_where_they_are() -> None:
+    picture = dots(700, 320, [(60, 10, 1.0), (380, 60, 0.8)])
+    boxes = sorted(find_boxes(Knowing(), picture, SIZE, CPU), key=lambda box: box[0])
+    assert len(boxes) == 2
+    for box, (left, top, scale) in zip(boxes, ((60, 10, 1.0), (380, 60, 0.8))):
+        places = np.array(STANDING) * scale + (left, top)
+        low, high = places.min(0), places.max(0)
+        shared = np.clip(np.minimum(box[2:], high) - np.maximum(box[:2], low), 0, None).prod()
+        assert shared > 0.6 * max((high - low).prod(), (box[2:] - box[:2]).prod())
+    assert find_boxes(Knowing(), dots(400, 300, []), SIZE, CPU) == []
+
+
+def test_people_of_a_folder_are_kept_and_read_again(folder: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    crops = people_in(folder, tmp_path / "kept.npz", Knowing(), SIZE, CPU, said.append)
+    assert set(crops.source) == {"park", "a", "b", "c"}
+    assert (crops.clip == (crops.source == "park")).all()
+    assert crops.clip.sum() == 6  # three frames of each of two clips
+    assert any("broken.jpg" in line for line in said)
+    for page, box in zip(crops.jpeg, crops.box):
+        height, width = decode(page).shape[:2]
+        assert ((box >= -14) & (box <= (width + 14, height + 14, width + 14, height + 14))).all()
+        assert box[3] - box[1] > 0.5 * height
+    again = people_in(folder, tmp_path / "kept.npz", Knowing(), SIZE, CPU, lambda text: pytest.fail("searched again"))
+    np.testing.assert_array_equal(again.box, crops.box)
+    (tmp_path / "kept.npz").write_bytes(b"nothing")
+    with pytest.raises(FormatError, match="remove it"):
+        people_in(folder, tmp_path / "kept.npz", Knowing(), SIZE, CPU, said.append)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(TrainingError, match="no clips"):
+        people_in(tmp_path / "none", tmp_path / "other.npz", Knowing(), SIZE, CPU, said.append)
+    cv2.imwrite(str(tmp_path / "none" / "empty.png"), dots(400, 300, []))
+    with pytest.raises(TrainingError, match="nobody was found"):
+        people_in(tmp_path / "none", tmp_path / "other.npz", Knowing(), SIZE, CPU, said.append)
+
+
+def crops_of(count: int, sources: list[str], clip: list[bool]) -> Crops:
+    page = cv2.imencode(".png", dots(224, 288, [(0, 0, 1.0)])[..., ::-1])[1].reshape(-1)
+    box = np.tile(np.concatenate([np.min(STANDING, 0), np.max(STANDING, 0)]).astype(float), (count, 1))
+    return Crops([page] * count, box, np.array(sources), np.array(clip))
+
+
+def test_sources_are_drawn_alike_however_many_people_they_hold() -> None:
+    crops = crops_of(40, ["long"] * 30 + ["short"] + list("abcdefghi"), [True] * 31 + [False] * 9)
+    for number, page in enumerate(crops.jpeg):  # each is known by its brightness
+        picture = np.full((60, 40, 3), 5 * number + 20, np.uint8)
+        crops.jpeg[number] = cv2.imencode(".png", picture)[1].reshape(-1) if len(page) else page
+        crops.box[number] = (10, 10, 30, 50)
+    drawn = next(pairs(crops, (32, 32), 600, 0, CPU)).plain[:, 0, 16, 16]
+    number = ((drawn + 0.5) * 255 - 20).div(5).round()
+    assert 0.2 < (number == 30).float().mean() < 0.3  # the one of "short": half of the clips' half
+    assert 0.44 < (number > 30).float().mean() < 0.56
+
+
+def test_what_the_teacher_sees_is_taught_where_it_lies_in_the_changed_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stpose_training.spatial.feed.recoloured", lambda pictures, seed: pictures)
+    seen = next(pairs(crops_of(1, ["a"], [False]), (192, 256), 40, 1, CPU))
+    lesson = taught(Knowing(), seen, 0.5)
+    known = lesson.state == VISIBLE
+    assert known.float().mean() > 0.7
+    assert 8 < seen.mirrored.sum() < 32
+
+    def right(places: Tensor, mirror: Tensor) -> float:
+        """Share of the taught places at which the changed view has the colour of the joint, exchanged where mirrored."""
+        x, y = places.long().unbind(-1)
+        rows = torch.arange(len(places))[:, None]
+        colour = seen.changed.permute(0, 2, 3, 1)[rows, y.clamp(0, 255), x.clamp(0, 191)]
+        own = torch.arange(17).expand(len(places), 17)
+        own = torch.where(mirror[:, None], torch.tensor(H36M17.mirror)[own], own)
+        wanted = torch.tensor(COLOURS / 255 - 0.5, dtype=torch.float32)[own]
+        return float(((colour - wanted).abs().sum(-1) < 0.35)[known].float().mean())
+
+    assert right(lesson.joints, seen.mirrored) > 0.8  # some lie in holes
+    # The controls: without the way from one view to the other, or without exchanged sides.
+    assert right(lesson.joints, ~seen.mirrored) < 0.5
+    still = seen.matrix.clone()
+    seen.matrix[:] = torch.eye(2, 3)
+    assert right(taught(Knowing(), seen, 0.5).joints, seen.mirrored) < 0.5
+    seen.matrix[:] = still
+    assert not (taught(Knowing(), seen, 1.01).state == VISIBLE).any()  # nothing is trusted
+
+
+def test_footage_joins_a_run_after_its_share(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    write_dots(cache, "train", 0)
+    write_dots(cache, "validation", 0)
+    found = runs.people_in
+
+    def helped(place: Path, kept: Path, network: nn.Module, *rest: object) -> Crops:
+        return found(place, kept, Knowing(), *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(runs, "people_in", helped)
+    joined, learn = [], Run.learn
+
+    def told(self: Run, batch: object, seen: object = None) -> dict[str, float]:
+        joined.append(seen is not None)
+        return learn(self, batch, seen)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Run, "learn", told)
+    recipe, out, state = short(samples=320, alone=0.5, trust=0.0, judge_every=320), tmp_path / "w.safetensors", tmp_path / "run"
+    train(cache, out, TINY, recipe, state, make_fabric("cpu"), None, lambda text: None, folder)
+    assert joined == [False] * 10 + [True] * 10
+    row = json.loads((state / "log.jsonl").read_text().splitlines()[-1])["train"]
+    assert row["taught"] > 0
+    assert row["footage"] > 0
+    assert (state / "footage.npz").is_file()
