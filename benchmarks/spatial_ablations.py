@@ -24,8 +24,9 @@ import torch
 from stpose_training.lifter import make_fabric
 from stpose_training.spatial.measure import Truth, footage_truth, judge, rendered_truth
 from stpose_training.spatial.recipe import Recipe
-from stpose_training.spatial.run import load_spatial, train
+from stpose_training.spatial.run import train
 
+from stpose_core.detect.networks import load_spatial
 from stpose_core.files import written_whole
 from stpose_core.networks.spatial import PRESETS, SpatialConfig
 
@@ -89,7 +90,7 @@ def run(name: str, seed: int, options: argparse.Namespace, truths: Mapping[str, 
     fabric = make_fabric("cpu", recipe.precision)
     footage = options.footage if row.footage else None
     train(options.cache, weights, config, recipe, state, fabric, None, lambda line: None, footage)
-    network, figures = load_spatial(weights), {}
+    network, figures = load_spatial(weights)[0], {}
     for title, truth in truths.items():
         found = judge(network, truth, torch.device("cpu"))
         shown = {words: found[group] for group, words in SHOWN.items() if group in found} or {title: found["pck"]}

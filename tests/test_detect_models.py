@@ -88,7 +88,7 @@ def test_what_is_missing_is_named_with_the_way_to_get_it(monkeypatch: pytest.Mon
     for name in ("mediapipe", "rtmpose", "auto"):
         with pytest.raises(DetectorError, match="pip install"):
             load_detector(name)
-    with pytest.raises(DetectorError, match="later release"):
+    with pytest.raises(DetectorError, match="no weights here yet"):
         load_detector("builtin")
     with pytest.raises(DetectorError, match="no file of that name"):
         load_detector("nonsense")

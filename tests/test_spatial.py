@@ -21,7 +21,7 @@ def one_thread() -> None:
 @pytest.mark.parametrize(("preset", "most"), [("small", 1.2), ("base", 8.5)])
 def test_presets_cost_what_they_may(preset: str, most: float, capsys: pytest.CaptureFixture[str]) -> None:
     network = SpatialNetwork(PRESETS[preset])
-    billions = count_multiplications(network) / 1e9
+    billions = count_multiplications(network, PRESETS[preset].size) / 1e9
     with capsys.disabled():
         print(f"\n{preset}: {billions:.2f} GMAC, {sum(p.numel() for p in network.parameters()) / 1e6:.1f} M parameters")
     assert 0.3 * most < billions < most
@@ -32,7 +32,7 @@ def test_multiplications_are_counted_as_on_paper() -> None:
     # Stem 3->4 at 16x16 and 4->4 at 8x8, its block, the entry, two blocks, the reading, two maps, and the context of a vector of 4.
     conv = 4 * 4 * 9 * 64
     expected = 3 * 4 * 9 * 256 + conv + 2 * conv + conv + 4 * conv + 4 * 4 * 64 + 4 * 2 * 64 + 4 * 2
-    assert count_multiplications(SpatialNetwork(plain)) == expected
+    assert count_multiplications(SpatialNetwork(plain), plain.size) == expected
 
 
 def test_maps_have_a_quarter_of_the_picture_and_every_joint_a_flag() -> None:

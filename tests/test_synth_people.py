@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from stpose_training.data.bodies import Random
-from stpose_training.synth.cache import batches, decode, fill_cache, read_shard, render_shard, shard_path, shards
+from stpose_training.synth.cache import FRAMES, batches, decode, fill_cache, read_shard, render_shard, shard_path, shards
 from stpose_training.synth.crowd import Wardrobe, draw_outfit
 from stpose_training.synth.kit import Kit, bake_kit, load_kit
 from stpose_training.synth.lens import expose
@@ -221,6 +221,22 @@ def test_a_seed_gives_the_same_pictures_and_another_gives_others(kit: Kit) -> No
     assert one.shape == (2, 3, SIZE[1], SIZE[0])
     assert torch.equal(one, taken(1))
     assert not torch.equal(one, taken(2))
+
+
+def test_whole_frames_are_wide_and_tall_by_turns_and_some_are_deserted(
+    kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stpose_training.synth.cache._DESERTED", 0.5)
+    fill_cache(kit, tmp_path, 12, 0, 0, lambda text: None, size=6, kind=FRAMES)
+    assert shards(tmp_path, "train") == []
+    wide, tall = (read_shard(path) for path in shards(tmp_path, f"{FRAMES}train"))
+    assert [decode(shard.jpeg[0]).shape for shard in (wide, tall)] == [(288, 384, 3), (384, 288, 3)]
+    people = np.concatenate([(shard.box[:, :, 2] > 0).sum(1) for shard in (wide, tall)])
+    states = np.concatenate([(shard.state != OUTSIDE).any((1, 2)) for shard in (wide, tall)])
+    masks = np.concatenate([(shard.mask > 0).any((1, 2)) for shard in (wide, tall)])
+    assert 0 < (people == 0).sum() < 12
+    assert not states[people == 0].any()
+    assert not masks[people == 0].any(), "nobody is drawn where nobody is said to be"
 
 
 def test_frames_of_whole_places_hold_smaller_people(kit: Kit, pictures: Pictures) -> None:

@@ -15,18 +15,21 @@ import pytest
 import torch
 from stpose_cli.main import run as stpose
 from stpose_training.lifter import make_fabric
-from stpose_training.spatial.feed import Batch, Stock, collate, drawn_view, feed, plain_view, recoloured
+from stpose_training.spatial.feed import Batch, Stock, View, collate, drawn_view, feed, plain_view, recoloured
 from stpose_training.spatial.losses import gaussians, spatial_loss
 from stpose_training.spatial.measure import LIMBS, Truth, footage_truth, judge, rendered_truth
 from stpose_training.spatial.recipe import Recipe
-from stpose_training.spatial.run import Run, load_spatial, train
+from stpose_training.spatial.run import Run, train
 from stpose_training.synth.cache import read_shard
 from stpose_training.synth.pictures import HIDDEN, OUTSIDE, VISIBLE
 
+from stpose_core.detect.builtin import Calibration
+from stpose_core.detect.networks import load_spatial
 from stpose_core.errors import FormatError, TrainingError, WeightsError
 from stpose_core.networks import spatial
 from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork, SpatialOutput
 from stpose_core.skeletons import H36M17
+from stpose_core.weights import write_weights
 
 SIZE = (64, 96)
 TINY = SpatialConfig(size=SIZE, stem=16, first=1, width=8, modules=(1,), blocks=1, head=24)
@@ -205,7 +208,7 @@ def test_a_network_learns_to_find_dots(cache: Path, tmp_path: Path) -> None:
     rows = [json.loads(row) for row in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [row["seen"]["samples"] for row in rows] == [480, 960, 1200]
     assert rows[-1]["train"]["maps"] < 2.3
-    network = load_spatial(tmp_path / "w.safetensors")
+    network = load_spatial(tmp_path / "w.safetensors")[0]
     assert network.config == TINY
     truth = rendered_truth(cache, SIZE)
     reached = judge(network, truth, torch.device("cpu"))
@@ -255,7 +258,7 @@ def test_a_run_sees_half_size_first_and_goes_on_at_the_size_it_was_stopped_at(
     assert set(seen[-20:]) == {(96, 64)}
     rows = [json.loads(row)["seen"] for row in (state / "log.jsonl").read_text().splitlines()]
     assert [(row["samples"], row["width"]) for row in rows] == [(160, 32), (320, 32), (480, 32), (640, 64), (800, 64), (960, 64)]
-    assert load_spatial(out).config.size == SIZE
+    assert load_spatial(out)[0].config.size == SIZE
     with pytest.raises(TrainingError, match="coarse"):
         short(coarse=1.5)
 
@@ -307,9 +310,48 @@ def test_the_command_trains_and_judges(cache: Path, tmp_path: Path, capsys: pyte
     out = tmp_path / "w.safetensors"
     arguments = ["--cache", str(cache), "-o", str(out), "--state", str(tmp_path / "run"), "--samples", "64", "--device", "cpu"]
     assert stpose(["train", "spatial", *arguments]) == 0
-    assert load_spatial(out).config == TINY
+    assert load_spatial(out)[0].config == TINY
     capsys.readouterr()
     assert stpose(["train", "spatial", "--cache", str(cache), "--judge", str(out), "--device", "cpu"]) == 0
     table = capsys.readouterr().out
     assert "| rendered | hidden |" in table
     assert "| rendered | visible, above 80 px |" in table
+
+
+def test_what_scores_mean_is_measured_and_noted_in_the_weights(
+    cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "w.safetensors"
+    write_weights(out, SpatialNetwork(TINY).state_dict(), "spatial", {"network": TINY.to_dict(), "samples": 7})
+    arguments = ["train", "spatial", "--cache", str(cache), "--calibrate", str(out), "--device", "cpu"]
+    assert stpose(arguments) == 2
+    assert "no held-out frames" in capsys.readouterr().err
+    write_dots(cache, "frames-validation", 0)
+    with np.load(cache / "frames-validation-00000.npz") as frames:
+        arrays = dict(frames)
+    arrays["box"] = np.zeros_like(arrays["box"])  # as if nobody were in them
+    np.savez(cache / "frames-validation-00000.npz", **arrays)
+    assert stpose(arguments) == 0, "with the network's own outputs"
+    capsys.readouterr()
+
+    def scripted(network: SpatialNetwork, views: list[View]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Every second person's joints are found, with much mass; the others', and those of nobody, are not, with little."""
+        joints = np.stack([view.joints for view in views])
+        found = (np.stack([view.state for view in views]) != OUTSIDE) & (np.arange(len(views)) % 3 > 0)[:, None]
+        noise = np.random.default_rng(0).normal(size=found.shape)
+        return joints + np.where(found, 0, 500)[..., None], 1 / (1 + np.exp(-np.where(found, 2, -2) - noise)), 0.1 * noise
+
+    before = load_spatial(out)[0]
+    monkeypatch.setattr("stpose_training.spatial.calibrate.outputs", scripted)
+    assert stpose(arguments) == 0
+    told = capsys.readouterr().out
+    after, header = load_spatial(out)
+    assert header["samples"] == 7
+    for name, value in before.state_dict().items():
+        assert torch.equal(value, after.state_dict()[name]), name
+    # Two normal distributions of spread 1 and distance 4: the logistic function's slope is 4.
+    assert Calibration.of(header).joint[1] == pytest.approx(4, rel=0.35)
+    assert Calibration.of(header).presence[1] > 1
+    near, others = (float(part.split(";")[0]) for part in told.split("score of those ")[1].split(", of others "))
+    assert near > 0.85
+    assert others < 0.15

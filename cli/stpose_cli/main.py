@@ -14,6 +14,7 @@ import click
 from stpose_cli.doctor import doctor
 from stpose_cli.evaluate import evaluate
 from stpose_cli.mocap import mocap
+from stpose_cli.pose import pose
 from stpose_cli.train import train
 from stpose_core import __version__
 from stpose_core.errors import StposeError
@@ -28,6 +29,7 @@ def cli() -> None:
 
 
 cli.add_command(mocap)
+cli.add_command(pose)
 cli.add_command(train)
 cli.add_command(evaluate)
 cli.add_command(doctor)

@@ -183,6 +183,7 @@ def _run(job: Job, options: dict[str, Any], say: Progress, units: str, overwrite
         people=len(captures),
         seen=[round(float(capture.keypoints.seen.mean()), 4) for capture in captures],
         seconds=round(time.monotonic() - began, 2),
+        detector=captures[0].detector,
     )
 
 

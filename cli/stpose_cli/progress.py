@@ -3,7 +3,7 @@
 JSON lines go to standard output, one object a line, each with "event" and "video":
     {"event": "progress", "video": "a.mp4", "stage": "detect", "done": 12, "total": 300, "eta": 9.6}
     {"event": "result", "video": "a.mp4", "files": ["a.bvh"], "frames": 300, "fps": 30.0, "people": 1, "seen": [0.98],
-     "seconds": 11.2}  (on one line)
+     "seconds": 11.2, "detector": "mediapipe"}  (on one line)
     {"event": "error", "video": "b.mp4", "message": "there is no file b.mp4"}
 total and eta (seconds) are null where they are not known. Error lines go to standard error as well.
 """
@@ -25,7 +25,8 @@ PAUSE = 0.2
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one video. seen: for each person the share of frames with them in; seconds: time it took."""
+    """What became of one video. seen: for each person the share of frames with them in; seconds: time it took; detector: the name
+    of the one that saw the joints."""
 
     video: str
     files: list[str]
@@ -34,12 +35,14 @@ class Result:
     people: int
     seen: list[float]
     seconds: float
+    detector: str = ""
 
     def __str__(self) -> str:
         shares = ", ".join(f"{100 * share:.0f} %" for share in self.seen)
         who = "a person" if self.people == 1 else f"{self.people} people"
         frames = f"{self.frames} {'frame' if self.frames == 1 else 'frames'} at {self.fps:g} fps"
-        return f"{self.video}: {frames}, {who} in {shares} of them -> {', '.join(self.files)}"
+        by = f", seen by {self.detector}" if self.detector else ""
+        return f"{self.video}: {frames}, {who} in {shares} of them{by} -> {', '.join(self.files)}"
 
 
 class Progress(Protocol):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from stpose_cli.train_finder import finder
 from stpose_cli.train_spatial import spatial
 from stpose_core.files import check_output
 
@@ -16,6 +17,7 @@ def train() -> None:
 
 
 train.add_command(spatial)
+train.add_command(finder)
 
 
 @train.command()

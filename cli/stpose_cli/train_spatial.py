@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from stpose_core.errors import TrainingError
 from stpose_core.files import check_output
+
+if TYPE_CHECKING:
+    from stpose_training.synth.kit import Kit
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -24,6 +27,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--held-out", type=click.IntRange(0), default=1000, show_default=True, help="Pictures to measure on, with --render.")
 @click.option("--preview", metavar="FILE", type=_FILE, help="Draw a contact sheet with labels (.png), and end.")
 @click.option("--judge", metavar="FILE", type=_FILE, help="Measure these weights on the held-out pictures (and --videos), and end.")
+@click.option("--calibrate", metavar="FILE", type=_FILE, help="Measure what these weights' scores mean, note it there, and end.")
 @click.option("-o", "--out", metavar="FILE", type=_FILE, help="Train, and write the weights here (.safetensors).")
 @click.option("--preset", default="small", show_default=True, type=click.Choice(["small", "base"]), help="Size of the network.")
 @click.option("--videos", metavar="FOLDER", type=_FOLDER, help="Measure on balance/ of this folder as well, while training.")
@@ -45,6 +49,7 @@ def spatial(
     held_out: int,
     preview: Path | None,
     judge: Path | None,
+    calibrate: Path | None,
     out: Path | None,
     preset: str,
     videos: Path | None,
@@ -64,28 +69,28 @@ def spatial(
     Pictures are rendered into a folder (--render), which may go on while training reads it (-o). Either goes on where it was
     stopped when the same command is given again.
     """
-    import torch
     from stpose_training.spatial.recipe import Recipe
 
-    if preview is None and render is None and judge is None and out is None:
-        raise TrainingError("nothing to do: give --preview, --render, --judge or -o")
+    if preview is None and render is None and judge is None and calibrate is None and out is None:
+        raise TrainingError("nothing to do: give --preview, --render, --judge, --calibrate or -o")
     if footage is not None and not footage.is_dir():
         raise TrainingError(f"there is no folder {footage}")
     for path in (preview, out):
         if path is not None:
             check_output(path, overwrite=True)
-    cuda = torch.cuda.is_available() if device == "auto" else device == "cuda"
-    if cuda and not torch.cuda.is_available():
-        raise TrainingError("cannot use 'cuda': there is no CUDA device")
-    threads = threads or (os.cpu_count() or 1 if cuda else 1)
-    torch.set_num_threads(threads)
+    cuda, threads = place_and_threads(device, threads)
     if preview is not None or render is not None:
-        _render(cache, assets, mocap, render, held_out, preview, seed, "cuda" if cuda else "cpu")
+        _render(open_kit(cache, assets, mocap, cuda), cache, render, held_out, preview, seed)
     if judge is not None:
         from stpose_training.spatial.measure import report
-        from stpose_training.spatial.run import load_spatial
 
-        click.echo(report(load_spatial(judge), cache, videos, "cuda" if cuda else "cpu"))
+        from stpose_core.detect.networks import load_spatial
+
+        click.echo(report(load_spatial(judge)[0], cache, videos, "cuda" if cuda else "cpu"))
+    if calibrate is not None:
+        from stpose_training.spatial.calibrate import calibrate as note_calibration
+
+        click.echo(note_calibration(calibrate, cache, seed))
     if out is not None:
         from stpose_training.lifter import make_fabric
         from stpose_training.spatial.run import train
@@ -99,19 +104,22 @@ def spatial(
         train(cache, out, PRESETS[preset], recipe, state or Path("runs") / out.stem, fabric, videos, click.echo, footage)
 
 
-def _render(
-    cache: Path,
-    assets: Path | None,
-    mocap: Path | None,
-    count: int | None,
-    held_out: int,
-    preview: Path | None,
-    seed: int,
-    device: str,
-) -> None:
-    from stpose_training.synth.cache import KIT, batches, fill_cache
+def place_and_threads(device: str, threads: int | None) -> tuple[bool, int]:
+    """Whether to use CUDA, and how many threads torch is set to. Raises TrainingError if CUDA is asked for and not there."""
+    import torch
+
+    cuda = torch.cuda.is_available() if device == "auto" else device == "cuda"
+    if cuda and not torch.cuda.is_available():
+        raise TrainingError("cannot use 'cuda': there is no CUDA device")
+    threads = threads or (os.cpu_count() or 1 if cuda else 1)
+    torch.set_num_threads(threads)
+    return cuda, threads
+
+
+def open_kit(cache: Path, assets: Path | None, mocap: Path | None, cuda: bool) -> Kit:
+    """What pictures are rendered from, baked first if the cache has none. Raises TrainingError if that needs what is not given."""
+    from stpose_training.synth.cache import KIT
     from stpose_training.synth.kit import bake_kit, load_kit
-    from stpose_training.synth.sheet import draw_sheet
 
     path = cache / KIT
     if not path.exists():
@@ -119,7 +127,13 @@ def _render(
             raise TrainingError(f"there is no {path}: give --assets and --mocap, and it is made from them")
         cache.mkdir(parents=True, exist_ok=True)
         bake_kit(assets, mocap, path)
-    kit = load_kit(path).to(device)
+    return load_kit(path).to("cuda" if cuda else "cpu")
+
+
+def _render(kit: Kit, cache: Path, count: int | None, held_out: int, preview: Path | None, seed: int) -> None:
+    from stpose_training.synth.cache import batches, fill_cache
+    from stpose_training.synth.sheet import draw_sheet
+
     if preview is not None:
         draw_sheet(list(batches(kit, "train", 99_999, seed, 64)), preview)
         click.echo(preview)

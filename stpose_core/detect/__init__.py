@@ -9,7 +9,8 @@ from typing import Any
 
 from stpose_core.detect.keypoint_file import KeypointFile
 from stpose_core.detect.types import Box, Detector, Pose2D
-from stpose_core.errors import DetectorError
+from stpose_core.errors import DetectorError, WeightsError
+from stpose_core.weights import DETECTOR, FINDER_FILE, SPATIAL_FILE, read_config
 
 __all__ = ["Box", "Detector", "KeypointFile", "Pose2D", "load_detector"]
 
@@ -19,15 +20,19 @@ NAMES = ("auto", "builtin", "mediapipe", "rtmpose")
 def load_detector(name_or_path: str | Path = "auto", **options: Any) -> Detector | KeypointFile:
     """A detector by name, or a keypoint file or folder by path.
 
-    auto: the first that is installed of mediapipe and rtmpose. mediapipe: options `model` (a pose_landmarker .task file; needed by
+    auto: the built-in one where its weights are there and have passed (see `benchmarks/builtin.py`), else the first that is
+    installed of mediapipe and rtmpose. builtin: options `weights` (a folder with spatial.safetensors and finder.safetensors),
+    `mirrored`, `device`; such a folder's path means the same. mediapipe: options `model` (a pose_landmarker .task file; needed by
     versions after 0.10.21, whose wheel carries none). rtmpose: options `mode`, `device`. A path: options `fps`, `image_size`.
     Raises DetectorError if it is unknown, not installed or cannot load its model; FormatError for a damaged keypoint file.
     """
     name = str(name_or_path)
     if name == "builtin":
-        raise DetectorError("the built-in detector comes with a later release; use mediapipe, rtmpose or a keypoint file")
+        return _builtin(**options)
     if name == "auto":
-        name = _installed()
+        name = _chosen()
+        if name == "builtin":
+            return _builtin(**options)
     if name == "mediapipe":
         return _mediapipe(**options)
     if name == "rtmpose":
@@ -36,6 +41,8 @@ def load_detector(name_or_path: str | Path = "auto", **options: Any) -> Detector
         return RTMPoseDetector(**options)
     if Path(name).suffix.lower() == ".task":
         return _mediapipe(model=name, **options)
+    if os.path.isfile(os.path.join(name, SPATIAL_FILE)):
+        return _builtin(weights=name, **options)
     if os.path.exists(name):  # False as well for a name that the system does not take
         return KeypointFile(name, **options)
     raise DetectorError(f"no detector '{name}', and no file of that name; known: {', '.join(NAMES)}, or a path of keypoints")
@@ -51,8 +58,16 @@ def _mediapipe(model: str | Path | None = None) -> Detector:
     return MediaPipeDetector()
 
 
-def _installed() -> str:
+def _builtin(**options: Any) -> Detector:
+    from stpose_core.detect.builtin import BuiltinDetector
+
+    return BuiltinDetector(**options)
+
+
+def _chosen() -> str:
     """The detector that `auto` means here. MediaPipe counts only with the models in its wheel."""
+    if has_passed(DETECTOR):
+        return "builtin"
     from stpose_core.detect.mediapipe import bundled_models
 
     try:
@@ -66,6 +81,15 @@ def _installed() -> str:
         "no detector is installed; install one with: pip install '.[mediapipe]' (Python up to 3.12) or "
         f"pip install '.[rtmpose]' in the repository, or give a file of keypoints ({missing})"
     )
+
+
+def has_passed(weights: Path) -> bool:
+    """Whether a folder holds a built-in detector that its benchmark found as good as the others (it notes that in the file)."""
+    try:
+        spatial, _ = read_config(weights / SPATIAL_FILE, "spatial"), read_config(weights / FINDER_FILE, "finder")
+    except WeightsError:
+        return False
+    return spatial.get("passed") is True
 
 
 def _found(module: str) -> bool:

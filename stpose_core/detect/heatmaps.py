@@ -10,7 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stpose_core.skeletons import H36M17
+
 _BLUR = (0.06136, 0.24477, 0.38774, 0.24477, 0.06136)  # Gaussian of sigma 1: the curvature of raw maps is noisy
+
+
+def with_mirrored(maps: Tensor, hidden: Tensor, other_maps: Tensor, other_hidden: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean of what is said of pictures and of their mirror images: log of maps' mass (B, J, h, w), and hidden logits (B, J)."""
+    order = list(H36M17.mirror)
+    mirrored = other_maps[:, order].flip(-1).flatten(2).log_softmax(-1)
+    both = torch.logaddexp(maps.flatten(2).log_softmax(-1), mirrored).view_as(maps)
+    return both, (hidden + other_hidden[:, order]) / 2
 
 
 def decode(maps: Tensor, stride: int) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,7 @@ from stpose_core.detect.likeness import (
 )
 from stpose_core.detect.sides import mend_sides
 from stpose_core.detect.tracks import Track
-from stpose_core.detect.types import Box, Detector, Floats, Pose2D
+from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
 
 if TYPE_CHECKING:
     from stpose_core.video import Frame
@@ -145,7 +145,7 @@ class PeopleTracker:
         expected = person.predicted(frame.time)
         for box in (expected, person.pose.box, expected.moved(np.zeros(2), 1.3)):
             pose = self._detector.pose(frame.image, box)
-            if pose.presence >= HELD and _in_picture(pose, frame) and _continues(person, pose, frame.time):
+            if pose.presence >= HELD and _in_picture(pose, frame.image) and _continues(person, pose, frame.time):
                 return pose
         return None
 
@@ -200,7 +200,7 @@ class PeopleTracker:
         self._searched = frame.time, self._frames
         for box in self._detector.find(frame.image):
             known = [p for p in self._followed() if _explains(p.pose, box)]
-            if not known and (pose := self._verified(box, frame)) is not None:
+            if not known and (pose := verified(self._detector, frame.image, box)) is not None:
                 known = [p for p in self._followed() if _alike(p.pose, pose) >= SAME]
                 if not known:
                     self._take_up(pose, frame)
@@ -210,16 +210,6 @@ class PeopleTracker:
             if frame.time - person.found > UNCONFIRMED_SECONDS:
                 person.track.cut(int(np.searchsorted(person.track.times, person.found, side="right")))
                 self._lose(person)
-
-    def _verified(self, box: Box, frame: Frame) -> Pose2D | None:
-        """The pose in a found box, if it is a person: sure twice, and the same from a slightly different view of it."""
-        first = self._detector.pose(frame.image, box)
-        if first.presence < HELD:
-            return None
-        pose = self._detector.pose(frame.image, first.box)
-        if min(first.presence, pose.presence) < SURE or _alike(first, pose) < SAME or not _in_picture(pose, frame):
-            return None
-        return pose
 
     def _take_up(self, pose: Pose2D, frame: Frame) -> None:
         """Follow somebody back to where they came from, and tell whether that is somebody who was lost."""
@@ -278,6 +268,17 @@ class PeopleTracker:
             self._buffer.popleft()
 
 
+def verified(detector: Detector, image: Image, box: Box, sure: float = SURE) -> Pose2D | None:
+    """The pose in a found box, if it is a person: sure twice, and the same from a slightly different view of it."""
+    first = detector.pose(image, box)
+    if first.presence < HELD:
+        return None
+    pose = detector.pose(image, first.box)
+    if min(first.presence, pose.presence) < sure or _alike(first, pose) < SAME or not _in_picture(pose, image):
+        return None
+    return pose
+
+
 def _alike(a: Pose2D, b: Pose2D | None) -> float:
     return 0.0 if b is None else joint_likeness(a.xy, a.score, b.xy, b.score)
 
@@ -293,9 +294,9 @@ def _explains(pose: Pose2D, box: Box) -> bool:
     return bool(near and 0.6 < box.size / pose.box.size < 1.6)
 
 
-def _in_picture(pose: Pose2D, frame: Frame) -> bool:
+def _in_picture(pose: Pose2D, image: Image) -> bool:
     """Whether at least four of the seen joints, and a third of them, lie in the picture."""
-    height, width = frame.image.shape[:2]
+    height, width = image.shape[:2]
     seen = (pose.score >= SEEN) & np.isfinite(pose.xy).all(axis=1)
     inside = seen & (pose.xy >= 0).all(axis=1) & (pose.xy < (width, height)).all(axis=1)
     return bool(inside.sum() >= max(4, seen.sum() / 3))

@@ -21,3 +21,8 @@ def check_dimensions(values: Mapping[str, object], config: type, ranges: Mapping
     dropout = values.get("dropout", 0)
     if not isinstance(dropout, int | float) or isinstance(dropout, bool) or not 0 <= dropout < 1:
         raise ValueError(f"dropout must be a number from 0 to below 1, got {dropout!r:.40}")
+
+
+def whole_numbers(values: object, least: int, most: int) -> bool:
+    """Whether this is a list of whole numbers in that range."""
+    return isinstance(values, list | tuple) and all(type(value) is int and least <= value <= most for value in values)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stpose_core.networks.dimensions import check_dimensions
+from stpose_core.networks.dimensions import check_dimensions, whole_numbers
 
 STRIDE = 4
 """Pixels of the picture to one of a heat map, each way."""
@@ -49,9 +49,9 @@ class SpatialConfig:
         """The inverse of `to_dict`. The values are not trusted: ValueError at unknown fields, wrong types and absurd dimensions."""
         check_dimensions(values, SpatialConfig, _RANGES)
         size, modules = values.get("size", SpatialConfig.size), values.get("modules", SpatialConfig.modules)
-        if not _whole(size, 32, _LARGEST_SIDE) or len(size) != 2 or any(side % 32 for side in size):  # type: ignore[arg-type,attr-defined]
+        if not whole_numbers(size, 32, _LARGEST_SIDE) or len(size) != 2 or any(side % 32 for side in size):  # type: ignore[arg-type,attr-defined]
             raise ValueError(f"size must be two multiples of 32 up to {_LARGEST_SIDE}, got {size!r:.40}")
-        if not _whole(modules, 1, _MOST_MODULES) or len(modules) > 3:  # type: ignore[arg-type]
+        if not whole_numbers(modules, 1, _MOST_MODULES) or len(modules) > 3:  # type: ignore[arg-type]
             raise ValueError(f"modules must be at most three numbers from 1 to {_MOST_MODULES}, got {modules!r:.40}")
         return SpatialConfig(**{**values, "size": tuple(size), "modules": tuple(modules)})  # type: ignore[arg-type]
 
@@ -61,11 +61,6 @@ PRESETS = {
     "base": SpatialConfig(stem=64, first=4, width=32, modules=(1, 4, 3), blocks=4, head=128),
 }
 """`small` for processors: 0.7 billion multiplications a picture. `base`: about HRNet-W32."""
-
-
-def _whole(values: object, least: int, most: int) -> bool:
-    """Whether this is a list of whole numbers in that range."""
-    return isinstance(values, list | tuple) and all(type(value) is int and least <= value <= most for value in values)
 
 
 @dataclass
@@ -179,8 +174,8 @@ class SpatialNetwork(nn.Module):
         return SpatialOutput(maps, hidden.float())
 
 
-def count_multiplications(network: SpatialNetwork) -> int:
-    """Multiply-accumulate operations of convolutions and linear maps for one picture."""
+def count_multiplications(network: nn.Module, size: tuple[int, int]) -> int:
+    """Multiply-accumulate operations of convolutions and linear maps for one picture of size (width, height)."""
     total = 0
 
     def counted(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -191,7 +186,7 @@ def count_multiplications(network: SpatialNetwork) -> int:
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     hooks = [layer.register_forward_hook(counted) for layer in layers]
     training = network.training
-    width, height = network.config.size
+    width, height = size
     with torch.no_grad():
         network.eval()(torch.zeros(1, 3, height, width, device=next(network.parameters()).device))
     network.train(training)

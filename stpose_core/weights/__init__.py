@@ -14,6 +14,9 @@ from stpose_core.errors import WeightsError
 from stpose_core.files import written_whole
 
 LIFTER = Path(__file__).parent / "lifter.safetensors"
+DETECTOR = Path(__file__).parent
+"""Folder of the built-in detector's weights."""
+SPATIAL_FILE, FINDER_FILE = "spatial.safetensors", "finder.safetensors"
 
 
 def write_weights(path: str | Path, tensors: Mapping[str, Any], kind: str, config: Mapping[str, object]) -> None:
@@ -34,17 +37,26 @@ def write_weights(path: str | Path, tensors: Mapping[str, Any], kind: str, confi
         part.write_bytes(save(half, metadata={"kind": kind, "config": json.dumps(config)}))
 
 
+def read_config(path: str | Path, kind: str) -> dict[str, object]:
+    """The config alone. Raises WeightsError as `read_weights` does."""
+    return _read(Path(path), kind, with_tensors=False)[1]
+
+
 def read_weights(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, object]]:
     """-> tensors (fp32) and config. Raises WeightsError if the file is missing, damaged, or of another kind."""
+    return _read(Path(path), kind, with_tensors=True)
+
+
+def _read(path: Path, kind: str, with_tensors: bool) -> tuple[dict[str, Any], dict[str, object]]:
     from safetensors import SafetensorError, safe_open
 
-    path = Path(path)
     if not path.is_file():
         raise WeightsError(f"no weights at {path}")
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            names = file.keys() if with_tensors else ()
+            tensors = {name: file.get_tensor(name) for name in names}
         config = json.loads(header.get("config", "null"))
     except (SafetensorError, json.JSONDecodeError, OSError) as error:
         raise WeightsError(f"{path} is not a readable weights file: {error}") from error

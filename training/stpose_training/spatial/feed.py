@@ -5,10 +5,11 @@ The folder may grow while it is read. Decoding and warping run in threads (OpenC
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -74,34 +75,54 @@ def feed(
     recomposed: share of samples with other surroundings, for which places are taken from the kit in the folder, if it is there.
     others: whether there may be people beside the subject. Raises TrainingError where the folder has no pictures for training.
     """
-    random = np.random.default_rng(seed)
     kit = folder / KIT
-    backdrops = Backdrops(kit, random) if recomposed and kit.is_file() else None
+    backdrops = Backdrops(kit, np.random.default_rng((seed, 1))) if recomposed and kit.is_file() else None
+
+    def draw(pool: tuple[Shard, ...], own: np.random.Generator) -> View:
+        return drawn_view(Stock(pool, backdrops, recomposed, others), own, size)
+
+    return pooled(folder, "train", batch, seed, threads, draw, device, collate, backdrops.renew if backdrops else None)
+
+
+def pooled(
+    folder: Path,
+    part: str,
+    batch: int,
+    seed: int,
+    threads: int,
+    draw: Callable[[tuple[Shard, ...], np.random.Generator], Any],
+    device: torch.device,
+    collate: Callable[[list[Any], torch.device, int], Any],
+    renew: Callable[[], None] | None = None,
+) -> Iterator[Any]:
+    """Batches without end of what `draw` makes of a pool of shards of a part of a folder, put together by `collate`. renew: called
+    whenever a shard of the pool is exchanged."""
+    random = np.random.default_rng(seed)
     pool: list[Shard] = []
     waiting: list[Path] = []
     drawn = 0
     with ThreadPoolExecutor(threads) as workers:
-        ahead: list[Future[list[View]]] = []
+        ahead: list[Future[list[Any]]] = []
 
         def load() -> None:
             """Replaces the oldest shard of the pool, or adds one while there is room."""
             nonlocal waiting
             if not waiting:
-                waiting = shards(folder, "train")
+                waiting = shards(folder, part)
                 if not waiting:
                     raise TrainingError(f"{folder} holds no rendered pictures yet: make some with --render")
                 random.shuffle(waiting)  # type: ignore[arg-type]
             pool.append(read_shard(waiting.pop()))
             if len(pool) > _POOL:
                 pool.pop(0)
-            if backdrops is not None:
-                backdrops.renew()
+            if renew is not None:
+                renew()
 
-        def views(seeds: list[int]) -> list[View]:
-            shown = Stock(tuple(pool), backdrops, recomposed, others)
-            return [drawn_view(shown, np.random.default_rng(seed), size) for seed in seeds]
+        def views(seeds: list[int]) -> list[Any]:
+            shown = tuple(pool)
+            return [draw(shown, np.random.default_rng(seed)) for seed in seeds]
 
-        while len(pool) < min(_POOL, max(1, len(shards(folder, "train")))):
+        while len(pool) < min(_POOL, max(1, len(shards(folder, part)))):
             load()
         while True:
             while len(ahead) < 2 * threads:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stpose_core.detect.heatmaps import decode
+from stpose_core.detect.heatmaps import decode, with_mirrored
 from stpose_core.detect.views import cut, seen_at, view_of
 from stpose_core.errors import FormatError
 from stpose_core.networks.spatial import STRIDE, SpatialNetwork
@@ -88,6 +88,29 @@ def footage_truth(videos: Path, size: tuple[int, int], every: int = 4) -> dict[s
 
     Raises FormatError where the folder has no balance/reference.npz.
     """
+    found = {}
+    for clip in _CLIPS:
+        places, valid, lengths = reference_in(videos, clip)
+        pictures, joints, torsos, rows = [], [], [], []
+        for number, frame in enumerate(read_frames(videos / clip)):
+            if number % every or number >= len(places) or valid[number].sum() < 6:
+                continue
+            there = places[number, valid[number]]
+            matrix = view_of(np.concatenate([there.min(0), there.max(0)]), size, _FOOTAGE_ROOM)
+            pictures.append(cut(frame.image, matrix, size))
+            joints.append(seen_at(matrix, places[number]))
+            torsos.append(np.sqrt(abs(np.linalg.det(matrix[:, :2]))) * lengths[number])
+            rows.append(valid[number])
+        found[Path(clip).stem] = Truth(np.stack(pictures), np.stack(joints), np.array(torsos), np.stack(rows), {})
+    return found
+
+
+def reference_in(videos: Path, clip: str) -> tuple[Floats, Mask, Floats]:
+    """The reference of a clip of videos/balance as its camera sees it: places (T, 12, 2) of LIMBS in pixels, which are known
+    (T, 12), and the torso's length (T,) in pixels.
+
+    Raises FormatError where the folder has no balance/reference.npz.
+    """
     path = videos / "balance" / "reference.npz"
     if not path.is_file():
         raise FormatError(f"{videos} has no balance/reference.npz")
@@ -96,30 +119,14 @@ def footage_truth(videos: Path, size: tuple[int, int], every: int = 4) -> dict[s
     names = [f"{str(name)[0].lower()}_{str(name)[1:].lower()}" for name in reference["joints"]]
     order = [names.index(name) for name in LIMBS]
     xyz, valid = reference["xyz_m"][:, order].astype(np.float64), reference["valid"][:, order]
-    found = {}
-    for camera, clip in enumerate(_CLIPS):
-        rotation, shift = reference["R"][camera], reference["t"][camera]
-        pictures, joints, torsos, rows = [], [], [], []
-        for number, frame in enumerate(read_frames(videos / clip)):
-            if number % every or number >= len(xyz) or valid[number].sum() < 6:
-                continue
-            places = cv2.projectPoints(
-                np.ascontiguousarray(xyz[number]),
-                cv2.Rodrigues(rotation)[0],
-                shift,
-                reference["K"][camera],
-                reference["dist"][camera],
-            )[0][:, 0]
-            there = places[valid[number]]
-            matrix = view_of(np.concatenate([there.min(0), there.max(0)]), size, _FOOTAGE_ROOM)
-            pictures.append(cut(frame.image, matrix, size))
-            joints.append(seen_at(matrix, places))
-            camera_xyz = xyz[number] @ rotation.T + shift
-            scale = np.sqrt(abs(np.linalg.det(matrix[:, :2]))) * reference["K"][camera][0, 0] / camera_xyz[:, 2].mean()
-            torsos.append(scale * _torso(camera_xyz))
-            rows.append(valid[number])
-        found[Path(clip).stem] = Truth(np.stack(pictures), np.stack(joints), np.array(torsos), np.stack(rows), {})
-    return found
+    camera = _CLIPS.index(clip)
+    rotation, shift, focal = reference["R"][camera], reference["t"][camera], reference["K"][camera][0, 0]
+    lens = reference["K"][camera], reference["dist"][camera]
+    turn = cv2.Rodrigues(rotation)[0]
+    places = np.stack([cv2.projectPoints(np.ascontiguousarray(frame), turn, shift, *lens)[0][:, 0] for frame in xyz])
+    seen = xyz @ rotation.T + shift
+    torsos = np.array([focal / frame[:, 2].mean() * _torso(frame) for frame in seen])
+    return places, valid, torsos
 
 
 def _torso(limbs: Floats) -> float:
@@ -135,12 +142,8 @@ def find(network: SpatialNetwork, pictures: Tensor, mirrored: bool = False) -> t
     output = network(pictures)
     maps, hidden = output.maps, output.hidden
     if mirrored:
-        order = list(H36M17.mirror)
         other = network(pictures.flip(-1))
-        maps = torch.logaddexp(maps.flatten(2).log_softmax(-1), other.maps[:, order].flip(-1).flatten(2).log_softmax(-1)).view_as(
-            maps
-        )
-        hidden = (hidden + other.hidden[:, order]) / 2
+        maps, hidden = with_mirrored(maps, hidden, other.maps, other.hidden)
     return decode(maps, STRIDE)[0], hidden
 
 

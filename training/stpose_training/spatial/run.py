@@ -6,22 +6,23 @@ A run that is stopped, at any moment, goes on from its last checkpoint when the 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from stpose_core.errors import TrainingError
 from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork, SpatialOutput
-from stpose_core.weights import read_weights, write_weights
+from stpose_core.weights import write_weights
 from stpose_training.journal import Journal
 from stpose_training.lifter import save_checkpoint
-from stpose_training.spatial.feed import Batch, feed
-from stpose_training.spatial.footage import Crops, Pairs, pairs, people_in, taught
+from stpose_training.spatial.feed import feed
+from stpose_training.spatial.footage import Crops, pairs, people_in, taught
 from stpose_training.spatial.losses import place_loss, spatial_loss
 from stpose_training.spatial.measure import Truth, footage_truth, judge, rendered_truth
 from stpose_training.spatial.recipe import Recipe
@@ -37,11 +38,13 @@ _AVERAGED = 8  # steps from one averaging of the weights to the next
 class Run:
     """All that changes in training. seen: samples so far; step: batches so far; seconds: spent on them, over all sessions."""
 
-    def __init__(self, config: SpatialConfig, recipe: Recipe, fabric: Fabric, checkpoint: Path) -> None:
+    kind = KIND
+
+    def __init__(self, config: Any, recipe: Recipe, fabric: Fabric, checkpoint: Path) -> None:
         self.config, self.recipe, self.fabric, self.checkpoint = config, recipe, fabric, checkpoint
         saved = self._read()
         torch.manual_seed(recipe.seed)
-        self.network = SpatialNetwork(config).to(fabric.device, memory_format=torch.channels_last)
+        self.network = self.built(config).to(fabric.device, memory_format=torch.channels_last)
         self.average = AveragedModel(self.network, multi_avg_fn=_moving_average(recipe.decay(_AVERAGED)), use_buffers=True)
         # Norms and biases are not decayed.
         flat = [parameter for parameter in self.network.parameters() if parameter.ndim < 2]
@@ -61,10 +64,17 @@ class Run:
         """Whether all samples were seen."""
         return self.seen >= self.recipe.samples
 
-    def learn(self, batch: Batch, seen: Pairs | None = None) -> dict[str, float]:
-        """One step, with people of footage if they join in -> the losses."""
-        for group in self._optimiser.param_groups:
-            group["lr"] = self.recipe.learning_rate(self.seen)
+    @staticmethod
+    def built(config: Any) -> nn.Module:
+        """A new network of these dimensions."""
+        return SpatialNetwork(config)
+
+    def draws(self) -> int:
+        """A seed for samples. The cache grows, so no two runs see the same: a resumed run draws anew."""
+        return hash((self.recipe.seed, self.seen, self.fabric.global_rank)) % (1 << 62)
+
+    def losses(self, batch: Any, seen: Any) -> tuple[Tensor, dict[str, float]]:
+        """The loss of a batch, with people of footage if they join in, and its parts."""
         recipe, count = self.recipe, len(batch.pictures)
         # One pass for both: the norms' statistics are those of rendered and real people together.
         output = self._model(batch.pictures if seen is None else torch.cat((batch.pictures, seen.changed)))
@@ -77,6 +87,13 @@ class Run:
             loss = loss + recipe.unlabelled * footage
             share = (lesson.state == VISIBLE).float().mean()
             parts |= {"footage": float(footage.detach()), "taught": float(share)}
+        return loss, parts
+
+    def learn(self, batch: Any, seen: Any = None) -> dict[str, float]:
+        """One step -> the losses."""
+        for group in self._optimiser.param_groups:
+            group["lr"] = self.recipe.learning_rate(self.seen)
+        loss, parts = self.losses(batch, seen)
         self._optimiser.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         self.fabric.clip_gradients(self._model, self._optimiser, max_norm=1.0)
@@ -109,13 +126,12 @@ class Run:
             "samples": self.seen,
             "measures": measures,
         }
-        write_weights(output, self.averaged.state_dict(), KIND, header)
+        write_weights(output, self.averaged.state_dict(), self.kind, header)
 
     @property
-    def averaged(self) -> SpatialNetwork:
+    def averaged(self) -> Any:
         """The network with the averaged weights."""
-        network: SpatialNetwork = self.average.module
-        return network
+        return self.average.module
 
     def _read(self) -> dict[str, Any]:
         if not self.checkpoint.is_file():
@@ -143,17 +159,6 @@ def _moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tenso
     return average
 
 
-def load_spatial(path: Path) -> SpatialNetwork:
-    """The network of a weights file, for judging it. Raises WeightsError if the file is missing, damaged or of another kind."""
-    tensors, header = read_weights(path, KIND)
-    try:
-        network = SpatialNetwork(SpatialConfig.from_dict(header["network"]))  # type: ignore[arg-type]
-        network.load_state_dict(tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise TrainingError(f"{path} does not hold the network that it says: {' '.join(str(error).split())[:200]}") from error
-    return network.eval()
-
-
 def train(
     cache: Path,
     output: Path,
@@ -178,11 +183,7 @@ def train(
     if chief:
         rendered_truth(cache, config.size, most=1)  # what is missing is told before anything is begun
     run = Run(config, recipe, fabric, state / "checkpoint.pt")
-    first = run.step
-    if first and chief:
-        say(f"{state}: goes on from {run.seen} samples")
-    fabric.barrier()
-    journal = Journal(state, first, say) if chief else None
+    journal = begun(run, state, say)
     try:
         while not run.finished:
             size, people = recipe.size(run.seen, config.size), None
@@ -195,6 +196,15 @@ def train(
     finally:
         if journal:
             journal.close()
+
+
+def begun(run: Run, state: Path, say: Callable[[str], None]) -> Journal | None:
+    """Tells where a run goes on; the journal of the first process."""
+    chief = run.fabric.global_rank == 0
+    if run.step and chief:
+        say(f"{state}: goes on from {run.seen} samples")
+    run.fabric.barrier()
+    return Journal(state, run.step, say) if chief else None
 
 
 def _train_at(
@@ -212,15 +222,38 @@ def _train_at(
     if journal:
         sets = {"rendered": rendered_truth(cache, size), **(footage_truth(videos, size) if videos else {})}
     share = max(1, recipe.batch // fabric.world_size)
-    # The cache grows, so no two runs see the same: a resumed run draws anew.
-    seed = hash((recipe.seed, run.seen, fabric.global_rank)) % (1 << 62)
+    seed = run.draws()
     samples = feed(cache, size, share, seed, recipe.threads, fabric.device, recipe.recomposed, recipe.others)
     real = pairs(people, size, max(1, round(share * recipe.unlabelled)), seed, fabric.device) if people else None
     asked = size, recipe.joined(run.seen)
+
+    def judged() -> dict[str, dict[str, float]]:
+        return {name: judge(run.averaged, truth, fabric.device) for name, truth in sets.items()}
+
+    def more() -> bool:
+        return (recipe.size(run.seen, full), recipe.joined(run.seen)) == asked
+
+    run_through(run, samples, judged, output, journal, real, more, {"width": size[0], "height": size[1]})
+
+
+def run_through(
+    run: Run,
+    samples: Iterator[Any],
+    judged: Callable[[], dict[str, dict[str, float]]],
+    output: Path,
+    journal: Journal | None,
+    real: Iterator[Any] | None = None,
+    more: Callable[[], bool] = lambda: True,
+    noted: Mapping[str, float] = MappingProxyType({}),
+) -> None:
+    """Learns from samples (and `real` ones beside them) until the run's length is reached or there are no more of this kind; saves,
+    measures and writes as its recipe says. judged: the measures of each set; noted: what is
+    logged beside the samples; journal: of the first process only."""
+    recipe = run.recipe
     run.network.train()
     saved = time.monotonic()
     try:
-        while not run.finished and (recipe.size(run.seen, full), recipe.joined(run.seen)) == asked:
+        while not run.finished and more():
             began = time.monotonic()
             before = run.seen
             losses = run.learn(next(samples), next(real) if real else None)
@@ -233,9 +266,8 @@ def _train_at(
                     run.save()
                     saved = time.monotonic()
                 if due:
-                    measures = {name: judge(run.averaged, truth, fabric.device) for name, truth in sets.items()}
-                    counts = {"seen": {"samples": run.seen, "width": size[0], "height": size[1]}}
-                    journal.measured(run.step, run.seconds, {**counts, **measures})
+                    measures = judged()
+                    journal.measured(run.step, run.seconds, {"seen": {"samples": run.seen, **noted}, **measures})
                     run.write(output, measures)
     finally:
         samples.close()  # type: ignore[attr-defined]

@@ -29,6 +29,11 @@ KIT = "kit.npz"
 SHARD = 500
 CROP = (224, 288)
 """Width and height of the pictures: the network's input with room around it for turning and scaling."""
+FRAMES = "frames-"
+"""What the names of parts with whole frames begin with: frames-train, frames-validation."""
+_WIDE, _TALL = (384, 288), (288, 384)
+_FRAME_TAKEN = ((1.0, 0.55), (0.75, 0.25), (0.5, 0.2))
+_DESERTED = 0.15  # of whole frames show nobody
 _TAKEN = ((CROP, 0.25), ((168, 216), 0.30), ((112, 144), 0.32), ((56, 72), 0.13))
 _QUALITY = 92
 _BATCH = {"cpu": 16, "cuda": 250}
@@ -82,15 +87,26 @@ def decode(jpeg: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def batches(kit: Kit, part: str, number: int, seed: int, size: int = SHARD) -> Iterator[Pictures]:
-    """The pictures of a shard, batch by batch. The pictures of one batch are taken at the same resolution."""
+    """The pictures of a shard, batch by batch. The pictures of one batch are taken at the same resolution.
+
+    Shards of whole frames are wide and tall by turns.
+    """
     wardrobe = Wardrobe(kit)
-    random = Random(((seed * len(PARTS) + PARTS.index(part)) * 1_000_003 + number) % (1 << 62))
-    shares = torch.tensor([share for _, share in _TAKEN])
+    whole, part = part.startswith(FRAMES), part.removeprefix(FRAMES)
+    random = Random(((seed * len(PARTS) + PARTS.index(part)) * 1_000_003 + number + 500_000 * whole) % (1 << 62))
+    framings = [(Framing(CROP, taken), share) for taken, share in _TAKEN]
+    if whole:
+        frame = (_WIDE, _TALL)[number % 2]
+        framings = [
+            (Framing(frame, (int(frame[0] * scale), int(frame[1] * scale)), True, deserted=_DESERTED), share)
+            for scale, share in _FRAME_TAKEN
+        ]
+    shares = torch.tensor([share for _, share in framings])
     left = size
     while left > 0:
         count = min(left, _BATCH.get(kit.share.device.type, _BATCH["cpu"]))
-        taken = _TAKEN[int(torch.multinomial(shares, 1, generator=random.generator))][0]
-        yield take_pictures(kit, wardrobe, count, Framing(CROP, taken), part, random)
+        framing = framings[int(torch.multinomial(shares, 1, generator=random.generator))][0]
+        yield take_pictures(kit, wardrobe, count, framing, part, random)
         left -= count
 
 
@@ -117,11 +133,14 @@ def render_shard(kit: Kit, path: Path, part: str, number: int, seed: int, size: 
     os.replace(partial, path)
 
 
-def fill_cache(kit: Kit, folder: Path, count: int, held_out: int, seed: int, say: Callable[[str], None], size: int = SHARD) -> None:
+def fill_cache(
+    kit: Kit, folder: Path, count: int, held_out: int, seed: int, say: Callable[[str], None], size: int = SHARD, kind: str = ""
+) -> None:
     """Renders until the folder holds `count` pictures for training and `held_out` for validation, in shards; those that are there
-    stay. A lock file a shard lets several processes of one machine share the work; that of a killed process is taken over."""
+    stay. A lock file a shard lets several processes of one machine share the work; that of a killed process is taken over. kind:
+    FRAMES for whole frames, else crops."""
     folder.mkdir(parents=True, exist_ok=True)
-    for part, wanted in (("validation", held_out), ("train", count)):
+    for part, wanted in ((f"{kind}validation", held_out), (f"{kind}train", count)):
         for number in range(-(-wanted // size)):
             path = shard_path(folder, part, number)
             if path.exists() or not _taken(path):

@@ -58,12 +58,13 @@ class Pictures:
 class Framing:
     """How pictures are taken. size: (width, height) of the pictures; taken: of the camera's own picture, enlarged to `size` after
     all its faults. whole: whether people are framed as in a picture of a place, small and anywhere, not as in a crop. finer:
-    pixels drawn for each of the camera's, each way."""
+    pixels drawn for each of the camera's, each way. deserted: share of the pictures from which everybody is left out."""
 
     size: tuple[int, int]
     taken: tuple[int, int]
     whole: bool = False
     finer: int = 2
+    deserted: float = 0.0
 
 
 def take_pictures(kit: Kit, wardrobe: Wardrobe, count: int, framing: Framing, part: str, random: Random) -> Pictures:
@@ -103,6 +104,10 @@ def take_pictures(kit: Kit, wardrobe: Wardrobe, count: int, framing: Framing, pa
     one_sided = crowd.bare.clone()
     one_sided[~crowd.bare] = closed[crowd.surface[~crowd.bare] - len(picture)]
     hits = draw(corners, seen_in[first], shape, one_sided, keeps)
+    there = torch.ones(count, dtype=torch.bool, device=device)
+    if framing.deserted:
+        there = ~random.chance(framing.deserted, count).to(device)
+        hits = hits.chosen(there[hits.pixel // (shape[1] * shape[2])])
     place = draw_surroundings(kit, small, part, random)
     lamp, light = _light(crowd, vertices, seen_in, place, random)
     colour = _colours(kit, crowd, looks, hits, light)
@@ -117,7 +122,7 @@ def take_pictures(kit: Kit, wardrobe: Wardrobe, count: int, framing: Framing, pa
     extent = (places[subject, :, 1].amax(1) - places[subject, :, 1].amin(1)).clamp(16, 2.0 * framing.taken[1])
     for share in (0.35, 0.2):
         place, _ = draw_clutter(kit, place, centre, extent, share, part, random)
-    strength = torch.stack([random.uniform(0.0, 0.7, count), random.uniform(0.2, 0.8, count)], 1).to(device)
+    strength = torch.stack([random.uniform(0.0, 0.7, count), random.uniform(0.2, 0.8, count)], 1).to(device) * there[:, None]
     place = place * (1 - floor_shade(small, vertices, seen_in, lamp, strength))[..., None]
     composed = place.permute(0, 3, 1, 2) * (1 - layer[:, 3:]) + layer[:, :3]
     composed, covered = composed.permute(0, 2, 3, 1), torch.zeros(place.shape[:3], device=device)
@@ -134,7 +139,8 @@ def take_pictures(kit: Kit, wardrobe: Wardrobe, count: int, framing: Framing, pa
     depth[hits.pixel] = hits.depth
     state = _states(places, picture, owner.view(shape), depth.view(shape), covered, framing, crowd)
     factor = framing.size[0] / framing.taken[0]
-    boxes = _boxes(cameras, seen, picture)
+    state = torch.where(there[picture, None], state, OUTSIDE)
+    boxes = _boxes(cameras, seen, picture) * there[picture, None]
 
     def filed(values: Tensor) -> Tensor:
         out = values.new_zeros(count, MOST, *values.shape[1:])
@@ -191,7 +197,8 @@ def _stage(crowd: Crowd, picture: Tensor, number: Tensor, framing: Framing, rand
     upright = torch.stack([right, torch.linalg.cross(ahead, right), ahead], 1)
     rotation = (axis_turn(torch.tensor([0.0, 0.0, 1.0]).expand(count, 3), roll) @ upright).to(device)
     offset = torch.zeros(persons, 3, device=device)
-    aside = (random.uniform(0.25, 1.6, persons) * (1 - 2 * random.chance(0.5, persons).float())).to(device)
+    farthest = 3.5 if framing.whole else 1.6
+    aside = (random.uniform(0.25, farthest, persons) * (1 - 2 * random.chance(0.5, persons).float())).to(device)
     others = number > 0
     offset[others, 0] = aside[others]
     offset[others, 1] = (random.normal(persons) * (2.0 if framing.whole else 0.9)).to(device)[others]

@@ -27,6 +27,10 @@ class Hits:
     weight: Tensor
     depth: Tensor
 
+    def chosen(self, rows: Tensor) -> Hits:
+        """Those of some rows."""
+        return Hits(self.pixel[rows], self.triangle[rows], self.weight[rows], self.depth[rows])
+
 
 def draw(
     corners: Tensor,

@@ -1,0 +1,113 @@
+"""Speed of the built-in detector's networks in the runtimes that are installed: torch, ONNX Runtime, OpenVINO.
+
+    python benchmarks/runtimes.py [--threads 1 2] [--rounds 15]
+
+Random weights of the shipped sizes, one picture at a time, as a capture runs them. Rounds go through all runtimes in turn and the
+least time of each counts, as other work on the machine only ever adds. Runtimes that are not installed are left out; ONNX Runtime
+needs the packages onnx and onnxscript as well, to be given the networks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stpose_core.detect.runtime import Plain
+from stpose_core.networks.finder import FinderConfig, FinderNetwork
+from stpose_core.networks.spatial import PRESETS, SpatialNetwork, count_multiplications
+
+Run = Callable[[], object]
+
+
+def with_torch(network: nn.Module, picture: Tensor, threads: int, half: bool) -> Run:
+    last = picture.contiguous(memory_format=torch.channels_last)
+
+    def run() -> object:
+        torch.set_num_threads(threads)
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=half):
+            return network(last)
+
+    return run
+
+
+def with_onnxruntime(network: nn.Module, picture: Tensor, threads: int) -> Run:
+    onnxruntime = import_module("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder, "network.onnx"))
+        torch.onnx.export(Plain(network).eval(), (picture,), path, dynamo=True, verbose=False)
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    name, array = session.get_inputs()[0].name, picture.numpy()
+    return lambda: session.run(None, {name: array})
+
+
+def with_openvino(network: nn.Module, picture: Tensor, threads: int, precision: str) -> Run:
+    openvino: Any = import_module("openvino")
+    model = openvino.convert_model(Plain(network).eval(), example_input=picture, input=[tuple(picture.shape)])
+    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+    request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+    array = picture.numpy()
+    return lambda: request.infer([array])
+
+
+def runs_of(network: nn.Module, picture: Tensor, threads: int) -> dict[str, Run]:
+    """The runtimes that are there, by name."""
+    runs = {
+        "torch, fp32": with_torch(network, picture, threads, False),
+        "torch, bf16": with_torch(network, picture, threads, True),
+    }
+    if all(find_spec(name) for name in ("onnxruntime", "onnx", "onnxscript")):
+        runs["ONNX Runtime, fp32"] = with_onnxruntime(network, picture, threads)
+    if find_spec("openvino"):
+        runs["OpenVINO, fp32"] = with_openvino(network, picture, threads, "f32")
+        runs["OpenVINO, bf16"] = with_openvino(network, picture, threads, "bf16")
+    return runs
+
+
+def least(runs: dict[str, Run], rounds: int) -> dict[str, float]:
+    """Milliseconds of each run, the least of all rounds."""
+    best = dict.fromkeys(runs, float("inf"))
+    for number in range(rounds + 2):
+        for name, run in runs.items():
+            began = time.perf_counter()
+            run()
+            if number >= 2:  # the first ones prepare
+                best[name] = min(best[name], 1000 * (time.perf_counter() - began))
+    return best
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    config = FinderConfig()
+    networks: tuple[tuple[str, nn.Module, tuple[int, int]], ...] = (
+        ("pose, small", SpatialNetwork(PRESETS["small"]), PRESETS["small"].size),
+        ("finder", FinderNetwork(config), (config.side, 192)),
+    )
+    print("| network | runtime | " + " | ".join(f"ms, {count} thread{'s' * (count > 1)}" for count in options.threads) + " |")
+    print("|---|---|" + "---|" * len(options.threads))
+    for title, network, size in networks:
+        network.eval().to(memory_format=torch.channels_last)
+        picture = torch.rand(1, 3, size[1], size[0]) - 0.5
+        name = f"{title}, {size[0]} x {size[1]}, {count_multiplications(network, size) / 1e9:.2f} GMAC"
+        times = [least(runs_of(network, picture, count), options.rounds) for count in options.threads]
+        for runtime in times[0]:
+            print(f"| {name} | {runtime} | " + " | ".join(f"{each[runtime]:.1f}" for each in times) + " |")
+
+
+if __name__ == "__main__":
+    main()

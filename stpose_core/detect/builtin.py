@@ -1,0 +1,176 @@
+"""The built-in detector: a finder that searches whole pictures, and the spatial network that finds the joints of one person.
+
+Both were trained on rendered people alone (training/stpose_training). The spatial network is top-down: it sees one person upright
+in a view cut out around a box, so lying and upside-down people are turned before they are looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from stpose_core.detect.heatmaps import decode, with_mirrored
+from stpose_core.detect.likeness import SEEN, extent
+from stpose_core.detect.networks import load_finder, load_spatial
+from stpose_core.detect.runtime import make_runner
+from stpose_core.detect.search import Outputs, find_people, shown_as
+from stpose_core.detect.types import Box, Floats, Image, Pose2D
+from stpose_core.detect.views import cut, seen_from, view_of
+from stpose_core.errors import DetectorError
+from stpose_core.networks.spatial import STRIDE
+from stpose_core.skeletons import H36M17
+from stpose_core.weights import DETECTOR, FINDER_FILE, SPATIAL_FILE
+
+NEAR_EDGE = 0.08  # joints end inside the body's outline: the next box is larger than their extent by this share on each side
+UPRIGHT = 0.6  # radians from upright up to which the view is not turned: the network was trained with tilted people
+_NECK, _PELVIS = H36M17.index("neck", "pelvis")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a network's raw outputs mean; written into its weights file by `stpose train spatial --calibrate`.
+
+    joint: the score is the logistic function of a + b * logit of the mass near the map's summit + c * hidden logit. presence: that
+    of a + b * mean score of the surer half of the joints. The defaults are guesses for a file that was not calibrated.
+    """
+
+    joint: tuple[float, float, float] = (0.0, 1.0, -0.5)
+    presence: tuple[float, float] = (-6.0, 15.0)
+
+    @staticmethod
+    def of(header: dict[str, object]) -> Calibration:
+        """That of a weights file's header. Raises DetectorError if it holds something else than numbers."""
+        given = header.get("calibration")
+        if given is None:
+            return Calibration()
+        try:
+            joint, presence = (tuple(float(value) for value in given[name]) for name in ("joint", "presence"))  # type: ignore[index]
+        except (KeyError, TypeError, ValueError) as error:
+            raise DetectorError(f"the weights' calibration is damaged: {given!r:.100}") from error
+        if len(joint) != 3 or len(presence) != 2 or not np.isfinite([*joint, *presence]).all():
+            raise DetectorError(f"the weights' calibration is damaged: {given!r:.100}")
+        return Calibration(joint, presence)
+
+    def score(self, mass: Floats, hidden: Floats) -> Floats:
+        """(J,) 0..1, of mass near the summit (J,) and hidden logits (J,): the expected share within 0.1 torso of the truth."""
+        share = np.clip(mass, 1e-4, 1 - 1e-4)
+        return _logistic(self.joint[0] + self.joint[1] * np.log(share / (1 - share)) + self.joint[2] * np.clip(hidden, -10, 10))
+
+    def present(self, score: Floats) -> float:
+        """0..1 how likely there is a person: half of the joints may be hidden or outside of the picture."""
+        return float(_logistic(np.asarray(self.presence[0] + self.presence[1] * surer_half(score))))
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the spatial network says of a view. matrix: (2, 3), places of the picture in the view. maps: (17, h, w) logits of where
+    each joint is, of every fourth pixel of the view. hidden: (17,) logits that a joint cannot be seen."""
+
+    matrix: Floats
+    maps: NDArray[np.float32]
+    hidden: NDArray[np.float32]
+
+
+class BuiltinDetector:
+    """weights: folder with spatial.safetensors and finder.safetensors; those that ship by default. mirrored: look at each person's
+    mirror image as well, at twice the cost. device: where the networks run.
+
+    Raises DetectorError if there are no weights, WeightsError if they are damaged.
+    """
+
+    name = "builtin"
+    skeleton = "h36m17"
+
+    def __init__(self, weights: str | Path | None = None, mirrored: bool = False, device: str = "cpu") -> None:
+        folder = Path(weights) if weights is not None else DETECTOR
+        missing = [name for name in (SPATIAL_FILE, FINDER_FILE) if not (folder / name).is_file()]
+        if missing:
+            what = "the built-in detector has no weights here yet" if weights is None else f"{folder} holds no built-in detector"
+            raise DetectorError(
+                f"{what} ({' and '.join(missing)} missing); use --detector mediapipe, rtmpose or a keypoint file, "
+                "or train some (stpose train spatial, stpose train finder) and give their folder"
+            )
+        spatial, header = load_spatial(folder / SPATIAL_FILE)
+        if spatial.config.joints != len(H36M17.joints):
+            raise DetectorError(f"{folder / SPATIAL_FILE} finds {spatial.config.joints} joints, not {len(H36M17.joints)}")
+        finder, _ = load_finder(folder / FINDER_FILE)
+        self.calibration = Calibration.of(header)
+        self.mirrored = mirrored
+        self._size, self._side = spatial.config.size, finder.config.side
+        self._spatial, self._finder = make_runner(spatial, device), make_runner(finder, device)
+
+    def find(self, image: Image) -> list[Box]:
+        """Search the whole picture, and larger pictures a second time for small people. Nobody where no summit is high enough.
+
+        A turned box is as wide and tall as the person is along its own axes, about the box's centre.
+        """
+        return [_turned(box) for box in find_people(image, self._look_for_people, self._side)]
+
+    def pose(self, image: Image, box: Box) -> Pose2D:
+        """The 17 joints of the person in the box."""
+        sight = self.look(image, box)
+        places, mass = decode(torch.from_numpy(sight.maps)[None], STRIDE)
+        xy = seen_from(sight.matrix, places[0].double().numpy())
+        score = self.calibration.score(mass[0].double().numpy(), sight.hidden.astype(np.float64))
+        return Pose2D(xy, score, self.calibration.present(score), next_box(xy, score, box.angle))
+
+    def look(self, image: Image, box: Box) -> Sight:
+        """The heat maps of the person in the box, for those who want more of them than their summits."""
+        rectangle = np.array([box.x0, box.y0, box.x1, box.y1])
+        matrix = view_of(rectangle, self._size, angle=box.angle)
+        shown = shown_as(cut(image, matrix, self._size))
+        if not self.mirrored:
+            maps, hidden = self._spatial(shown)
+            return Sight(matrix, maps[0], hidden[0])
+        both = self._spatial(np.concatenate([shown, shown[..., ::-1]]))
+        merged = with_mirrored(*(torch.from_numpy(values[row : row + 1]) for row in (0, 1) for values in both))
+        return Sight(matrix, merged[0][0].numpy(), merged[1][0].numpy())
+
+    def _look_for_people(self, picture: Image) -> Outputs:
+        centre, sides, up = self._finder(shown_as(picture))
+        return centre[0], sides[0], up[0]
+
+
+def surer_half(score: Floats) -> float:
+    """Mean score of the surer half of the joints (J,)."""
+    return float(np.sort(score)[len(score) // 2 :].mean())
+
+
+def next_box(xy: Floats, score: Floats, angle: float) -> Box:
+    """Where to look for a person next: around the joints (J, 2) that were seen, turned as the trunk is.
+
+    angle: that of the last box, which stays where the trunk's direction cannot be told.
+    """
+    size = extent(xy, score).size
+    trunk = xy[_NECK] - xy[_PELVIS]
+    if min(score[[_NECK, _PELVIS]]) >= SEEN and np.hypot(*trunk) > 0.2 * size:
+        angle = float(np.arctan2(trunk[0], -trunk[1]))
+    angle = _steadied(angle)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    around = extent(xy @ turn.T, score)
+    middle, grow = turn.T @ around.centre, NEAR_EDGE * around.size
+    half_w, half_h = max((around.x1 - around.x0) / 2 + grow, 1.0), max((around.y1 - around.y0) / 2 + grow, 1.0)
+    x, y = (float(value) for value in middle)
+    return Box(x - half_w, y - half_h, x + half_w, y + half_h, 1.0, angle)
+
+
+def _turned(box: Box) -> Box:
+    """A box that is upright in the picture as one along the axes of the person in it."""
+    angle = _steadied(box.angle)
+    x, y = (float(value) for value in box.centre)
+    half_w, half_h = (box.x1 - box.x0) / 2, (box.y1 - box.y0) / 2
+    if np.pi / 4 < abs(angle) < 3 * np.pi / 4:
+        half_w, half_h = half_h, half_w
+    return Box(x - half_w, y - half_h, x + half_w, y + half_h, box.score, angle)
+
+
+def _steadied(angle: float) -> float:
+    return 0.0 if abs(angle) < UPRIGHT else angle
+
+
+def _logistic(value: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-np.clip(value, -30, 30))))

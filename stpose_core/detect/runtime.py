@@ -1,0 +1,117 @@
+"""How the built-in detector's networks are run, a picture at a time: by OpenVINO where it is installed, else by torch.
+
+`python benchmarks/runtimes.py` compares them; docs/benchmarks.md holds what was measured.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from stpose_core.errors import DetectorError
+
+Arrays = tuple[NDArray[np.float32], ...]
+Runner = Callable[[NDArray[np.float32]], Arrays]
+"""Pictures (B, 3, H, W) -> the network's outputs, in the order of its dataclass."""
+MOST_THREADS = 4  # more hardly help with networks this small
+
+
+def make_runner(network: nn.Module, device: str = "cpu") -> Runner:
+    """The fastest way at hand to run a network. Raises DetectorError if OpenVINO is installed but cannot run it."""
+    if device == "cpu" and find_spec("openvino") is not None:
+        return OpenVINORunner(network)
+    return TorchRunner(network, device)
+
+
+def spare_threads() -> int:
+    """Threads for a network: all cores but the one that decodes the video."""
+    return max(1, min(MOST_THREADS, (os.cpu_count() or 1) - 1))
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """A copy for use, in which every batch norm behind a convolution is part of it: the same outputs, half as many layers."""
+    network = copy.deepcopy(network).eval()
+    for layers in [layers for layers in network.modules() if isinstance(layers, nn.Sequential)]:
+        for place, (layer, following) in enumerate(zip(list(layers), list(layers)[1:])):
+            if isinstance(layer, nn.Conv2d) and isinstance(following, nn.BatchNorm2d):
+                layers[place], layers[place + 1] = fuse_conv_bn_eval(layer, following), nn.Identity()
+    return network
+
+
+class Plain(nn.Module):
+    """A network whose outputs are a plain tuple, as exporters want them."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
+        return tuple(vars(self.network(pictures)).values())
+
+
+class TorchRunner:
+    """Runs a network in torch, in float32."""
+
+    def __init__(self, network: nn.Module, device: str = "cpu") -> None:
+        self._device = torch.device(device)
+        self._network = folded(network).to(self._device, memory_format=torch.channels_last)
+
+    def __call__(self, pictures: NDArray[np.float32]) -> Arrays:
+        before, threads = torch.get_num_threads(), spare_threads()
+        torch.set_num_threads(threads)
+        try:
+            with torch.inference_mode():
+                given = torch.from_numpy(np.ascontiguousarray(pictures)).to(self._device)
+                output: Any = self._network(given.contiguous(memory_format=torch.channels_last))
+                return tuple(values.float().cpu().numpy() for values in vars(output).values())
+        finally:
+            torch.set_num_threads(before)
+
+
+class OpenVINORunner:
+    """Runs a network in OpenVINO, in bfloat16 where the processor computes in it. Prepared anew for each size of pictures, which
+    takes a few seconds: it pays for clips, not for a single picture.
+
+    Raises DetectorError if it cannot be prepared.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = Plain(folded(network)).eval()
+        self._requests: dict[tuple[int, ...], Any] = {}
+
+    def __call__(self, pictures: NDArray[np.float32]) -> Arrays:
+        if pictures.shape not in self._requests:
+            try:
+                self._requests[pictures.shape] = self._prepared(pictures.shape)
+            except (RuntimeError, ImportError) as error:
+                reason = " ".join(str(error).split())[:200]
+                message = f"OpenVINO cannot run the networks ({reason}); without the package openvino torch does"
+                raise DetectorError(message) from error
+        outputs = self._requests[pictures.shape].infer([np.ascontiguousarray(pictures)])
+        return tuple(np.array(outputs[port], np.float32) for port in range(len(outputs)))
+
+    def _prepared(self, shape: tuple[int, ...]) -> Any:
+        # Not by its convert_model(): that reports its use over the network.
+        openvino, frontend = import_module("openvino"), import_module("openvino.frontend")
+        decoder_of = import_module("openvino.frontend.pytorch.ts_decoder").TorchScriptPythonDecoder
+        with warnings.catch_warnings():
+            # The trace holds for pictures of this size only, which is what it is for.
+            warnings.simplefilter("ignore")
+            traced = torch.jit.freeze(torch.jit.trace(self._network, torch.zeros(shape), check_trace=False))
+            decoder = decoder_of(traced)  # has to live until the model is converted
+            reader = frontend.FrontEndManager().load_by_framework("pytorch")
+            model = reader.convert(reader.load(decoder))
+        model.reshape({model.input(0): list(shape)})
+        settings = {"INFERENCE_NUM_THREADS": spare_threads(), "PERFORMANCE_HINT": "LATENCY"}
+        return openvino.Core().compile_model(model, "CPU", settings).create_infer_request()

@@ -1,0 +1,97 @@
+"""The finder: a whole picture -> where people are in it, how large, and which way up.
+
+A light network for pictures of about 320 pixels on the long side. Features from 1/4 to 1/64 of the picture are brought together at
+1/8 as in a feature pyramid (Lin et al., CVPR 2017), so that large and small people are found in one pass. People are the summits of
+a map of centres (Zhou et al., "Objects as Points", 2019); boxes are distances to four sides (Tian et al., FCOS, ICCV 2019). The
+sizes and the direction of the body are decisions of this project.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stpose_core.networks.dimensions import check_dimensions, whole_numbers
+from stpose_core.networks.spatial import Block, convolution
+
+CELL = 8
+"""Pixels of the picture to one cell of the map of centres, each way."""
+MULTIPLE = 64
+"""Sides of the pictures are multiples of this."""
+_RANGES = {"side": (64, 2048), "stem": (3, 256), "blocks": (1, 8), "head": (4, 512)}
+_RARE = -4.6  # logit of 1 %: people's centres are rare, and the first steps should not be spent on learning that
+
+
+@dataclass(frozen=True)
+class FinderConfig:
+    """The dimensions of a FinderNetwork; they travel in the weights file.
+
+    side: longer side of the pictures it is made for, pixels. stem: channels at 1/2 of the picture. widths: channels at 1/4, 1/8,
+    1/16 and so on (at least 1/4 and 1/8). blocks: residual blocks at each from 1/8 on. head: channels that are read at the end.
+    """
+
+    side: int = 320
+    stem: int = 16
+    widths: tuple[int, ...] = (24, 48, 96, 128, 128)
+    blocks: int = 2
+    head: int = 64
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, for the header of a weights file."""
+        return {**asdict(self), "widths": list(self.widths)}
+
+    @staticmethod
+    def from_dict(values: dict[str, object]) -> FinderConfig:
+        """The inverse of `to_dict`. The values are not trusted: ValueError at unknown fields, wrong types and absurd dimensions."""
+        check_dimensions(values, FinderConfig, _RANGES)
+        widths = values.get("widths", FinderConfig.widths)
+        if not whole_numbers(widths, 4, 512) or not 2 <= len(widths) <= 5:  # type: ignore[arg-type]
+            raise ValueError(f"widths must be two to five numbers from 4 to 512, got {widths!r:.40}")
+        return FinderConfig(**{**values, "widths": tuple(widths)})  # type: ignore[arg-type]
+
+
+@dataclass
+class FinderOutput:
+    """Of every cell of 8 x 8 pixels: centre: (B, h, w) logit that a person's middle is there. sides: (B, 4, h, w) distances from
+    the cell's centre to the left, top, right and bottom of the person, pixels. up: (B, 2, h, w) direction of the body in the
+    picture (x, y; of no set length), from the pelvis to the neck."""
+
+    centre: Tensor
+    sides: Tensor
+    up: Tensor
+
+
+class FinderNetwork(nn.Module):
+    """Pictures (B, 3, H, W), values 0..1 minus 0.5, sides multiples of 64 -> FinderOutput."""
+
+    def __init__(self, config: FinderConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths, head = config.widths, config.head
+        self.stem = nn.Sequential(convolution(3, config.stem, stride=2), convolution(config.stem, widths[0], stride=2))
+        self.levels = nn.ModuleList(
+            nn.Sequential(convolution(before, after, stride=2), *(Block(after) for _ in range(config.blocks)))
+            for before, after in zip(widths, widths[1:])
+        )
+        self.read = nn.ModuleList(nn.Conv2d(width, head, 1) for width in widths[1:])
+        self.merge = nn.ModuleList(convolution(head, head) for _ in widths[1:])
+        self.out = nn.Conv2d(head, 7, 1)
+        nn.init.normal_(self.out.weight, std=0.01)
+        nn.init.zeros_(self.out.bias)
+        nn.init.constant_(self.out.bias[:1], _RARE)
+
+    def forward(self, pictures: Tensor) -> FinderOutput:
+        x = self.stem(pictures)
+        scales = []
+        for level in self.levels:
+            x = level(x)
+            scales.append(x)
+        top: Tensor | None = None
+        for x, read, merge in zip(reversed(scales), reversed(self.read), reversed(self.merge)):
+            own = read(x)
+            top = merge(own if top is None else own + F.interpolate(top, own.shape[2:], mode="nearest"))
+        out = self.out(top).float()
+        # A cell's person is 32 pixels to each side when the network says nothing.
+        return FinderOutput(out[:, 0], 4 * CELL * out[:, 1:5].clamp(-5, 5).exp(), out[:, 5:])

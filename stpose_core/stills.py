@@ -1,0 +1,125 @@
+"""Still pictures: reading them as they are meant to be seen, and everybody in them with h36m17 joints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from stpose_core.data import Keypoints
+from stpose_core.detect.likeness import extent, joint_likeness
+from stpose_core.detect.people import HELD, SAME, verified
+from stpose_core.errors import FormatError
+from stpose_core.skeletons import H36M17, convert
+
+if TYPE_CHECKING:
+    from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+"""What counts as a picture in a folder; a file that is named itself may be anything that OpenCV reads."""
+_MARGIN = 0.08  # joints end inside the body's outline: boxes are larger than their extent by this share of it on each side
+
+
+@dataclass(frozen=True)
+class StillPerson:
+    """Somebody in a picture. box: left, top, width, height in pixels, around the joints that were seen, inside the picture. score:
+    0..1, how likely it is a person times the mean score of the joints. xy: (17, 2) pixels, origin top left, NaN where a joint was
+    not seen. joint_score: (17,) 0..1, 0 where not seen."""
+
+    box: tuple[float, float, float, float]
+    score: float
+    xy: Floats
+    joint_score: Floats
+
+
+def list_pictures(names: Iterable[str]) -> list[Path]:
+    """The pictures that files, folders (their pictures, sorted by name, without sub-folders) and @LIST files name, each once, in
+    the order in which they are named.
+
+    A list holds a file or folder a line, as it would be given to the command; empty lines are left out. Raises FormatError where
+    something is missing, or a folder or a list names no picture.
+    """
+    found: dict[Path, Path] = {}
+    for name in names:
+        for path in _named(name):
+            found.setdefault(path.resolve(), path)
+    return list(found.values())
+
+
+def read_picture(path: Path) -> Image:
+    """(H, W, 3) uint8 RGB, turned upright as its EXIF orientation says. Raises FormatError naming the file if it cannot be read."""
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise FormatError(f"{path} cannot be read: {error.strerror or error}") from error
+    try:
+        picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    except cv2.error as error:  # a picture beyond the size that OpenCV takes
+        raise FormatError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
+    if picture is None:
+        raise FormatError(f"{path} is not a picture that can be read (or it is damaged)")
+    return np.ascontiguousarray(picture[..., ::-1])
+
+
+def people_in(image: Image, detector: Detector) -> list[StillPerson]:
+    """Everybody in a picture (H, W, 3), the surest first. Nobody counts who is not seen again in a second look there."""
+    height, width = image.shape[:2]
+    poses: list[Pose2D] = []
+    for box in detector.find(image):
+        pose = verified(detector, image, box, HELD)
+        if pose is not None and all(_alike(pose, other) < SAME for other in poses):
+            poses.append(pose)
+    people = [_person(pose, detector.skeleton, (width, height)) for pose in poses]
+    return sorted(people, key=lambda person: -person.score)
+
+
+def _named(name: str) -> list[Path]:
+    if name.startswith("@"):
+        return _listed(Path(name[1:]))
+    path = Path(name)
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+        inside = [file for file in files if file.suffix.lower() in SUFFIXES]
+        if not inside:
+            raise FormatError(f"there is no picture in the folder {path} ({', '.join(SUFFIXES)})")
+        return inside
+    if not path.is_file():
+        raise FormatError(f"there is no file {path}")
+    return [path]
+
+
+def _listed(path: Path) -> list[Path]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise FormatError(f"the list {path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise FormatError(f"the list {path} is not text in UTF-8") from error
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise FormatError(f"the list {path} names no picture")
+    nested = next((name for name in names if name.startswith("@")), None)
+    if nested is not None:
+        raise FormatError(f"the list {path} names another list: {nested}")
+    return [file for name in names for file in _named(name)]
+
+
+def _alike(one: Pose2D, other: Pose2D) -> float:
+    return joint_likeness(one.xy, one.score, other.xy, other.score)
+
+
+def _person(pose: Pose2D, skeleton: str, size: tuple[int, int]) -> StillPerson:
+    joints = convert(Keypoints(pose.xy[None], np.clip(pose.score, 0, 1)[None], 1.0, size, skeleton), H36M17.name)
+    xy, score = joints.xy[0], joints.score[0]
+    return StillPerson(_outline(extent(xy, score), size), float(pose.presence * score.mean()), xy, score)
+
+
+def _outline(box: Box, size: tuple[int, int]) -> tuple[float, float, float, float]:
+    grow = _MARGIN * box.size
+    left, right = (float(np.clip(value, 0, size[0])) for value in (box.x0 - grow, box.x1 + grow))
+    top, bottom = (float(np.clip(value, 0, size[1])) for value in (box.y0 - grow, box.y1 + grow))
+    return left, top, right - left, bottom - top

@@ -1,0 +1,62 @@
+"""What the built-in detector has to show before `auto` takes it: the counting of frames, and the note in the weights."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+
+from stpose_core.detect import has_passed
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+
+@pytest.fixture
+def benchmark() -> ModuleType:
+    import builtin
+
+    return builtin
+
+
+def track(*stretches: tuple[int, int]) -> SimpleNamespace:
+    return SimpleNamespace(frames=np.concatenate([np.arange(first, last + 1) for first, last in stretches]))
+
+
+def test_poses_on_empty_frames_and_late_starts_are_counted(benchmark: ModuleType) -> None:
+    visits = [(56, 206), (223, 456), (498, 708), (741, 877), (917, 1210), (1230, 1370)]
+    perfect = [track(*visits)]
+    assert benchmark.empty_share(perfect, 1394) == 0
+    assert benchmark.slowest_start(perfect, 1394) == 0
+    ghost = [*perfect, track((10, 19))]
+    assert benchmark.empty_share(ghost, 1394) == pytest.approx(10 / 217, abs=0.005)
+    late = [track(*visits[:2], (505, 708), *visits[3:])]
+    assert benchmark.slowest_start(late, 1394) == 7
+    missed = [track(*visits[1:])]
+    assert benchmark.slowest_start(missed, 1394) == 151
+
+
+@pytest.mark.parametrize(("share", "code"), [(0.99, 0), (0.90, 1)])
+def test_the_answer_is_noted_in_the_weights(
+    benchmark: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    share: float,
+    code: int,
+) -> None:
+    from test_builtin import write_detector
+
+    folder = write_detector(tmp_path / "weights")
+    monkeypatch.setattr(benchmark, "pck", lambda videos, detector, clip: share if "cam03" in clip else 0.97)
+    monkeypatch.setattr(benchmark, "visits", lambda path, detector: (0.01, 4))
+    for mark in ([], ["--mark"]):
+        assert not has_passed(folder)
+        monkeypatch.setattr(sys, "argv", ["builtin.py", "--videos", str(tmp_path), "--weights", str(folder), *mark])
+        with pytest.raises(SystemExit) as ended:
+            benchmark.main()
+        assert ended.value.code == code
+    assert has_passed(folder) == (code == 0)
+    assert f"| PCK, balance/cam03.mp4 | {share:.3f} | at least 0.95 | {'yes' if code == 0 else 'no'} |" in capsys.readouterr().out

@@ -1,0 +1,171 @@
+"""Samples for the finder from a folder of rendered pictures.
+
+Two in three are whole frames: scaled, moved, mirrored, sometimes upside down. The third is a mosaic of the spatial network's crops
+(as in YOLOv4, Bochkovskiy et al., 2020): many people at once, near each other and cut off by edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stpose_core.detect.views import cut, seen_at
+from stpose_core.skeletons import H36M17
+from stpose_training.spatial.feed import pooled, recoloured
+from stpose_training.synth.cache import FRAMES, Shard, decode, shards
+from stpose_training.synth.pictures import MOST, OUTSIDE, VISIBLE
+
+NOBODY, FOUND, UNCLEAR = 0, 1, 2
+"""Of a place for a person: empty; somebody who should be found; somebody of whom too little is seen, or who is too small."""
+WIDE, TALL, SQUARE = (320, 192), (192, 320), (256, 256)
+"""(width, height) of the samples, by turns: frames, frames and mosaics."""
+_SEEN = 4  # visible joints from which somebody should be found
+_INSIDE = 0.2  # and the share of the box that must lie in the picture
+_LEAST = 11.0  # and the pixels of the longer side
+_MOSAIC = 9 * MOST
+_NECK, _PELVIS = H36M17.index("neck", "pelvis")
+_Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FrameView:
+    """One sample. picture: (H, W, 3) bytes. boxes: (P, 4) left, top, right, bottom in its pixels. up: (P, 2) from the pelvis to the
+    neck, of length 1, or 0 where that is not clear. who: (P,) NOBODY, FOUND, UNCLEAR."""
+
+    picture: NDArray[np.uint8]
+    boxes: _Floats
+    up: _Floats
+    who: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class FrameBatch:
+    """B samples as tensors: pictures (B, 3, H, W), 0..1 minus 0.5; the others as in `FrameView`."""
+
+    pictures: Tensor
+    boxes: Tensor
+    up: Tensor
+    who: Tensor
+
+
+def feed_frames(folder: Path, batch: int, seed: int, threads: int, device: torch.device) -> Iterator[FrameBatch]:
+    """Batches without end. Raises TrainingError where the folder has no frames for training."""
+
+    def of(part: str, own: int, drawn: Callable[..., FrameView], size: tuple[int, int]) -> Iterator[FrameBatch]:
+        def draw(pool: tuple[Shard, ...], random: np.random.Generator) -> FrameView:
+            return drawn(pool[int(random.integers(len(pool)))], random, size)
+
+        return pooled(folder, part, batch, seed + own, threads, draw, device, collate_frames)
+
+    feeds = [of(f"{FRAMES}train", 0, drawn_frame, WIDE), of(f"{FRAMES}train", 1, drawn_frame, TALL)]
+    if shards(folder, "train"):
+        feeds.append(of("train", 2, drawn_mosaic, SQUARE))
+    try:
+        for samples in cycle(feeds):
+            yield next(samples)
+    finally:
+        for samples in feeds:
+            samples.close()  # type: ignore[attr-defined]
+
+
+def drawn_frame(shard: Shard, random: np.random.Generator, size: tuple[int, int]) -> FrameView:
+    """A random frame of a shard, seen in a random way."""
+    row = int(random.integers(len(shard.jpeg)))
+    picture = decode(shard.jpeg[row])
+    height, width = picture.shape[:2]
+    # So that the frame just fits, then nearer or farther; the middle of the view is mostly where somebody is.
+    scale = min(size[0] / width, size[1] / height) * float(np.exp(random.uniform(-0.35, 0.9)))
+    middle = random.uniform(0, 1, 2) * (width, height)
+    there = np.flatnonzero(shard.box[row, :, 2] > 0)
+    if len(there) and random.random() < 0.8:
+        box = shard.box[row, random.choice(there)].astype(np.float64)
+        middle = (box[:2] + box[2:]) / 2 + random.uniform(-0.5, 0.5, 2) * np.array(size) * 0.9 / scale
+    # No more of the surroundings of the frame is seen than must be.
+    half, extent = np.array(size) / 2 / scale, np.array([width, height], np.float64)
+    middle = np.where(extent > 2 * half, middle.clip(half, np.maximum(extent - half, half)), middle.clip(extent - half, half))
+    # By quarters only: a box that is turned by less is no longer tight.
+    quarters = int(random.integers(1, 4)) if random.random() < 0.08 else 0
+    cosine, sine = ((1, 0), (0, 1), (-1, 0), (0, -1))[quarters]
+    turn = scale * np.array([[cosine, sine], [-sine, cosine]], np.float64)
+    if random.random() < 0.5:
+        turn[0] = -turn[0]
+    return seen_frame(shard, row, picture, np.column_stack([turn, np.array(size) / 2 - turn @ middle]), size)
+
+
+def drawn_mosaic(shard: Shard, random: np.random.Generator, size: tuple[int, int]) -> FrameView:
+    """One to nine random pictures of a shard side by side, each filling its part of the view, cut to it."""
+    across = int(random.integers(1, 4))
+    edges = [np.concatenate([[0], np.sort(_shares(random, across) * side).round(), [side]]).astype(int) for side in size]
+    picture = np.empty((size[1], size[0], 3), np.uint8)
+    boxes, ups, who = [], [], []
+    for left, right in zip(edges[0], edges[0][1:]):
+        for top, bottom in zip(edges[1], edges[1][1:]):
+            row, part = int(random.integers(len(shard.jpeg))), (int(right - left), int(bottom - top))
+            one = decode(shard.jpeg[row])
+            height, width = one.shape[:2]
+            scale = max(part[0] / width, part[1] / height) * float(np.exp(random.uniform(0, 0.4)))
+            shift = (np.array(part) - scale * np.array([width, height])) * random.uniform(0, 1, 2)
+            turn = scale * np.eye(2)
+            if random.random() < 0.5:
+                turn[0], shift[0] = -turn[0], part[0] - shift[0]
+            view = seen_frame(shard, row, one, np.column_stack([turn, shift]), part)
+            picture[top:bottom, left:right] = view.picture
+            boxes.append(view.boxes + (left, top, left, top))
+            ups.append(view.up)
+            who.append(view.who)
+    # Of every mosaic as many places for people, so that they make a batch.
+    short = _MOSAIC - len(np.concatenate(who))
+    return FrameView(
+        picture,
+        np.concatenate([*boxes, np.zeros((short, 4))]),
+        np.concatenate([*ups, np.zeros((short, 2))]),
+        np.concatenate([*who, np.full(short, NOBODY)]),
+    )
+
+
+def _shares(random: np.random.Generator, parts: int) -> _Floats:
+    """Where between 0 and 1 to cut into so many parts, about evenly."""
+    return np.asarray((np.arange(1, parts) + random.uniform(-0.25, 0.25, parts - 1)) / parts)
+
+
+def seen_frame(shard: Shard, row: int, picture: NDArray[np.uint8], matrix: _Floats, size: tuple[int, int]) -> FrameView:
+    """A frame in a view whose axes are those of the picture, or quarter turns of them."""
+    corners = seen_at(matrix, shard.box[row].astype(np.float64).reshape(-1, 2, 2))
+    boxes = np.concatenate([corners.min(1), corners.max(1)], 1)
+    frame = seen_at(matrix, np.array([[0, 0], [picture.shape[1], picture.shape[0]]], np.float64))
+    low, high = np.maximum(frame.min(0), 0), np.minimum(frame.max(0), size)
+    inside = np.concatenate([boxes[:, :2].clip(low, high), boxes[:, 2:].clip(low, high)], 1)
+    joints, state = seen_at(matrix, shard.joints[row].astype(np.float64)), shard.state[row]
+    visible = ((joints >= 0) & (joints < size)).all(-1) & (state == VISIBLE)
+
+    def area(box: _Floats) -> _Floats:
+        return np.asarray((box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]))
+
+    there = (shard.box[row, :, 2] > 0) & (area(inside) > 0)
+    longer = np.maximum(inside[:, 2] - inside[:, 0], inside[:, 3] - inside[:, 1])
+    clear = (visible.sum(1) >= _SEEN) & (area(inside) >= _INSIDE * area(boxes)) & (longer >= _LEAST)
+    up = joints[:, _NECK] - joints[:, _PELVIS]
+    length = np.linalg.norm(up, axis=1, keepdims=True)
+    told = (length[:, 0] > 0.15 * longer) & (state[:, [_NECK, _PELVIS]] != OUTSIDE).all(1)
+    up = np.where(told[:, None], up / np.maximum(length, 1e-6), 0.0)
+    who = np.where(there, np.where(clear, FOUND, UNCLEAR), NOBODY)
+    return FrameView(cut(picture, matrix, size), inside, up, who)
+
+
+def collate_frames(views: list[FrameView], device: torch.device, seed: int) -> FrameBatch:
+    """Views as a batch on a device, their light and colours changed."""
+    pictures = torch.from_numpy(np.stack([view.picture for view in views])).to(device, non_blocking=True)
+    pictures = recoloured(pictures.permute(0, 3, 1, 2).float() / 255 - 0.5, seed)
+    return FrameBatch(
+        pictures.contiguous(memory_format=torch.channels_last),
+        torch.from_numpy(np.stack([view.boxes for view in views]).astype(np.float32)).to(device),
+        torch.from_numpy(np.stack([view.up for view in views]).astype(np.float32)).to(device),
+        torch.from_numpy(np.stack([view.who for view in views])).to(device),
+    )
