@@ -10,8 +10,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from stpose_training.spatial.run import load_spatial
 from test_train_spatial import TINY, write_dots
+
+from stpose_core.detect.networks import load_spatial
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def test_rows_are_trained_once_and_judged(
     assert lines[-1].count("±") == 2  # nobody is beside anybody in these pictures
     kept = json.loads((tmp_path / "all.json").read_text())
     assert {row: set(values["seeds"]) for row, values in kept.items()} == {row: {"0", "1"} for row in ("full", "single")}
-    assert load_spatial(tmp_path / "state" / "single-0" / "spatial.safetensors").config.modules == ()
+    assert load_spatial(tmp_path / "state" / "single-0" / "spatial.safetensors")[0].config.modules == ()
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("trained again")

@@ -58,7 +58,7 @@ class Adaptation:
     footage: float = 0.25
     like: float = 0.5
     frames: int = 64
-    rate: float = 4e-4
+    rate: float = 1.5e-4
     warmup: int = 20
     ema: float = 0.98
     masked: float = 0.5
