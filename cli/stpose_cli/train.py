@@ -95,7 +95,7 @@ def lifter(
 @click.option("--detector", default="auto", show_default=True, help="Of videos: auto, mediapipe or rtmpose.")
 @click.option("--person", default="largest", show_default=True, help="Of videos: largest, left, right, center, or a number from 1.")
 @click.option("--steps", type=click.IntRange(1), help="How long to learn.  [default: 400]")
-@click.option("--rate", type=click.FloatRange(0, 0.1), help="How much each step may change.  [default: 0.0004]")
+@click.option("--rate", type=click.FloatRange(0, 0.1), help="How much each step may change.  [default: 0.00015]")
 @click.option("--batch", type=click.IntRange(4), help="Samples a step.  [default: 16]")
 @click.option("--seed", type=int, help="Other numbers give other results, the same number the same.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.")
