@@ -231,6 +231,12 @@ def test_a_stopped_run_goes_on_and_another_is_refused(cache: Path, tmp_path: Pat
         train(cache, tmp_path / "w.safetensors", TINY, short(rate=1.0), state, fabric, None, said.append)
 
 
+def test_a_damaged_checkpoint_is_said(cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(TrainingError, match=r"checkpoint\.pt is damaged"):
+        train(cache, tmp_path / "w.safetensors", TINY, short(), tmp_path, make_fabric("cpu"), None, lambda text: None)
+
+
 def test_a_run_sees_half_size_first_and_goes_on_at_the_size_it_was_stopped_at(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,7 +84,7 @@ class Run:
 
     def __init__(self, plan: Plan, fabric: Fabric, checkpoint: Path, start: Path | None = None) -> None:
         self.plan, self.recipe, self.fabric, self.checkpoint = plan, plan.recipe, fabric, checkpoint
-        saved = _read_checkpoint(checkpoint, plan, fabric.device)
+        saved = _read_run(checkpoint, plan, fabric.device)
         torch.manual_seed(plan.recipe.seed)
         try:
             self.config = config_of(plan.architecture, plan.dimensions)
@@ -180,13 +180,21 @@ class Run:
         return parts
 
 
-def _read_checkpoint(path: Path, plan: Plan, device: torch.device) -> dict[str, Any]:
+def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    """What `save_checkpoint` wrote; empty where there is none. Raises TrainingError where it is damaged."""
     if not path.is_file():
         return {}
     try:
         saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         raise TrainingError(f"{path} is damaged and cannot be gone on from; remove it, or give another --state folder") from error
+    return saved
+
+
+def _read_run(path: Path, plan: Plan, device: torch.device) -> dict[str, Any]:
+    saved = read_checkpoint(path, device)
+    if not saved:
+        return {}
     was, now = saved.get("plan", {}), plan.identity()
     # What a run that began before a field was thought of does not name has no say.
     names = [name for name in was if was[name] != now.get(name)]

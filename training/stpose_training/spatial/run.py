@@ -20,7 +20,7 @@ from stpose_core.errors import TrainingError
 from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork, SpatialOutput
 from stpose_core.weights import write_weights
 from stpose_training.journal import Journal
-from stpose_training.lifter import save_checkpoint
+from stpose_training.lifter import read_checkpoint, save_checkpoint
 from stpose_training.spatial.feed import feed
 from stpose_training.spatial.footage import Crops, pairs, people_in, taught
 from stpose_training.spatial.losses import place_loss, spatial_loss
@@ -134,9 +134,9 @@ class Run:
         return self.average.module
 
     def _read(self) -> dict[str, Any]:
-        if not self.checkpoint.is_file():
+        saved = read_checkpoint(self.checkpoint, self.fabric.device)
+        if not saved:
             return {}
-        saved: dict[str, Any] = torch.load(self.checkpoint, map_location=self.fabric.device, weights_only=True)
         was, now = {**saved["recipe"], **saved["config"]}, {**self.recipe.identity(), **self.config.to_dict()}
         if was != now:
             names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
