@@ -34,10 +34,10 @@ class SpatialConfig:
     joints: int = 17
     size: tuple[int, int] = (192, 256)
     stem: int = 32
-    first: int = 2
-    width: int = 16
-    modules: tuple[int, ...] = (1, 2, 2)
-    blocks: int = 2
+    first: int = 1
+    width: int = 32
+    modules: tuple[int, ...] = (1, 1, 2)
+    blocks: int = 1
     head: int = 64
 
     def to_dict(self) -> dict[str, object]:

@@ -52,12 +52,15 @@ class View:
 @dataclass(frozen=True)
 class Stock:
     """What samples are drawn from: rendered pictures, places to put people before, the share of samples that are recomposed, and
-    whether there may be people beside the subject."""
+    whether there may be people beside the subject. hardness: how hard samples are made, from 0 (hardly turned, neither cut off nor
+    covered nor recomposed) to 1.
+    """
 
     shards: tuple[Shard, ...]
     backdrops: Backdrops | None = None
     recomposed: float = 0.0
     others: bool = True
+    hardness: float = 1.0
 
 
 def feed(
@@ -69,17 +72,19 @@ def feed(
     device: torch.device,
     recomposed: float = 0.0,
     others: bool = True,
+    hardness: Callable[[], float] = lambda: 1.0,
 ) -> Iterator[Batch]:
     """Batches without end.
 
     recomposed: share of samples with other surroundings, for which places are taken from the kit in the folder, if it is there.
-    others: whether there may be people beside the subject. Raises TrainingError where the folder has no pictures for training.
+    others: whether there may be people beside the subject. hardness: of samples that are drawn from now on, 0..1 (`Stock`).
+    Raises TrainingError where the folder has no pictures for training.
     """
     kit = folder / KIT
     backdrops = Backdrops(kit, np.random.default_rng((seed, 1))) if recomposed and kit.is_file() else None
 
     def draw(pool: tuple[Shard, ...], own: np.random.Generator) -> View:
-        return drawn_view(Stock(pool, backdrops, recomposed, others), own, size)
+        return drawn_view(Stock(pool, backdrops, recomposed, others, hardness()), own, size)
 
     return pooled(folder, "train", batch, seed, threads, draw, device, collate, backdrops.renew if backdrops else None)
 
@@ -143,11 +148,12 @@ def drawn_view(stock: Stock, random: np.random.Generator, size: tuple[int, int])
         alone = np.flatnonzero((shard.state[:, 1:] == OUTSIDE).all((1, 2)))
         row = int(alone[row % len(alone)]) if len(alone) else row
     picture, joints, state = decode(shard.jpeg[row]), shard.joints[row, 0].astype(np.float64), shard.state[row, 0].copy()
-    box = _drawn_box(shard.box[row, 0].astype(np.float64), joints, state, random)
+    hard = stock.hardness
+    box = _drawn_box(shard.box[row, 0].astype(np.float64), joints, state, random, hard)
     angle = 0.0
     if random.random() < 0.6:
-        angle = float(np.clip(random.normal() * 0.35, -0.9, 0.9))
-    elif random.random() < 0.1:
+        angle = float(np.clip(random.normal() * (0.1 + 0.2 * hard), -0.9, 0.9))
+    elif random.random() < 0.08 * hard:
         angle = float(random.uniform(-np.pi, np.pi))
     mirrored = random.random() < 0.5
     matrix = view_of(box, size, ROOM * float(np.exp(random.uniform(-0.3, 0.3))), angle, mirrored)
@@ -156,10 +162,10 @@ def drawn_view(stock: Stock, random: np.random.Generator, size: tuple[int, int])
     if mirrored:
         joints, state = joints[_MIRROR], state[_MIRROR]
     state[((joints < 0) | (joints >= size)).any(-1)] = OUTSIDE
-    if random.random() < stock.recomposed:
+    if random.random() < stock.recomposed * hard:
         scene = Scene(seen, joints, state, shard, row, matrix)
         seen, state = recompose(scene, stock.backdrops, stock.shards if stock.others else (), random)
-    return damaged(seen, joints, state, random)
+    return damaged(seen, joints, state, random, hard)
 
 
 def plain_view(shard: Shard, row: int, size: tuple[int, int]) -> View:
@@ -203,12 +209,12 @@ def recoloured(pictures: Tensor, seed: int) -> Tensor:
 
 
 def _drawn_box(
-    box: NDArray[np.float64], joints: NDArray[np.float64], state: NDArray[np.uint8], random: np.random.Generator
+    box: NDArray[np.float64], joints: NDArray[np.float64], state: NDArray[np.uint8], random: np.random.Generator, hard: float
 ) -> NDArray[np.float64]:
     """The person's box, or that of its upper or lower half; not quite where it should be."""
     kind = random.random()
-    if kind < 0.3:
-        half = np.array(_UPPER if kind < 0.2 else _LOWER)
+    if kind < 0.25 * hard:
+        half = np.array(_UPPER if kind < 0.15 * hard else _LOWER)
         there = joints[half[state[half] != OUTSIDE]]
         if len(there) >= 4 and (np.ptp(there, axis=0) > 12).any():
             low, high = there.min(0), there.max(0)
@@ -224,10 +230,13 @@ def _drawn_box(
     return np.asarray(box + np.concatenate([shift, shift]))
 
 
-def damaged(picture: NDArray[np.uint8], joints: NDArray[np.float64], state: NDArray[np.uint8], random: np.random.Generator) -> View:
-    """Some pictures get holes (joints in them count as hidden), a lower resolution, or the end of the picture."""
+def damaged(
+    picture: NDArray[np.uint8], joints: NDArray[np.float64], state: NDArray[np.uint8], random: np.random.Generator, hard: float = 1
+) -> View:
+    """Some pictures get holes (joints in them count as hidden), a lower resolution, or the end of the picture. hard: 0..1, how many
+    of the possible holes and ends."""
     height, width = picture.shape[:2]
-    if random.random() < 0.3:
+    if random.random() < 0.3 * hard:
         for _ in range(int(random.integers(1, 4))):
             w, h = (random.uniform(0.08, 0.35, 2) * (width, height)).astype(int)
             # Around joints rather than anywhere: hands and feet are what is hidden most.
@@ -238,7 +247,7 @@ def damaged(picture: NDArray[np.uint8], joints: NDArray[np.float64], state: NDAr
                 picture[y0:y1, x0:x1] = noise
                 within = ((joints >= (x0, y0)) & (joints < (x1, y1))).all(-1)
                 state[within & (state == VISIBLE)] = HIDDEN
-    if random.random() < 0.08:
+    if random.random() < 0.08 * hard:
         side, depth = int(random.integers(4)), random.uniform(0.05, 0.3)
         area = [slice(None), slice(None)]
         along = 0 if side < 2 else 1

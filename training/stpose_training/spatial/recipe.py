@@ -7,17 +7,19 @@ from dataclasses import asdict, dataclass
 
 from stpose_core.errors import TrainingError
 
-_FREE = ("samples", "batch", "threads", "judge_every", "save_every")
+_FREE = ("samples", "batch", "threads", "judge_every", "save_every", "settle", "coarse", "alone")
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Lengths are in samples seen, so that a run may go on on another machine with other batches.
 
-    samples: the whole run. batch: samples a step. rate: of AdamW at batches of 32; it grows with the root of the batch. settle:
-    last share of the run, in which the rate falls to nothing. warmup, and ema, how far back averaged weights reach: samples.
+    samples: the whole run. batch: samples a step. rate: of AdamW at batches of 32; it grows with the root of the batch. kernels:
+    how many times that is the rate of Muon. settle: last share of the run, in which the rate falls to nothing. warmup, and ema, how
+    far back averaged weights reach: samples.
     coarse: share of the run, its first, that sees pictures at half the network's size, at a quarter of the price. recomposed: share
     of samples with other surroundings or other people put into them. others: whether there may be people beside the subject.
+    hardening: share of the run, its first, in which samples are made ever harder: turned, cut off, covered, recomposed.
     alone: share of the run before footage joins in; unlabelled: samples of footage to one rendered, from then on; trust: least
     share of a joint's map around its peak for the place that the averaged weights find to be learned from.
     sigma: of the Gaussians that maps learn, in pixels of a map. hidden: weight of places of hidden joints against visible ones.
@@ -27,12 +29,14 @@ class Recipe:
     samples: int = 2_000_000
     batch: int = 32
     rate: float = 1.5e-3
+    kernels: float = 4.0
     weight_decay: float = 0.02
     warmup: int = 20_000
     settle: float = 0.3
     ema: int = 20_000
     coarse: float = 0.7
     recomposed: float = 0.5
+    hardening: float = 0.5
     others: bool = True
     alone: float = 0.5
     unlabelled: float = 0.25
@@ -50,7 +54,7 @@ class Recipe:
         for name in ("samples", "batch", "threads", "judge_every"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("coarse", "recomposed", "alone", "unlabelled", "trust"):
+        for name in ("coarse", "recomposed", "hardening", "alone", "unlabelled", "trust"):
             if not 0 <= getattr(self, name) <= 1:
                 raise TrainingError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
 
@@ -67,6 +71,10 @@ class Recipe:
     def size(self, seen: int, full: tuple[int, int]) -> tuple[int, int]:
         """(width, height) of the pictures that follow after so many samples."""
         return (full[0] // 2, full[1] // 2) if seen < self.coarse * self.samples else full
+
+    def hardness(self, seen: int) -> float:
+        """0..1 how hard samples are after so many: from plain views to what the network must bear."""
+        return min(1.0, seen / max(1.0, self.hardening * self.samples))
 
     def joined(self, seen: int) -> bool:
         """Whether footage takes part after so many samples."""

@@ -25,6 +25,7 @@ from stpose_training.spatial.feed import feed
 from stpose_training.spatial.footage import Crops, pairs, people_in, taught
 from stpose_training.spatial.losses import place_loss, spatial_loss
 from stpose_training.spatial.measure import Truth, footage_truth, judge, rendered_truth
+from stpose_training.spatial.optimiser import make_optimisers
 from stpose_training.spatial.recipe import Recipe
 from stpose_training.synth.pictures import VISIBLE
 
@@ -46,18 +47,15 @@ class Run:
         torch.manual_seed(recipe.seed)
         self.network = self.built(config).to(fabric.device, memory_format=torch.channels_last)
         self.average = AveragedModel(self.network, multi_avg_fn=_moving_average(recipe.decay(_AVERAGED)), use_buffers=True)
-        # Norms and biases are not decayed.
-        flat = [parameter for parameter in self.network.parameters() if parameter.ndim < 2]
-        deep = [parameter for parameter in self.network.parameters() if parameter.ndim >= 2]
-        groups = [{"params": deep, "weight_decay": recipe.weight_decay}, {"params": flat, "weight_decay": 0.0}]
-        self._raw = torch.optim.AdamW(groups, lr=recipe.rate, fused=True)
+        self._optimisers = make_optimisers(self.network, recipe)
         self.step, self.seen, self.seconds = 0, 0, 0.0
         if saved:
             self.network.load_state_dict(saved["network"])
             self.average.load_state_dict(saved["average"])
-            self._raw.load_state_dict(saved["optimiser"])
+            for optimiser, state in zip(self._optimisers, saved["optimisers"]):
+                optimiser.load_state_dict(state)
             self.step, self.seen, self.seconds = int(saved["step"]), int(saved["seen"]), float(saved["seconds"])
-        self._model, self._optimiser = fabric.setup(self.network, self._raw)
+        self._model = fabric.setup_module(self.network)
 
     @property
     def finished(self) -> bool:
@@ -68,6 +66,10 @@ class Run:
     def built(config: Any) -> nn.Module:
         """A new network of these dimensions."""
         return SpatialNetwork(config)
+
+    def hardness(self) -> float:
+        """0..1 how hard samples are by now."""
+        return self.recipe.hardness(self.seen)
 
     def draws(self) -> int:
         """A seed for samples. The cache grows, so no two runs see the same: a resumed run draws anew."""
@@ -91,13 +93,14 @@ class Run:
 
     def learn(self, batch: Any, seen: Any = None) -> dict[str, float]:
         """One step -> the losses."""
-        for group in self._optimiser.param_groups:
-            group["lr"] = self.recipe.learning_rate(self.seen)
         loss, parts = self.losses(batch, seen)
-        self._optimiser.zero_grad(set_to_none=True)
+        self.network.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
-        self.fabric.clip_gradients(self._model, self._optimiser, max_norm=1.0)
-        self._optimiser.step()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        for optimiser, factor in zip(self._optimisers, (self.recipe.kernels, 1.0)):
+            for group in optimiser.param_groups:
+                group["lr"] = factor * self.recipe.learning_rate(self.seen)
+            optimiser.step()
         if self.step % _AVERAGED == 0:
             self.average.update_parameters(self.network)
         self.step += 1
@@ -109,7 +112,7 @@ class Run:
         state = {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
-            "optimiser": self._raw.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
             "step": self.step,
             "seen": self.seen,
             "seconds": self.seconds,
@@ -223,7 +226,7 @@ def _train_at(
         sets = {"rendered": rendered_truth(cache, size), **(footage_truth(videos, size) if videos else {})}
     share = max(1, recipe.batch // fabric.world_size)
     seed = run.draws()
-    samples = feed(cache, size, share, seed, recipe.threads, fabric.device, recipe.recomposed, recipe.others)
+    samples = feed(cache, size, share, seed, recipe.threads, fabric.device, recipe.recomposed, recipe.others, run.hardness)
     real = pairs(people, size, max(1, round(share * recipe.unlabelled)), seed, fabric.device) if people else None
     asked = size, recipe.joined(run.seen)
 
