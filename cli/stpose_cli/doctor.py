@@ -27,7 +27,7 @@ def doctor() -> int:
         _line(name, _package(name, problems))
     _line("opencv", _opencv(problems))
     _line("devices", ", ".join(_devices()))
-    detectors = {"mediapipe": _mediapipe(), "rtmpose": _rtmpose()}
+    detectors = {"builtin": _builtin(), "mediapipe": _mediapipe(), "rtmpose": _rtmpose()}
     for name, (_, text) in detectors.items():
         _line(f"detector {name}", text)
     _line("detector file", "keypoint files need nothing more")
@@ -65,6 +65,21 @@ def _package(name: str, problems: list[str]) -> str:
         return _version(name) or "of unknown version"
     problems.append(f"{name} does not load ({fault})")
     return "missing" if _version(name) is None else f"{_version(name)}, does not load"
+
+
+def _builtin() -> tuple[bool, str]:
+    """Whether its weights load, and whether `auto` prefers it."""
+    from stpose_core.detect import has_passed
+    from stpose_core.detect.builtin import BuiltinDetector
+    from stpose_core.weights import DETECTOR
+
+    try:
+        BuiltinDetector()
+    except StposeError as error:
+        return False, str(error)
+    runtime = _version("openvino")
+    where = f"runs in OpenVINO {runtime}" if runtime else "runs in torch; pip install '.[fast]' for several times the speed"
+    return True, f"{where}; {'what auto takes' if has_passed(DETECTOR) else 'auto takes it where no other is installed'}"
 
 
 def _mediapipe() -> tuple[bool, str]:
