@@ -223,10 +223,17 @@ def test_namesakes_would_overwrite_each_other(tmp_path: Path, video: Path, capsy
     assert not (tmp_path / "out").exists()
 
 
+def without_builtin(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """As if no weights of the built-in detector were there."""
+    for module in ("stpose_core.weights", "stpose_core.detect", "stpose_core.detect.builtin"):
+        monkeypatch.setattr(f"{module}.DETECTOR", folder)
+
+
 def test_detectors_that_are_unknown_or_not_installed(
     tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fails(capsys, "mocap", video, "-o", tmp_path / "a.bvh", "--detector", "nonsense", *ARGUMENTS)
+    without_builtin(monkeypatch, tmp_path / "none")
     for name in ("mediapipe", "rtmlib", "onnxruntime"):
         monkeypatch.setitem(sys.modules, name, None)
     for detector in ("auto", "mediapipe", "rtmpose"):
@@ -334,12 +341,13 @@ def test_asked_to_end_it_cleans_up(tmp_path: Path) -> None:
     assert files(tmp_path) == ["long.mp4"]
 
 
-def test_doctor_says_what_is_there(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_says_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     status = run(["doctor"])
     told = capsys.readouterr().out
-    for word in ("stpose", "torch", "opencv", "devices", "mediapipe", "rtmpose"):
+    for word in ("stpose", "torch", "opencv", "devices", "builtin", "mediapipe", "rtmpose"):
         assert word in told
     assert ("not ready" in told) == (status == 2)
+    without_builtin(monkeypatch, tmp_path)
     for name in ("mediapipe", "rtmlib", "onnxruntime"):
         monkeypatch.setitem(sys.modules, name, None)
     assert run(["doctor"]) == 2
@@ -347,6 +355,7 @@ def test_doctor_says_what_is_there(capsys: pytest.CaptureFixture[str], monkeypat
 
 
 def test_doctor_tries_what_it_tells_of(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    without_builtin(monkeypatch, tmp_path)
     # Packages that are there, but of no use: the wheel without models, rtmlib without its runtime.
     empty = types.ModuleType("mediapipe")
     empty.__file__ = str(tmp_path / "__init__.py")

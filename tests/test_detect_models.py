@@ -16,6 +16,7 @@ from stpose_core.detect import load_detector
 from stpose_core.detect.mediapipe import SHARE, calibrate, circle_box, quiet, square_to_image, tiles, without_repeats
 from stpose_core.detect.types import Box
 from stpose_core.errors import DetectorError
+from stpose_core.weights import FINDER_FILE, SPATIAL_FILE
 
 WALK = Path(__file__).parents[1] / "examples" / "walk.mp4"
 
@@ -83,7 +84,9 @@ def test_rtmpose_without_a_network(rtmlib: FakeRtmlib) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_missing_is_named_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_missing_is_named_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for module in ("stpose_core.detect", "stpose_core.detect.builtin"):
+        monkeypatch.setattr(f"{module}.DETECTOR", tmp_path)
     missing(monkeypatch, "mediapipe", "rtmlib", "onnxruntime")
     for name in ("mediapipe", "rtmpose", "auto"):
         with pytest.raises(DetectorError, match="pip install"):
@@ -94,6 +97,17 @@ def test_what_is_missing_is_named_with_the_way_to_get_it(monkeypatch: pytest.Mon
         load_detector("nonsense")
     with pytest.raises(DetectorError, match="no such"):
         load_detector("mediapipe", model="none.task")
+
+
+def test_auto_takes_the_builtin_one_where_nothing_else_is_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    missing(monkeypatch, "mediapipe", "rtmlib", "onnxruntime")
+    monkeypatch.setattr("stpose_core.detect._builtin", lambda **options: "builtin")
+    monkeypatch.setattr("stpose_core.detect.DETECTOR", tmp_path)
+    with pytest.raises(DetectorError, match="no detector is installed"):
+        load_detector("auto")
+    for name in (SPATIAL_FILE, FINDER_FILE):
+        (tmp_path / name).write_bytes(b"weights that have not passed")
+    assert load_detector("auto") == "builtin"
 
 
 def test_auto_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

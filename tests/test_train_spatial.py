@@ -20,7 +20,7 @@ from stpose_training.spatial.losses import gaussians, spatial_loss
 from stpose_training.spatial.measure import LIMBS, Truth, footage_truth, judge, rendered_truth
 from stpose_training.spatial.recipe import Recipe
 from stpose_training.spatial.run import Run, train
-from stpose_training.synth.cache import read_shard
+from stpose_training.synth.cache import read_shard, shards
 from stpose_training.synth.pictures import HIDDEN, OUTSIDE, VISIBLE
 
 from stpose_core.detect.builtin import Calibration
@@ -229,6 +229,32 @@ def test_a_stopped_run_goes_on_and_another_is_refused(cache: Path, tmp_path: Pat
     assert Run(TINY, short(), fabric, state / "checkpoint.pt").seen == 480
     with pytest.raises(TrainingError, match=r"another run \(rate"):
         train(cache, tmp_path / "w.safetensors", TINY, short(rate=1.0), state, fabric, None, said.append)
+
+
+def test_a_run_begins_with_given_weights_of_the_same_network(cache: Path, tmp_path: Path) -> None:
+    fabric, first = make_fabric("cpu"), tmp_path / "w.safetensors"
+    train(cache, first, TINY, short(samples=640), tmp_path / "run", fabric, None, lambda text: None)
+    start = load_spatial(first)[0].state_dict()
+    for given in (first, None):
+        begun, same = Run(TINY, short(), fabric, tmp_path / "none", given), given is not None
+        assert begun.seen == 0
+        assert torch.equal(begun.network.state_dict()["maps.weight"], start["maps.weight"]) == same
+        assert torch.equal(begun.averaged.state_dict()["maps.weight"], start["maps.weight"]) == same
+    with pytest.raises(TrainingError, match="another network"):
+        Run(replace(TINY, head=TINY.head + 1), short(), fabric, tmp_path / "none", first)
+
+
+def test_samples_become_harder_and_plain_ones_are_whole(cache: Path) -> None:
+    recipe = short(samples=1000, hardening=0.5)
+    assert [recipe.hardness(seen) for seen in (0, 250, 500, 1000)] == [0, 0.5, 1, 1]
+    shard = read_shard(shards(cache, "train")[0])
+
+    def states(hardness: float) -> np.ndarray:
+        stock = Stock((shard,), hardness=hardness)
+        return np.stack([drawn_view(stock, np.random.default_rng(seed), SIZE).state for seed in range(60)])
+
+    plain, hard = states(0.0), states(1.0)
+    assert (plain != VISIBLE).sum() < 0.7 * (hard != VISIBLE).sum()
 
 
 def test_a_damaged_checkpoint_is_said(cache: Path, tmp_path: Path) -> None:

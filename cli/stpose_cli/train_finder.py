@@ -25,6 +25,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--judge", metavar="FILE", type=_FILE, help="Measure these weights on the held-out frames, and end.")
 @click.option("-o", "--out", metavar="FILE", type=_FILE, help="Train, and write the weights here (.safetensors).")
 @click.option("--state", metavar="FOLDER", type=_FOLDER, help="Checkpoint and log.  [default: runs/ and the name of --out]")
+@click.option("--start", metavar="FILE", type=_FILE, help="Begin with these weights, of a network of the same size.")
 @click.option("--samples", type=click.IntRange(1), help="Length of the run.  [default: 2,000,000]")
 @click.option("--batch", type=click.IntRange(2), help="Samples a step, of all processes.  [default: 32, with CUDA 256]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Other numbers give other frames and another run.")
@@ -40,6 +41,7 @@ def finder(
     judge: Path | None,
     out: Path | None,
     state: Path | None,
+    start: Path | None,
     samples: int | None,
     batch: int | None,
     seed: int,
@@ -78,4 +80,4 @@ def finder(
         given: dict[str, Any] = {"samples": samples, "batch": batch or (256 if cuda else None), "judge_every": judge_every}
         recipe = replace(Recipe(seed=seed, threads=threads), **{name: value for name, value in given.items() if value is not None})
         fabric = make_fabric("cuda" if cuda else "cpu", recipe.precision)
-        train_finder(cache, out, recipe, state or Path("runs") / out.stem, fabric, click.echo)
+        train_finder(cache, out, recipe, state or Path("runs") / out.stem, fabric, click.echo, start=start)

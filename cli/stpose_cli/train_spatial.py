@@ -33,6 +33,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--videos", metavar="FOLDER", type=_FOLDER, help="Measure on balance/ of this folder as well, while training.")
 @click.option("--footage", metavar="FOLDER", type=_FOLDER, help="Clips and photographs of people without labels, which join in.")
 @click.option("--state", metavar="FOLDER", type=_FOLDER, help="Checkpoint and log.  [default: runs/ and the name of --out]")
+@click.option("--start", metavar="FILE", type=_FILE, help="Begin with these weights, of a network of the same size.")
 @click.option("--samples", type=click.IntRange(1), help="Length of the run.  [default: 2,000,000]")
 @click.option("--batch", type=click.IntRange(2), help="Samples a step, of all processes.  [default: 32, with CUDA 256]")
 @click.option("--coarse", type=click.FloatRange(0, 1), help="Share of the run, its first, at half size.  [default: 0.7]")
@@ -55,6 +56,7 @@ def spatial(
     videos: Path | None,
     footage: Path | None,
     state: Path | None,
+    start: Path | None,
     samples: int | None,
     batch: int | None,
     coarse: float | None,
@@ -101,7 +103,7 @@ def spatial(
         given |= {"coarse": coarse, "rate": rate}
         recipe = replace(Recipe(seed=seed, threads=threads), **{name: value for name, value in given.items() if value is not None})
         fabric = make_fabric("cuda" if cuda else "cpu", recipe.precision)
-        train(cache, out, PRESETS[preset], recipe, state or Path("runs") / out.stem, fabric, videos, click.echo, footage)
+        train(cache, out, PRESETS[preset], recipe, state or Path("runs") / out.stem, fabric, videos, click.echo, footage, start)
 
 
 def place_and_threads(device: str, threads: int | None) -> tuple[bool, int]:

@@ -21,9 +21,10 @@ def load_detector(name_or_path: str | Path = "auto", **options: Any) -> Detector
     """A detector by name, or a keypoint file or folder by path.
 
     auto: the built-in one where its weights are there and have passed (see `benchmarks/builtin.py`), else the first that is
-    installed of mediapipe and rtmpose, else the built-in one all the same. builtin: options `weights` (a folder with spatial.safetensors and finder.safetensors),
-    `mirrored`, `device`; such a folder's path means the same. mediapipe: options `model` (a pose_landmarker .task file; needed by
-    versions after 0.10.21, whose wheel carries none). rtmpose: options `mode`, `device`. A path: options `fps`, `image_size`.
+    installed of mediapipe and rtmpose, else the built-in one all the same. builtin: options `weights` (a folder with
+    spatial.safetensors and finder.safetensors), `mirrored`, `device`; such a folder's path means the same. mediapipe: options
+    `model` (a pose_landmarker .task file; needed by versions after 0.10.21, whose wheel carries none). rtmpose: options `mode`,
+    `device`. A path: options `fps`, `image_size`.
     Raises DetectorError if it is unknown, not installed or cannot load its model; FormatError for a damaged keypoint file.
     """
     name = str(name_or_path)

@@ -76,6 +76,15 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     os.replace(part, path)
 
 
+def load_start(network: torch.nn.Module, weights: Path, kind: str) -> None:
+    """Loads a weights file into a network that is to be trained. Raises TrainingError if it holds a network of other dimensions."""
+    tensors, _ = read_weights(weights, kind)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise TrainingError(f"{weights} holds another network than this run's: {network.config}") from error
+
+
 class Run:
     """All that changes in training: the network, its average, optimiser and critic, and how far it has come.
 
@@ -92,7 +101,7 @@ class Run:
         except (TypeError, ValueError) as error:
             raise TrainingError(f"cannot make the network: {error}") from error
         if start and not saved:
-            self._start_from(start)
+            load_start(self.network, start, "temporal")
         self.average = AveragedModel(self.network, avg_fn=moving_average(self.recipe.ema), use_buffers=True)
         self._raw = torch.optim.AdamW(self.network.parameters(), lr=self.recipe.rate, weight_decay=self.recipe.weight_decay)
         self.step, self.seconds = 0, 0.0
@@ -103,13 +112,6 @@ class Run:
             self.step, self.seconds = int(saved["step"]), float(saved.get("seconds", 0.0))
         self._model, self._optimiser = fabric.setup(self.network, self._raw)
         self.critic = Critic(self.recipe.critic_rate, fabric, saved.get("critic")) if self.recipe.critic > 0 else None
-
-    def _start_from(self, weights: Path) -> None:
-        tensors, _ = read_weights(weights, "temporal")
-        try:
-            self.network.load_state_dict(tensors)
-        except RuntimeError as error:
-            raise TrainingError(f"{weights} holds another network than this run's: {self.config}") from error
 
     def save(self) -> None:
         """Writes the checkpoint."""

@@ -35,17 +35,18 @@ class FinderRun(Run):
 
 def train_finder(
     cache: Path, output: Path, recipe: Recipe, state: Path, fabric: Fabric, say: Callable[[str], None] = print,
-    config: FinderConfig | None = None,
+    config: FinderConfig | None = None, start: Path | None = None,
 ) -> None:  # fmt: skip
     """Does a run or goes on with it.
 
     cache: folder of rendered frames, which may grow meanwhile. output: the weights file (averaged, fp16), written at every
-    measurement. state: folder of the checkpoint and the log. config: other dimensions than usual.
+    measurement. state: folder of the checkpoint and the log. config: other dimensions than usual. start: weights to begin with
+    instead of random ones.
     """
     torch.set_num_threads(recipe.threads)
     state.mkdir(parents=True, exist_ok=True)
     frames = held_out_frames(cache) if fabric.global_rank == 0 else []
-    run = FinderRun(config or FinderConfig(), recipe, fabric, state / "checkpoint.pt")
+    run = FinderRun(config or FinderConfig(), recipe, fabric, state / "checkpoint.pt", start)
     share = max(1, recipe.batch // fabric.world_size)
     samples = feed_frames(cache, share, run.draws(), recipe.threads, fabric.device)
     journal = begun(run, state, say)

@@ -20,7 +20,7 @@ from stpose_core.errors import TrainingError
 from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork, SpatialOutput
 from stpose_core.weights import write_weights
 from stpose_training.journal import Journal
-from stpose_training.lifter import read_checkpoint, save_checkpoint
+from stpose_training.lifter import load_start, read_checkpoint, save_checkpoint
 from stpose_training.spatial.feed import feed
 from stpose_training.spatial.footage import Crops, pairs, people_in, taught
 from stpose_training.spatial.losses import place_loss, spatial_loss
@@ -41,11 +41,13 @@ class Run:
 
     kind = KIND
 
-    def __init__(self, config: Any, recipe: Recipe, fabric: Fabric, checkpoint: Path) -> None:
+    def __init__(self, config: Any, recipe: Recipe, fabric: Fabric, checkpoint: Path, start: Path | None = None) -> None:
         self.config, self.recipe, self.fabric, self.checkpoint = config, recipe, fabric, checkpoint
         saved = self._read()
         torch.manual_seed(recipe.seed)
         self.network = self.built(config).to(fabric.device, memory_format=torch.channels_last)
+        if start and not saved:
+            load_start(self.network, start, self.kind)
         self.average = AveragedModel(self.network, multi_avg_fn=_moving_average(recipe.decay(_AVERAGED)), use_buffers=True)
         self._optimisers = make_optimisers(self.network, recipe)
         self.step, self.seen, self.seconds = 0, 0, 0.0
@@ -172,12 +174,14 @@ def train(
     videos: Path | None = None,
     say: Callable[[str], None] = print,
     footage: Path | None = None,
+    start: Path | None = None,
 ) -> None:
     """Does a run or goes on with it.
 
     cache: folder of rendered pictures, which may grow meanwhile. output: the weights file (averaged, fp16), written at every
     measurement. state: folder of the checkpoint and the log. videos: folder with balance/reference.npz, for the learning curve.
-    footage: folder of clips and photographs of people, without labels, which join in after the recipe's share of the run.
+    footage: folder of clips and photographs of people, without labels, which join in after the recipe's share of the run. start:
+    weights to begin with instead of random ones.
     """
     torch.set_num_threads(recipe.threads)
     torch.backends.cudnn.benchmark = True  # pictures are all of one size
@@ -185,7 +189,7 @@ def train(
     state.mkdir(parents=True, exist_ok=True)
     if chief:
         rendered_truth(cache, config.size, most=1)  # what is missing is told before anything is begun
-    run = Run(config, recipe, fabric, state / "checkpoint.pt")
+    run = Run(config, recipe, fabric, state / "checkpoint.pt", start)
     journal = begun(run, state, say)
     try:
         while not run.finished:
