@@ -145,3 +145,17 @@ def test_without_others_there_is_nobody_beside_the_subject() -> None:
         gone = sum(bool((view.state == OUTSIDE).all()) for view in views)
         assert (gone > 5) == others
         assert others or gone == 0
+
+
+def test_places_without_anybody_are_drawn_as_often_as_asked(tmp_path: Path) -> None:
+    backdrops = Backdrops(write_kit(tmp_path / "kit.npz"), np.random.default_rng(0))
+    views = {}
+    for share in (0.0, 0.25):
+        stock = Stock((shard_of(RED),), backdrops, deserted=share)
+        views[share] = [drawn_view(stock, np.random.default_rng(seed), SIZE) for seed in range(200)]
+    nobody = [(view.state == OUTSIDE).all() for view in views[0.25]]
+    assert 0.15 < np.mean(nobody) < 0.35
+    assert not any((view.state == OUTSIDE).all() for view in views[0.0])
+    for view, alone in zip(views[0.25], nobody):
+        red = (np.abs(view.picture.astype(int) - RED).sum(-1) < 90).mean()
+        assert not alone or red < 0.02

@@ -136,7 +136,7 @@ def test_a_plain_view_is_the_same_each_time_and_shows_the_box(cache: Path) -> No
 def test_the_feed_draws_from_a_folder_that_grows(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     monkeypatch.setattr("stpose_training.spatial.feed.read_shard", lambda path: (read.append(path.stem), read_shard(path))[1])
-    samples = feed(cache, SIZE, 8, 0, 1, torch.device("cpu"))
+    samples = feed(cache, SIZE, 8, 0, torch.device("cpu"), Recipe())
     batch = next(samples)
     assert batch.pictures.shape == (8, 3, 96, 64)
     assert -0.5 <= batch.pictures.min() <= batch.pictures.max() <= 0.5
@@ -146,7 +146,7 @@ def test_the_feed_draws_from_a_folder_that_grows(cache: Path, monkeypatch: pytes
         next(samples)
     assert "train-00007" in read
     with pytest.raises(TrainingError, match="no rendered pictures"):
-        next(feed(cache / "..", SIZE, 8, 0, 1, torch.device("cpu")))
+        next(feed(cache / "..", SIZE, 8, 0, torch.device("cpu"), Recipe()))
 
 
 def test_colours_change_and_places_do_not() -> None:

@@ -21,6 +21,7 @@ from stpose_core.detect.views import EMPTY, ROOM, cut, seen_at, view_of
 from stpose_core.errors import TrainingError
 from stpose_core.skeletons import H36M17
 from stpose_training.spatial.backdrops import Backdrops
+from stpose_training.spatial.recipe import Recipe
 from stpose_training.spatial.recompose import Scene, recompose
 from stpose_training.synth.cache import KIT, Shard, decode, read_shard, shards
 from stpose_training.synth.pictures import HIDDEN, OUTSIDE, VISIBLE
@@ -53,7 +54,7 @@ class View:
 class Stock:
     """What samples are drawn from: rendered pictures, places to put people before, the share of samples that are recomposed, and
     whether there may be people beside the subject. hardness: how hard samples are made, from 0 (hardly turned, neither cut off nor
-    covered nor recomposed) to 1.
+    covered nor recomposed) to 1. deserted: share of samples that show a place where nobody is, where there are places.
     """
 
     shards: tuple[Shard, ...]
@@ -61,6 +62,7 @@ class Stock:
     recomposed: float = 0.0
     others: bool = True
     hardness: float = 1.0
+    deserted: float = 0.0
 
 
 def feed(
@@ -68,25 +70,23 @@ def feed(
     size: tuple[int, int],
     batch: int,
     seed: int,
-    threads: int,
     device: torch.device,
-    recomposed: float = 0.0,
-    others: bool = True,
+    recipe: Recipe,
     hardness: Callable[[], float] = lambda: 1.0,
 ) -> Iterator[Batch]:
-    """Batches without end.
+    """Batches without end, drawn as the recipe says. Places come from the kit in the folder, if it is there.
 
-    recomposed: share of samples with other surroundings, for which places are taken from the kit in the folder, if it is there.
-    others: whether there may be people beside the subject. hardness: of samples that are drawn from now on, 0..1 (`Stock`).
-    Raises TrainingError where the folder has no pictures for training.
+    hardness: of samples that are drawn from now on, 0..1 (`Stock`). Raises TrainingError where the folder has no pictures for
+    training.
     """
-    kit = folder / KIT
-    backdrops = Backdrops(kit, np.random.default_rng((seed, 1))) if recomposed and kit.is_file() else None
+    kit, needed = folder / KIT, recipe.recomposed or recipe.deserted
+    backdrops = Backdrops(kit, np.random.default_rng((seed, 1))) if needed and kit.is_file() else None
 
     def draw(pool: tuple[Shard, ...], own: np.random.Generator) -> View:
-        return drawn_view(Stock(pool, backdrops, recomposed, others, hardness()), own, size)
+        return drawn_view(Stock(pool, backdrops, recipe.recomposed, recipe.others, hardness(), recipe.deserted), own, size)
 
-    return pooled(folder, "train", batch, seed, threads, draw, device, collate, backdrops.renew if backdrops else None)
+    renew = backdrops.renew if backdrops else None
+    return pooled(folder, "train", batch, seed, recipe.threads, draw, device, collate, renew)
 
 
 def pooled(
@@ -141,7 +141,11 @@ def pooled(
 
 
 def drawn_view(stock: Stock, random: np.random.Generator, size: tuple[int, int]) -> View:
-    """A random picture, seen in a random way."""
+    """A random picture, seen in a random way; sometimes one of nobody, whose joints are all OUTSIDE."""
+    if stock.backdrops is not None and random.random() < stock.deserted:
+        # The maps learn nothing from it, the visibility learns that nothing of a person is there.
+        place = stock.backdrops.draw(size, random)
+        return damaged(place, random.uniform(0, size, (17, 2)), np.full(17, OUTSIDE, np.uint8), random, stock.hardness)
     shard = stock.shards[int(random.integers(len(stock.shards)))]
     row = int(random.integers(len(shard.jpeg)))
     if not stock.others:

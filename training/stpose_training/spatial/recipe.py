@@ -19,6 +19,7 @@ class Recipe:
     far back averaged weights reach: samples.
     coarse: share of the run, its first, that sees pictures at half the network's size, at a quarter of the price. recomposed: share
     of samples with other surroundings or other people put into them. others: whether there may be people beside the subject.
+    deserted: share of samples in which nobody is: from these the network learns when it sees no person.
     hardening: share of the run, its first, in which samples are made ever harder: turned, cut off, covered, recomposed.
     alone: share of the run before footage joins in; unlabelled: samples of footage to one rendered, from then on; trust: least
     share of a joint's map around its peak for the place that the averaged weights find to be learned from.
@@ -38,6 +39,7 @@ class Recipe:
     recomposed: float = 0.5
     hardening: float = 0.5
     others: bool = True
+    deserted: float = 0.08
     alone: float = 0.5
     unlabelled: float = 0.25
     trust: float = 0.5
@@ -54,7 +56,7 @@ class Recipe:
         for name in ("samples", "batch", "threads", "judge_every"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("coarse", "recomposed", "hardening", "alone", "unlabelled", "trust"):
+        for name in ("coarse", "recomposed", "hardening", "deserted", "alone", "unlabelled", "trust"):
             if not 0 <= getattr(self, name) <= 1:
                 raise TrainingError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
 

@@ -230,7 +230,7 @@ def _train_at(
         sets = {"rendered": rendered_truth(cache, size), **(footage_truth(videos, size) if videos else {})}
     share = max(1, recipe.batch // fabric.world_size)
     seed = run.draws()
-    samples = feed(cache, size, share, seed, recipe.threads, fabric.device, recipe.recomposed, recipe.others, run.hardness)
+    samples = feed(cache, size, share, seed, fabric.device, recipe, run.hardness)
     real = pairs(people, size, max(1, round(share * recipe.unlabelled)), seed, fabric.device) if people else None
     asked = size, recipe.joined(run.seen)
 
