@@ -49,6 +49,7 @@ ROWS = {
     "footage": Row("with real people without labels", footage=True),
     "nobody": Row("without other people beside the subject", {"others": False}),
     "rendered": Row("pictures as they were rendered", {"recomposed": 0.0}),
+    "hard": Row("as hard from the first sample as at the end", {"hardening": 0.0}),
     "fine": Row("full size throughout (about twice the time)", {"coarse": 0.0}),
 }
 
@@ -77,7 +78,8 @@ def run(name: str, seed: int, options: argparse.Namespace, truths: Mapping[str, 
     config, recipe = plan_of(row, seed, options)
     state = options.state / f"{name}-{seed}"
     weights, kept = state / "spatial.safetensors", state / "figures.json"
-    plan = {**recipe.identity(), **config.to_dict(), "samples": recipe.samples, "footage": row.footage, "sets": sorted(truths)}
+    plan = {**asdict(recipe), **config.to_dict(), "footage": row.footage, "sets": sorted(truths)}
+    del plan["threads"]
     # As text, for what comes back from a file has lists for tuples.
     key = json.dumps(plan, sort_keys=True)
     if kept.is_file():

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import sys
 from argparse import Namespace
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 
@@ -57,7 +58,7 @@ def test_every_row_changes_one_thing(benchmark: ModuleType) -> None:
     plans = {}
     for name, row in benchmark.ROWS.items():
         config, recipe = benchmark.plan_of(row, 0, options)
-        plans[name] = {**recipe.identity(), **config.to_dict()}
+        plans[name] = {**asdict(recipe), **config.to_dict()}
     first = plans.pop("full")
     for name, plan in plans.items():
         changed = {key for key in plan if plan[key] != first[key]}
