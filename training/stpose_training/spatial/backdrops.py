@@ -34,12 +34,12 @@ class Backdrops:
         for _ in range(_FRESH):
             self._plates[int(self._random.integers(len(self._plates)))] = self._cut_plate()
 
-    def draw(self, size: tuple[int, int], random: np.random.Generator) -> NDArray[np.uint8]:
-        """Some part of some place, (height, width, 3)."""
+    def draw(self, size: tuple[int, int], random: np.random.Generator, least: float = 0.45) -> NDArray[np.uint8]:
+        """Some part of some place, (height, width, 3). least: share of the most that it may show, down to which it is enlarged."""
         plate = self._plates[int(random.integers(len(self._plates)))]
         height, width = plate.shape[:2]
         most = min(width / size[0], height / size[1])
-        extent = np.array(size) * most * random.uniform(0.45, 1)
+        extent = np.array(size) * most * random.uniform(least, 1)
         corner = random.uniform(0, 1, 2) * ((width, height) - extent)
         return cut(plate, view_of(np.concatenate([corner, corner + extent]), size, 1.0, mirrored=random.random() < 0.5), size)
 

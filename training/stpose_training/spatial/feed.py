@@ -27,6 +27,7 @@ from stpose_training.synth.cache import KIT, Shard, decode, read_shard, shards
 from stpose_training.synth.pictures import HIDDEN, OUTSIDE, VISIBLE
 
 _POOL = 24  # shards that samples are drawn from at a time
+_CLOSEST = 0.12  # of a place without anybody, as of a small thing that a detector takes for a person
 _UPPER = H36M17.index("neck", "head", "head_top", "l_shoulder", "l_elbow", "l_wrist", "r_shoulder", "r_elbow", "r_wrist")
 _LOWER = H36M17.index("pelvis", "r_hip", "r_knee", "r_ankle", "l_hip", "l_knee", "l_ankle")
 _MIRROR = np.array(H36M17.mirror)
@@ -144,7 +145,7 @@ def drawn_view(stock: Stock, random: np.random.Generator, size: tuple[int, int])
     """A random picture, seen in a random way; sometimes one of nobody, whose joints are all OUTSIDE."""
     if stock.backdrops is not None and random.random() < stock.deserted:
         # The maps learn nothing from it, the visibility learns that nothing of a person is there.
-        place = stock.backdrops.draw(size, random)
+        place = stock.backdrops.draw(size, random, _CLOSEST)
         return damaged(place, random.uniform(0, size, (17, 2)), np.full(17, OUTSIDE, np.uint8), random, stock.hardness)
     shard = stock.shards[int(random.integers(len(stock.shards)))]
     row = int(random.integers(len(shard.jpeg)))

@@ -39,7 +39,7 @@ class Recipe:
     recomposed: float = 0.5
     hardening: float = 0.5
     others: bool = True
-    deserted: float = 0.08
+    deserted: float = 0.1
     alone: float = 0.5
     unlabelled: float = 0.25
     trust: float = 0.5
