@@ -106,7 +106,7 @@ STANDING = BODY * 200 + (200, 50)
 
 @pytest.fixture
 def detector(tmp_path: Path) -> Scripted:
-    return Scripted(write_detector(tmp_path / "weights", calibration={"joint": [0, 1, -0.5], "presence": [-6, 15]}))
+    return Scripted(write_detector(tmp_path / "weights", calibration={"joint": [0, 1, -0.5], "presence": [-1, 1, -1]}))
 
 
 def around(joints: np.ndarray, angle: float = 0.0) -> Box:
@@ -178,15 +178,27 @@ def test_a_box_stays_turned_where_the_trunk_cannot_be_told() -> None:
     assert next_box(turned(STANDING, 0.4), np.ones(17), 1.4).angle == 0.0
 
 
+def test_presence_goes_by_the_surer_half_of_the_joints() -> None:
+    seen, unseen = np.full(17, 0.95), np.full(17, -4.0)
+    half_mass, half_hidden = seen.copy(), unseen.copy()
+    half_mass[:8], half_hidden[:8] = 0.05, 4.0
+    calibration = Calibration()
+    whole = calibration.present(seen, unseen)
+    assert calibration.present(half_mass, half_hidden) == pytest.approx(whole)
+    # Sharp maps of joints that are said to be hidden, as on furniture, are nobody; nor are visible ones that lie nowhere.
+    assert calibration.present(seen, -unseen) < 0.5 < 0.9 < whole
+    assert calibration.present(np.full(17, 0.01), unseen) < 0.5
+
+
 def test_scores_follow_the_calibration_in_the_weights(tmp_path: Path) -> None:
     mass, hidden = np.array([0.9, 0.9, 0.1]), np.array([-3.0, 3.0, -3.0])
     first, second, third = Calibration().score(mass, hidden)
     assert first > second
     assert first > third
-    given = {"joint": [1.0, 2.0, -1.0], "presence": [0.0, 1.0]}
+    given = {"joint": [1.0, 2.0, -1.0], "presence": [0.0, 1.0, -2.0]}
     folder = write_detector(tmp_path / "weights", calibration=given)
-    assert BuiltinDetector(folder).calibration == Calibration((1.0, 2.0, -1.0), (0.0, 1.0))
-    for damaged in ({"joint": [1, 2]}, {"joint": "abc", "presence": [1, 2]}, {"joint": [1, 2, "x"], "presence": [0, 1]}, [1]):
+    assert BuiltinDetector(folder).calibration == Calibration((1.0, 2.0, -1.0), (0.0, 1.0, -2.0))
+    for damaged in ({"joint": [1, 2]}, {"joint": "abc", "presence": [1, 2, 3]}, {"joint": [1, 2, "x"], "presence": [0, 1, 2]}, [1]):
         with pytest.raises(DetectorError, match="damaged"):
             BuiltinDetector(write_detector(tmp_path / "weights", calibration=damaged))
 

@@ -35,11 +35,12 @@ class Calibration:
     """What a network's raw outputs mean; written into its weights file by `stpose train spatial --calibrate`.
 
     joint: the score is the logistic function of a + b * logit of the mass near the map's summit + c * hidden logit. presence: that
-    of a + b * mean score of the surer half of the joints. The defaults are guesses for a file that was not calibrated.
+    of a + b * that logit + c * hidden logit, each its mean over the surer half of the joints (half may be hidden or outside of the
+    picture). The defaults are guesses for a file that was not calibrated.
     """
 
     joint: tuple[float, float, float] = (0.0, 1.0, -0.5)
-    presence: tuple[float, float] = (-6.0, 15.0)
+    presence: tuple[float, float, float] = (-1.0, 1.0, -1.0)
 
     @staticmethod
     def of(header: dict[str, object]) -> Calibration:
@@ -51,18 +52,17 @@ class Calibration:
             joint, presence = (tuple(float(value) for value in given[name]) for name in ("joint", "presence"))  # type: ignore[index]
         except (KeyError, TypeError, ValueError) as error:
             raise DetectorError(f"the weights' calibration is damaged: {given!r:.100}") from error
-        if len(joint) != 3 or len(presence) != 2 or not np.isfinite([*joint, *presence]).all():
+        if len(joint) != 3 or len(presence) != 3 or not np.isfinite([*joint, *presence]).all():
             raise DetectorError(f"the weights' calibration is damaged: {given!r:.100}")
         return Calibration(joint, presence)
 
     def score(self, mass: Floats, hidden: Floats) -> Floats:
         """(J,) 0..1, of mass near the summit (J,) and hidden logits (J,): the expected share within 0.1 torso of the truth."""
-        share = np.clip(mass, 1e-4, 1 - 1e-4)
-        return _logistic(self.joint[0] + self.joint[1] * np.log(share / (1 - share)) + self.joint[2] * np.clip(hidden, -10, 10))
+        return _logistic(self.joint[0] + np.tensordot(self.joint[1:], signs(mass, hidden), 1))
 
-    def present(self, score: Floats) -> float:
-        """0..1 how likely there is a person: half of the joints may be hidden or outside of the picture."""
-        return float(_logistic(np.asarray(self.presence[0] + self.presence[1] * surer_half(score))))
+    def present(self, mass: Floats, hidden: Floats) -> float:
+        """0..1 how likely there is a person."""
+        return float(_logistic(self.presence[0] + np.dot(self.presence[1:], surer_half(mass, hidden))))
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,11 @@ class BuiltinDetector:
     def pose(self, image: Image, box: Box) -> Pose2D:
         """The 17 joints of the person in the box."""
         sight = self.look(image, box)
-        places, mass = decode(torch.from_numpy(sight.maps)[None], STRIDE)
+        places, summits = decode(torch.from_numpy(sight.maps)[None], STRIDE)
         xy = seen_from(sight.matrix, places[0].double().numpy())
-        score = self.calibration.score(mass[0].double().numpy(), sight.hidden.astype(np.float64))
-        return Pose2D(xy, score, self.calibration.present(score), next_box(xy, score, box.angle))
+        mass, hidden = summits[0].double().numpy(), sight.hidden.astype(np.float64)
+        score = self.calibration.score(mass, hidden)
+        return Pose2D(xy, score, self.calibration.present(mass, hidden), next_box(xy, score, box.angle))
 
     def look(self, image: Image, box: Box) -> Sight:
         """The heat maps of the person in the box, for those who want more of them than their summits."""
@@ -135,9 +136,16 @@ class BuiltinDetector:
         return centre[0], sides[0], up[0]
 
 
-def surer_half(score: Floats) -> float:
-    """Mean score of the surer half of the joints (J,)."""
-    return float(np.sort(score)[len(score) // 2 :].mean())
+def signs(mass: Floats, hidden: Floats) -> Floats:
+    """(2, ...) what a joint is judged by: the logit of the mass (...) near its summit, and its hidden logit (...), bounded."""
+    share = np.clip(mass, 1e-4, 1 - 1e-4)
+    return np.stack([np.log(share / (1 - share)), np.clip(hidden, -10, 10)])
+
+
+def surer_half(mass: Floats, hidden: Floats) -> Floats:
+    """(2,) the signs of J joints, each averaged over the half that is surer by it: the highest masses, the least hidden."""
+    share, unseen = np.sort(signs(mass, hidden), axis=1)
+    return np.array([share[len(share) // 2 :].mean(), unseen[: -(-len(unseen) // 2)].mean()])
 
 
 def next_box(xy: Floats, score: Floats, angle: float) -> Box:

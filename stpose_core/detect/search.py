@@ -12,7 +12,7 @@ from stpose_core.detect.types import Box
 from stpose_core.detect.views import Picture, cut
 from stpose_core.networks.finder import CELL, MULTIPLE
 
-FOUND = 0.35
+FOUND = 0.25
 """Score from which a summit counts as a person."""
 _SAME = 0.55  # overlap from which two boxes are the same person
 _MOST = 50  # people in one picture

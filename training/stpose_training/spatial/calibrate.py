@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stpose_core.detect.builtin import Calibration, surer_half
+from stpose_core.detect.builtin import Calibration, signs, surer_half
 from stpose_core.detect.heatmaps import decode
 from stpose_core.detect.networks import load_spatial
 from stpose_core.detect.views import cut, view_of
@@ -45,18 +45,18 @@ def calibrate(path: Path, cache: Path, seed: int = 0) -> str:
     places, mass, hidden = outputs(network, views)
     joints, state = np.stack([view.joints for view in views]), np.stack([view.state for view in views])
     near = (np.linalg.norm(places - joints, axis=-1) < NEAR * torsos[:, None]) & (state != OUTSIDE)
-    joint = logistic_fit(np.stack([_logit(mass).ravel(), np.clip(hidden, -10, 10).ravel()], 1), near.ravel())
+    joint = logistic_fit(signs(mass, hidden).reshape(2, -1).T, near.ravel())
     fitted = Calibration(joint=(joint[0], joint[1], joint[2]))
     empty = _nobody(cache, network.config.size, random, len(views))
     _, empty_mass, empty_hidden = outputs(network, empty)
-    sureness = [surer_half(fitted.score(m, h)) for m, h in zip([*mass, *empty_mass], [*hidden, *empty_hidden])]
+    sureness = np.stack([surer_half(m, h) for m, h in zip([*mass, *empty_mass], [*hidden, *empty_hidden])])
     there = np.arange(len(sureness)) < len(views)
-    presence = logistic_fit(np.array(sureness)[:, None], there)
-    done = Calibration(fitted.joint, (presence[0], presence[1]))
+    presence = logistic_fit(sureness, there)
+    done = Calibration(fitted.joint, (presence[0], presence[1], presence[2]))
     tensors, _ = read_weights(path, "spatial")
     write_weights(path, tensors, "spatial", {**header, "calibration": asdict(done)})
     score = fitted.score(mass, hidden)
-    present = np.array([presence[0] + presence[1] * value > 0 for value in sureness])
+    present = presence[0] + sureness @ presence[1:] > 0
     return (
         f"{path}: {near.mean():.3f} of {near.size} joints within {NEAR:g} torso; mean score of those {score[near].mean():.3f}, of "
         f"others {score[~near].mean():.3f}; {present[there].mean():.3f} of {len(views)} views with people and "
@@ -134,8 +134,3 @@ def _nobody(cache: Path, size: tuple[int, int], random: np.random.Generator, cou
         if len(views) == count:
             return views
     raise FormatError(f"the held-out frames of {cache} have no places without people")
-
-
-def _logit(share: Floats) -> Floats:
-    share = np.clip(share, 1e-4, 1 - 1e-4)
-    return np.asarray(np.log(share / (1 - share)))
