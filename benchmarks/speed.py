@@ -1,6 +1,6 @@
 """Speed of the whole command against its detector alone on the same clip, and memory over the length of a video.
 
-    python benchmarks/speed.py CLIP [--detector mediapipe] [--rounds 3] [--minutes 1 10]
+    python benchmarks/speed.py CLIP [--detector mediapipe] [--against NAME] [--rounds 3] [--minutes 1 10]
 
 Both run as processes of their own, in turns. Frames/s are those of the work on the clip, from the first frame to the
 written file; "with start" counts the whole process, with its imports and the loading of networks. "Detector alone"
@@ -101,6 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clip", type=Path)
     parser.add_argument("--detector", default="mediapipe")
+    parser.add_argument("--against", help="the detector that runs alone, if another")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--minutes", type=float, nargs="+", default=[1.0, 10.0])
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
@@ -109,7 +110,7 @@ def main() -> None:
         print(json.dumps({"seconds": detector_alone(options.clip, options.detector)}))
         return
     frames = probe(options.clip).frames or 0
-    alone = [sys.executable, __file__, str(options.clip), "--detector", options.detector, "--alone"]
+    alone = [sys.executable, __file__, str(options.clip), "--detector", options.against or options.detector, "--alone"]
     with tempfile.TemporaryDirectory() as folder:
         command = whole(options.clip, options.detector, Path(folder, "a.bvh"))
         turns = [(run(alone), run(command)) for _ in range(options.rounds)]
