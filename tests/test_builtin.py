@@ -207,7 +207,10 @@ def test_a_logistic_regression_finds_what_answers_were_drawn_from() -> None:
     random = np.random.default_rng(0)
     features = random.normal(size=(20000, 2))
     chance = 1 / (1 + np.exp(-(0.5 + features @ (1.5, -0.7))))
-    np.testing.assert_allclose(logistic_fit(features, random.random(20000) < chance), (0.5, 1.5, -0.7), atol=0.06)
+    answers = random.random(20000) < chance
+    np.testing.assert_allclose(logistic_fit(features, answers), (0.5, 1.5, -0.7), atol=0.06)
+    often = logistic_fit(features, answers, np.where(answers, 1.0, 20.0))
+    np.testing.assert_allclose(often, (0.5 - np.log(20), 1.5, -0.7), atol=0.12)
     assert np.isfinite(logistic_fit(features, features[:, 0] > 0)).all()
 
 

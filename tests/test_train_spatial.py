@@ -118,9 +118,9 @@ def test_what_is_covered_or_out_of_sight_counts_so(cache: Path) -> None:
         outside = ((view.joints < 0) | (view.joints >= (192, 256))).any(-1)
         assert (view.state[outside] == OUTSIDE).all()
         states.append(view.state)
-    share = np.bincount(np.concatenate(states), minlength=3) / (17 * 80)
-    assert share[HIDDEN] > 1.2 / 17  # one joint of 17 is hidden from the start
-    assert share[OUTSIDE] > 1.2 / 17
+    others = np.delete(np.stack(states), [3, H36M17.mirror[3], 16], axis=1)  # all but those that are not seen from the start
+    assert (others == HIDDEN).mean() > 0.01
+    assert (others == OUTSIDE).mean() > 0.02
 
 
 def test_a_plain_view_is_the_same_each_time_and_shows_the_box(cache: Path) -> None:
@@ -247,14 +247,15 @@ def test_a_run_begins_with_given_weights_of_the_same_network(cache: Path, tmp_pa
 def test_samples_become_harder_and_plain_ones_are_whole(cache: Path) -> None:
     recipe = short(samples=1000, hardening=0.5)
     assert [recipe.hardness(seen) for seen in (0, 250, 500, 1000)] == [0, 0.5, 1, 1]
+    assert recipe.going_on().hardness(0) == 1, "a network that was taught before is not spared"
     shard = read_shard(shards(cache, "train")[0])
 
-    def states(hardness: float) -> np.ndarray:
-        stock = Stock((shard,), hardness=hardness)
-        return np.stack([drawn_view(stock, np.random.default_rng(seed), SIZE).state for seed in range(60)])
+    def unseen(hardness: float) -> int:
+        """Joints that are not visible beside the two that never are."""
+        stock, seeds = Stock((shard,), hardness=hardness), range(60)
+        return sum(int((drawn_view(stock, np.random.default_rng(seed), SIZE).state != VISIBLE).sum()) - 2 for seed in seeds)
 
-    plain, hard = states(0.0), states(1.0)
-    assert (plain != VISIBLE).sum() < 0.7 * (hard != VISIBLE).sum()
+    assert unseen(0.0) < 0.5 * unseen(1.0)
 
 
 def test_a_damaged_checkpoint_is_said(cache: Path, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--videos", metavar="FOLDER", type=_FOLDER, help="Measure on balance/ of this folder as well, while training.")
 @click.option("--footage", metavar="FOLDER", type=_FOLDER, help="Clips and photographs of people without labels, which join in.")
 @click.option("--state", metavar="FOLDER", type=_FOLDER, help="Checkpoint and log.  [default: runs/ and the name of --out]")
-@click.option("--start", metavar="FILE", type=_FILE, help="Begin with these weights, of a network of the same size.")
+@click.option("--start", metavar="FILE", type=_FILE, help="Go on from these weights, at the full size of pictures.")
 @click.option("--samples", type=click.IntRange(1), help="Length of the run.  [default: 2,000,000]")
 @click.option("--batch", type=click.IntRange(2), help="Samples a step, of all processes.  [default: 32, with CUDA 256]")
 @click.option("--coarse", type=click.FloatRange(0, 1), help="Share of the run, its first, at half size.  [default: 0.7]")
@@ -101,7 +101,10 @@ def spatial(
 
         given: dict[str, Any] = {"samples": samples, "batch": batch or (256 if cuda else None), "judge_every": judge_every}
         given |= {"coarse": coarse, "rate": rate}
-        recipe = replace(Recipe(seed=seed, threads=threads), **{name: value for name, value in given.items() if value is not None})
+        recipe = Recipe(seed=seed, threads=threads)
+        recipe = replace(
+            recipe.going_on() if start else recipe, **{name: value for name, value in given.items() if value is not None}
+        )
         fabric = make_fabric("cuda" if cuda else "cpu", recipe.precision)
         train(cache, out, PRESETS[preset], recipe, state or Path("runs") / out.stem, fabric, videos, click.echo, footage, start)
 

@@ -25,7 +25,7 @@ from stpose_core.networks.spatial import STRIDE
 from stpose_core.skeletons import H36M17
 from stpose_core.weights import DETECTOR, FINDER_FILE, SPATIAL_FILE
 
-NEAR_EDGE = 0.08  # joints end inside the body's outline: the next box is larger than their extent by this share on each side
+NEAR_EDGE = 0.18  # the next box is larger than the joints' extent by this share on each side: the outline, and a step since
 UPRIGHT = 0.6  # radians from upright up to which the view is not turned: the network was trained with tilted people
 _NECK, _PELVIS = H36M17.index("neck", "pelvis")
 

@@ -12,8 +12,8 @@ from stpose_core.detect.types import Box
 from stpose_core.detect.views import Picture, cut
 from stpose_core.networks.finder import CELL, MULTIPLE
 
-FOUND = 0.25
-"""Score from which a summit counts as a person."""
+FOUND = 0.12
+"""Score from which a summit counts as a person: low, as whoever looks closer has the last word."""
 _SAME = 0.55  # overlap from which two boxes are the same person
 _MOST = 50  # people in one picture
 _FINER = 2.0  # the second look, for small people, is at this many times the first's resolution

@@ -2,7 +2,8 @@
 
 A joint's score becomes the share of such joints that lie within 0.1 torso of the truth (those outside of the picture never do), and
 a person's presence the share of such views that show a person: views around people against views of places where nobody is.
-Both are logistic regressions.
+Both are logistic regressions. In that of presence views without people weigh more: a figure where nobody is does more harm than
+nobody where somebody can hardly be told.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from stpose_training.synth.pictures import OUTSIDE
 Floats = NDArray[np.float64]
 NEAR = 0.1
 _VIEWS = 800  # with people, and as many without
+_NOBODY = 50.0  # weight of a view without people
 _BATCH = 32
 _SHOULDERS, _HIPS = H36M17.index("l_shoulder", "r_shoulder"), H36M17.index("l_hip", "r_hip")
 
@@ -51,7 +53,7 @@ def calibrate(path: Path, cache: Path, seed: int = 0) -> str:
     _, empty_mass, empty_hidden = outputs(network, empty)
     sureness = np.stack([surer_half(m, h) for m, h in zip([*mass, *empty_mass], [*hidden, *empty_hidden])])
     there = np.arange(len(sureness)) < len(views)
-    presence = logistic_fit(sureness, there)
+    presence = logistic_fit(sureness, there, np.where(there, 1.0, _NOBODY))
     done = Calibration(fitted.joint, (presence[0], presence[1], presence[2]))
     tensors, _ = read_weights(path, "spatial")
     write_weights(path, tensors, "spatial", {**header, "calibration": asdict(done)})
@@ -76,16 +78,17 @@ def outputs(network: SpatialNetwork, views: list[View]) -> tuple[Floats, Floats,
     return places, mass, hidden
 
 
-def logistic_fit(features: Floats, answers: NDArray[np.bool_], steps: int = 50) -> list[float]:
+def logistic_fit(features: Floats, answers: NDArray[np.bool_], counts: Floats | None = None, steps: int = 50) -> list[float]:
     """Intercept and weights of a logistic regression of answers (N,) on features (N, D), by Newton's method, hardly regularised:
-    the weights stay finite where features tell the answers apart without a mistake."""
+    the weights stay finite where features tell the answers apart without a mistake. counts: (N,) how often each counts."""
     x = np.column_stack([np.ones(len(features)), features])
     y, weights = answers.astype(np.float64), np.zeros(x.shape[1])
+    counted = np.ones(len(x)) if counts is None else counts
     keep = 1e-5 * len(x) * np.diag([0.0, *features.var(0).clip(1e-6)])
     for _ in range(steps):
         expected = 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))
-        curve = x.T @ (x * (expected * (1 - expected) + 1e-9)[:, None]) + keep
-        step = np.linalg.solve(curve, x.T @ (y - expected) - keep @ weights)
+        curve = x.T @ (x * (counted * expected * (1 - expected) + 1e-9)[:, None]) + keep
+        step = np.linalg.solve(curve, x.T @ (counted * (y - expected)) - keep @ weights)
         weights = weights + step * min(1.0, 5 / max(np.abs(step).max(), 1e-9))
     return [float(value) for value in weights]
 

@@ -54,8 +54,8 @@ class View:
 @dataclass(frozen=True)
 class Stock:
     """What samples are drawn from: rendered pictures, places to put people before, the share of samples that are recomposed, and
-    whether there may be people beside the subject. hardness: how hard samples are made, from 0 (hardly turned, neither cut off nor
-    covered nor recomposed) to 1. deserted: share of samples that show a place where nobody is, where there are places.
+    whether there may be people beside the subject. hardness: how hard samples are made at most, from 0 (hardly turned, neither cut
+    off nor covered nor recomposed) to 1; each is drawn up to it, as most people that are filmed are easily seen. deserted: share of samples that show a place where nobody is, where there are places.
     """
 
     shards: tuple[Shard, ...]
@@ -153,7 +153,7 @@ def drawn_view(stock: Stock, random: np.random.Generator, size: tuple[int, int])
         alone = np.flatnonzero((shard.state[:, 1:] == OUTSIDE).all((1, 2)))
         row = int(alone[row % len(alone)]) if len(alone) else row
     picture, joints, state = decode(shard.jpeg[row]), shard.joints[row, 0].astype(np.float64), shard.state[row, 0].copy()
-    hard = stock.hardness
+    hard = stock.hardness * random.random()
     box = _drawn_box(shard.box[row, 0].astype(np.float64), joints, state, random, hard)
     angle = 0.0
     if random.random() < 0.6:

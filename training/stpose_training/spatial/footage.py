@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stpose_core.detect.heatmaps import decode as decode_maps
+from stpose_core.detect.heatmaps import with_mirrored
 from stpose_core.detect.views import ROOM, cut, seen_at, seen_from, view_of
 from stpose_core.errors import FormatError, TrainingError, VideoError
 from stpose_core.files import written_whole
@@ -154,9 +155,11 @@ def taught(teacher: SpatialNetwork, seen: Pairs, trust: float) -> Batch:
     """The changed views with the joints that the teacher finds in the plain ones: those that it trusts as VISIBLE, if they are four
     or more of a person's and inside of the changed view, all others as OUTSIDE."""
     training = teacher.training
-    output = teacher.eval()(seen.plain)
+    # Its mirror image as well: where the teacher takes a front for a back, the two disagree and are not trusted.
+    output = teacher.eval()(torch.cat((seen.plain, seen.plain.flip(-1))))
     teacher.train(training)
-    places, sure = decode_maps(output.maps, STRIDE)
+    both = [part for values in (output.maps, output.hidden) for part in values.chunk(2)]
+    places, sure = decode_maps(with_mirrored(both[0], both[2], both[1], both[3])[0], STRIDE)
     places = torch.einsum("bij,bkj->bki", seen.matrix[:, :, :2], places) + seen.matrix[:, None, :, 2]
     order = torch.tensor(H36M17.mirror, device=places.device)
     other = seen.mirrored[:, None]

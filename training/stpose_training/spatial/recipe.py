@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from stpose_core.errors import TrainingError
 
@@ -20,7 +20,7 @@ class Recipe:
     coarse: share of the run, its first, that sees pictures at half the network's size, at a quarter of the price. recomposed: share
     of samples with other surroundings or other people put into them. others: whether there may be people beside the subject.
     deserted: share of samples in which nobody is: from these the network learns when it sees no person.
-    hardening: share of the run, its first, in which samples are made ever harder: turned, cut off, covered, recomposed.
+    hardening: share of the run, its first, in which the hardest samples become ever harder: turned, cut off, covered, recomposed.
     alone: share of the run before footage joins in; unlabelled: samples of footage to one rendered, from then on; trust: least
     share of a joint's map around its peak for the place that the averaged weights find to be learned from.
     sigma: of the Gaussians that maps learn, in pixels of a map. hidden: weight of places of hidden joints against visible ones.
@@ -42,7 +42,7 @@ class Recipe:
     deserted: float = 0.1
     alone: float = 0.5
     unlabelled: float = 0.25
-    trust: float = 0.5
+    trust: float = 0.6
     sigma: float = 1.5
     hidden: float = 0.5
     flag: float = 0.1
@@ -60,6 +60,10 @@ class Recipe:
             if not 0 <= getattr(self, name) <= 1:
                 raise TrainingError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
 
+    def going_on(self) -> Recipe:
+        """For a network that has been taught before: full size, hard samples, footage and a falling rate from the first."""
+        return replace(self, coarse=0.0, hardening=0.0, alone=0.0, settle=1.0)
+
     def identity(self) -> dict[str, object]:
         """What must be the same for a run that goes on from another's checkpoint."""
         return {name: value for name, value in asdict(self).items() if name not in _FREE}
@@ -76,7 +80,7 @@ class Recipe:
 
     def hardness(self, seen: int) -> float:
         """0..1 how hard samples are after so many: from plain views to what the network must bear."""
-        return min(1.0, seen / max(1.0, self.hardening * self.samples))
+        return min(1.0, seen / (self.hardening * self.samples)) if self.hardening else 1.0
 
     def joined(self, seen: int) -> bool:
         """Whether footage takes part after so many samples."""

@@ -146,7 +146,7 @@ def draw_outfit(garments: tuple[Garment, ...], random: Random) -> list[int]:
     if now(0.15):
         outfit = one("suit")
     else:
-        outfit = one("top") if now(0.94) else []
+        outfit = one("top") if now(0.88) else []
         outfit += one("skirt") if now(0.10) else one("bottom")
     outfit += one("shoes") if now(0.85) else []
     return outfit + (one("hair") if now(0.85) else []) + (one("hat") if now(0.12) else [])

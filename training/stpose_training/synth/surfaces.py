@@ -79,7 +79,7 @@ def draw_looks(kit: Kit, worn: list[tuple[int, int]], persons: int, part: str, r
         hair=hair,
         eyes=eyes,
         scalp=~bald,
-        beard=random.chance(0.12, persons),
+        beard=random.chance(0.18, persons),
         texture=torch.tensor(texture, dtype=torch.int64),
         scale=torch.stack(scale) if scale else torch.zeros(0, 2),
         shift=random.uniform(0, 1, len(worn), 2),
@@ -144,11 +144,43 @@ def skin_colour(body: Body, looks: Looks, person: Tensor, place: Tensor) -> Tens
     colour = skin * (1 + 0.07 * blotch)[:, None]
     ends = ((x > 0.42) | (place[:, 2] < -0.74)).float()[:, None]
     colour = colour * (1 - ends * place.new_tensor([0.0, 0.12, 0.12]))
+    trunk = (place[:, 2] > 0.02) & (place[:, 2] < 0.52) & (x < 0.17)
+    rows = trunk.nonzero()[:, 0]
+    if len(rows):
+        colour[rows] = _trunk_colour(looks, person[rows], colour[rows], place[rows])
     face = (y < 0.05) & (z.abs() < 0.12) & (x < 0.09)
     rows = (face | (z > -0.06)).nonzero()[:, 0]
     if len(rows):
         colour[rows] = _head_colour(looks, person[rows], colour[rows], x[rows], y[rows], z[rows], float(eye[0]))
     return colour
+
+
+def _trunk_colour(looks: Looks, person: Tensor, colour: Tensor, place: Tensor) -> Tensor:
+    """Colours (Q, 3) of trunks at places on the template (Q, 3): what tells a bare chest from a bare back."""
+    x, y, z = place[:, 0].abs(), place[:, 1], place[:, 2]
+    front, back = y < -0.04, y > 0.0
+
+    def around(x0: float, z0: float, wide: float, high: float) -> Tensor:
+        return ((x - x0) / wide) ** 2 + ((z - z0) / high) ** 2
+
+    def bump(distance: Tensor) -> Tensor:
+        return torch.exp(-distance)
+
+    # Shades that muscles throw: along the middle, below the chest, beside the spine, around the shoulder blades.
+    below = bump(((z - 0.352 - 2.5 * (x - 0.08) ** 2) / 0.012) ** 2) * (x < 0.15)
+    middle = bump((x / 0.008) ** 2) * (z > 0.1) * (z < 0.45)
+    blades = bump(((around(0.08, 0.42, 0.055, 0.075) - 1) / 0.35) ** 2)
+    spine = bump((x / 0.011) ** 2)
+    shade = torch.where(front, 0.22 * below + 0.14 * middle, torch.where(back, 0.16 * blades + 0.24 * spine, 0.0))
+    colour = colour * (1 - shade[:, None])
+    # The flags of the face's hair serve for the chest's as well.
+    curls = 0.5 + 0.5 * torch.sin(place[:, 0] * 900 + 3 * torch.sin(z * 310)) * torch.sin(z * 700)
+    hairy = 0.75 * curls * bump(around(0.0, 0.40, 0.09, 0.06) ** 2) * (front & looks.beard[person])
+    colour = colour + (looks.hair[person] - colour) * hairy[:, None]
+    nipple = front & (around(0.092, 0.395, 0.017, 0.015) < 1)
+    colour = torch.where(nipple[:, None], colour * colour.new_tensor([0.62, 0.42, 0.42]), colour)
+    navel = front & (around(0.0, 0.155, 0.009, 0.008) < 1)
+    return torch.where(navel[:, None], colour * 0.35, colour)
 
 
 def _head_colour(looks: Looks, person: Tensor, colour: Tensor, x: Tensor, y: Tensor, z: Tensor, eye_x: float) -> Tensor:
