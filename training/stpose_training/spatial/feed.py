@@ -55,7 +55,8 @@ class View:
 class Stock:
     """What samples are drawn from: rendered pictures, places to put people before, the share of samples that are recomposed, and
     whether there may be people beside the subject. hardness: how hard samples are made at most, from 0 (hardly turned, neither cut
-    off nor covered nor recomposed) to 1; each is drawn up to it, as most people that are filmed are easily seen. deserted: share of samples that show a place where nobody is, where there are places.
+    off nor covered nor recomposed) to 1; each is drawn up to it, as most people that are filmed are easily seen. deserted: share of
+    samples that show a place where nobody is, where there are places.
     """
 
     shards: tuple[Shard, ...]
