@@ -8,7 +8,7 @@ import torch
 
 from stpose_core.detect.heatmaps import decode
 from stpose_core.detect.views import EMPTY, cut, seen_at, seen_from, view_of
-from stpose_core.networks.spatial import PRESETS, STRIDE, SpatialConfig, SpatialNetwork, count_multiplications
+from stpose_core.networks.spatial import PRESETS, STRIDE, SpatialConfig, SpatialNetwork, count_multiplications, hold_norms
 
 TINY = SpatialConfig(size=(64, 96), stem=8, first=1, width=8, modules=(1, 1), blocks=1, head=16)
 
@@ -55,6 +55,26 @@ def test_coarse_branches_see_farther_than_one_scale(modules: tuple[int, ...], re
     change = (network(other).maps - network(picture).maps).detach().abs().amax((0, 1, 2))
     assert (change[15:20].amax() > 1e-6) == reached
     assert change[0] > 1e-4
+
+
+def test_held_norms_are_those_of_use_and_still_learn() -> None:
+    torch.manual_seed(0)
+    network, picture = SpatialNetwork(TINY), torch.randn(4, 3, 96, 64)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+    for _ in range(3):
+        network.train()(picture)  # the statistics move away from where they begin
+    moving = network.train()(picture).maps
+    hold_norms(network)
+    before = {name: value.clone() for name, value in network.named_buffers()}
+    held = network(picture).maps
+    used = network.eval()(picture).maps
+    torch.testing.assert_close(held, used, rtol=1e-3, atol=1e-4)
+    assert (held - moving).abs().max() > 0.01, "the control: statistics of the batch give something else"
+    assert all(torch.equal(value, before[name]) for name, value in network.named_buffers())
+    held.square().mean().backward()
+    assert all(value.grad is not None and value.grad.abs().sum() > 0 for value in network.stem.parameters())
 
 
 def test_what_a_weights_file_says_of_a_network_is_not_trusted() -> None:

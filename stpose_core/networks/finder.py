@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stpose_core.networks.dimensions import check_dimensions, whole_numbers
-from stpose_core.networks.spatial import Block, convolution
+from stpose_core.networks.spatial import Block, Convolution
 
 CELL = 8
 """Pixels of the picture to one cell of the map of centres, each way."""
@@ -70,13 +70,13 @@ class FinderNetwork(nn.Module):
         super().__init__()
         self.config = config
         widths, head = config.widths, config.head
-        self.stem = nn.Sequential(convolution(3, config.stem, stride=2), convolution(config.stem, widths[0], stride=2))
+        self.stem = nn.Sequential(Convolution(3, config.stem, stride=2), Convolution(config.stem, widths[0], stride=2))
         self.levels = nn.ModuleList(
-            nn.Sequential(convolution(before, after, stride=2), *(Block(after) for _ in range(config.blocks)))
+            nn.Sequential(Convolution(before, after, stride=2), *(Block(after) for _ in range(config.blocks)))
             for before, after in zip(widths, widths[1:])
         )
         self.read = nn.ModuleList(nn.Conv2d(width, head, 1) for width in widths[1:])
-        self.merge = nn.ModuleList(convolution(head, head) for _ in widths[1:])
+        self.merge = nn.ModuleList(Convolution(head, head) for _ in widths[1:])
         self.out = nn.Conv2d(head, 7, 1)
         nn.init.normal_(self.out.weight, std=0.01)
         nn.init.zeros_(self.out.bias)

@@ -31,7 +31,7 @@ from stpose_training.synth.pictures import OUTSIDE
 Floats = NDArray[np.float64]
 NEAR = 0.1
 _VIEWS = 800  # with people, and as many without
-_NOBODY = 50.0  # weight of a view without people
+_NOBODY = 12.0  # weight of a view without people
 _BATCH = 32
 _SHOULDERS, _HIPS = H36M17.index("l_shoulder", "r_shoulder"), H36M17.index("l_hip", "r_hip")
 

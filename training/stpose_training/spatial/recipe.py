@@ -25,6 +25,7 @@ class Recipe:
     share of a joint's map around its peak for the place that the averaged weights find to be learned from.
     sigma: of the Gaussians that maps learn, in pixels of a map. hidden: weight of places of hidden joints against visible ones.
     flag: weight of the loss of the hidden-or-visible logit. save_every: seconds between checkpoints.
+    held: whether norms keep the statistics that they begin with (those of a network that has been taught before).
     """
 
     samples: int = 2_000_000
@@ -51,6 +52,7 @@ class Recipe:
     threads: int = 1
     judge_every: int = 20_000
     save_every: float = 120
+    held: bool = False
 
     def __post_init__(self) -> None:
         for name in ("samples", "batch", "threads", "judge_every"):
@@ -61,8 +63,8 @@ class Recipe:
                 raise TrainingError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
 
     def going_on(self) -> Recipe:
-        """For a network that has been taught before: full size, hard samples, footage and a falling rate from the first."""
-        return replace(self, coarse=0.0, hardening=0.0, alone=0.0, settle=1.0)
+        """For a network that was taught before: full size, hard samples, footage and a falling rate from the first, norms held."""
+        return replace(self, coarse=0.0, hardening=0.0, alone=0.0, settle=1.0, held=True)
 
     def identity(self) -> dict[str, object]:
         """What must be the same for a run that goes on from another's checkpoint."""

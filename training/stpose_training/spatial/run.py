@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from stpose_core.errors import TrainingError
-from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork, SpatialOutput
+from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork, SpatialOutput, hold_norms
 from stpose_core.weights import write_weights
 from stpose_training.journal import Journal
 from stpose_training.lifter import load_start, read_checkpoint, save_checkpoint
@@ -258,6 +258,8 @@ def run_through(
     logged beside the samples; journal: of the first process only."""
     recipe = run.recipe
     run.network.train()
+    if recipe.held:
+        hold_norms(run.network)
     saved = time.monotonic()
     try:
         while not run.finished and more():
