@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from stpose_training.lifter import hold_norms
 
 from stpose_core.detect.heatmaps import decode
 from stpose_core.detect.views import EMPTY, cut, seen_at, seen_from, view_of
-from stpose_core.networks.spatial import PRESETS, STRIDE, SpatialConfig, SpatialNetwork, count_multiplications, hold_norms
+from stpose_core.networks.spatial import PRESETS, STRIDE, SpatialConfig, SpatialNetwork, count_multiplications
 
 TINY = SpatialConfig(size=(64, 96), stem=8, first=1, width=8, modules=(1, 1), blocks=1, head=16)
 

@@ -43,7 +43,7 @@ class Knowing(nn.Module):
 
 
 class Consistent(Knowing):
-    """Says of the second half of its pictures, which are mirror images, what it says of a person seen mirrored: sides exchanged."""
+    """Reads the second half of its pictures as mirror images of the first: sides exchanged."""
 
     def forward(self, pictures: Tensor) -> SpatialOutput:
         found = super().forward(pictures)
@@ -162,7 +162,7 @@ def test_what_the_teacher_sees_is_taught_where_it_lies_in_the_changed_view(monke
     assert right(lesson.joints, ~seen.mirrored) < 0.5
     still = seen.matrix.clone()
     seen.matrix[:] = torch.eye(2, 3)
-    assert right(taught(Knowing(), seen, 0.5).joints, seen.mirrored) < 0.5
+    assert right(taught(Consistent(), seen, 0.5).joints, seen.mirrored) < 0.5
     seen.matrix[:] = still
     assert not (taught(Knowing(), seen, 1.01).state == VISIBLE).any()  # nothing is trusted
 

@@ -118,7 +118,8 @@ def test_what_is_covered_or_out_of_sight_counts_so(cache: Path) -> None:
         outside = ((view.joints < 0) | (view.joints >= (192, 256))).any(-1)
         assert (view.state[outside] == OUTSIDE).all()
         states.append(view.state)
-    others = np.delete(np.stack(states), [3, H36M17.mirror[3], 16], axis=1)  # all but those that are not seen from the start
+    # All joints but those that are hidden or outside from the start, or get there in a mirror.
+    others = np.delete(np.stack(states), [3, 16, H36M17.mirror[3], H36M17.mirror[16]], axis=1)
     assert (others == HIDDEN).mean() > 0.01
     assert (others == OUTSIDE).mean() > 0.02
 
@@ -229,6 +230,24 @@ def test_a_stopped_run_goes_on_and_another_is_refused(cache: Path, tmp_path: Pat
     assert Run(TINY, short(), fabric, state / "checkpoint.pt").seen == 480
     with pytest.raises(TrainingError, match=r"another run \(rate"):
         train(cache, tmp_path / "w.safetensors", TINY, short(rate=1.0), state, fabric, None, said.append)
+
+
+def test_going_on_from_weights_holds_their_norms_also_after_a_stop(cache: Path, tmp_path: Path) -> None:
+    fabric, first, second = make_fabric("cpu"), tmp_path / "w.safetensors", tmp_path / "second.safetensors"
+    train(cache, first, TINY, short(samples=320), tmp_path / "run", fabric, None, lambda text: None)
+
+    def moved(recipe: Recipe, *lengths: int) -> tuple[bool, bool]:
+        """Whether any norm's statistics, and whether other weights, differ from those that the run began with."""
+        state = tmp_path / f"{recipe.held}-{len(lengths)}"
+        for length in lengths:
+            train(cache, second, TINY, replace(recipe, samples=length), state, fabric, None, lambda text: None, start=first)
+        before, after = (load_spatial(path)[0].state_dict() for path in (first, second))
+        changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+        return any("running" in name for name in changed), "maps.weight" in changed
+
+    assert moved(short().going_on(), 320) == (False, True)
+    assert moved(short().going_on(), 160, 320) == (False, True)
+    assert moved(short(), 320) == (True, True), "the control"
 
 
 def test_a_run_begins_with_given_weights_of_the_same_network(cache: Path, tmp_path: Path) -> None:

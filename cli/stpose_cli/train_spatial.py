@@ -33,10 +33,10 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--videos", metavar="FOLDER", type=_FOLDER, help="Measure on balance/ of this folder as well, while training.")
 @click.option("--footage", metavar="FOLDER", type=_FOLDER, help="Clips and photographs of people without labels, which join in.")
 @click.option("--state", metavar="FOLDER", type=_FOLDER, help="Checkpoint and log.  [default: runs/ and the name of --out]")
-@click.option("--start", metavar="FILE", type=_FILE, help="Go on from these weights, at the full size of pictures.")
+@click.option("--start", metavar="FILE", type=_FILE, help="Go on from these weights, of a network of the same size.")
 @click.option("--samples", type=click.IntRange(1), help="Length of the run.  [default: 2,000,000]")
 @click.option("--batch", type=click.IntRange(2), help="Samples a step, of all processes.  [default: 32, with CUDA 256]")
-@click.option("--coarse", type=click.FloatRange(0, 1), help="Share of the run, its first, at half size.  [default: 0.7]")
+@click.option("--coarse", type=click.FloatRange(0, 1), help="Share of the run, its first, at half size.  [default: 0.7, or 0]")
 @click.option("--rate", type=click.FloatRange(0, 0.1, min_open=True), help="Greatest learning rate, at batches of 32.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Other numbers give other pictures and another run.")
 @click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]))
@@ -75,6 +75,8 @@ def spatial(
 
     if preview is None and render is None and judge is None and calibrate is None and out is None:
         raise TrainingError("nothing to do: give --preview, --render, --judge, --calibrate or -o")
+    if start is not None and coarse:
+        raise TrainingError("--start goes on at full size: the weights' norms are those of such pictures. Leave out --coarse")
     if footage is not None and not footage.is_dir():
         raise TrainingError(f"there is no folder {footage}")
     for path in (preview, out):

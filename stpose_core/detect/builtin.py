@@ -1,7 +1,7 @@
 """The built-in detector: a finder that searches whole pictures, and the spatial network that finds the joints of one person.
 
-Both were trained on rendered people alone (training/stpose_training). The spatial network is top-down: it sees one person upright
-in a view cut out around a box, so lying and upside-down people are turned before they are looked at.
+Both were trained on rendered people, the second on unlabelled real ones as well (training/stpose_training). It is
+top-down: it sees one person upright in a view cut out around a box, so lying and upside-down people are turned before.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from stpose_core.networks.spatial import STRIDE
 from stpose_core.skeletons import H36M17
 from stpose_core.weights import DETECTOR, FINDER_FILE, SPATIAL_FILE
 
-NEAR_EDGE = 0.18  # the next box is larger than the joints' extent by this share on each side: the outline, and a step since
+NEAR_EDGE = 0.18  # the next box is larger than the joints' extent by this share on each side
 UPRIGHT = 0.6  # radians from upright up to which the view is not turned: the network was trained with tilted people
 _NECK, _PELVIS = H36M17.index("neck", "pelvis")
 
@@ -61,7 +61,7 @@ class Calibration:
         return _logistic(self.joint[0] + np.tensordot(self.joint[1:], signs(mass, hidden), 1))
 
     def present(self, mass: Floats, hidden: Floats) -> float:
-        """0..1 how likely there is a person."""
+        """0..1 how likely there is a person, if a dozen places without people are looked at for each with somebody."""
         return float(_logistic(self.presence[0] + np.dot(self.presence[1:], surer_half(mass, hidden))))
 
 

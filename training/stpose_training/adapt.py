@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from stpose_core.data import Keypoints
@@ -30,7 +29,7 @@ from stpose_training.data.bodies import Random
 from stpose_training.data.footage import LEAST_SEEN, FootageBank, draw_seen, load_footage, sightings, usable
 from stpose_training.data.mocap import MotionBank, load_mocap
 from stpose_training.data.samples import Batch, draw_batch
-from stpose_training.lifter import make_fabric, moving_average
+from stpose_training.lifter import hold_norms, make_fabric, moving_average
 from stpose_training.losses import lifting_loss
 from stpose_training.quality import Quality, quality, table
 from stpose_training.replay import Look, draw_like, lifted_motions, looks_of, together
@@ -215,7 +214,8 @@ def learn(
         torch.manual_seed(plan.seed * 1_000_003 + step)  # dropout draws from the global generator
         random = Random(plan.seed * 1_000_003 + step, lifter.device)
         batch = _draw(bank, films, looks, plan, network.config.context, random, step >= stage)
-        _learning(network)
+        network.train()
+        hold_norms(network)  # a few clips of one camera say little of the statistics of all
         for group in optimiser.param_groups:
             group["lr"] = _rate(plan, step)
         output, rest = parted(model(*both(batch)), len(batch.pose))
@@ -250,14 +250,6 @@ def _draw(
     if seen:
         batch.seen = draw_seen(films, seen, plan.frames, reach, random, _SEVERITY, plan.masked)
     return batch
-
-
-def _learning(network: LiftingNetwork) -> None:
-    """Ready to learn, but for batch norm: a few clips of one camera say little of the statistics of all."""
-    network.train()
-    for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.eval()
 
 
 def _rate(plan: Adaptation, step: int) -> float:

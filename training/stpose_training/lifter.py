@@ -85,6 +85,13 @@ def load_start(network: torch.nn.Module, weights: Path, kind: str) -> None:
         raise TrainingError(f"{weights} holds another network than this run's: {network.config}") from error
 
 
+def hold_norms(network: torch.nn.Module) -> None:
+    """Batch norms of a network in training keep their statistics, until `train()` is called again."""
+    for module in network.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.eval()
+
+
 class Run:
     """All that changes in training: the network, its average, optimiser and critic, and how far it has come.
 

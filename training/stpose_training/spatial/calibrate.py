@@ -1,9 +1,9 @@
 """What a spatial network's outputs are worth, measured on rendered pictures it was not trained on, and written into its file.
 
 A joint's score becomes the share of such joints that lie within 0.1 torso of the truth (those outside of the picture never do), and
-a person's presence the share of such views that show a person: views around people against views of places where nobody is.
-Both are logistic regressions. In that of presence views without people weigh more: a figure where nobody is does more harm than
-nobody where somebody can hardly be told.
+a person's presence the share of such views that show a person: views around people against views of places where nobody is, of
+which there are taken to be twelve to one, as a figure where nobody is does more harm than nobody where somebody can hardly be told.
+Both are logistic regressions.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from stpose_training.synth.pictures import OUTSIDE
 Floats = NDArray[np.float64]
 NEAR = 0.1
 _VIEWS = 800  # with people, and as many without
-_NOBODY = 12.0  # weight of a view without people
+_NOBODY = 12.0  # views without people to one with somebody
 _BATCH = 32
 _SHOULDERS, _HIPS = H36M17.index("l_shoulder", "r_shoulder"), H36M17.index("l_hip", "r_hip")
 

@@ -55,7 +55,7 @@ class View:
 class Stock:
     """What samples are drawn from: rendered pictures, places to put people before, the share of samples that are recomposed, and
     whether there may be people beside the subject. hardness: how hard samples are made at most, from 0 (hardly turned, neither cut
-    off nor covered nor recomposed) to 1; each is drawn up to it, as most people that are filmed are easily seen. deserted: share of
+    off nor covered nor recomposed) to 1; each is drawn up to it, as most people who are filmed are easily seen. deserted: share of
     samples that show a place where nobody is, where there are places.
     """
 
@@ -144,17 +144,17 @@ def pooled(
 
 def drawn_view(stock: Stock, random: np.random.Generator, size: tuple[int, int]) -> View:
     """A random picture, seen in a random way; sometimes one of nobody, whose joints are all OUTSIDE."""
+    hard = stock.hardness * random.random()
     if stock.backdrops is not None and random.random() < stock.deserted:
         # The maps learn nothing from it, the visibility learns that nothing of a person is there.
         place = stock.backdrops.draw(size, random, _CLOSEST)
-        return damaged(place, random.uniform(0, size, (17, 2)), np.full(17, OUTSIDE, np.uint8), random, stock.hardness)
+        return damaged(place, random.uniform(0, size, (17, 2)), np.full(17, OUTSIDE, np.uint8), random, hard)
     shard = stock.shards[int(random.integers(len(stock.shards)))]
     row = int(random.integers(len(shard.jpeg)))
     if not stock.others:
         alone = np.flatnonzero((shard.state[:, 1:] == OUTSIDE).all((1, 2)))
         row = int(alone[row % len(alone)]) if len(alone) else row
     picture, joints, state = decode(shard.jpeg[row]), shard.joints[row, 0].astype(np.float64), shard.state[row, 0].copy()
-    hard = stock.hardness * random.random()
     box = _drawn_box(shard.box[row, 0].astype(np.float64), joints, state, random, hard)
     angle = 0.0
     if random.random() < 0.6:
@@ -168,7 +168,7 @@ def drawn_view(stock: Stock, random: np.random.Generator, size: tuple[int, int])
     if mirrored:
         joints, state = joints[_MIRROR], state[_MIRROR]
     state[((joints < 0) | (joints >= size)).any(-1)] = OUTSIDE
-    if random.random() < stock.recomposed * hard:
+    if random.random() < stock.recomposed * stock.hardness:
         scene = Scene(seen, joints, state, shard, row, matrix)
         seen, state = recompose(scene, stock.backdrops, stock.shards if stock.others else (), random)
     return damaged(seen, joints, state, random, hard)

@@ -155,7 +155,7 @@ def taught(teacher: SpatialNetwork, seen: Pairs, trust: float) -> Batch:
     """The changed views with the joints that the teacher finds in the plain ones: those that it trusts as VISIBLE, if they are four
     or more of a person's and inside of the changed view, all others as OUTSIDE."""
     training = teacher.training
-    # Its mirror image as well: where the teacher takes a front for a back, the two disagree and are not trusted.
+    # The mirror images as well: where the two readings differ, as a front that once is taken for a back, neither is trusted.
     output = teacher.eval()(torch.cat((seen.plain, seen.plain.flip(-1))))
     teacher.train(training)
     both = [part for values in (output.maps, output.hidden) for part in values.chunk(2)]

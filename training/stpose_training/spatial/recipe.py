@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 from stpose_core.errors import TrainingError
 
-_FREE = ("samples", "batch", "threads", "judge_every", "save_every", "settle", "coarse", "alone")
+_FREE = ("samples", "batch", "threads", "judge_every", "save_every", "settle", "coarse", "alone", "trust")
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from stpose_core.errors import TrainingError
-from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork, SpatialOutput, hold_norms
+from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork, SpatialOutput
 from stpose_core.weights import write_weights
 from stpose_training.journal import Journal
-from stpose_training.lifter import load_start, read_checkpoint, save_checkpoint
+from stpose_training.lifter import hold_norms, load_start, read_checkpoint, save_checkpoint
 from stpose_training.spatial.feed import feed
 from stpose_training.spatial.footage import Crops, pairs, people_in, taught
 from stpose_training.spatial.losses import place_loss, spatial_loss
@@ -80,7 +80,7 @@ class Run:
     def losses(self, batch: Any, seen: Any) -> tuple[Tensor, dict[str, float]]:
         """The loss of a batch, with people of footage if they join in, and its parts."""
         recipe, count = self.recipe, len(batch.pictures)
-        # One pass for both: the norms' statistics are those of rendered and real people together.
+        # One pass for both, so that norms that are not held see rendered and real people together.
         output = self._model(batch.pictures if seen is None else torch.cat((batch.pictures, seen.changed)))
         own = SpatialOutput(output.maps[:count], output.hidden[:count])
         loss, parts = spatial_loss(own, batch, recipe.sigma, recipe.hidden, recipe.flag)
@@ -142,9 +142,11 @@ class Run:
         saved = read_checkpoint(self.checkpoint, self.fabric.device)
         if not saved:
             return {}
-        was, now = {**saved["recipe"], **saved["config"]}, {**self.recipe.identity(), **self.config.to_dict()}
-        if was != now:
-            names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
+        # Fields that the recipe has had since are taken to be as usual.
+        was = {**Recipe().identity(), **saved["recipe"], **saved["config"]}
+        now = {**self.recipe.identity(), **self.config.to_dict()}
+        names = [name for name in now if was.get(name) != now[name]]
+        if names:
             changed = ", ".join(f"{name} {was.get(name)} -> {now.get(name)}" for name in names)
             raise TrainingError(f"{self.checkpoint.parent} holds another run ({changed}); give another --state folder")
         return saved

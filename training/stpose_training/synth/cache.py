@@ -35,7 +35,7 @@ _WIDE, _TALL = (384, 288), (288, 384)
 _FRAME_TAKEN = ((1.0, 0.55), (0.75, 0.25), (0.5, 0.2))
 _DESERTED = 0.15  # of whole frames show nobody
 # Resolutions that pictures are taken at. Held-out ones show people of all sizes; those for training are mostly sharp, as people
-# that are filmed from near are: where a face looks tells left from right.
+# filmed from close by are: which way a face looks tells left from right.
 _TAKEN = {
     "train": ((CROP, 0.62), ((168, 216), 0.2), ((112, 144), 0.13), ((56, 72), 0.05)),
     "validation": ((CROP, 0.25), ((168, 216), 0.3), ((112, 144), 0.32), ((56, 72), 0.13)),

@@ -18,8 +18,9 @@ _DYED = 0.04  # share of hair that has a colour of its own
 
 @dataclass(frozen=True)
 class Looks:
-    """Colours of P persons and W worn things. skin, hair, eyes: (P, 3). scalp, beard: (P,) whether hair is painted there.
-    texture: (W,) number, -1 for none. scale, shift: (W, 2) of its places. mixing: (W, 3, 4) colour -> colour. cutout: (W,)."""
+    """Colours of P persons and W worn things. skin, hair, eyes: (P, 3). scalp, beard: (P,) whether hair is painted there; beards
+    go with hairy chests. texture: (W,) number, -1 for none. scale, shift: (W, 2) of its places. mixing: (W, 3, 4) colour -> colour.
+    cutout: (W,)."""
 
     skin: Tensor
     hair: Tensor
@@ -135,7 +136,7 @@ def is_solid(textures: Textures, looks: Looks, thing: Tensor, uv: Tensor) -> Ten
 
 
 def skin_colour(body: Body, looks: Looks, person: Tensor, place: Tensor) -> Tensor:
-    """(Q, 3) colour of the bodies of persons (Q,) at places on the template (Q, 3): faces, painted hair, redder parts."""
+    """(Q, 3) colour of the bodies of persons (Q,) at places on the template (Q, 3): faces, painted hair, chests and backs."""
     eye = body.template_heads[body.bone("eye.L")]
     x, y, z = place[:, 0].abs(), place[:, 1] - eye[1], place[:, 2] - eye[2]
     skin = looks.skin[person]
@@ -156,7 +157,7 @@ def skin_colour(body: Body, looks: Looks, person: Tensor, place: Tensor) -> Tens
 
 
 def _trunk_colour(looks: Looks, person: Tensor, colour: Tensor, place: Tensor) -> Tensor:
-    """Colours (Q, 3) of trunks at places on the template (Q, 3): what tells a bare chest from a bare back."""
+    """Colours (Q, 3) of trunks at places on the template (Q, 3), metres, x left, y back, z up: what tells a chest from a back."""
     x, y, z = place[:, 0].abs(), place[:, 1], place[:, 2]
     front, back = y < -0.04, y > 0.0
 
@@ -173,7 +174,6 @@ def _trunk_colour(looks: Looks, person: Tensor, colour: Tensor, place: Tensor) -
     spine = bump((x / 0.011) ** 2)
     shade = torch.where(front, 0.22 * below + 0.14 * middle, torch.where(back, 0.16 * blades + 0.24 * spine, 0.0))
     colour = colour * (1 - shade[:, None])
-    # The flags of the face's hair serve for the chest's as well.
     curls = 0.5 + 0.5 * torch.sin(place[:, 0] * 900 + 3 * torch.sin(z * 310)) * torch.sin(z * 700)
     hairy = 0.75 * curls * bump(around(0.0, 0.40, 0.09, 0.06) ** 2) * (front & looks.beard[person])
     colour = colour + (looks.hair[person] - colour) * hairy[:, None]
