@@ -3,7 +3,9 @@
     python benchmarks/spatial_ablations.py --cache CACHE                            # every row that needs no footage
     python benchmarks/spatial_ablations.py --cache CACHE --rows full single         # some rows
     python benchmarks/spatial_ablations.py --cache CACHE --footage FOLDER --videos VIDEOS
+    python benchmarks/spatial_ablations.py --cache CACHE --start FILE --rows full footage --footage FOLDER --videos VIDEOS
 
+With --start all rows go on from a weights file: a network that finds nobody yet learns nothing from real people.
 All rows see the same number of samples. Every run has a folder of its own in --state: a benchmark that is stopped goes on where it
 was, runs that are finished are not repeated, and --json holds what there is so far. Runs are much shorter than those of weights
 that ship: the differences are meant, not the figures. Those are shares of joints found within a fifth of the torso's length, in
@@ -69,6 +71,7 @@ def plan_of(row: Row, seed: int, options: argparse.Namespace) -> tuple[SpatialCo
         ema=length // 10,
         judge_every=length,
     )
+    recipe = recipe.going_on() if options.start else recipe
     return config, replace(recipe, **row.recipe)  # type: ignore[arg-type]
 
 
@@ -78,7 +81,7 @@ def run(name: str, seed: int, options: argparse.Namespace, truths: Mapping[str, 
     config, recipe = plan_of(row, seed, options)
     state = options.state / f"{name}-{seed}"
     weights, kept = state / "spatial.safetensors", state / "figures.json"
-    plan = {**asdict(recipe), **config.to_dict(), "footage": row.footage, "sets": sorted(truths)}
+    plan = {**asdict(recipe), **config.to_dict(), "footage": row.footage, "sets": sorted(truths), "start": str(options.start or "")}
     del plan["threads"]
     # As text, for what comes back from a file has lists for tuples.
     key = json.dumps(plan, sort_keys=True)
@@ -91,7 +94,7 @@ def run(name: str, seed: int, options: argparse.Namespace, truths: Mapping[str, 
     state.mkdir(parents=True, exist_ok=True)
     fabric = make_fabric("cpu", recipe.precision)
     footage = options.footage if row.footage else None
-    train(options.cache, weights, config, recipe, state, fabric, None, lambda line: None, footage)
+    train(options.cache, weights, config, recipe, state, fabric, None, lambda line: None, footage, options.start)
     network, figures = load_spatial(weights)[0], {}
     for title, truth in truths.items():
         found = judge(network, truth, torch.device("cpu"))
@@ -123,6 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), help="all if none is named")
     parser.add_argument("--footage", type=Path, help="clips and photographs without labels, for the row of that name")
     parser.add_argument("--videos", type=Path, help="folder with balance/reference.npz, to measure on as well")
+    parser.add_argument("--start", type=Path, help="weights that all rows go on from")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0, 1, ... of each row")
     parser.add_argument("--samples", type=int, default=40_000, help="of each run")
     parser.add_argument("--batch", type=int, default=32)

@@ -54,7 +54,7 @@ def test_rows_are_trained_once_and_judged(
 
 
 def test_every_row_changes_one_thing(benchmark: ModuleType) -> None:
-    options = Namespace(samples=100, batch=8, threads=1, rate=0.001, dimensions=None)
+    options = Namespace(samples=100, batch=8, threads=1, rate=0.001, dimensions=None, start=None)
     plans = {}
     for name, row in benchmark.ROWS.items():
         config, recipe = benchmark.plan_of(row, 0, options)
@@ -64,6 +64,9 @@ def test_every_row_changes_one_thing(benchmark: ModuleType) -> None:
         changed = {key for key in plan if plan[key] != first[key]}
         # Real people are no part of the plan.
         assert len(changed) == (0 if benchmark.ROWS[name].footage else 1), name
+    options.start = Path("w.safetensors")
+    assert benchmark.plan_of(benchmark.ROWS["footage"], 0, options)[1].held
+    assert not first["held"]
 
 
 def test_the_row_with_footage_is_not_trained_without(
