@@ -25,7 +25,7 @@ from stpose_core.networks.spatial import STRIDE
 from stpose_core.skeletons import H36M17
 from stpose_core.weights import DETECTOR, FINDER_FILE, SPATIAL_FILE
 
-NEAR_EDGE = 0.18  # the next box is larger than the joints' extent by this share on each side
+NEAR_EDGE = 0.12  # the next box is larger than the joints' extent by this share on each side
 UPRIGHT = 0.6  # radians from upright up to which the view is not turned: the network was trained with tilted people
 _NECK, _PELVIS = H36M17.index("neck", "pelvis")
 
@@ -101,7 +101,9 @@ class BuiltinDetector:
         self.calibration = Calibration.of(header)
         self.mirrored = mirrored
         self._size, self._side = spatial.config.size, finder.config.side
-        self._spatial, self._finder = make_runner(spatial, device), make_runner(finder, device)
+        width, height = self._size
+        self._spatial = make_runner(spatial, device, (2 if mirrored else 1, 3, height, width))
+        self._finder = make_runner(finder, device)
 
     def find(self, image: Image) -> list[Box]:
         """Search the whole picture, and larger pictures a second time for small people. Nobody where no summit is high enough.

@@ -6,6 +6,8 @@ Gaussian is a parabola, so one step of Newton's method from the highest pixel le
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -27,10 +29,8 @@ def decode(maps: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     """Logits of maps (B, J, h, w) -> places (B, J, 2) in pixels of the picture, and the share (B, J) of each map's mass that lies
     within three pixels of the highest."""
     batch, joints, height, width = maps.shape
-    mass = maps.float().flatten(2).softmax(-1).view(batch * joints, 1, height, width)
-    kernel = mass.new_tensor(_BLUR)
-    padded = F.pad(mass, (2, 2, 2, 2), mode="replicate")
-    smooth = F.conv2d(F.conv2d(padded, kernel.view(1, 1, 1, 5)), kernel.view(1, 1, 5, 1))[:, 0]
+    mass = maps.float().flatten(2).softmax(-1).view(batch * joints, height, width)
+    smooth = _blur(height).to(mass) @ mass @ _blur(width).to(mass).T
     peak = smooth.flatten(1).argmax(1)
     row, column = torch.div(peak, width, rounding_mode="floor"), peak % width
     height_at = F.pad(smooth.clamp(min=1e-12).log()[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
@@ -49,5 +49,16 @@ def decode(maps: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     step = -torch.stack([yy * slope[:, 0] - xy * slope[:, 1], xx * slope[:, 1] - xy * slope[:, 0]], -1) / safe[:, None]
     step = torch.where(summit[:, None], step.clamp(-1, 1), torch.zeros_like(step))
     places = (torch.stack([column, row], -1) + 0.5 + step) * stride
-    near = F.avg_pool2d(F.pad(mass, (3, 3, 3, 3)), 7, 1)[:, 0] * 49
-    return places.view(batch, joints, 2), near[index, row, column].clamp(max=1).view(batch, joints)
+    reach = torch.arange(7, device=maps.device)
+    around = F.pad(mass, (3, 3, 3, 3))[index[:, None, None], row[:, None, None] + reach[:, None], column[:, None, None] + reach]
+    return places.view(batch, joints, 2), around.sum((1, 2)).clamp(max=1).view(batch, joints)
+
+
+@lru_cache(maxsize=16)
+def _blur(length: int) -> Tensor:
+    """(length, length): the smoothing of a line as a matrix, for that is many times as fast as a convolution of few maps; past its
+    ends a line goes on as it ends."""
+    rows, matrix = torch.arange(length), torch.zeros(length, length)
+    for step, share in enumerate(_BLUR):
+        matrix[rows, (rows + step - len(_BLUR) // 2).clamp(0, length - 1)] += share
+    return matrix

@@ -27,16 +27,19 @@ Runner = Callable[[NDArray[np.float32]], Arrays]
 MOST_THREADS = 4  # more hardly help with networks this small
 
 
-def make_runner(network: nn.Module, device: str = "cpu") -> Runner:
-    """The fastest way at hand to run a network. Raises DetectorError if OpenVINO is installed but cannot run it."""
+def make_runner(network: nn.Module, device: str = "cpu", shape: tuple[int, ...] | None = None) -> Runner:
+    """The fastest way at hand to run a network. shape: (B, 3, H, W) of the pictures, if they are all alike: then it is ready at once.
+
+    Raises DetectorError if OpenVINO is installed but cannot run it.
+    """
     if device == "cpu" and find_spec("openvino") is not None:
-        return OpenVINORunner(network)
+        return OpenVINORunner(network, shape)
     return TorchRunner(network, device)
 
 
 def spare_threads() -> int:
-    """Threads for a network: all cores but the one that decodes the video."""
-    return max(1, min(MOST_THREADS, (os.cpu_count() or 1) - 1))
+    """Threads for a network: all cores, as the decoder of the video waits for it most of the time."""
+    return max(1, min(MOST_THREADS, os.cpu_count() or 1))
 
 
 def folded(network: nn.Module) -> nn.Module:
@@ -86,20 +89,25 @@ class OpenVINORunner:
     Raises DetectorError if it cannot be prepared.
     """
 
-    def __init__(self, network: nn.Module) -> None:
-        self._network = Plain(folded(network)).eval()
+    def __init__(self, network: nn.Module, shape: tuple[int, ...] | None = None) -> None:
+        self._network = Plain(folded(network)).eval().requires_grad_(False)
         self._requests: dict[tuple[int, ...], Any] = {}
+        if shape is not None:
+            self._request(shape)
 
     def __call__(self, pictures: NDArray[np.float32]) -> Arrays:
-        if pictures.shape not in self._requests:
+        outputs = self._request(pictures.shape).infer([np.ascontiguousarray(pictures)])
+        return tuple(np.array(outputs[port], np.float32) for port in range(len(outputs)))
+
+    def _request(self, shape: tuple[int, ...]) -> Any:
+        if shape not in self._requests:
             try:
-                self._requests[pictures.shape] = self._prepared(pictures.shape)
+                self._requests[shape] = self._prepared(shape)
             except (RuntimeError, ImportError) as error:
                 reason = " ".join(str(error).split())[:200]
                 message = f"OpenVINO cannot run the networks ({reason}); without the package openvino torch does"
                 raise DetectorError(message) from error
-        outputs = self._requests[pictures.shape].infer([np.ascontiguousarray(pictures)])
-        return tuple(np.array(outputs[port], np.float32) for port in range(len(outputs)))
+        return self._requests[shape]
 
     def _prepared(self, shape: tuple[int, ...]) -> Any:
         # Not by its convert_model(): that reports its use over the network.
@@ -108,7 +116,8 @@ class OpenVINORunner:
         with warnings.catch_warnings():
             # The trace holds for pictures of this size only, which is what it is for.
             warnings.simplefilter("ignore")
-            traced = torch.jit.freeze(torch.jit.trace(self._network, torch.zeros(shape), check_trace=False))
+            # A function, not the module: to make scripts of hundreds of layers takes longer than all the rest.
+            traced = torch.jit.trace(lambda pictures: self._network(pictures), torch.zeros(shape), check_trace=False)
             decoder = decoder_of(traced)  # has to live until the model is converted
             reader = frontend.FrontEndManager().load_by_framework("pytorch")
             model = reader.convert(reader.load(decoder))
