@@ -80,7 +80,8 @@ def crop(image: Image, capture: Capture, frame: int) -> Image:
 @click.option("--frames", default=6, show_default=True, help="How many, evenly spread over the clip.")
 @click.option("--person", default="largest", show_default=True)
 @click.option("--detector", default="auto", show_default=True)
-def main(video: Path, output: Path, frames: int, person: str, detector: str) -> None:
+@click.option("--film", is_flag=True, help="The first row alone.")
+def main(video: Path, output: Path, frames: int, person: str, detector: str, film: bool) -> None:
     """Draw the contact sheet of a capture."""
     capture = sp.capture(video, person=person, detector=detector)
     with tempfile.TemporaryDirectory() as folder:
@@ -91,7 +92,7 @@ def main(video: Path, output: Path, frames: int, person: str, detector: str) -> 
     columns = [
         np.vstack(
             [crop(pictures[frame], capture, frame)]
-            + [draw_motion(written, frame, turn, bool(capture.motion.filled[frame])) for turn in (0.0, np.pi / 2)]
+            + [draw_motion(written, frame, turn, bool(capture.motion.filled[frame])) for turn in (() if film else (0.0, np.pi / 2))]
         )
         for frame in chosen
     ]

@@ -60,3 +60,38 @@ def test_the_answer_is_noted_in_the_weights(
         assert ended.value.code == code
     assert has_passed(folder) == (code == 0)
     assert f"| PCK, balance/cam03.mp4 | {share:.3f} | at least 0.95 | {'yes' if code == 0 else 'no'} |" in capsys.readouterr().out
+
+
+def test_swaps_and_jumps_against_another_detector_are_counted() -> None:
+    from agreement import agreement, longest_run
+
+    from stpose_core.detect.tracks import Track
+    from stpose_core.detect.types import Box, Pose2D
+    from stpose_core.skeletons import H36M17
+
+    def followed(change: dict[int, str], frames: range) -> Track:
+        made = Track(1, "h36m17")
+        for frame in frames:
+            xy = np.random.default_rng(0).uniform(0, 200, (17, 2))
+            xy[H36M17.index("l_shoulder", "r_shoulder")], xy[H36M17.index("l_hip", "r_hip")] = (
+                ((80, 50), (20, 50)),
+                ((70, 150), (30, 150)),
+            )
+            kind = change.get(frame)
+            if kind == "legs":
+                legs = H36M17.index("l_hip", "r_hip", "l_knee", "r_knee", "l_ankle", "r_ankle")
+                xy[legs] = xy[[H36M17.mirror[joint] for joint in legs]]
+            elif kind == "elsewhere":
+                xy = xy + 500
+            made.add(frame / 30, frame, Pose2D(xy, np.ones(17), 1.0, Box(0, 0, 200, 200)))
+        return made
+
+    plain = followed({}, range(5, 40))
+    assert agreement(followed({}, range(30)), plain) == agreement(plain, followed({}, range(30)))
+    same = agreement(followed({}, range(30)), plain)
+    assert (same.common, same.near, same.swapped, same.elsewhere) == (25, 1.0, 0, 0)
+    change = dict.fromkeys((8, 9, 10, 11, 20), "legs") | dict.fromkeys((25, 26), "elsewhere")
+    found = agreement(followed(change, range(30)), plain)
+    assert (found.swapped, found.elsewhere) == (4, 2)
+    assert found.near == pytest.approx(1 - (5 * 6 + 2 * 12) / (25 * 12), abs=0.03)
+    assert longest_run(np.array([True, True, True]), np.array([1, 2, 5])) == 2

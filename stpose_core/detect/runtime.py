@@ -28,7 +28,7 @@ MOST_THREADS = 4  # more hardly help with networks this small
 
 
 def make_runner(network: nn.Module, device: str = "cpu", shape: tuple[int, ...] | None = None) -> Runner:
-    """The fastest way at hand to run a network. shape: (B, 3, H, W) of the pictures, if they are all alike: then it is ready at once.
+    """The fastest way at hand to run a network. shape: (B, 3, H, W) of the pictures, if all are alike: it is ready at once then.
 
     Raises DetectorError if OpenVINO is installed but cannot run it.
     """
