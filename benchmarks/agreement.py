@@ -2,9 +2,10 @@
 
     python benchmarks/agreement.py CLIP ... [--detector builtin] [--against mediapipe]
 
-Of the largest person that each follows, over the frames in which both see somebody. Agreement: share of the 12 limb joints within 0.2
-torso of the other's (the torso as long as in all but a tenth of the frames). Swapped: arms or legs of a frame that agree better with
-sides exchanged, by half the distance or more, where that distance is above 0.2 torso. Elsewhere: most joints further than a torso.
+Of the largest person that each follows, over the frames in which both see somebody. Agreement: share of the 12 limb joints within
+0.2 torso of the other's (the torso as long as in all but a tenth of the frames). Swapped: arms or legs of a frame that agree better
+with sides exchanged, by half the distance or more, where that distance is above 0.2 torso. Elsewhere: most joints further away
+than a torso.
 """
 
 from __future__ import annotations

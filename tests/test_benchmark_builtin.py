@@ -73,10 +73,7 @@ def test_swaps_and_jumps_against_another_detector_are_counted() -> None:
         made = Track(1, "h36m17")
         for frame in frames:
             xy = np.random.default_rng(0).uniform(0, 200, (17, 2))
-            xy[H36M17.index("l_shoulder", "r_shoulder")], xy[H36M17.index("l_hip", "r_hip")] = (
-                ((80, 50), (20, 50)),
-                ((70, 150), (30, 150)),
-            )
+            xy[H36M17.index("l_shoulder", "r_shoulder", "l_hip", "r_hip")] = (80, 50), (20, 50), (70, 150), (30, 150)
             kind = change.get(frame)
             if kind == "legs":
                 legs = H36M17.index("l_hip", "r_hip", "l_knee", "r_knee", "l_ankle", "r_ankle")
