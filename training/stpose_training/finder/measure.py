@@ -1,4 +1,4 @@
-"""How well a finder finds people: on rendered frames that it was not trained on, as a detector uses it."""
+"""How well a finder finds people: on rendered frames that it was not trained on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 
 from stpose_core.detect.likeness import box_overlap
-from stpose_core.detect.search import FOUND as THRESHOLD
 from stpose_core.detect.search import Outputs, find_people, shown_as
 from stpose_core.detect.types import Box
 from stpose_core.errors import FormatError
@@ -18,6 +17,7 @@ from stpose_core.networks.finder import FinderNetwork
 from stpose_training.finder.feed import FOUND, UNCLEAR, seen_frame
 from stpose_training.synth.cache import FRAMES, decode, read_shard, shards
 
+_COUNTS = 0.25  # score of a box from which it counts; the detector looks closer at less sure ones too
 _SAME = 0.5  # overlap from which a box is of the person
 _SLACK = 0.7  # share of a box inside that of somebody unclear, from which it counts neither way
 _SMALL, _LARGE = 40, 120  # pixels of the longer side in a frame of 384 pixels
@@ -70,7 +70,7 @@ def judge_finder(network: FinderNetwork, frames: list[Frame], device: torch.devi
     hit: list[bool] = []
     false, empty, haunted = 0, 0, 0
     for frame in frames:
-        boxes = find_people(frame.picture, look, network.config.side, THRESHOLD)
+        boxes = find_people(frame.picture, look, network.config.side, _COUNTS)
         left = list(boxes)
         for person in frame.people:
             best = max(left, key=lambda box: box_overlap(box, person), default=None)
