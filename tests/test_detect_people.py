@@ -15,6 +15,7 @@ from stpose_core.detect.sides import mend_sides
 from stpose_core.detect.tracks import Track, choose_people, track_to_keypoints
 from stpose_core.detect.types import Box, Pose2D
 from stpose_core.errors import NoPersonError
+from stpose_core.skeletons import get_skeleton
 from stpose_core.video import Frame
 
 SIZE = (320, 240)
@@ -207,6 +208,11 @@ def test_sides_exchanged_for_a_few_frames_are_mended() -> None:
     right = track.xy.copy()
     track.swap_sides(slice(20, 24))
     assert np.abs(track.xy - right).max() > 5
+    mend_sides(track)
+    np.testing.assert_array_equal(track.xy, right)
+    legs = get_skeleton(track.skeleton).index("l_hip", "l_knee", "l_ankle")
+    track.swap_sides(slice(30, 37), legs)
+    assert 0 < (np.abs(track.xy - right).max((1, 2)) > 5).sum() <= 7
     mend_sides(track)
     np.testing.assert_array_equal(track.xy, right)
     # Negative control: somebody who turned for a second may have turned.

@@ -1,4 +1,4 @@
-"""Left and right over time: a detector that takes a front for a back exchanges all sides for a few frames."""
+"""Left and right over time: a detector that takes a front for a back exchanges the sides of a body, or of its arms or legs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,25 @@ LIKELIER = 0.6  # exchanged joints must be nearer to those before than this shar
 WORTH = 0.15  # of the person's half size: below this distance, as for somebody seen from the side, the sides cannot be told
 
 
+_ARM, _LEG = ("elbow", "wrist", "pinky", "index", "thumb"), ("knee", "ankle", "heel", "toe", "big_toe", "small_toe")
+PARTS = (("shoulder", *_ARM), ("hip", *_LEG), _ARM, _LEG)
+"""What may be exchanged by itself, after the whole body was looked at."""
+
+
 def mend_sides(track: Track) -> None:
     """Exchange left and right back in short stretches that start and end with an exchange. Changes the track."""
-    skeleton = get_skeleton(track.skeleton)
-    paired = [index for pair in skeleton.pairs for index in pair]
+    pairs = get_skeleton(track.skeleton).pairs
+    names = [get_skeleton(track.skeleton).joints[left][2:] for left, _ in pairs]
+    _mend(track, [index for pair in pairs for index in pair])
+    for part in PARTS:
+        _mend(track, [index for pair, name in zip(pairs, names) if name in part for index in pair])
+
+
+def _mend(track: Track, paired: list[int]) -> None:
+    """For left and right joints that are exchanged together."""
     if len(track) < 3 or not paired:
         return
+    skeleton = get_skeleton(track.skeleton)
     mirrored = [skeleton.mirror[index] for index in paired]
     xy, times = track.xy.astype(float), track.times
     same = _mean_distance(xy[1:, paired], xy[:-1, paired])
@@ -30,7 +43,7 @@ def mend_sides(track: Track) -> None:
     while row + 1 < len(starts):
         first, after = starts[row], starts[row + 1]
         if times[after] - times[first] <= LONGEST_FLIP:
-            track.swap_sides(slice(int(first), int(after)))
+            track.swap_sides(slice(int(first), int(after)), paired)
             row += 2
         else:
             row += 1

@@ -92,9 +92,11 @@ class Track:
         """Keep only the first `rows` sights."""
         self._count = min(self._count, rows)
 
-    def swap_sides(self, rows: slice) -> None:
-        """Exchange left and right joints in these sights."""
-        mirror = list(get_skeleton(self.skeleton).mirror)
+    def swap_sides(self, rows: slice, joints: Sequence[int] | None = None) -> None:
+        """Exchange left and right in these sights: all joints, or these and their counterparts."""
+        skeleton = get_skeleton(self.skeleton)
+        chosen = range(len(skeleton.joints)) if joints is None else {*joints, *(skeleton.mirror[joint] for joint in joints)}
+        mirror = [skeleton.mirror[joint] if joint in chosen else joint for joint in range(len(skeleton.joints))]
         self.xy[rows], self.score[rows] = self.xy[rows][:, mirror], self.score[rows][:, mirror]
 
 
