@@ -1,4 +1,4 @@
-"""A picture of what a capture gives: `python benchmarks/contact_sheet.py VIDEO -o sheet.jpg` (of some frames, beside one another).
+"""What a capture gives, as a picture: `python benchmarks/contact_sheet.py VIDEO ... -o sheet.jpg` (some frames beside one another).
 
 First row: the video with the joints that were seen. Second and third row: the skeleton of the .bvh, as the camera sees it and
 from its left side, on a floor of half-metre squares.
@@ -23,6 +23,7 @@ from stpose_core.video import read_frames
 
 Image = NDArray[np.uint8]
 WIDTH, HEIGHT = 300, 380
+MOST_WIDE = 1600  # pixels of a sheet of several videos, which would be large otherwise
 TALL, BELOW = 1.8, 0.2  # metres of a tile above and below the floor
 PAPER, GRID, INK = (250, 250, 248), (214, 214, 210), (70, 70, 70)
 
@@ -75,14 +76,23 @@ def crop(image: Image, capture: Capture, frame: int) -> Image:
 
 
 @click.command()
-@click.argument("video", type=click.Path(exists=True, path_type=Path))
+@click.argument("videos", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 @click.option("--frames", default=6, show_default=True, help="How many, evenly spread over the clip.")
 @click.option("--person", default="largest", show_default=True)
 @click.option("--detector", default="auto", show_default=True)
 @click.option("--film", is_flag=True, help="The first row alone.")
-def main(video: Path, output: Path, frames: int, person: str, detector: str, film: bool) -> None:
-    """Draw the contact sheet of a capture."""
+def main(videos: tuple[Path, ...], output: Path, frames: int, person: str, detector: str, film: bool) -> None:
+    """Draw the contact sheet of a capture, or of several, below one another."""
+    sheet = np.vstack([sheet_of(video, frames, person, detector, film) for video in videos])
+    if len(videos) > 1 and sheet.shape[1] > MOST_WIDE:
+        size = (MOST_WIDE, sheet.shape[0] * MOST_WIDE // sheet.shape[1])
+        sheet = np.asarray(cv2.resize(sheet, size, interpolation=cv2.INTER_AREA), np.uint8)
+    cv2.imwrite(str(output), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+
+
+def sheet_of(video: Path, frames: int, person: str, detector: str, film: bool) -> Image:
+    """The rows of one video."""
     capture = sp.capture(video, person=person, detector=detector)
     with tempfile.TemporaryDirectory() as folder:
         sp.save(capture.motion, Path(folder) / "motion.bvh")
@@ -96,8 +106,8 @@ def main(video: Path, output: Path, frames: int, person: str, detector: str, fil
         )
         for frame in chosen
     ]
-    cv2.imwrite(str(output), np.hstack(columns)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
-    click.echo(f"{output}: frames {', '.join(map(str, chosen))} of {video.name}")
+    click.echo(f"{video.name}: frames {', '.join(map(str, chosen))}")
+    return np.hstack(columns)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from stpose_core.detect.heatmaps import decode, with_mirrored
 from stpose_core.detect.likeness import SEEN, extent
 from stpose_core.detect.networks import load_finder, load_spatial
-from stpose_core.detect.runtime import make_runner
+from stpose_core.detect.runtime import make_runner, torch_threads
 from stpose_core.detect.search import Outputs, find_people, shown_as
 from stpose_core.detect.types import Box, Floats, Image, Pose2D
 from stpose_core.detect.views import cut, seen_from, view_of
@@ -115,7 +115,8 @@ class BuiltinDetector:
     def pose(self, image: Image, box: Box) -> Pose2D:
         """The 17 joints of the person in the box."""
         sight = self.look(image, box)
-        places, summits = decode(torch.from_numpy(sight.maps)[None], STRIDE)
+        with torch_threads(1):  # seventeen small maps: to wait for another thread takes longer than the work
+            places, summits = decode(torch.from_numpy(sight.maps)[None], STRIDE)
         xy = seen_from(sight.matrix, places[0].double().numpy())
         mass, hidden = summits[0].double().numpy(), sight.hidden.astype(np.float64)
         score = self.calibration.score(mass, hidden)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import copy
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -42,6 +43,17 @@ def spare_threads() -> int:
     return max(1, min(MOST_THREADS, os.cpu_count() or 1))
 
 
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Torch works with so many threads within."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def folded(network: nn.Module) -> nn.Module:
     """A copy for use, in which every batch norm behind a convolution is part of it: the same outputs, half as many layers."""
     network = copy.deepcopy(network).eval()
@@ -71,15 +83,10 @@ class TorchRunner:
         self._network = folded(network).to(self._device, memory_format=torch.channels_last)
 
     def __call__(self, pictures: NDArray[np.float32]) -> Arrays:
-        before, threads = torch.get_num_threads(), spare_threads()
-        torch.set_num_threads(threads)
-        try:
-            with torch.inference_mode():
-                given = torch.from_numpy(np.ascontiguousarray(pictures)).to(self._device)
-                output: Any = self._network(given.contiguous(memory_format=torch.channels_last))
-                return tuple(values.float().cpu().numpy() for values in vars(output).values())
-        finally:
-            torch.set_num_threads(before)
+        with torch_threads(spare_threads()), torch.inference_mode():
+            given = torch.from_numpy(np.ascontiguousarray(pictures)).to(self._device)
+            output: Any = self._network(given.contiguous(memory_format=torch.channels_last))
+            return tuple(values.float().cpu().numpy() for values in vars(output).values())
 
 
 class OpenVINORunner:

@@ -41,7 +41,8 @@ def seen_at(matrix: Floats, points: Floats) -> Floats:
 
 def seen_from(matrix: Floats, points: Floats) -> Floats:
     """Places (..., 2) of the view in the picture: the inverse of `seen_at`."""
-    return np.asarray((points - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T)
+    back = cv2.invertAffineTransform(matrix)
+    return np.asarray(points @ back[:, :2].T + back[:, 2])
 
 
 def cut(picture: Picture, matrix: Floats, size: tuple[int, int]) -> Picture:
