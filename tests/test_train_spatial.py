@@ -1,4 +1,4 @@
-"""Training of the spatial network: what it is fed, what it learns from, how runs go on, and how it is judged.
+"""Training of the spatial network: how runs go on, how the network is judged, and what its scores mean.
 
 The pictures are made up here: a coloured dot at each joint, which a small network learns to find in seconds.
 """
@@ -15,19 +15,17 @@ import pytest
 import torch
 from stpose_cli.main import run as stpose
 from stpose_training.lifter import make_fabric
-from stpose_training.spatial.feed import Batch, Stock, View, collate, drawn_view, feed, plain_view, recoloured
-from stpose_training.spatial.losses import gaussians, spatial_loss
+from stpose_training.spatial.feed import Batch, View
 from stpose_training.spatial.measure import LIMBS, Truth, footage_truth, judge, rendered_truth
 from stpose_training.spatial.recipe import Recipe
 from stpose_training.spatial.run import Run, train
-from stpose_training.synth.cache import read_shard, shards
 from stpose_training.synth.pictures import HIDDEN, OUTSIDE, VISIBLE
 
 from stpose_core.detect.builtin import Calibration
 from stpose_core.detect.networks import load_spatial
 from stpose_core.errors import FormatError, TrainingError, WeightsError
 from stpose_core.networks import spatial
-from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork, SpatialOutput
+from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork
 from stpose_core.skeletons import H36M17
 from stpose_core.weights import write_weights
 
@@ -88,100 +86,6 @@ def cache(tmp_path: Path) -> Path:
         write_dots(folder, "train", number)
     write_dots(folder, "validation", 0)
     return folder
-
-
-def test_labels_follow_the_picture_however_it_is_seen(cache: Path) -> None:
-    shard = read_shard(cache / "train-00000.npz")
-    right = wrong = there = 0
-    for seed in range(60):
-        view = drawn_view(Stock((shard,)), np.random.default_rng(seed), (192, 256))
-        assert view.picture.shape == (256, 192, 3)
-        for joint in np.flatnonzero(view.state == VISIBLE):
-            x, y = view.joints[joint].astype(int)
-            # The picture was written in the order of OpenCV; a mirrored person's left is its right.
-            colours = [COLOURS[other][::-1] for other in (joint, H36M17.mirror[joint])]
-            near = view.picture[max(0, y - 2) : y + 3, max(0, x - 2) : x + 3].reshape(-1, 3).astype(int)
-            there += 1
-            right += bool(np.abs(near - colours[0]).sum(1).min() < 60)
-            wrong += joint != H36M17.mirror[joint] and bool(np.abs(near - colours[1]).sum(1).min() < 60)
-    assert there > 400
-    # A mirrored picture shows the dot of the other side where the exchanged label says this side is.
-    assert (right + wrong) / there > 0.85
-    assert 0.3 < right / (right + wrong) < 0.85
-
-
-def test_what_is_covered_or_out_of_sight_counts_so(cache: Path) -> None:
-    shard = read_shard(cache / "train-00000.npz")
-    states = []
-    for seed in range(80):
-        view = drawn_view(Stock((shard,)), np.random.default_rng(seed), (192, 256))
-        outside = ((view.joints < 0) | (view.joints >= (192, 256))).any(-1)
-        assert (view.state[outside] == OUTSIDE).all()
-        states.append(view.state)
-    # All joints but those that are hidden or outside from the start, or get there in a mirror.
-    others = np.delete(np.stack(states), [3, 16, H36M17.mirror[3], H36M17.mirror[16]], axis=1)
-    assert (others == HIDDEN).mean() > 0.01
-    assert (others == OUTSIDE).mean() > 0.02
-
-
-def test_a_plain_view_is_the_same_each_time_and_shows_the_box(cache: Path) -> None:
-    shard = read_shard(cache / "train-00000.npz")
-    one, other = plain_view(shard, 2, SIZE), plain_view(shard, 2, SIZE)
-    np.testing.assert_array_equal(one.picture, other.picture)
-    inside = one.joints[one.state != OUTSIDE]
-    assert (inside > 0).all()
-    assert (inside < SIZE).all()
-    assert shard.state[2, 0, 0] == VISIBLE  # reading a view does not change the shard
-
-
-def test_the_feed_draws_from_a_folder_that_grows(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[str] = []
-    monkeypatch.setattr("stpose_training.spatial.feed.read_shard", lambda path: (read.append(path.stem), read_shard(path))[1])
-    samples = feed(cache, SIZE, 8, 0, torch.device("cpu"), Recipe())
-    batch = next(samples)
-    assert batch.pictures.shape == (8, 3, 96, 64)
-    assert -0.5 <= batch.pictures.min() <= batch.pictures.max() <= 0.5
-    assert set(read) == {"train-00000", "train-00001"}
-    write_dots(cache, "train", 7)
-    for _ in range(12):
-        next(samples)
-    assert "train-00007" in read
-    with pytest.raises(TrainingError, match="no rendered pictures"):
-        next(feed(cache / "..", SIZE, 8, 0, torch.device("cpu"), Recipe()))
-
-
-def test_colours_change_and_places_do_not() -> None:
-    pictures = torch.zeros(64, 3, 8, 8) - 0.4
-    pictures[:, :, 3, 5] = 0.4
-    other = recoloured(pictures, 1)
-    assert (other.mean((2, 3)).std(0) > 0.02).all()
-    assert (other.mean(1).flatten(1).argmax(1) == 3 * 8 + 5).float().mean() > 0.95
-    assert torch.equal(other, recoloured(pictures, 1))
-    assert not torch.equal(other, recoloured(pictures, 2))
-
-
-def test_targets_are_centred_between_pixels_and_hold_all_their_mass() -> None:
-    joints = torch.tensor([[[21.3, 50.9], [0.5, 95.0]]])
-    target = gaussians(joints, 24, 16, 1.5)
-    torch.testing.assert_close(target.sum((2, 3)), torch.ones(1, 2))
-    rows, columns = torch.arange(24.0) + 0.5, torch.arange(16.0) + 0.5
-    middle = torch.stack([(target[0, 0].sum(0) * columns).sum(), (target[0, 0].sum(1) * rows).sum()]) * 4
-    torch.testing.assert_close(middle, joints[0, 0], rtol=0, atol=0.05)
-
-
-def test_the_loss_is_least_at_the_truth_and_leaves_out_what_is_outside(cache: Path) -> None:
-    shard = read_shard(cache / "train-00000.npz")
-    batch = collate([plain_view(shard, row, SIZE) for row in range(4)], torch.device("cpu"))
-    truth = gaussians(batch.joints, 24, 16, 1.5).clamp(min=1e-9).log()
-    unseen = torch.where(batch.state == VISIBLE, -20.0, 20.0)
-    loss, parts = spatial_loss(SpatialOutput(truth, unseen), batch, 1.5, 0.5, 0.1)
-    assert loss == pytest.approx(0, abs=1e-3)
-    moved = truth.roll(2, -1)
-    assert spatial_loss(SpatialOutput(moved, unseen), batch, 1.5, 0.5, 0.1)[1]["maps"] > 0.3
-    assert spatial_loss(SpatialOutput(truth, -unseen), batch, 1.5, 0.5, 0.1)[1]["hidden"] > 5
-    elsewhere = truth.clone()
-    elsewhere[:, 16] = truth[:, 16].roll(5, -1)  # joint 16 is outside
-    assert spatial_loss(SpatialOutput(elsewhere, unseen), batch, 1.5, 0.5, 0.1)[1]["maps"] == pytest.approx(parts["maps"])
 
 
 def test_the_rate_is_constant_until_it_falls_and_grows_with_the_batch() -> None:
@@ -261,20 +165,6 @@ def test_a_run_begins_with_given_weights_of_the_same_network(cache: Path, tmp_pa
         assert torch.equal(begun.averaged.state_dict()["maps.weight"], start["maps.weight"]) == same
     with pytest.raises(TrainingError, match="another network"):
         Run(replace(TINY, head=TINY.head + 1), short(), fabric, tmp_path / "none", first)
-
-
-def test_samples_become_harder_and_plain_ones_are_whole(cache: Path) -> None:
-    recipe = short(samples=1000, hardening=0.5)
-    assert [recipe.hardness(seen) for seen in (0, 250, 500, 1000)] == [0, 0.5, 1, 1]
-    assert recipe.going_on().hardness(0) == 1, "a network that was taught before is not spared"
-    shard = read_shard(shards(cache, "train")[0])
-
-    def unseen(hardness: float) -> int:
-        """Joints that are not visible beside the two that never are."""
-        stock, seeds = Stock((shard,), hardness=hardness), range(60)
-        return sum(int((drawn_view(stock, np.random.default_rng(seed), SIZE).state != VISIBLE).sum()) - 2 for seed in seeds)
-
-    assert unseen(0.0) < 0.5 * unseen(1.0)
 
 
 def test_a_damaged_checkpoint_is_said(cache: Path, tmp_path: Path) -> None:
