@@ -32,7 +32,7 @@ _PARTS = {"arms": (0, 1, 2), "legs": (3, 4, 5)}
 
 @dataclass(frozen=True)
 class Agreement:
-    """common: frames in which both see somebody. near: share of joints. swapped, elsewhere: most frames on end, of either part."""
+    """common: frames in which both see somebody. near: share of joints. swapped, elsewhere: the longest runs, in frames."""
 
     common: int
     near: float

@@ -12,7 +12,7 @@ from stpose_training.spatial.losses import gaussians, spatial_loss
 from stpose_training.spatial.recipe import Recipe
 from stpose_training.synth.cache import read_shard, shards
 from stpose_training.synth.pictures import HIDDEN, OUTSIDE, VISIBLE
-from test_train_spatial import COLOURS, SIZE, short, write_dots
+from test_train_spatial import COLOURS, SIZE, short, write_cache, write_dots
 
 from stpose_core.errors import TrainingError
 from stpose_core.networks.spatial import SpatialOutput
@@ -26,11 +26,7 @@ def one_thread() -> None:
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
-    folder = tmp_path / "cache"
-    folder.mkdir()
-    for number in range(2):
-        write_dots(folder, "train", number)
-    return folder
+    return write_cache(tmp_path / "cache")
 
 
 def test_labels_follow_the_picture_however_it_is_seen(cache: Path) -> None:

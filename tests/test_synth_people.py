@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from stpose_training.synth.pictures import HIDDEN, MASK, OUTSIDE, VISIBLE, Frami
 from stpose_training.synth.raster import rasterize
 from stpose_training.synth.sheet import draw_sheet
 from stpose_training.synth.simplify import cluster
+from stpose_training.synth.surfaces import _trunk_colour
 from stpose_training.synth.wardrobe import Figure, read_wardrobe
 from stpose_training.synth.zbuffer import draw
 
@@ -330,3 +332,20 @@ def test_rendering_a_shard_leaves_nothing_behind_when_it_fails(kit: Kit, tmp_pat
     with pytest.raises(RuntimeError):
         render_shard(kit, tmp_path / "train-00000.npz", "train", 0, 0, 2)
     assert not list(tmp_path.iterdir())
+
+
+def test_bare_chests_and_backs_differ_and_their_sides_do_not() -> None:
+    looks = SimpleNamespace(beard=torch.tensor([False, True]), hair=torch.tensor([[0.0, 0.0, 0.0]] * 2))
+    skin = torch.full((2, 3), 0.5)
+
+    def at(x: float, y: float, z: float) -> torch.Tensor:
+        """Colours there of a smooth and of a hairy person."""
+        return _trunk_colour(looks, torch.arange(2), skin, torch.tensor([[x, y, z]] * 2))  # type: ignore[arg-type]
+
+    front, back = -0.1, 0.08
+    for x, z in ((0.0, 0.155), (0.092, 0.395), (-0.092, 0.395)):  # navel and nipples
+        assert at(x, front, z)[0].mean() < 0.8 * at(x, back, z)[0].mean()
+    assert at(0.0, back, 0.3)[0].mean() < 0.85 * at(0.05, back, 0.3)[0].mean(), "the spine"
+    torch.testing.assert_close(at(0.12, front, 0.36)[0], at(-0.12, front, 0.36)[0])
+    chest = torch.stack([at(x, front, 0.42).mean(1) for x in (0.02, 0.03, 0.04, 0.05)]).mean(0)
+    assert chest[1] < 0.95 * chest[0], "hair"

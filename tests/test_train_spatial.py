@@ -78,14 +78,17 @@ def write_dots(folder: Path, part: str, number: int, count: int = 12, radius: in
     )
 
 
+def write_cache(folder: Path) -> Path:
+    """A folder of pictures to train with and to judge by."""
+    folder.mkdir()
+    for part, number in (("train", 0), ("train", 1), ("validation", 0)):
+        write_dots(folder, part, number)
+    return folder
+
+
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
-    folder = tmp_path / "cache"
-    folder.mkdir()
-    for number in range(2):
-        write_dots(folder, "train", number)
-    write_dots(folder, "validation", 0)
-    return folder
+    return write_cache(tmp_path / "cache")
 
 
 def test_the_rate_is_constant_until_it_falls_and_grows_with_the_batch() -> None:
@@ -134,6 +137,13 @@ def test_a_stopped_run_goes_on_and_another_is_refused(cache: Path, tmp_path: Pat
     assert Run(TINY, short(), fabric, state / "checkpoint.pt").seen == 480
     with pytest.raises(TrainingError, match=r"another run \(rate"):
         train(cache, tmp_path / "w.safetensors", TINY, short(rate=1.0), state, fabric, None, said.append)
+    # A checkpoint from before a field of the recipe: the field was as it usually is.
+    saved = torch.load(state / "checkpoint.pt", weights_only=True)
+    del saved["recipe"]["held"]
+    torch.save(saved, state / "checkpoint.pt")
+    assert Run(TINY, short(), fabric, state / "checkpoint.pt").seen == 480
+    with pytest.raises(TrainingError, match=r"another run \(held False -> True"):
+        Run(TINY, short(held=True), fabric, state / "checkpoint.pt")
 
 
 def test_going_on_from_weights_holds_their_norms_also_after_a_stop(cache: Path, tmp_path: Path) -> None:
@@ -253,7 +263,12 @@ def test_the_command_trains_and_judges(cache: Path, tmp_path: Path, capsys: pyte
     arguments = ["--cache", str(cache), "-o", str(out), "--state", str(tmp_path / "run"), "--samples", "64", "--device", "cpu"]
     assert stpose(["train", "spatial", *arguments]) == 0
     assert load_spatial(out)[0].config == TINY
+    arguments[3:6] = [str(tmp_path / "second.safetensors"), "--state", str(tmp_path / "second")]
+    assert stpose(["train", "spatial", *arguments, "--start", str(out)]) == 0
+    assert [load_spatial(path)[1]["recipe"]["held"] for path in (out, tmp_path / "second.safetensors")] == [False, True]
     capsys.readouterr()
+    assert stpose(["train", "spatial", *arguments, "--start", str(out), "--coarse", "0.5"]) == 2
+    assert "Leave out --coarse" in capsys.readouterr().err
     assert stpose(["train", "spatial", "--cache", str(cache), "--judge", str(out), "--device", "cpu"]) == 0
     table = capsys.readouterr().out
     assert "| rendered | hidden |" in table
