@@ -14,7 +14,8 @@ import pytest
 import torch
 from stpose_training.lifter import make_fabric
 from stpose_training.spatial import run as runs
-from stpose_training.spatial.footage import Crops, find_boxes, pairs, people_in, taught
+from stpose_training.spatial.crops import Crops, find_boxes, people_in
+from stpose_training.spatial.footage import follow, pairs, taught
 from stpose_training.spatial.run import Run, train
 from stpose_training.synth.cache import decode
 from stpose_training.synth.pictures import VISIBLE
@@ -43,12 +44,12 @@ class Knowing(nn.Module):
 
 
 class Consistent(Knowing):
-    """Reads the second half of its pictures as mirror images of the first: sides exchanged."""
+    """Reads the second quarter of its pictures as mirror images of the first: sides exchanged."""
 
     def forward(self, pictures: Tensor) -> SpatialOutput:
         found = super().forward(pictures)
-        plain, mirrored = found.maps.chunk(2)
-        return SpatialOutput(torch.cat((plain, mirrored[:, list(H36M17.mirror)])), found.hidden)
+        plain, mirrored, *around = found.maps.chunk(4)
+        return SpatialOutput(torch.cat((plain, mirrored[:, list(H36M17.mirror)], *around)), found.hidden)
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +70,7 @@ def dots(width: int, height: int, people: list[tuple[float, float, float]]) -> n
 def folder(tmp_path: Path) -> Path:
     films = tmp_path / "films"
     (films / "photos").mkdir(parents=True)
-    for name, left in (("park_1", 20), ("park_2", 60)):
+    for name, left in (("park_1", 18), ("park_2", 58)):
         writer = cv2.VideoWriter(str(films / f"{name}.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 10, (480, 320))
         for frame in range(40):
             writer.write(dots(480, 320, [(left + 2 * frame, 10, 1.0)])[..., ::-1])
@@ -99,7 +100,14 @@ def test_people_of_a_folder_are_kept_and_read_again(folder: Path, tmp_path: Path
     crops = people_in(folder, tmp_path / "kept.npz", Knowing(), SIZE, CPU, said.append)
     assert set(crops.source) == {"park", "a", "b", "c"}
     assert (crops.clip == (crops.source == "park")).all()
-    assert crops.clip.sum() == 6  # three frames of each of two clips
+    assert 6 <= crops.clip.sum() <= 8  # three frames of each of two clips; a part of the figure may be taken for a second one
+    for page, before, after, clip in zip(crops.jpeg, crops.before, crops.after, crops.clip):
+        assert bool(len(before)) == bool(len(after)) == clip
+        if clip:  # the figure moves by two pixels a frame, the piece of the picture stays
+            earlier, now, later = (decode(picture).max(-1) > 90 for picture in (before, page, after))
+            assert decode(before).shape == decode(page).shape == decode(after).shape
+            for one, following in ((earlier, now), (now, later)):
+                assert (one[:, :-2] == following[:, 2:]).mean() > max(0.97, (one == following).mean())
     assert any("broken.jpg" in line for line in said)
     for page, box in zip(crops.jpeg, crops.box):
         height, width = decode(page).shape[:2]
@@ -107,6 +115,8 @@ def test_people_of_a_folder_are_kept_and_read_again(folder: Path, tmp_path: Path
         assert box[3] - box[1] > 0.5 * height
     again = people_in(folder, tmp_path / "kept.npz", Knowing(), SIZE, CPU, lambda text: pytest.fail("searched again"))
     np.testing.assert_array_equal(again.box, crops.box)
+    for one, other in ((again.jpeg, crops.jpeg), (again.before, crops.before), (again.after, crops.after)):
+        assert all(np.array_equal(page, same) for page, same in zip(one, other, strict=True))
     (tmp_path / "kept.npz").write_bytes(b"nothing")
     with pytest.raises(FormatError, match="remove it"):
         people_in(folder, tmp_path / "kept.npz", Knowing(), SIZE, CPU, said.append)
@@ -121,7 +131,8 @@ def test_people_of_a_folder_are_kept_and_read_again(folder: Path, tmp_path: Path
 def crops_of(count: int, sources: list[str], clip: list[bool]) -> Crops:
     page = cv2.imencode(".png", dots(224, 288, [(0, 0, 1.0)])[..., ::-1])[1].reshape(-1)
     box = np.tile(np.concatenate([np.min(STANDING, 0), np.max(STANDING, 0)]).astype(float), (count, 1))
-    return Crops([page] * count, box, np.array(sources), np.array(clip))
+    none = [np.zeros(0, np.uint8)] * count
+    return Crops([page] * count, box, np.array(sources), np.array(clip), none, none)
 
 
 def test_sources_are_drawn_alike_however_many_people_they_hold() -> None:
@@ -165,6 +176,64 @@ def test_what_the_teacher_sees_is_taught_where_it_lies_in_the_changed_view(monke
     assert right(taught(Consistent(), seen, 0.5).joints, seen.mirrored) < 0.5
     seen.matrix[:] = still
     assert not (taught(Knowing(), seen, 1.01).state == VISIBLE).any()  # nothing is trusted
+
+
+def test_joints_are_followed_through_time() -> None:
+    sure, place = torch.tensor([[0.9]]), torch.tensor([[[50.0, 80.0]]])
+
+    def followed(now: Tensor, step: Tensor, now_sure: float, ends: float = 0.9) -> tuple[Tensor, float]:
+        found = follow(
+            (now, torch.full_like(sure, now_sure)), (place - step, sure * ends / 0.9), (place + step, sure * ends / 0.9), 0.6, 256
+        )
+        return found[0], float(found[1])
+
+    little, far = torch.tensor([3.0, 1.0]), torch.tensor([20.0, 0.0])
+    # On its way: where it is, as sure as it is there or around.
+    near = place + 4
+    assert torch.equal(followed(near, little, 0.2)[0], near)
+    assert followed(near, little, 0.2)[1] == pytest.approx(0.9)
+    assert followed(near, little, 0.8, ends=0.3)[1] == pytest.approx(0.8)
+    # For a moment at the other side of the body: back to where it was and will be.
+    away = place + torch.tensor([60.0, 0.0])
+    assert torch.equal(followed(away, little, 0.95)[0], place)
+    assert followed(away, little, 0.95)[1] == pytest.approx(0.9)
+    # If the ends are not trusted, or far apart, nobody knows.
+    assert followed(away, little, 0.95, ends=0.5)[1] == 0
+    assert followed(away, far, 0.95)[1] == 0
+    # Something quick may be anywhere about its way.
+    assert followed(place + 15, far, 0.7)[1] == pytest.approx(0.9)
+    assert followed(place + 15, little, 0.7)[0].equal(place)
+
+
+def test_a_joint_that_jumps_for_a_moment_is_taught_where_it_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stpose_training.spatial.feed.recoloured", lambda pictures, seed: pictures)
+
+    class Jumping(Consistent):
+        """Takes the left wrist for the right one in the plain views, but not in the frames around."""
+
+        def forward(self, pictures: Tensor) -> SpatialOutput:
+            found = super().forward(pictures)
+            wrist, other, count = *H36M17.index("l_wrist", "r_wrist"), len(pictures) // 4
+            maps = found.maps.clone()
+            maps[:count, wrist] = found.maps[:count, other]
+            maps[count : 2 * count, other] = found.maps[count : 2 * count, wrist]
+            return SpatialOutput(maps, found.hidden)
+
+    crops = crops_of(1, ["a"], [True])
+    filmed = Crops(crops.jpeg, crops.box, crops.source, crops.clip, crops.jpeg, crops.jpeg)
+
+    def apart(crops: Crops) -> float:
+        seen = next(pairs(crops, (192, 256), 40, 1, CPU))
+        assert seen.filmed.all() == bool(len(crops.before[0]))
+        right, wrong = (taught(network, seen, 0.55) for network in (Consistent(), Jumping()))
+        both = (right.state == VISIBLE) & (wrong.state == VISIBLE)
+        far = torch.where(both, (right.joints - wrong.joints).norm(dim=-1), 0.0)
+        own = torch.where(seen.mirrored, *H36M17.index("r_wrist", "l_wrist"))
+        assert both[torch.arange(40), own].any()
+        return float(far[torch.arange(40), own].max())
+
+    assert apart(filmed) < 4
+    assert apart(crops) > 20  # the control: without the frames around, the wrong place is taught
 
 
 def test_footage_joins_a_run_after_its_share(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,6 +177,26 @@ def test_a_run_begins_with_given_weights_of_the_same_network(cache: Path, tmp_pa
         Run(replace(TINY, head=TINY.head + 1), short(), fabric, tmp_path / "none", first)
 
 
+def test_compiled_networks_learn_the_same(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, compiled = [], torch.compile
+
+    def traced(network: SpatialNetwork, **options: object) -> object:
+        """Traced as with a compiler, but run by torch, so that none is needed here."""
+        asked.append(network)
+        return compiled(network, backend="aot_eager", **options)
+
+    monkeypatch.setattr(torch, "compile", traced)
+    arguments = ["train", "spatial", "--cache", str(cache), "--samples", "64", "--batch", "16", "--coarse", "0", "--device", "cpu"]
+    learned = []
+    for name, extra in (("plain", []), ("compiled", ["--compile"])):
+        out = tmp_path / f"{name}.safetensors"
+        assert stpose([*arguments, "-o", str(out), "--state", str(tmp_path / name), *extra]) == 0
+        learned.append(load_spatial(out)[0].state_dict())
+        assert len({id(network) for network in asked}) == 2 * bool(extra)  # that in training and the averaged one
+    for name, value in learned[0].items():
+        torch.testing.assert_close(learned[1][name].float(), value.float(), atol=0.02, rtol=0.05)
+
+
 def test_a_damaged_checkpoint_is_said(cache: Path, tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(b"no checkpoint")
     with pytest.raises(TrainingError, match=r"checkpoint\.pt is damaged"):

@@ -38,6 +38,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--batch", type=click.IntRange(2), help="Samples a step, of all processes.  [default: 32, with CUDA 256]")
 @click.option("--coarse", type=click.FloatRange(0, 1), help="First share of the run, at half size.  [default: 0.7; 0 with --start]")
 @click.option("--rate", type=click.FloatRange(0, 0.1, min_open=True), help="Greatest learning rate, at batches of 32.")
+@click.option("--compile", "compiled", is_flag=True, help="Compile the network first (needs a C++ compiler): quicker steps.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Other numbers give other pictures and another run.")
 @click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]))
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: 1, with CUDA all]")
@@ -61,6 +62,7 @@ def spatial(
     batch: int | None,
     coarse: float | None,
     rate: float | None,
+    compiled: bool,
     seed: int,
     device: str,
     threads: int | None,
@@ -103,7 +105,7 @@ def spatial(
 
         given: dict[str, Any] = {"samples": samples, "batch": batch or (256 if cuda else None), "judge_every": judge_every}
         given |= {"coarse": coarse, "rate": rate}
-        recipe = Recipe(seed=seed, threads=threads)
+        recipe = Recipe(seed=seed, threads=threads, compiled=compiled)
         recipe = replace(
             recipe.going_on() if start else recipe, **{name: value for name, value in given.items() if value is not None}
         )

@@ -21,8 +21,9 @@ from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork, SpatialO
 from stpose_core.weights import write_weights
 from stpose_training.journal import Journal
 from stpose_training.lifter import hold_norms, load_start, read_checkpoint, save_checkpoint
+from stpose_training.spatial.crops import Crops, people_in
 from stpose_training.spatial.feed import feed
-from stpose_training.spatial.footage import Crops, pairs, people_in, taught
+from stpose_training.spatial.footage import pairs, taught
 from stpose_training.spatial.losses import place_loss, spatial_loss
 from stpose_training.spatial.measure import Truth, footage_truth, judge, rendered_truth
 from stpose_training.spatial.optimiser import make_optimisers
@@ -57,7 +58,8 @@ class Run:
             for optimiser, state in zip(self._optimisers, saved["optimisers"]):
                 optimiser.load_state_dict(state)
             self.step, self.seen, self.seconds = int(saved["step"]), int(saved["seen"]), float(saved["seconds"])
-        self._model = fabric.setup_module(self.network)
+        self._model = fabric.setup_module(self._compiled(self.network))
+        self._teacher = self._compiled(self.averaged)
 
     @property
     def finished(self) -> bool:
@@ -86,7 +88,7 @@ class Run:
         loss, parts = spatial_loss(own, batch, recipe.sigma, recipe.hidden, recipe.flag)
         if seen is not None:
             with self.fabric.autocast():
-                lesson = taught(self.averaged, seen, recipe.trust)
+                lesson = taught(self._teacher, seen, recipe.trust)
             footage = place_loss(output.maps[count:], lesson, recipe.sigma, recipe.hidden)
             loss = loss + recipe.unlabelled * footage
             share = (lesson.state == VISIBLE).float().mean()
@@ -137,6 +139,10 @@ class Run:
     def averaged(self) -> Any:
         """The network with the averaged weights."""
         return self.average.module
+
+    def _compiled(self, network: nn.Module) -> Any:
+        """The network, or a compiled one of the same weights."""
+        return torch.compile(network, dynamic=False) if self.recipe.compiled else network
 
     def _read(self) -> dict[str, Any]:
         saved = read_checkpoint(self.checkpoint, self.fabric.device)
