@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from stpose_core.animate import animate
-from stpose_core.data import Array, Capture
+from stpose_core.data import Array, Capture, Keypoints
 from stpose_core.detect import KeypointFile, load_detector
 from stpose_core.detect.people import PeopleTracker
 from stpose_core.detect.tracks import CHOICES, Track, choose_people, track_to_keypoints
@@ -31,6 +31,7 @@ from stpose_core.video import VideoInfo, frame_times, probe, read_frames
 if TYPE_CHECKING:
     from stpose_core.detect import Detector
     from stpose_core.lift import Lifter
+    from stpose_core.lift.heatmaps import HeatMaps
 
 Progress = Callable[[str, float, float | None], None]
 Item = TypeVar("Item")
@@ -105,7 +106,8 @@ def capture_people(
         report("lift", number * len(seen.times), total)
         keypoints = track_to_keypoints(track, seen.times, fps or info.fps, (info.width, info.height))
         with _one_thread():
-            pose3d = lifter(keypoints)
+            maps = _maps_of(source, lifter, track, keypoints, seen.times, info, start, end)
+            pose3d = lifter(keypoints) if maps is None else lifter(keypoints, maps=maps)
             if refine:
                 pose3d = refine_pose(pose3d, keypoints)
         if not pose3d.posed.any():
@@ -116,6 +118,28 @@ def capture_people(
         captures.append(Capture(info, source.name, keypoints, pose3d, motion, float(seen.times[0])))
     report("lift", total, total)
     return captures
+
+
+def _maps_of(
+    source: Detector | KeypointFile,
+    lifter: Lifter,
+    track: Track,
+    keypoints: Keypoints,
+    times: Array,
+    info: VideoInfo,
+    start: float | None,
+    end: float | None,
+) -> HeatMaps | None:
+    """The detector's heat maps of a person, where it has some and the lifter reads them. Most lifters do not, so they are not kept
+    while people are followed: the video is gone through once more."""
+    from stpose_core.detect.builtin import BuiltinDetector
+    from stpose_core.detect.maps import person_maps
+    from stpose_core.lift.heatmaps import HeatMaps
+
+    if not isinstance(source, BuiltinDetector) or not lifter.reads_maps:
+        return None
+    pictures = (frame.image for frame in read_frames(info.path, start, end))
+    return HeatMaps(*person_maps(source.look, track, keypoints, times, pictures))
 
 
 @dataclass(frozen=True)

@@ -47,14 +47,19 @@ def bank(folder: Path) -> MotionBank:
     return MotionBank(load_mocap(folder))
 
 
-@pytest.fixture(scope="module")
-def small() -> Lifter:
+def map_reader() -> Lifter:
+    """An untrained lifter that reads heat maps."""
     torch.manual_seed(0)
     network = TemporalNetwork(TemporalConfig(inputs="heatmaps", latent=16, width=8, strides=(1, 2), map_features=4))
     torch.nn.init.normal_(network.heads.weight, std=0.3)
     for layer in (network.encoder.cnn[0], network.encoder.joint[0], network.encoder.joint[2]):
         torch.nn.init.normal_(layer.weight, std=0.5)  # an untrained network hardly sees its maps
     return Lifter(network)
+
+
+@pytest.fixture(scope="module")
+def small() -> Lifter:
+    return map_reader()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,75 @@
+"""The heat maps of a person who was followed, for a lifter that reads them: what the built-in detector says beside the peaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from stpose_core.data import Keypoints
+from stpose_core.detect.builtin import Sight
+from stpose_core.detect.heatmaps import decode
+from stpose_core.detect.tracks import Track
+from stpose_core.detect.types import Box, Floats, Image
+from stpose_core.detect.views import seen_at, seen_from
+from stpose_core.networks.spatial import STRIDE
+from stpose_core.skeletons import H36M17
+
+CELLS = 32
+"""Rows and columns of a handed map: a cell is eight pixels of the view, and maps of a person take 35 kB a frame."""
+
+Maps = tuple[NDArray[np.float16], Floats, Floats]
+
+
+def person_maps(
+    look: Callable[[Image, Box], Sight], track: Track, points: Keypoints, times: Floats, pictures: Iterable[Image]
+) -> Maps:
+    """Maps of the joints that `points` are the peaks of -> values (T, 17, CELLS, CELLS) 0..1, corner (T, 2), cell (T,), pixels of
+    the picture, as `stpose_core.lift.heatmaps.HeatMaps` has them; nothing where nobody was seen.
+
+    look: what the detector sees around a box. track: the person; points: made of it on an even grid of T times. times: of the
+    clip's frames, seconds; pictures: those frames once more. The highest value of a map is the joint's score. Between frames the
+    nearest one's maps stand.
+    """
+    if points.skeleton != H36M17.name:
+        raise ValueError(f"heat maps are of the joints of {H36M17.name}, not of {points.skeleton}")
+    grid = times[0] + np.arange(len(points)) / points.fps
+    frame, row = _nearest(times, grid), _nearest(track.times, grid)
+    values = np.zeros((len(points), len(H36M17.joints), CELLS, CELLS), np.float16)
+    corner, cell = np.zeros((len(points), 2)), np.ones(len(points))
+    for number, picture in enumerate(pictures):
+        for at in np.flatnonzero((frame == number) & points.seen):
+            sight = look(picture, track.pose(int(row[at])).box)
+            shares, corner[at], cell[at] = _in_picture(sight, points.xy[at])
+            values[at] = shares * points.score[at][:, None, None]
+    return values, corner, cell
+
+
+def _in_picture(sight: Sight, xy: Floats) -> tuple[Floats, Floats, float]:
+    """Maps (17, CELLS, CELLS), the highest value of each 1, in an upright square of the picture; its outer corner and its cells'
+    side, pixels. xy: (17, 2) where the joints are taken to be: sides that were exchanged since are exchanged here as well."""
+    maps = torch.from_numpy(sight.maps)[None]
+    height, width = maps.shape[2:]
+    middle = seen_from(sight.matrix, np.array([width, height]) * STRIDE / 2)
+    cell = max(width, height) * STRIDE / np.sqrt(abs(np.linalg.det(sight.matrix[:, :2]))) / CELLS
+    corner = middle - cell * CELLS / 2
+    axis = (np.arange(CELLS) + 0.5) * cell
+    places = corner + np.stack(np.meshgrid(axis, axis), -1)
+    shown = 2 * seen_at(sight.matrix, places) / (np.array([width, height]) * STRIDE) - 1
+    mass = maps.flatten(2).softmax(-1).view_as(maps)
+    read = F.grid_sample(mass, torch.from_numpy(shown[None]).float(), align_corners=False)[0].double().numpy()
+    read = read / read.max((1, 2), keepdims=True).clip(1e-9)
+    peaks = seen_from(sight.matrix, decode(maps, STRIDE)[0][0].double().numpy())
+    mirror = np.array(H36M17.mirror)
+    near, far = (np.linalg.norm(peaks[order] - xy, axis=1) for order in (np.arange(len(xy)), mirror))
+    exchanged = far + far[mirror] < near + near[mirror]
+    return read[np.where(exchanged, mirror, np.arange(len(xy)))], corner, float(cell)
+
+
+def _nearest(times: Floats, wanted: Floats) -> NDArray[np.intp]:
+    after = np.searchsorted(times, wanted).clip(0, len(times) - 1)
+    before = (after - 1).clip(0)
+    return np.where(np.abs(times[before] - wanted) <= np.abs(times[after] - wanted), before, after)
