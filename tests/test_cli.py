@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import signal
-import subprocess
 import sys
-import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fakes import BarDetector, film, lift_standing
 from stpose_cli.main import run
-from stpose_cli.progress import NoProgress, Result
+from test_doctor import without_builtin
 
 import stpose_core.lift
 import stpose_core.pipeline
@@ -223,12 +219,6 @@ def test_namesakes_would_overwrite_each_other(tmp_path: Path, video: Path, capsy
     assert not (tmp_path / "out").exists()
 
 
-def without_builtin(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """As if no weights of the built-in detector were there."""
-    for module in ("stpose_core.weights", "stpose_core.detect", "stpose_core.detect.builtin"):
-        monkeypatch.setattr(f"{module}.DETECTOR", folder)
-
-
 def test_detectors_that_are_unknown_or_not_installed(
     tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -310,76 +300,6 @@ def test_an_interruption_leaves_nothing(
     assert "Traceback" not in capsys.readouterr().err
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to catch")
-def test_asked_to_end_it_cleans_up(tmp_path: Path) -> None:
-    path = film(tmp_path / "long.mp4", 25, 800)
-    code = (
-        "import sys; sys.path.insert(0, sys.argv.pop(1))\n"
-        "import fakes, stpose_core.pipeline as d, stpose_core.lift as l\n"
-        "d.load_detector = lambda name: fakes.BarDetector()\n"
-        "l.load_lifter = lambda path=None, device='cpu': fakes.lift_standing\n"
-        "from stpose_cli.main import main; main()"
-    )
-    arguments = [
-        "mocap",
-        str(path),
-        "-o",
-        str(tmp_path / "a.bvh"),
-        "--preview",
-        str(tmp_path / "p.mp4"),
-        "--progress",
-        "json",
-    ]
-    here = str(Path(__file__).parent)
-    process = subprocess.Popen([sys.executable, "-c", code, here, *arguments], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    # The preview is written under a temporary name, which appears after some frames.
-    writing = any(len(files(tmp_path)) == 2 for line in process.stdout if json.loads(line).get("stage") == "preview")
-    assert writing
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 143
-    assert files(tmp_path) == ["long.mp4"]
-
-
-def test_doctor_says_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    status = run(["doctor"])
-    told = capsys.readouterr().out
-    for word in ("stpose", "torch", "opencv", "devices", "builtin", "mediapipe", "rtmpose"):
-        assert word in told
-    assert ("not ready" in told) == (status == 2)
-    without_builtin(monkeypatch, tmp_path)
-    for name in ("mediapipe", "rtmlib", "onnxruntime"):
-        monkeypatch.setitem(sys.modules, name, None)
-    assert run(["doctor"]) == 2
-    assert "no detector is installed" in capsys.readouterr().out
-
-
-def test_doctor_tries_what_it_tells_of(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    without_builtin(monkeypatch, tmp_path)
-    # Packages that are there, but of no use: the wheel without models, rtmlib without its runtime.
-    empty = types.ModuleType("mediapipe")
-    empty.__file__ = str(tmp_path / "__init__.py")
-    monkeypatch.setitem(sys.modules, "mediapipe", empty)
-    monkeypatch.setitem(sys.modules, "rtmlib", types.ModuleType("rtmlib"))
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    monkeypatch.setitem(sys.modules, "safetensors", None)
-    assert run(["doctor"]) == 2
-    told = capsys.readouterr().out
-    assert "no pose models" in told
-    assert "no detector is installed" in told
-    assert "safetensors does not load" in told
-    monkeypatch.delitem(sys.modules, "safetensors")
-    damaged = tmp_path / "lifter.safetensors"
-    damaged.write_bytes(b"nothing of use")
-    monkeypatch.setattr("stpose_core.weights.LIFTER", damaged)
-    monkeypatch.setitem(sys.modules, "onnxruntime", types.ModuleType("onnxruntime"))
-    assert run(["doctor"]) == 2
-    told = capsys.readouterr().out
-    assert "not a readable weights file" in told
-    assert "downloaded on first use" in told
-    assert "no detector is installed" not in told
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such links and names")
 @pytest.mark.usefixtures("bar")
 def test_names_that_the_system_refuses(tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -397,35 +317,6 @@ def test_names_that_the_system_refuses(tmp_path: Path, video: Path, capsys: pyte
     ):
         fails(capsys, "mocap", *arguments, *ARGUMENTS)
     assert files(tmp_path) == ["in/walk.mp4"]
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full disk is played by Linux's /dev/full")
-def test_a_full_disk_below_standard_output() -> None:
-    code = "from stpose_cli.main import main; main()"
-    with Path("/dev/full").open("w") as full:
-        ran = subprocess.run([sys.executable, "-c", code, "--version"], stdout=full, stderr=subprocess.PIPE, text=True)
-    assert ran.returncode == 2
-    assert ran.stderr == "stpose: No space left on device\n"
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
-def test_closed_outputs(closed: str, tmp_path: Path) -> None:
-    code = "from stpose_cli.main import main; main()"
-    command = f'exec "$0" "$@" {closed}'
-    missing = [str(tmp_path / "none.mp4"), "-o", str(tmp_path / "a.bvh")]
-    ran = subprocess.run(["sh", "-c", command, sys.executable, "-c", code, "mocap", *missing], capture_output=True, text=True)
-    assert ran.returncode == 2
-    assert ran.stdout == ""
-    assert ran.stderr.count("\n") == (0 if "2" in closed else 1)
-
-
-def test_a_name_that_standard_output_cannot_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    written = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "utf-8", errors="strict"))
-    name = os.fsdecode(b"bad\xffname.mp4")
-    NoProgress().result(Result(name, ["a.bvh"], 1, 25.0, 1, [1.0], 0.1))
-    assert written.getvalue() == b"bad\\udcffname.mp4: 1 frame at 25 fps, a person in 100 % of them -> a.bvh\n"
 
 
 @pytest.mark.usefixtures("bar")
