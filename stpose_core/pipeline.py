@@ -135,8 +135,10 @@ def _maps_of(
     from stpose_core.detect.builtin import BuiltinDetector
     from stpose_core.detect.maps import person_maps
     from stpose_core.lift.heatmaps import HeatMaps
+    from stpose_core.lift.lifter import phases
 
-    if not isinstance(source, BuiltinDetector) or not lifter.reads_maps:
+    # Where joints are interpolated between frames, maps are not read.
+    if not isinstance(source, BuiltinDetector) or not lifter.reads_maps or phases(keypoints.fps)[1] > 1:
         return None
     pictures = (frame.image for frame in read_frames(info.path, start, end))
     return HeatMaps(*person_maps(source.look, track, keypoints, times, pictures))
