@@ -44,12 +44,12 @@ class Knowing(nn.Module):
 
 
 class Consistent(Knowing):
-    """Reads the second quarter of its pictures as mirror images of the first: sides exchanged."""
+    """Reads the second half of its pictures as mirror images of the first: sides exchanged."""
 
     def forward(self, pictures: Tensor) -> SpatialOutput:
         found = super().forward(pictures)
-        plain, mirrored, *around = found.maps.chunk(4)
-        return SpatialOutput(torch.cat((plain, mirrored[:, list(H36M17.mirror)], *around)), found.hidden)
+        plain, mirrored = found.maps.chunk(2)
+        return SpatialOutput(torch.cat((plain, mirrored[:, list(H36M17.mirror)])), found.hidden)
 
 
 @pytest.fixture(autouse=True)
@@ -213,10 +213,10 @@ def test_a_joint_that_jumps_for_a_moment_is_taught_where_it_belongs(monkeypatch:
 
         def forward(self, pictures: Tensor) -> SpatialOutput:
             found = super().forward(pictures)
-            wrist, other, count = *H36M17.index("l_wrist", "r_wrist"), len(pictures) // 4
-            maps = found.maps.clone()
+            wrist, other = H36M17.index("l_wrist", "r_wrist")
+            maps, count = found.maps.clone(), len(pictures) // 6  # now, before, after, and the same mirrored
             maps[:count, wrist] = found.maps[:count, other]
-            maps[count : 2 * count, other] = found.maps[count : 2 * count, wrist]
+            maps[3 * count : 4 * count, other] = found.maps[3 * count : 4 * count, wrist]
             return SpatialOutput(maps, found.hidden)
 
     crops = crops_of(1, ["a"], [True])

@@ -61,7 +61,7 @@ class Calibration:
         return _logistic(self.joint[0] + np.tensordot(self.joint[1:], signs(mass, hidden), 1))
 
     def present(self, mass: Floats, hidden: Floats) -> float:
-        """0..1 how likely there is a person, if a dozen places without people are looked at for each with somebody."""
+        """0..1 how likely there is a person, if sixteen places without people are looked at for each with somebody."""
         return float(_logistic(self.presence[0] + np.dot(self.presence[1:], surer_half(mass, hidden))))
 
 

@@ -2,8 +2,8 @@
 
 A joint's score becomes the share of such joints that lie within 0.1 torso of the truth (those outside of the picture never do), and
 a person's presence the share of such views that show a person: views around people against views of places where nobody is, of
-which there are taken to be twelve to one, as a figure where nobody is does more harm than nobody where somebody can hardly be told.
-Both are logistic regressions.
+which there are taken to be sixteen to one, as a figure where nobody is does more harm than nobody where somebody can hardly be
+told. Both are logistic regressions.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from stpose_training.synth.pictures import OUTSIDE
 
 Floats = NDArray[np.float64]
 NEAR = 0.1
-_VIEWS = 800  # with people, and as many without
-_NOBODY = 12.0  # views without people to one with somebody
+_VIEWS = 2400  # with people, and as many without
+_NOBODY = 16.0  # views without people to one with somebody
 _BATCH = 32
 _SHOULDERS, _HIPS = H36M17.index("l_shoulder", "r_shoulder"), H36M17.index("l_hip", "r_hip")
 

@@ -76,12 +76,13 @@ def taught(teacher: SpatialNetwork, seen: Pairs, trust: float) -> Batch:
     or more of a person's and inside of the changed view, all others as OUTSIDE."""
     training = teacher.training
     # The mirror images as well: where the two readings differ, as a front that once is taken for a back, neither is trusted.
-    output = teacher.eval()(torch.cat((seen.plain, seen.plain.flip(-1), seen.before, seen.after)))
+    views = torch.cat((seen.plain, seen.before, seen.after))
+    output = teacher.eval()(torch.cat((views, views.flip(-1))))
     teacher.train(training)
-    (maps, mirror_maps, *around), (hidden, mirror_hidden, *_) = output.maps.chunk(4), output.hidden.chunk(4)
-    places, sure = decode_maps(with_mirrored(maps, hidden, mirror_maps, mirror_hidden)[0], STRIDE)
-    before, after = (decode_maps(values, STRIDE) for values in around)
-    followed, sure_followed = follow((places, sure), before, after, trust, seen.plain.shape[2])
+    (maps, mirror_maps), (hidden, mirror_hidden) = output.maps.chunk(2), output.hidden.chunk(2)
+    read = decode_maps(with_mirrored(maps, hidden, mirror_maps, mirror_hidden)[0], STRIDE)
+    now, before, after = zip(*(part.chunk(3) for part in read))
+    (places, sure), (followed, sure_followed) = now, follow(now, before, after, trust, seen.plain.shape[2])
     filmed = seen.filmed[:, None]
     places, sure = torch.where(filmed[..., None], followed, places), torch.where(filmed, sure_followed, sure)
     places = torch.einsum("bij,bkj->bki", seen.matrix[:, :, :2], places) + seen.matrix[:, None, :, 2]
