@@ -232,6 +232,10 @@ def test_a_joint_that_jumps_for_a_moment_is_taught_where_it_belongs(monkeypatch:
         assert both[torch.arange(40), own].any()
         return float(far[torch.arange(40), own].max())
 
+    # What lasts is not sure for that: sides that are read differently in the mirror image are not taught.
+    paired = torch.arange(17) != torch.tensor(H36M17.mirror)
+    seen = next(pairs(filmed, (192, 256), 40, 1, CPU))
+    assert not (taught(Knowing(), seen, 0.55).state == VISIBLE)[:, paired].any()
     assert apart(filmed) < 4
     assert apart(crops) > 20  # the control: without the frames around, the wrong place is taught
 
