@@ -183,7 +183,7 @@ def test_compiled_networks_learn_the_same(cache: Path, tmp_path: Path, monkeypat
     def traced(network: SpatialNetwork, **options: object) -> object:
         """Traced as with a compiler, but run by torch, so that none is needed here."""
         asked.append(network)
-        return compiled(network, backend="aot_eager", **options)
+        return compiled(network, **{**options, "backend": "aot_eager"})
 
     monkeypatch.setattr(torch, "compile", traced)
     arguments = ["train", "spatial", "--cache", str(cache), "--samples", "64", "--batch", "16", "--coarse", "0", "--device", "cpu"]
