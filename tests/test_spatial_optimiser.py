@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from stpose_training.spatial.optimiser import make_optimisers
+from stpose_training.spatial.optimiser import Muon, make_optimisers
 from stpose_training.spatial.recipe import Recipe
 
 from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork
@@ -25,5 +25,20 @@ def test_muon_moves_the_kernels_themselves_by_orthogonal_steps() -> None:
     assert values.min() > 0.4 * values.max() > 0  # the gradient itself has singular values that differ by orders of magnitude
     own = {id(value) for group in rest.param_groups for value in group["params"]}
     assert len(own) + len(kernels.param_groups[0]["params"]) == len(list(network.parameters()))
-    with pytest.raises(ValueError, match="channels-last"):
-        make_optimisers(SpatialNetwork(TINY), Recipe())
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_muon_agrees_with_that_of_torch(half: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stpose_training.spatial.optimiser.pays_in_bfloat16", lambda device: half)
+    torch.manual_seed(0)
+    mine = torch.nn.Parameter(torch.randn(24, 6, 3, 3).contiguous(memory_format=torch.channels_last))
+    theirs = torch.nn.Parameter(mine.detach().permute(0, 2, 3, 1).flatten(1).clone())
+    start = theirs.detach().clone()
+    ours, torchs = Muon([mine], 0.01, 0.1), torch.optim.Muon([theirs], 0.01, 0.1, adjust_lr_fn="match_rms_adamw")
+    for _ in range(3):
+        mine.grad = torch.randn_like(mine)
+        theirs.grad = mine.grad.permute(0, 2, 3, 1).flatten(1)
+        ours.step()
+        torchs.step()
+    moved = mine.detach().permute(0, 2, 3, 1).flatten(1)
+    assert (moved - theirs.detach()).norm() < 0.05 * (moved - start).norm()

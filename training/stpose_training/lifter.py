@@ -27,6 +27,7 @@ from stpose_training.data.samples import Batch
 from stpose_training.feed import feed
 from stpose_training.journal import Journal
 from stpose_training.losses import lifting_loss
+from stpose_training.precision import pays_in_bfloat16
 from stpose_training.recipe import Plan, critic_weight, learning_rate, severity
 from stpose_training.unlabelled import both, check_inputs, parted, unlabelled_loss
 from stpose_training.validation import held_out, validate
@@ -38,12 +39,17 @@ if TYPE_CHECKING:
 def make_fabric(device: str = "auto", precision: str = "bf16-mixed") -> Fabric:
     """Lightning Fabric, launched: device, precision, and the exchange between the processes that torchrun has started.
 
-    device: "auto", "cpu", "cuda" or "mps". Raises TrainingError if the package is missing or the device is.
+    device: "auto", "cpu", "cuda" or "mps". precision: "32-true", or "bf16-mixed", which is taken where the device is faster in it.
+    Raises TrainingError if the package is missing or the device is.
     """
     try:
         from lightning_fabric import Fabric
     except ImportError as error:
         raise TrainingError(f"training needs Lightning Fabric: pip install '.[train]' ({error})") from error
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if precision == "bf16-mixed" and not pays_in_bfloat16(device):
+        precision = "32-true"
     world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     try:
         fabric = Fabric(
@@ -77,8 +83,12 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_start(network: torch.nn.Module, weights: Path, kind: str) -> None:
-    """Loads a weights file into a network that is to be trained. Raises TrainingError if it holds a network of other dimensions."""
+    """Loads a weights file into a network that is to be trained; one that reads heat maps may start from one that reads keypoints,
+    all but its encoder. Raises TrainingError if the file holds a network of other dimensions."""
     tensors, _ = read_weights(weights, kind)
+    if getattr(network.config, "inputs", "") == "heatmaps" and "encoder.cnn.0.weight" not in tensors:
+        own = {name: value for name, value in network.state_dict().items() if name.startswith("encoder.")}
+        tensors = {**{name: value for name, value in tensors.items() if not name.startswith("encoder.")}, **own}
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:

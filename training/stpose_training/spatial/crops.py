@@ -21,6 +21,7 @@ from stpose_core.errors import FormatError, TrainingError, VideoError
 from stpose_core.files import written_whole
 from stpose_core.networks.spatial import STRIDE, SpatialNetwork
 from stpose_core.video import Frame, read_frames
+from stpose_training.precision import pays_in_bfloat16
 from stpose_training.spatial.feed import View, collate
 from stpose_training.synth.cache import pages_of
 
@@ -136,7 +137,7 @@ def _joint_boxes(
         matrices = [view_of(box, size, room) for box in around[at : at + _AT_ONCE]]
         views = [View(cut(picture, matrix, size), np.zeros((17, 2)), np.zeros(17, np.uint8)) for matrix in matrices]
         training = network.training
-        with torch.autocast(device.type, torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=pays_in_bfloat16(device.type)):
             output = network.eval()(collate(views, device).pictures)
         network.train(training)
         places, sure = (values.cpu().double().numpy() for values in decode_maps(output.maps, STRIDE))

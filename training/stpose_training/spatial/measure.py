@@ -22,6 +22,7 @@ from stpose_core.errors import FormatError
 from stpose_core.networks.spatial import STRIDE, SpatialNetwork
 from stpose_core.skeletons import H36M17
 from stpose_core.video import read_frames
+from stpose_training.precision import pays_in_bfloat16
 from stpose_training.spatial.feed import View, plain_view
 from stpose_training.synth.cache import read_shard, shards
 from stpose_training.synth.pictures import OUTSIDE, VISIBLE
@@ -155,7 +156,7 @@ def judge(network: SpatialNetwork, truth: Truth, device: torch.device, mirrored:
     places, flags = [], []
     for at in range(0, len(truth.pictures), _BATCH):
         pictures = torch.from_numpy(truth.pictures[at : at + _BATCH]).to(device).permute(0, 3, 1, 2).float() / 255 - 0.5
-        with torch.autocast(device.type, torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=pays_in_bfloat16(device.type)):
             found, hidden = find(network, pictures.contiguous(memory_format=torch.channels_last), mirrored)
         places.append(found[:, _LIMB_INDEX].cpu().double().numpy())
         flags.append(hidden[:, _LIMB_INDEX].cpu().numpy() > 0)

@@ -2,34 +2,54 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from stpose_training.precision import pays_in_bfloat16
 from stpose_training.spatial.recipe import Recipe
 
 _COLOURS = 3  # a kernel that reads a picture is not one of features
+_STEPS = 5
+_A, _B, _C = 3.4445, -4.7750, 2.0315
 
 
-class Muon(torch.optim.Muon):
-    """Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) for kernels (out, in, h, w) of convolutions, in
-    channels-last memory: each is taken as the matrix (out, h * w * in) that it multiplies patches by. Rates are those of AdamW
-    (Liu et al. 2025, "Muon is scalable for LLM training")."""
+class Muon(torch.optim.Optimizer):
+    """Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) for kernels (out, in, h, w) of convolutions: each is
+    taken as the matrix (out, h * w * in) that it multiplies patches by. Rates are those of AdamW (Liu et al. 2025, "Muon is
+    scalable for LLM training"). That of torch is for matrices alone, and works in bfloat16 whatever the processor has."""
 
-    def __init__(self, kernels: list[nn.Parameter], rate: float, weight_decay: float) -> None:
-        self._kernels = kernels
-        self._matrices = [nn.Parameter(_matrix(kernel.data)) for kernel in kernels]
-        if any(kernel.data_ptr() != matrix.data_ptr() for kernel, matrix in zip(kernels, self._matrices)):
-            raise ValueError("kernels must lie in channels-last memory")
-        super().__init__(self._matrices, rate, weight_decay, adjust_lr_fn="match_rms_adamw")
+    def __init__(self, kernels: list[nn.Parameter], rate: float, weight_decay: float, momentum: float = 0.95) -> None:
+        super().__init__(kernels, {"lr": rate, "weight_decay": weight_decay, "momentum": momentum})
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Moves the kernels along their gradients, made orthogonal."""
-        for kernel, matrix in zip(self._kernels, self._matrices):
-            matrix.grad = None if kernel.grad is None else _matrix(kernel.grad)
-        return super().step(closure)
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> None:
+        """Moves the kernels along their gradients, made orthogonal; with Nesterov momentum."""
+        for group in self.param_groups:
+            for kernel in group["params"]:
+                if kernel.grad is not None:
+                    mean = self.state[kernel].setdefault("momentum", torch.zeros_like(kernel))
+                    mean.lerp_(kernel.grad, 1 - group["momentum"])
+                    rows = kernel.grad.lerp(mean, group["momentum"]).permute(0, 2, 3, 1)
+                    change = orthogonal(rows.flatten(1)).view_as(rows).permute(0, 3, 1, 2)
+                    kernel.mul_(1 - group["lr"] * group["weight_decay"])
+                    kernel.add_(change, alpha=-0.2 * math.sqrt(max(len(rows), rows[0].numel())) * group["lr"])
+
+
+def orthogonal(matrix: Tensor) -> Tensor:
+    """(n, m) -> about the nearest matrix whose singular values are all 1 (they come out at 0.7 to 1.2), by five steps of the
+    Newton-Schulz iteration with the coefficients of Jordan et al."""
+    wide = matrix.T if len(matrix) > matrix.shape[1] else matrix
+    wide = wide / wide.norm().clamp_min(1e-7)
+    if pays_in_bfloat16(matrix.device.type):
+        wide = wide.bfloat16()
+    for _ in range(_STEPS):
+        gram = wide @ wide.T
+        wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=_B, alpha=_C), wide, beta=_A)
+    return (wide.T if len(matrix) > matrix.shape[1] else wide).to(matrix.dtype)
 
 
 def make_optimisers(network: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
@@ -40,7 +60,3 @@ def make_optimisers(network: nn.Module, recipe: Recipe) -> list[torch.optim.Opti
     flat = [value for value in parameters if value.ndim < 2]
     groups = [{"params": deep, "weight_decay": recipe.weight_decay}, {"params": flat, "weight_decay": 0.0}]
     return [Muon(kernels, recipe.rate, recipe.weight_decay), torch.optim.AdamW(groups, lr=recipe.rate, fused=True)]
-
-
-def _matrix(kernel: Tensor) -> Tensor:
-    return kernel.permute(0, 2, 3, 1).flatten(1)
