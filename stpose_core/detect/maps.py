@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,7 @@ from stpose_core.skeletons import H36M17
 CELLS = 32
 """Rows and columns of a handed map: a cell is eight pixels of the view, and maps of a person take 35 kB a frame."""
 
+_SPREAD = 2.0  # cells of the network's maps: makes their summits as wide as those that lifters are trained with
 Maps = tuple[NDArray[np.float16], Floats, Floats]
 
 
@@ -59,8 +61,10 @@ def _in_picture(sight: Sight, xy: Floats) -> tuple[Floats, Floats, float]:
     axis = (np.arange(CELLS) + 0.5) * cell
     places = corner + np.stack(np.meshgrid(axis, axis), -1)
     shown = 2 * seen_at(sight.matrix, places) / (np.array([width, height]) * STRIDE) - 1
-    mass = maps.flatten(2).softmax(-1).view_as(maps)
-    read = F.grid_sample(mass, torch.from_numpy(shown[None]).float(), align_corners=False)[0].double().numpy()
+    mass = maps.flatten(2).softmax(-1).view_as(maps)[0].permute(1, 2, 0).numpy()
+    # A lifter's cells are wider than the summits, which must not fall between two of them.
+    wide = torch.from_numpy(cv2.GaussianBlur(mass, (0, 0), _SPREAD, borderType=cv2.BORDER_CONSTANT)).permute(2, 0, 1)[None]
+    read = F.grid_sample(wide, torch.from_numpy(shown[None]).float(), align_corners=False)[0].double().numpy()
     read = read / read.max((1, 2), keepdims=True).clip(1e-9)
     peaks = seen_from(sight.matrix, decode(maps, STRIDE)[0][0].double().numpy())
     mirror = np.array(H36M17.mirror)

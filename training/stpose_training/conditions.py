@@ -20,10 +20,11 @@ from stpose_core.lift.normalise import person_view
 from stpose_core.skeletons import H36M17
 from stpose_training.data.bodies import LEFT_ARM, LEFT_LEG, RIGHT_ARM, RIGHT_LEG, Random
 from stpose_training.data.cameras import film
+from stpose_training.data.confusion import confuse
 from stpose_training.data.heatmaps import believe
 from stpose_training.data.mocap import MOCAP_FPS, Clip
 from stpose_training.data.occlusion import hide
-from stpose_training.data.samples import see
+from stpose_training.data.samples import see, size_of
 
 Mask = NDArray[np.bool_]
 
@@ -39,7 +40,8 @@ class Condition:
     """One row of the benchmark.
 
     kind: "plain"; "share" of all joints hidden; "run" of frames in which five joints are hidden, "limb" one limb, "person" all;
-    "mixed" as in training, most severe, with displaced and exchanged joints. amount: the share, or frames of a run.
+    "mixed" as in training, most severe, with displaced and exchanged joints; "confused" joints of one side found on
+    the other. amount: the share, or frames of a run.
     distance: (least, greatest) of the camera, metres; None as in training. tempo: times as fast as recorded.
     """
 
@@ -52,6 +54,7 @@ class Condition:
 
 PLAIN = Condition("plain")
 MIXED = Condition("mixed, as in training", "mixed")
+CONFUSED = Condition("sides taken for each other", "confused")
 OCCLUSION = (
     *(Condition(f"{100 * share:.0f} % of joints", "share", share) for share in (0.1, 0.2, 0.3, 0.5)),
     *(Condition(f"five joints, {frames} frames", "run", frames) for frames in (5, 10, 30, 60)),
@@ -109,7 +112,7 @@ def mask(condition: Condition, frames: int, seed: int) -> Mask:
             limb = _LIMBS[int(generator.integers(len(_LIMBS)))]
             joints = {"run": list(five), "limb": list(limb), "person": list(range(17))}[condition.kind]
             hidden[run, joints] = True
-    elif condition.kind not in ("plain", "mixed"):
+    elif condition.kind not in ("plain", "mixed", "confused"):
         raise ValueError(f"unknown kind of condition '{condition.kind}'")
     return hidden
 
@@ -127,7 +130,10 @@ def film_clip(clip: Clip, number: int, condition: Condition, maps: bool = False)
     if condition.kind == "mixed":
         rays, score, wrong = hide(rays, score, Random(_SEED + 1000 * number + 2), severity=1.0, share=1.0)
         masked = wrong[0].numpy()
-    seen = np.where(masked & (condition.kind != "mixed"), 0.0, score[0].double().numpy())
+    if condition.kind == "confused":
+        rays, score, wrong = confuse(rays, score, size_of(sight.true), Random(_SEED + 1000 * number + 2))
+        masked = wrong[0].numpy()
+    seen = np.where(masked & (condition.kind not in ("mixed", "confused")), 0.0, score[0].double().numpy())
     reach = views.reach[0].numpy()
     size = np.maximum(2, np.round(_LONGER_SIDE * reach / reach.max())).astype(int)
     image_size = (int(size[0]), int(size[1]))

@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Generator
 from dataclasses import replace
-from itertools import count
+from itertools import count as counted
 
 from stpose_core.errors import TrainingError
 from stpose_training.data.bodies import Random
@@ -51,9 +51,10 @@ def feed(
 
     def draw() -> None:
         try:
-            for step in count(first):
+            for step in counted(first):
                 random = Random((recipe.seed * 1_000_003 + step) * world + rank, bank.frames.device)
-                batch = draw_batch(bank, size - unlabelled, recipe.frames, drawn, random, severity(step), recipe.masked, maps)
+                count = size - unlabelled
+                batch = draw_batch(bank, count, recipe.frames, drawn, random, severity(step), recipe.masked, maps, recipe.confused)
                 batch = batch.narrowed(drawn - reach)
                 if footage and unlabelled:
                     seen = draw_seen(footage, unlabelled, recipe.frames, reach, random, severity(step), recipe.masked)

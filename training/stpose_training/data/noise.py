@@ -30,7 +30,7 @@ _PARTS = (0, 0, 1, 1, 0, 2, 2, 0, 0, 3, 3, 0, 4, 4, 0, 5, 5)
 _MADE = ((0, 0.5, 1.0, (1, 4)), (7, 0.5, 1.0, (1, 4, 11, 14)), (8, 0.6, 1.0, (11, 14)), (10, 0.6, 0.8, (9,)))
 
 
-def _correlated(random: Random, frames: int, keep: float, *shape: int) -> Tensor:
+def correlated(random: Random, frames: int, keep: float, *shape: int) -> Tensor:
     """(B, T, ...) unit-variance noise, each frame keeping `keep` of the last one: a first-order autoregression, by convolution."""
     taps = min(frames, max(2, round(4 / (1 - keep))))
     kernel = keep ** torch.arange(taps - 1, -1, -1, device=random.device, dtype=torch.float32)
@@ -60,15 +60,15 @@ def detect(rays: Tensor, size: Tensor, random: Random, variety: float = 1.0) -> 
     level, own, growth, ceiling = drawn(1.0, 0.9), drawn(1.0, 0.7), drawn(2.0, 0.7), drawn(_CEILING, 0.18)
     # Limbs turned away from the camera stay hard to see for long, so most of the difficulty is the take's, not the moment's.
     lasting = 0.6 * random.normal(batch, 1, joints) + 0.8 * random.normal(batch, 1, max(_PARTS) + 1)[..., list(_PARTS)]
-    passing = _correlated(random, frames, 0.95, batch, joints)
+    passing = correlated(random, frames, 0.95, batch, joints)
     hard = 0.85 * lasting + 0.7 * passing + 0.5 * level.log() - torch.tensor(_CLEAR, device=device)
     hard = torch.nn.functional.softplus(hard, beta=2.5).clamp_max(1.6)
-    rare = (_correlated(random, frames, 0.7, batch, joints) > 2.9 - hard) & random.chance(0.5, batch)[:, None, None]
+    rare = (correlated(random, frames, 0.7, batch, joints) > 2.9 - hard) & random.chance(0.5, batch)[:, None, None]
 
     bias = own.unsqueeze(-1) * each(_BIAS) * random.normal(batch, 1, joints, 2)
-    drift = each(_DRIFT) * _correlated(random, frames, 0.92, batch, joints, 2)
-    quick = each(_JITTER) * _correlated(random, frames, 0.5, batch, joints, 2)
-    wrong = 0.35 * rare.unsqueeze(-1) * _correlated(random, frames, 0.85, batch, joints, 2)
+    drift = each(_DRIFT) * correlated(random, frames, 0.92, batch, joints, 2)
+    quick = each(_JITTER) * correlated(random, frames, 0.5, batch, joints, 2)
+    wrong = 0.35 * rare.unsqueeze(-1) * correlated(random, frames, 0.85, batch, joints, 2)
     drift, quick = drift * (1 + growth * hard).unsqueeze(-1), quick * (1 + 0.4 * growth * hard).unsqueeze(-1)
     error = bias + level.unsqueeze(-1) * (drift + quick + wrong)
     for joint, alone, shared, others in _MADE:

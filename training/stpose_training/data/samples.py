@@ -11,6 +11,7 @@ from stpose_core.lift.heatmaps import Blobs
 from stpose_core.lift.normalise import BOX_REACH, network_inputs, person_view
 from stpose_training.data.bodies import Random, mirror, perturb, put_together, recombine, reorient, reshape, take_apart
 from stpose_training.data.cameras import Views, film
+from stpose_training.data.confusion import confuse
 from stpose_training.data.flexion import flex, grounded
 from stpose_training.data.footage import Seen
 from stpose_training.data.heatmaps import believe, beside
@@ -83,9 +84,13 @@ def see(views: Views, random: Random) -> Sight:
     true = points[..., :2] / points[..., 2:]
     outside = (true.abs() > views.reach[:, None, None]).any(-1)
     true = true * views.zoom[:, None, None, None]
-    size = 2 * ((true - true.mean(2, keepdim=True)) ** 2).sum(-1).mean(2).sqrt()
-    rays, score = detect(true, size, random)
+    rays, score = detect(true, size_of(true), random)
     return Sight(points, true, rays, torch.where(outside, torch.zeros_like(score), score), outside)
+
+
+def size_of(rays: Tensor) -> Tensor:
+    """(B, T, 17, 2) -> (B, T) the person's angular size."""
+    return 2 * ((rays - rays.mean(2, keepdim=True)) ** 2).sum(-1).mean(2).sqrt()
 
 
 def thin(rays: Tensor, score: Tensor, every: int) -> tuple[Tensor, Tensor]:
@@ -100,12 +105,25 @@ def thin(rays: Tensor, score: Tensor, every: int) -> tuple[Tensor, Tensor]:
     return rays[:, before].lerp(rays[:, after], part.unsqueeze(-1)), torch.where(part > 0, torch.minimum(low, high), low)
 
 
-def observe(views: Views, random: Random, reach: int, severity: float, share: float, maps: bool = False, every: int = 1) -> Batch:
+def observe(
+    views: Views,
+    random: Random,
+    reach: int,
+    severity: float,
+    share: float,
+    maps: bool = False,
+    every: int = 1,
+    confused: float = 0.0,
+) -> Batch:
     """What a detector would report of these views, as network inputs, and the truth as targets. every: see `thin`. maps: heat maps,
-    too; the rest of the batch is the same with and without."""
+    too; the rest of the batch is the same with and without. confused: share of the samples in which it confuses sides."""
     sight = see(views, random)
     points, zoom = sight.points, views.zoom[:, None, None]
-    rays, score, wrong = hide(sight.rays, sight.score, random, severity, share)
+    rays, score, mixed = sight.rays, sight.score, torch.zeros_like(sight.outside)
+    if confused:
+        rays, score, mixed = confuse(rays, score, size_of(sight.true), random, confused)
+    rays, score, wrong = hide(rays, score, random, severity, share)
+    wrong = wrong | mixed
     rays, score = thin(rays, score, every)
     view = person_view(rays, score)
     joints, context = network_inputs(rays, score, view)
@@ -137,7 +155,8 @@ def draw_batch(
     severity: float,
     share: float = 0.5,
     maps: bool = False,
+    confused: float = 0.0,
 ) -> Batch:
-    """One batch with `frames` outputs a sample. maps: with heat maps, see `observe`."""
+    """One batch with `frames` outputs a sample. maps: with heat maps; confused: see `observe`."""
     total = frames + 2 * (reach + BOX_REACH)
-    return observe(film(new_motions(bank, batch, total, random), random), random, reach, severity, share, maps)
+    return observe(film(new_motions(bank, batch, total, random), random), random, reach, severity, share, maps, confused=confused)
