@@ -21,12 +21,12 @@ from stpose_training.data.mocap import MotionBank, load_mocap
 from stpose_training.feed import feed
 from stpose_training.journal import Journal
 from stpose_training.lifter import train
-from stpose_training.recipe import NETWORKS, Plan, Recipe, critic_weight, load_plan
+from stpose_training.recipe import NETWORKS, PRESETS, Plan, Recipe, critic_weight, load_plan
 
 from stpose_core.errors import TrainingError
 from stpose_core.lift import load_lifter
 from stpose_core.networks.dilated import DilatedNetwork
-from stpose_core.networks.lifting import config_of, make_network
+from stpose_core.networks.lifting import config_of, make_network, reads_maps
 from stpose_core.networks.temporal import TemporalNetwork
 
 TINY = {"latent": 16, "width": 8, "strides": [1, 2], "dropout": 0.1}
@@ -331,3 +331,24 @@ def test_a_run_can_begin_with_weights_of_another(folder: Path, tmp_path: Path) -
     assert not torch.allclose(began, random, atol=1e-3)
     with pytest.raises(TrainingError, match="another network"):
         train(folder, second, replace(short, dimensions={**TINY, "width": 12}), tmp_path / "third", start=first)
+
+
+def test_a_network_that_reads_maps_can_begin_with_one_that_reads_keypoints(folder: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    plan = Plan(SHORT, dimensions=TINY)
+    train(folder, first, plan, tmp_path / "first")
+    maps = Plan(replace(SHORT, steps=1, rate=1e-6, confused=0.5), dimensions={**TINY, "inputs": "heatmaps", "map_features": 4})
+    train(folder, second, maps, tmp_path / "second", start=first)
+    began, went_on = weights(first), weights(second)
+    assert torch.allclose(began["merge.0.weight"], went_on["merge.0.weight"], atol=1e-3)
+    assert load_lifter(second).reads_maps
+    with pytest.raises(TrainingError, match="another network"):  # the other way round there is no encoder to take
+        train(folder, first, plan, tmp_path / "third", start=second)
+
+
+@pytest.mark.parametrize("preset", sorted(path.stem for path in PRESETS.glob("*.toml")))
+def test_presets_make_networks(preset: str) -> None:
+    plan = load_plan(preset)
+    network = make_network(config_of(plan.architecture, plan.dimensions))
+    assert 3e6 < sum(value.numel() for value in network.parameters()) < 8e6
+    assert reads_maps(network.config) == (preset in ("maps", "paper"))

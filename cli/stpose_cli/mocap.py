@@ -46,7 +46,9 @@ class Number(click.FloatRange):
 @click.command()
 @click.argument("videos", nargs=-1, required=True, metavar="VIDEO...", type=click.Path(path_type=Path))
 @click.option("-o", "--out", required=True, metavar="OUT", type=str, help="A file (.bvh, .csv or .npz), or a folder.")
-@click.option("--detector", default="auto", show_default=True, help="auto, mediapipe, rtmpose, or a file or folder of keypoints.")
+@click.option(
+    "--detector", default="auto", show_default=True, help="auto, builtin, mediapipe, rtmpose, or a file or folder of keypoints."
+)
 @click.option(
     "--person",
     default="largest",

@@ -93,7 +93,7 @@ def lifter(
     type=click.Path(path_type=Path),
     help="Marker mocap to learn from as well, and to check on; without it nothing is checked.",
 )
-@click.option("--detector", default="auto", show_default=True, help="Of videos: auto, mediapipe or rtmpose.")
+@click.option("--detector", default="auto", show_default=True, help="Of videos: auto, builtin, mediapipe or rtmpose.")
 @click.option("--person", default="largest", show_default=True, help="Of videos: largest, left, right, center, or a number from 1.")
 @click.option("--steps", type=click.IntRange(1), help="How long to learn.  [default: 400]")
 @click.option("--rate", type=click.FloatRange(0, 0.1), help="How much each step may change.  [default: 0.00015]")

@@ -18,7 +18,7 @@ from stpose_core.data import Pose3D
 from stpose_core.lift import Lifter
 from stpose_core.lift.normalise import VISIBLE_SCORE
 from stpose_core.lift.refine import refine
-from stpose_training.conditions import DISTANCES, MIXED, OCCLUSION, PLAIN, TEMPOS, Condition, Take, takes
+from stpose_training.conditions import CONFUSED, DISTANCES, MIXED, OCCLUSION, PLAIN, TEMPOS, Condition, Take, takes
 from stpose_training.data.mocap import Clip, load_mocap
 
 Array = NDArray[np.float64]
@@ -29,6 +29,7 @@ TABLES: dict[str, tuple[Condition, ...]] = {
     "occlusion": OCCLUSION,
     "distance": DISTANCES,
     "tempo": TEMPOS,
+    "confusion": (CONFUSED,),
 }
 _FAR_OFF = 0.15  # metres: the threshold of PCK on MPI-INF-3DHP
 
