@@ -206,10 +206,17 @@ def test_the_command_prints_tables_and_writes_figures(
     arguments = ["evaluate", "--data", str(folder), "--weights", str(tiny), "--clips", "1", "--json", str(out)]
     assert command(arguments) == 0
     printed = capsys.readouterr().out
-    for text in ("CMU validation: accuracy", "| one limb, 30 frames |", "| 8-12 m away |", "| tempo 0.5 |", "| not seen |"):
+    for text in (
+        "CMU validation: accuracy",
+        "| one limb, 30 frames |",
+        "| 8-12 m away |",
+        "| tempo 0.5 |",
+        "| sides taken for each other |",
+        "| not seen |",
+    ):
         assert text in printed
     figures = json.loads(out.read_text())
-    assert set(figures["measures"]["HDM05"]) == {"accuracy", "occlusion", "distance", "tempo"}
+    assert set(figures["measures"]["HDM05"]) == {"accuracy", "occlusion", "distance", "tempo", "confusion"}
     assert f"| plain | {figures['measures']['HDM05']['accuracy']['plain']['mpjpe']:.1f} |" in printed
     assert command(arguments) == 2
     assert "exists already" in capsys.readouterr().err
