@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stpose_core.detect.runtime import Plain, folded, in_eight_bits
+from stpose_core.detect.runtime import Plain
 from stpose_core.networks.finder import FinderConfig, FinderNetwork
 from stpose_core.networks.spatial import PRESETS, SpatialNetwork, count_multiplications
 
@@ -51,13 +51,9 @@ def with_onnxruntime(network: nn.Module, picture: Tensor, threads: int) -> Run:
     return lambda: session.run(None, {name: array})
 
 
-def with_openvino(network: nn.Module, picture: Tensor, threads: int, precision: str, eight_bits: bool = False) -> Run:
+def with_openvino(network: nn.Module, picture: Tensor, threads: int, precision: str) -> Run:
     openvino: Any = import_module("openvino")
-    used = folded(network)
-    model = openvino.convert_model(Plain(used).eval(), example_input=picture, input=[tuple(picture.shape)])
-    if eight_bits:  # how wide the ranges are makes no difference to the time
-        layers = [name for name, layer in used.named_modules() if isinstance(layer, nn.Conv2d)]
-        in_eight_bits(model, used.requires_grad_(False), dict.fromkeys(layers, (-4.0, 4.0)))
+    model = openvino.convert_model(Plain(network).eval(), example_input=picture, input=[tuple(picture.shape)])
     settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
     request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
     array = picture.numpy()
@@ -75,7 +71,6 @@ def runs_of(network: nn.Module, picture: Tensor, threads: int) -> dict[str, Run]
     if find_spec("openvino"):
         runs["OpenVINO, fp32"] = with_openvino(network, picture, threads, "f32")
         runs["OpenVINO, bf16"] = with_openvino(network, picture, threads, "bf16")
-        runs["OpenVINO, 8 bits"] = with_openvino(network, picture, threads, "f32", eight_bits=True)
     return runs
 
 

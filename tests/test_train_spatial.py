@@ -309,11 +309,6 @@ def test_what_scores_mean_is_measured_and_noted_in_the_weights(
     arrays["box"] = np.zeros_like(arrays["box"])  # as if nobody were in them
     np.savez(cache / "frames-validation-00000.npz", **arrays)
     assert stpose(arguments) == 0, "with the network's own outputs"
-    ranges = load_spatial(out)[1]["ranges"]
-    layers = {name: layer for name, layer in SpatialNetwork(TINY).named_modules() if isinstance(layer, torch.nn.Conv2d)}
-    assert set(ranges) == set(layers)
-    assert all(low <= 0 < high for low, high in ranges.values())
-    assert -0.5 <= ranges["stem.0.0"][0] < -0.3, "pictures are of values from -0.5 to 0.5"
     capsys.readouterr()
 
     def scripted(network: SpatialNetwork, views: list[View]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from stpose_core.detect.heatmaps import decode, with_mirrored
 from stpose_core.detect.likeness import SEEN, extent
 from stpose_core.detect.networks import load_finder, load_spatial
-from stpose_core.detect.runtime import Ranges, make_runner, torch_threads
+from stpose_core.detect.runtime import make_runner, torch_threads
 from stpose_core.detect.search import Outputs, find_people, shown_as
 from stpose_core.detect.types import Box, Floats, Image, Pose2D
 from stpose_core.detect.views import cut, seen_from, view_of
@@ -65,21 +65,6 @@ class Calibration:
         return float(_logistic(self.presence[0] + np.dot(self.presence[1:], surer_half(mass, hidden))))
 
 
-def ranges_of(header: dict[str, object]) -> Ranges | None:
-    """What the convolutions of a weights file's network read, by its header; None if it does not say. Raises DetectorError if it
-    says something else than ranges."""
-    given = header.get("ranges")
-    if given is None:
-        return None
-    try:
-        found = {str(name): (float(low), float(high)) for name, (low, high) in given.items()}  # type: ignore[attr-defined]
-    except (AttributeError, TypeError, ValueError) as error:
-        raise DetectorError(f"the weights' ranges are damaged: {given!r:.100}") from error
-    if not all(np.isfinite(both).all() and both[0] < both[1] for both in found.values()):
-        raise DetectorError(f"the weights' ranges are damaged: {given!r:.100}")
-    return found
-
-
 @dataclass(frozen=True)
 class Sight:
     """What the spatial network says of a view. matrix: (2, 3), places of the picture in the view. maps: (17, h, w) logits of where
@@ -117,7 +102,7 @@ class BuiltinDetector:
         self.mirrored = mirrored
         self._size, self._side = spatial.config.size, finder.config.side
         width, height = self._size
-        self._spatial = make_runner(spatial, device, (2 if mirrored else 1, 3, height, width), ranges_of(header))
+        self._spatial = make_runner(spatial, device, (2 if mirrored else 1, 3, height, width))
         self._finder = make_runner(finder, device)
 
     def find(self, image: Image) -> list[Box]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
@@ -25,21 +25,16 @@ from stpose_core.errors import DetectorError
 Arrays = tuple[NDArray[np.float32], ...]
 Runner = Callable[[NDArray[np.float32]], Arrays]
 """Pictures (B, 3, H, W) -> the network's outputs, in the order of its dataclass."""
-Ranges = Mapping[str, tuple[float, float]]
-"""(least, greatest) value that each convolution of a network reads, by its name."""
 MOST_THREADS = 4  # more hardly help with networks this small
 
 
-def make_runner(
-    network: nn.Module, device: str = "cpu", shape: tuple[int, ...] | None = None, ranges: Ranges | None = None
-) -> Runner:
+def make_runner(network: nn.Module, device: str = "cpu", shape: tuple[int, ...] | None = None) -> Runner:
     """The fastest way at hand to run a network. shape: (B, 3, H, W) of the pictures, if all are alike: it is ready at once then.
-    ranges: of what each convolution reads; with these it may be run in eight bits.
 
     Raises DetectorError if OpenVINO is installed but cannot run it.
     """
     if device == "cpu" and find_spec("openvino") is not None:
-        return OpenVINORunner(network, shape, ranges)
+        return OpenVINORunner(network, shape)
     return TorchRunner(network, device)
 
 
@@ -95,16 +90,14 @@ class TorchRunner:
 
 
 class OpenVINORunner:
-    """Runs a network in OpenVINO, in bfloat16 where the processor computes in it, else in eight bits where the ranges of its
-    convolutions are known. Prepared anew for each size of pictures, which takes a few seconds: it pays for clips, not for a single
-    picture.
+    """Runs a network in OpenVINO, in bfloat16 where the processor computes in it. Prepared anew for each size of pictures, which
+    takes a few seconds: it pays for clips, not for a single picture.
 
     Raises DetectorError if it cannot be prepared.
     """
 
-    def __init__(self, network: nn.Module, shape: tuple[int, ...] | None = None, ranges: Ranges | None = None) -> None:
+    def __init__(self, network: nn.Module, shape: tuple[int, ...] | None = None) -> None:
         self._network = Plain(folded(network)).eval().requires_grad_(False)
-        self._ranges = ranges
         self._requests: dict[tuple[int, ...], Any] = {}
         if shape is not None:
             self._request(shape)
@@ -136,35 +129,5 @@ class OpenVINORunner:
             reader = frontend.FrontEndManager().load_by_framework("pytorch")
             model = reader.convert(reader.load(decoder))
         model.reshape({model.input(0): list(shape)})
-        core = openvino.Core()
-        if self._ranges and pays_in_eight_bits(core):
-            in_eight_bits(model, self._network.network, self._ranges)
         settings = {"INFERENCE_NUM_THREADS": spare_threads(), "PERFORMANCE_HINT": "LATENCY"}
-        return core.compile_model(model, "CPU", settings).create_infer_request()
-
-
-def pays_in_eight_bits(core: Any) -> bool:
-    """Whether the processor multiplies bytes, and nothing between them and single precision, which would be as fast and closer."""
-    able = set(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
-    return "INT8" in able and not able & {"BF16", "FP16"}
-
-
-def in_eight_bits(model: Any, network: nn.Module, ranges: Ranges) -> None:
-    """In place: OpenVINO's model of a network multiplies bytes in its convolutions. What they read is rounded to 256 steps of its
-    range, kernels to 255 of each output's own, as usual (Jacob et al. 2018, arXiv 1712.05877).
-
-    Raises DetectorError if the ranges are not those of the network.
-    """
-    operators = import_module("openvino.opset13")
-    # The model does not know the layers' names, so they are told by their kernels.
-    named = {layer.weight.numpy().tobytes(): name for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)}
-    for layer in [one for one in model.get_ops() if one.get_type_name() == "Convolution"]:
-        kernel = np.ascontiguousarray(layer.input_value(1).get_node().get_data())
-        name = named.get(kernel.tobytes(), "")
-        if name not in ranges:
-            raise DetectorError(f"the weights know no range of what the convolution '{name}' reads")
-        low, high = (np.float32(value) for value in ranges[name])
-        most = np.abs(kernel).max((1, 2, 3), keepdims=True).clip(1e-8)
-        for place, (least, greatest, steps) in enumerate([(low, high, 256), (-most, most, 255)]):
-            rounded = operators.fake_quantize(layer.input_value(place), least, greatest, least, greatest, steps)
-            layer.input(place).replace_source_output(rounded.output(0))
+        return openvino.Core().compile_model(model, "CPU", settings).create_infer_request()

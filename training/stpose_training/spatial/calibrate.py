@@ -4,25 +4,20 @@ A joint's score becomes the share of such joints that lie within 0.1 torso of th
 a person's presence the share of such views that show a person: views around people against views of places where nobody is, of
 which there are taken to be sixteen to one, as a figure where nobody is does more harm than nobody where somebody can hardly be
 told. Both are logistic regressions.
-
-Beside that, what range of values each convolution reads: with it, processors without bfloat16 run the network in eight bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from stpose_core.detect.builtin import Calibration, signs, surer_half
 from stpose_core.detect.heatmaps import decode
 from stpose_core.detect.networks import load_spatial
-from stpose_core.detect.runtime import folded
 from stpose_core.detect.views import cut, view_of
 from stpose_core.errors import FormatError
 from stpose_core.networks.spatial import STRIDE, SpatialNetwork
@@ -38,7 +33,6 @@ NEAR = 0.1
 _VIEWS = 2400  # with people, and as many without
 _NOBODY = 16.0  # views without people to one with somebody
 _BATCH = 32
-_RANGED = 320  # views that the ranges are measured on
 _SHOULDERS, _HIPS = H36M17.index("l_shoulder", "r_shoulder"), H36M17.index("l_hip", "r_hip")
 
 
@@ -62,8 +56,7 @@ def calibrate(path: Path, cache: Path, seed: int = 0) -> str:
     presence = logistic_fit(sureness, there, np.where(there, 1.0, _NOBODY))
     done = Calibration(fitted.joint, (presence[0], presence[1], presence[2]))
     tensors, _ = read_weights(path, "spatial")
-    found = {"calibration": asdict(done), "ranges": ranges_of_convolutions(network, views[:_RANGED])}
-    write_weights(path, tensors, "spatial", {**header, **found})
+    write_weights(path, tensors, "spatial", {**header, "calibration": asdict(done)})
     score = fitted.score(mass, hidden)
     present = presence[0] + sureness @ presence[1:] > 0
     return (
@@ -83,27 +76,6 @@ def outputs(network: SpatialNetwork, views: list[View]) -> tuple[Floats, Floats,
         found.append((places.double().numpy(), mass.double().numpy(), output.hidden.double().numpy()))
     places, mass, hidden = (np.concatenate(part) for part in zip(*found))
     return places, mass, hidden
-
-
-@torch.no_grad()
-def ranges_of_convolutions(network: SpatialNetwork, views: list[View]) -> dict[str, list[float]]:
-    """The least and the greatest value, as the mean over pictures, that each convolution reads, norms folded in."""
-    used, read = folded(network), dict[str, list[Tensor]]()
-
-    def note(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        def see(_: nn.Module, given: tuple[Tensor, ...]) -> None:
-            values = given[0].flatten(1)
-            read.setdefault(name, []).append(torch.stack([values.amin(1).clamp_max(0), values.amax(1)], 1))
-
-        return see
-
-    for name, layer in used.named_modules():
-        if isinstance(layer, nn.Conv2d):
-            layer.register_forward_pre_hook(note(name))
-    for at in range(0, len(views), _BATCH):
-        used(collate(views[at : at + _BATCH], torch.device("cpu")).pictures)
-    means = {name: torch.cat(values).mean(0) for name, values in read.items()}
-    return {name: [float(f"{value:.4g}") for value in both] for name, both in means.items()}
 
 
 def logistic_fit(features: Floats, answers: NDArray[np.bool_], counts: Floats | None = None, steps: int = 50) -> list[float]:
