@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
+import pytest
 import torch
+from small_mocap import write_folder
+from stpose_training.conditions import CONFUSED, PLAIN, film_clip
 from stpose_training.data.bodies import Random
 from stpose_training.data.confusion import PAIRS, confuse
 from stpose_training.data.fit_confusion import statistics
+from stpose_training.data.mocap import MotionBank, load_mocap
+from stpose_training.feed import feed
+from stpose_training.recipe import Recipe
 
 from stpose_core.skeletons import H36M17
 
@@ -81,3 +90,25 @@ def test_statistics_know_one_on_the_other_from_both_and_from_elsewhere() -> None
     assert shares["ankle: elsewhere"] == 0.25
     assert shares["knee: elsewhere"] == 0
     assert shares["hip: one on the other"] == 0
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0.0, 0.05), (1.0, 0.08, 0.4)])
+def test_a_recipe_says_how_many_samples_are_confused(share: float, least: float, most: float, tmp_path: Path) -> None:
+    bank = MotionBank(load_mocap(write_folder(tmp_path)), "cpu")
+    batches = feed(bank, Recipe(batch=64, frames=16, reach=8, masked=0.0, confused=share), 8, 0, lambda step: 1.0)
+    batch = next(batches)
+    batches.close()
+    # Joints outside of the picture count as wrong too, and have no score.
+    shown = batch.joints[:, 8:-8, :, 3] > 0
+    assert least <= float((batch.wrong & shown).float().mean()) <= most
+
+
+def test_lifters_are_judged_on_joints_that_are_seen_but_displaced(tmp_path: Path) -> None:
+    clips = load_mocap(write_folder(tmp_path))
+    pairs = [(film_clip(clip, n, PLAIN), film_clip(clip, n, CONFUSED)) for n, clip in enumerate(clips)]
+    assert sum(confused.masked.sum() for _, confused in pairs) > 0
+    for plain, confused in pairs:
+        both = (plain.keypoints.score > 0) & (confused.keypoints.score > 0)
+        moved = np.linalg.norm(plain.keypoints.xy - confused.keypoints.xy, axis=-1) > 1e-6
+        assert np.array_equal(moved & both, confused.masked & both)
+        assert (confused.keypoints.score > 0).sum() == (plain.keypoints.score > 0).sum()

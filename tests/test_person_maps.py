@@ -58,6 +58,23 @@ def test_maps_have_their_summits_at_the_joints_however_somebody_lies(detector: S
     assert np.abs(summits(values, corner, cell)[1:] - np.array(bodies[:-1])).mean() > 1.5
 
 
+def test_summits_are_widened_to_what_lifters_are_trained_with(detector: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = picture_of(STANDING)
+    track = followed(detector, [picture], around(STANDING))
+    points = track_to_keypoints(track, np.zeros(1), 10, (400, 300))
+
+    def width(spread: float) -> float:
+        """Cells: the spread of a map's values along each axis, of all joints."""
+        monkeypatch.setattr("stpose_core.detect.maps._SPREAD", spread)
+        values = person_maps(detector.look, track, points, np.zeros(1), [picture])[0][0].astype(float)
+        shares = values.sum(1) / values.sum((1, 2))[:, None]
+        middle = (shares * np.arange(CELLS)).sum(1, keepdims=True)
+        return float(np.sqrt((shares * (np.arange(CELLS) - middle) ** 2).sum(1)).mean())
+
+    narrow, wide = width(0.01), width(2.0)
+    assert wide**2 - narrow**2 == pytest.approx(4.0, rel=0.3)  # a cell is one of the network's maps in these small views
+
+
 def test_sides_that_were_put_right_are_exchanged_in_the_maps(detector: Scripted) -> None:
     pictures = [picture_of(STANDING[MIRROR] if number == 2 else STANDING) for number in range(5)]
     track = followed(detector, pictures, around(STANDING))

@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Generator
 from dataclasses import replace
-from itertools import count as counted
+from itertools import count
 
 from stpose_core.errors import TrainingError
 from stpose_training.data.bodies import Random
@@ -51,10 +51,12 @@ def feed(
 
     def draw() -> None:
         try:
-            for step in counted(first):
+            for step in count(first):
                 random = Random((recipe.seed * 1_000_003 + step) * world + rank, bank.frames.device)
-                count = size - unlabelled
-                batch = draw_batch(bank, count, recipe.frames, drawn, random, severity(step), recipe.masked, maps, recipe.confused)
+                labelled = size - unlabelled
+                batch = draw_batch(
+                    bank, labelled, recipe.frames, drawn, random, severity(step), recipe.masked, maps, recipe.confused
+                )
                 batch = batch.narrowed(drawn - reach)
                 if footage and unlabelled:
                     seen = draw_seen(footage, unlabelled, recipe.frames, reach, random, severity(step), recipe.masked)

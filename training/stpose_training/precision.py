@@ -8,7 +8,7 @@ from functools import cache
 import torch
 
 _SIDE = 256  # of the matrices that are multiplied to find out
-_ROUNDS = 3
+_ROUNDS = 5
 _GAIN = 1.2  # what bfloat16 must be worth to be taken: about as fast is not worth its rounding
 
 
@@ -16,8 +16,8 @@ _GAIN = 1.2  # what bfloat16 must be worth to be taken: about as fast is not wor
 def pays_in_bfloat16(device: str) -> bool:
     """Whether "cpu", "cuda" or "mps" is faster in bfloat16.
 
-    Measured on a processor, which takes some hundredths of a second: torch computes in bfloat16 on all of them, but a hundred
-    times slower on those without instructions for it, which are most of those in laptops.
+    Measured on a processor, which takes a fraction of a second: torch computes in bfloat16 on all of them, but multiplies matrices
+    a hundred times slower on those without instructions for it, as those of many laptops.
     """
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)

@@ -21,6 +21,7 @@ from stpose_core.weights import DETECTOR, SPATIAL_FILE
 from stpose_training.data.bodies import Random
 from stpose_training.data.confusion import PAIRS, confuse
 from stpose_training.data.noise import detect
+from stpose_training.data.samples import size_of
 from stpose_training.spatial.calibrate import outputs
 from stpose_training.spatial.feed import plain_view
 from stpose_training.synth.cache import read_shard, shards
@@ -70,7 +71,7 @@ def seen_people(weights: Path, cache: Path) -> tuple[Array, Array, Array, Mask]:
 def simulated(true: Array) -> tuple[Array, Array, Array, Mask]:
     """What the model makes of people at rest as these (N, 17, 2), for `statistics`: one frame of each take."""
     rays = torch.from_numpy(true).float()[torch.arange(_SIMULATED) % len(true), None].expand(-1, 8, -1, -1)
-    size = 2 * ((rays - rays.mean(2, keepdim=True)) ** 2).sum(-1).mean(2).sqrt()
+    size = size_of(rays)
     random = Random(0)
     found, score, _ = confuse(*detect(rays, size, random), size, random)
     there, told = found[:, 0].double().numpy(), score[:, 0].double().numpy()

@@ -31,7 +31,9 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             for kernel in group["params"]:
                 if kernel.grad is not None:
-                    mean = self.state[kernel].setdefault("momentum", torch.zeros_like(kernel))
+                    if kernel not in self.state:
+                        self.state[kernel]["momentum"] = torch.zeros_like(kernel)
+                    mean = self.state[kernel]["momentum"]
                     mean.lerp_(kernel.grad, 1 - group["momentum"])
                     rows = kernel.grad.lerp(mean, group["momentum"]).permute(0, 2, 3, 1)
                     change = orthogonal(rows.flatten(1)).view_as(rows).permute(0, 3, 1, 2)
