@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from stpose_training.spatial.feed import Stock, collate, drawn_view, feed, plain_view, recoloured
 from stpose_training.spatial.losses import gaussians, spatial_loss
 from stpose_training.spatial.recipe import Recipe
-from stpose_training.synth.cache import read_shard, shards
+from stpose_training.synth.cache import Shard, read_shard, shards
 from stpose_training.synth.pictures import HIDDEN, OUTSIDE, VISIBLE
 from test_train_spatial import COLOURS, SIZE, short, write_cache, write_dots
 
@@ -47,6 +48,31 @@ def test_labels_follow_the_picture_however_it_is_seen(cache: Path) -> None:
     # A mirrored picture shows the dot of the other side where the exchanged label says this side is.
     assert (right + wrong) / there > 0.85
     assert 0.3 < right / (right + wrong) < 0.85
+
+
+def test_who_lies_is_mostly_seen_upright_as_the_detector_turns_views(cache: Path) -> None:
+    shard = read_shard(cache / "train-00000.npz")
+    neck, pelvis = H36M17.index("neck", "pelvis")
+    before = shard.joints[:, 0, neck] - shard.joints[:, 0, pelvis]
+    # The made-up people stand: the whole shard is laid on its side, so that each lies before it is seen.
+    side = shard.joints[..., 0].max() + 20
+    joints = np.stack([side - shard.joints[..., 1], shard.joints[..., 0]], -1)
+    low, high = joints[:, 0].min(1) - 5, joints[:, 0].max(1) + 5
+    box = shard.box.copy()
+    box[:, 0] = np.concatenate([low, high], -1)
+    lying = replace(shard, joints=joints, box=box)
+    assert (np.abs(np.arctan2(before[:, 0], -before[:, 1])) < 0.6).all()
+
+    def upright(shown: Shard) -> float:
+        angles = []
+        for seed in range(150):
+            trunk = drawn_view(Stock((shown,)), np.random.default_rng(seed), SIZE)
+            up = trunk.joints[neck] - trunk.joints[pelvis]
+            angles.append(abs(np.arctan2(up[0], -up[1])))
+        return float((np.array(angles) < 1.0).mean())
+
+    assert upright(shard) > 0.9
+    assert 0.6 < upright(lying) < 0.9, "three in four are turned, the others lie as they do"
 
 
 def test_what_is_covered_or_out_of_sight_counts_so(cache: Path) -> None:

@@ -19,7 +19,7 @@ from stpose_core.detect.networks import load_finder, load_spatial
 from stpose_core.detect.runtime import make_runner, torch_threads
 from stpose_core.detect.search import Outputs, find_people, shown_as
 from stpose_core.detect.types import Box, Floats, Image, Pose2D
-from stpose_core.detect.views import cut, seen_from, view_of
+from stpose_core.detect.views import cut, seen_from, turn_by, view_of
 from stpose_core.errors import DetectorError
 from stpose_core.networks.spatial import STRIDE
 from stpose_core.skeletons import H36M17
@@ -110,7 +110,7 @@ class BuiltinDetector:
 
         A turned box is as wide and tall as the person is along its own axes, about the box's centre.
         """
-        return [_turned(box) for box in find_people(image, self._look_for_people, self._side)]
+        return [turned(box) for box in find_people(image, self._look_for_people, self._side)]
 
     def pose(self, image: Image, box: Box) -> Pose2D:
         """The 17 joints of the person in the box."""
@@ -156,12 +156,10 @@ def next_box(xy: Floats, score: Floats, angle: float) -> Box:
 
     angle: that of the last box, which stays where the trunk's direction cannot be told.
     """
-    size = extent(xy, score).size
-    trunk = xy[_NECK] - xy[_PELVIS]
-    if min(score[[_NECK, _PELVIS]]) >= SEEN and np.hypot(*trunk) > 0.2 * size:
-        angle = float(np.arctan2(trunk[0], -trunk[1]))
+    if min(score[[_NECK, _PELVIS]]) >= SEEN:
+        angle = trunk_angle(xy, extent(xy, score).size, angle)
     angle = _steadied(angle)
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    turn = turn_by(angle)
     around = extent(xy @ turn.T, score)
     middle, grow = turn.T @ around.centre, NEAR_EDGE * around.size
     half_w, half_h = max((around.x1 - around.x0) / 2 + grow, 1.0), max((around.y1 - around.y0) / 2 + grow, 1.0)
@@ -169,7 +167,14 @@ def next_box(xy: Floats, score: Floats, angle: float) -> Box:
     return Box(x - half_w, y - half_h, x + half_w, y + half_h, 1.0, angle)
 
 
-def _turned(box: Box) -> Box:
+def trunk_angle(xy: Floats, size: float, otherwise: float = 0.0) -> float:
+    """Radians clockwise from the picture's up to the trunk's, of joints (17, 2) of a person of `size` pixels; `otherwise` where the
+    trunk is seen along its length, so that its direction says nothing."""
+    trunk = xy[_NECK] - xy[_PELVIS]
+    return float(np.arctan2(trunk[0], -trunk[1])) if np.hypot(*trunk) > 0.2 * size else otherwise
+
+
+def turned(box: Box) -> Box:
     """A box that is upright in the picture as one along the axes of the person in it."""
     angle = _steadied(box.angle)
     x, y = (float(value) for value in box.centre)

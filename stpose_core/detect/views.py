@@ -27,11 +27,16 @@ def view_of(box: Floats, size: tuple[int, int], room: float = ROOM, angle: float
     left, top, right, bottom = (float(value) for value in box)
     reach = max((right - left) / size[0], (bottom - top) / size[1], 1e-6) * room
     scale = 1 / reach
-    turn = scale * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    turn = scale * turn_by(angle)
     if mirrored:
         turn[0] = -turn[0]
     middle = np.array([(left + right) / 2, (top + bottom) / 2])
     return np.column_stack([turn, np.array(size) / 2 - turn @ middle])
+
+
+def turn_by(angle: float) -> Floats:
+    """(2, 2): directions of the picture as a view sees them that is turned clockwise by radians."""
+    return np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
 
 
 def seen_at(matrix: Floats, points: Floats) -> Floats:

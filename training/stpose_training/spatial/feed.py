@@ -17,7 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stpose_core.detect.views import EMPTY, ROOM, cut, seen_at, view_of
+from stpose_core.detect.builtin import trunk_angle, turned
+from stpose_core.detect.types import Box
+from stpose_core.detect.views import EMPTY, ROOM, cut, seen_at, turn_by, view_of
 from stpose_core.errors import TrainingError
 from stpose_core.skeletons import H36M17
 from stpose_training.spatial.backdrops import Backdrops
@@ -27,6 +29,7 @@ from stpose_training.synth.cache import KIT, Shard, decode, read_shard, shards
 from stpose_training.synth.pictures import HIDDEN, OUTSIDE, VISIBLE
 
 _POOL = 24  # shards that samples are drawn from at a time
+_UPRIGHT = 0.75  # share of people that are seen along their own trunk, however they lie
 _CLOSEST = 0.12  # of a place without anybody, as of a small thing that a detector takes for a person
 _UPPER = H36M17.index("neck", "head", "head_top", "l_shoulder", "l_elbow", "l_wrist", "r_shoulder", "r_elbow", "r_wrist")
 _LOWER = H36M17.index("pelvis", "r_hip", "r_knee", "r_ankle", "l_hip", "l_knee", "l_ankle")
@@ -155,10 +158,11 @@ def drawn_view(stock: Stock, random: np.random.Generator, size: tuple[int, int])
         alone = np.flatnonzero((shard.state[:, 1:] == OUTSIDE).all((1, 2)))
         row = int(alone[row % len(alone)]) if len(alone) else row
     picture, joints, state = decode(shard.jpeg[row]), shard.joints[row, 0].astype(np.float64), shard.state[row, 0].copy()
-    box = _drawn_box(shard.box[row, 0].astype(np.float64), joints, state, random, hard)
-    angle = 0.0
+    left, top, right, bottom = (float(value) for value in shard.box[row, 0])
+    own = turned(Box(left, top, right, bottom, 1.0, _own_angle(joints, state, random)))
+    box, angle = _drawn_box(own, joints, state, random, hard), own.angle
     if random.random() < 0.6:
-        angle = float(np.clip(random.normal() * (0.1 + 0.2 * hard), -0.9, 0.9))
+        angle += float(np.clip(random.normal() * (0.1 + 0.2 * hard), -0.9, 0.9))
     elif random.random() < 0.08 * hard:
         angle = float(random.uniform(-np.pi, np.pi))
     mirrored = random.random() < 0.5
@@ -214,26 +218,39 @@ def recoloured(pictures: Tensor, seed: int) -> Tensor:
     return mixed.clamp(-0.5, 0.5).view_as(pictures)
 
 
+def _own_angle(joints: NDArray[np.float64], state: NDArray[np.uint8], random: np.random.Generator) -> float:
+    """Mostly that by which the person's trunk is turned: whoever is followed is seen upright, whom a search found not always."""
+    there = joints[state != OUTSIDE]
+    if len(there) < 4 or random.random() >= _UPRIGHT:
+        return 0.0
+    return trunk_angle(joints, float(np.ptp(there, axis=0).max()))
+
+
 def _drawn_box(
-    box: NDArray[np.float64], joints: NDArray[np.float64], state: NDArray[np.uint8], random: np.random.Generator, hard: float
+    box: Box, joints: NDArray[np.float64], state: NDArray[np.uint8], random: np.random.Generator, hard: float
 ) -> NDArray[np.float64]:
-    """The person's box, or that of its upper or lower half; not quite where it should be."""
+    """(left, top, right, bottom) of the person's box, or that of its upper or lower half; not quite where it should be. Its sides
+    are along the axes of the given box, about its own centre."""
+    turn = turn_by(box.angle)
+    middle, half = turn @ box.centre, np.array([box.x1 - box.x0, box.y1 - box.y0]) / 2
+    low, high = middle - half, middle + half
+    joints = joints @ turn.T
     kind = random.random()
     if kind < 0.25 * hard:
-        half = np.array(_UPPER if kind < 0.15 * hard else _LOWER)
-        there = joints[half[state[half] != OUTSIDE]]
+        part = np.array(_UPPER if kind < 0.15 * hard else _LOWER)
+        there = joints[part[state[part] != OUTSIDE]]
         if len(there) >= 4 and (np.ptp(there, axis=0) > 12).any():
-            low, high = there.min(0), there.max(0)
-            margin = 0.15 * float((high - low).max())
-            box = np.concatenate([low - margin, high + margin])
+            margin = 0.15 * float(np.ptp(there, axis=0).max())
+            low, high = there.min(0) - margin, there.max(0) + margin
     elif kind < 0.6:
         # As a box made from joints, which leaves out hair, hands and feet.
         there = joints[state != OUTSIDE]
         if len(there) >= 4:
-            box = np.concatenate([there.min(0), there.max(0)])
-    extent = max(box[2] - box[0], box[3] - box[1], 8.0)
-    shift = np.clip(random.normal(size=2) * 0.06, -0.2, 0.2) * extent
-    return np.asarray(box + np.concatenate([shift, shift]))
+            low, high = there.min(0), there.max(0)
+    half = (high - low) / 2
+    shift = np.clip(random.normal(size=2) * 0.06, -0.2, 0.2) * max(2 * half.max(), 8.0)
+    middle = turn.T @ ((low + high) / 2 + shift)
+    return np.concatenate([middle - half, middle + half])
 
 
 def damaged(
