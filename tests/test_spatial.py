@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from stpose_training.lifter import hold_norms
 
 from stpose_core.detect.heatmaps import decode
 from stpose_core.detect.views import EMPTY, cut, seen_at, seen_from, view_of
-from stpose_core.networks.spatial import PRESETS, STRIDE, SpatialConfig, SpatialNetwork, count_multiplications
+from stpose_core.networks.spatial import PRESETS, STRIDE, Attention, SpatialConfig, SpatialNetwork, count_multiplications
 
 TINY = SpatialConfig(size=(64, 96), stem=8, first=1, width=8, modules=(1, 1), blocks=1, head=16)
 
@@ -58,6 +60,43 @@ def test_coarse_branches_see_farther_than_one_scale(modules: tuple[int, ...], re
     assert change[0] > 1e-4
 
 
+def test_attention_lets_the_coarsest_branch_see_the_whole_picture() -> None:
+    torch.manual_seed(0)
+    attention = Attention(16, 4, (12, 8)).eval()
+    features = torch.randn(2, 16, 8, 12)
+    assert torch.equal(attention(features), features), "it starts as nothing but its input"
+    torch.nn.init.normal_(attention.tell.weight)
+    other = features.clone()
+    other[..., 0, 0] = torch.randn(2, 16)  # the far corner, without moving the mean and spread that all places share
+    for part in (features, other):
+        part[..., 0, 0] -= part[..., 0, 0].mean(1, keepdim=True)
+        part[..., 0, 0] /= part[..., 0, 0].norm(dim=1, keepdim=True)
+    change = (attention(other) - attention(features)).detach().abs().amax((0, 1))
+    assert (change > 1e-4).all()
+    near = torch.nn.Conv2d(16, 16, 3, padding=1)  # the control: a convolution changes what is beside alone
+    changed = (near(other) - near(features)).detach().abs().amax((0, 1))
+    assert changed[2:].max() < 1e-6
+    # Where somebody stands tells something: the same features elsewhere are not looked at alike.
+    flat = torch.ones(1, 16, 8, 12) * torch.randn(1, 16, 1, 1)
+    told = attention(flat) - flat
+    assert told.std((2, 3)).max() < 1e-4, "all see all alike"
+    torch.nn.init.normal_(attention.place)
+    assert (attention(flat) - flat).std((2, 3)).max() > 1e-2
+    assert attention(torch.randn(1, 16, 4, 6)).shape == (1, 16, 4, 6), "pictures of half the size"
+
+
+def test_a_network_that_attends_goes_on_from_one_that_does_not() -> None:
+    torch.manual_seed(0)
+    plain, attending = SpatialNetwork(TINY), SpatialNetwork(replace(TINY, heads=4))
+    left_out = attending.load_state_dict(plain.state_dict(), strict=False)
+    assert not left_out.unexpected_keys
+    assert {name.split(".")[0] for name in left_out.missing_keys} == {"attention"}
+    picture = torch.randn(1, 3, 96, 64)
+    torch.testing.assert_close(attending.eval()(picture).maps, plain.eval()(picture).maps)
+    attending(picture).maps.square().mean().backward()
+    assert all(attention.tell.weight.grad.abs().sum() > 0 for attention in attending.attention)
+
+
 def test_held_norms_are_those_of_use_and_still_learn() -> None:
     torch.manual_seed(0)
     network, picture = SpatialNetwork(TINY), torch.randn(4, 3, 96, 64)
@@ -84,6 +123,7 @@ def test_what_a_weights_file_says_of_a_network_is_not_trusted() -> None:
     for wrong in (
         {"width": 10**6}, {"size": [190, 256]}, {"size": [192]}, {"size": [64, 64, 64]}, {"size": 64}, {"size": [1 << 20, 32]},
         {"modules": [1, 1, 1, 1]}, {"modules": [0]}, {"modules": "abc"}, {"modules": [True]}, {"depth": 3}, {"blocks": 2.0},
+        {"heads": 7}, {"heads": -1}, {"heads": True},
     ):  # fmt: skip
         with pytest.raises(ValueError):
             SpatialConfig.from_dict({**PRESETS["small"].to_dict(), **wrong})

@@ -1,8 +1,8 @@
 """The multi-scale spatial network: a picture of a person -> a heat map of each joint, and whether the joint can be seen.
 
 Source: HRNet (Sun et al., CVPR 2019), which Cheng et al. (AAAI 2020) build on: branches at 1/4, 1/8, 1/16 and 1/32 of the picture
-run side by side and exchange features throughout. Reading all branches at the end, softmax maps, the visibility logit and the sizes
-of the presets are this project's decisions (docs/method.md).
+run side by side and exchange features throughout. Attention over the coarsest branch (Vaswani et al., NeurIPS 2017), reading all
+branches at the end, softmax maps, the visibility logit and the sizes of the presets are this project's decisions (docs/method.md).
 """
 
 from __future__ import annotations
@@ -17,7 +17,15 @@ from stpose_core.networks.dimensions import check_dimensions, whole_numbers
 
 STRIDE = 4
 """Pixels of the picture to one of a heat map, each way."""
-_RANGES = {"joints": (1, 200), "stem": (3, 256), "width": (4, 128), "first": (1, 8), "blocks": (1, 8), "head": (4, 512)}
+_RANGES = {
+    "joints": (1, 200),
+    "stem": (3, 256),
+    "width": (4, 128),
+    "first": (1, 8),
+    "blocks": (1, 8),
+    "head": (4, 512),
+    "heads": (0, 64),
+}
 _LARGEST_SIDE, _MOST_MODULES = 1024, 8
 
 
@@ -28,7 +36,7 @@ class SpatialConfig:
     size: (width, height) of the picture, multiples of 32. stem: channels of the first layers, with `first` blocks at 1/4. width:
     channels of the finest branch, twice as many with each coarser one. modules: how often branches run and exchange, with two,
     three and four of them (fewer entries: fewer scales; none: one scale). blocks: of each branch in a module. head: channels that
-    maps are read from.
+    maps are read from. heads: of the attention over the coarsest branch, before each module that has all branches; 0 for none.
     """
 
     joints: int = 17
@@ -39,6 +47,7 @@ class SpatialConfig:
     modules: tuple[int, ...] = (1, 1, 2)
     blocks: int = 1
     head: int = 64
+    heads: int = 0
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for the header of a weights file."""
@@ -53,12 +62,20 @@ class SpatialConfig:
             raise ValueError(f"size must be two multiples of 32 up to {_LARGEST_SIDE}, got {size!r:.40}")
         if not whole_numbers(modules, 1, _MOST_MODULES) or len(modules) > 3:  # type: ignore[arg-type]
             raise ValueError(f"modules must be at most three numbers from 1 to {_MOST_MODULES}, got {modules!r:.40}")
-        return SpatialConfig(**{**values, "size": tuple(size), "modules": tuple(modules)})  # type: ignore[arg-type]
+        config = SpatialConfig(**{**values, "size": tuple(size), "modules": tuple(modules)})  # type: ignore[arg-type]
+        if config.heads and config.channels[-1] % config.heads:
+            raise ValueError(f"heads must divide the {config.channels[-1]} channels of the coarsest branch, got {config.heads}")
+        return config
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Of each branch, the finest first."""
+        return tuple(self.width << index for index in range(len(self.modules) + 1))
 
 
 PRESETS = {
-    "small": SpatialConfig(),
-    "base": SpatialConfig(stem=64, first=4, width=32, modules=(1, 4, 3), blocks=4, head=128),
+    "small": SpatialConfig(heads=8),
+    "base": SpatialConfig(stem=64, first=4, width=32, modules=(1, 4, 3), blocks=4, head=128, heads=8),
 }
 """`small` for processors: 1.2 billion multiplications a picture. `base`: about HRNet-W32."""
 
@@ -104,6 +121,32 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x + self.two(self.one(x)))
+
+
+class Attention(nn.Module):
+    """Every place of a branch sees every other: which of two legs is the left one is told by the trunk and the head, which lie too
+    far away for the few convolutions of the coarsest branch. Starts as nothing but its input. size: (width, height) of the branch;
+    at others its places are interpolated."""
+
+    def __init__(self, channels: int, heads: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.GroupNorm(1, channels)
+        self.place = nn.Parameter(0.02 * torch.randn(channels, size[1], size[0]))
+        self.look = nn.Conv2d(channels, 3 * channels, 1)
+        self.tell = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.tell.weight)
+        nn.init.zeros_(self.tell.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, channels, height, width = x.shape
+        place = self.place[None]
+        if place.shape[2:] != x.shape[2:]:
+            place = F.interpolate(place, (height, width), mode="bilinear", align_corners=False)
+        looked = self.look(self.norm(x) + place)
+        query, key, value = looked.reshape(batch, 3, self.heads, channels // self.heads, height * width).transpose(3, 4).unbind(1)
+        found = F.scaled_dot_product_attention(query, key, value)
+        return x + self.tell(found.transpose(2, 3).reshape(batch, channels, height, width))
 
 
 class Module(nn.Module):
@@ -161,6 +204,9 @@ class SpatialNetwork(nn.Module):
             self.deeper.append(Convolution(channels[-1], 2 * channels[-1], stride=2))
             channels = [*channels, 2 * channels[-1]]
             self.stages.append(nn.ModuleList(Module(channels, config.blocks) for _ in range(count)))
+        times = config.modules[-1] if config.heads and config.modules else 0
+        width, height = (side // STRIDE >> len(config.modules) for side in config.size)
+        self.attention = nn.ModuleList(Attention(channels[-1], config.heads, (width, height)) for _ in range(times))
         self.read = nn.ModuleList(nn.Conv2d(width, config.head, 1, bias=False) for width in channels)
         self.norm = nn.BatchNorm2d(config.head)
         self.maps = nn.Conv2d(config.head, config.joints, 1)
@@ -172,7 +218,9 @@ class SpatialNetwork(nn.Module):
         for index, stage in enumerate(self.stages):
             if index < len(self.deeper):
                 scales = [*scales, self.deeper[index](scales[-1])]
-            for module in stage:
+            for number, module in enumerate(stage):
+                if self.attention and index == len(self.stages) - 1:
+                    scales = [*scales[:-1], self.attention[number](scales[-1])]
                 scales = module(scales)
         features = [read(x) for read, x in zip(self.read, scales)]
         size = features[0].shape[2:]

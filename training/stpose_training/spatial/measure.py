@@ -24,14 +24,15 @@ from stpose_core.skeletons import H36M17
 from stpose_core.video import read_frames
 from stpose_training.precision import pays_in_bfloat16
 from stpose_training.spatial.feed import View, plain_view
+from stpose_training.synth.cache import decode as decode_picture
 from stpose_training.synth.cache import read_shard, shards
-from stpose_training.synth.pictures import OUTSIDE, VISIBLE
+from stpose_training.synth.pictures import HIDDEN, OUTSIDE, VISIBLE
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 LIMBS = tuple(f"{side}_{part}" for side in "lr" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"))
-_NEAR = 0.2
+NEAR = 0.2
 _LIMB_INDEX = H36M17.index(*LIMBS)
 _CLIPS = ("balance/cam01.mp4", "balance/cam03.mp4")
 _FOOTAGE_ROOM = 1.5  # the reference has neither head nor feet: a box of its joints is smaller than the person
@@ -50,38 +51,62 @@ class Truth:
     groups: dict[str, Mask]
 
 
-def rendered_truth(cache: Path, size: tuple[int, int], most: int = 1000) -> Truth:
-    """Held-out rendered pictures. Raises FormatError if the cache has none."""
-    views: list[View] = []
-    torsos, pixels, tilts, crowded = [], [], [], []
+@dataclass(frozen=True)
+class HeldOut:
+    """A held-out picture (H, W, 3) bytes and its subject: box (4,) left, top, right, bottom; joints (12, 2) of LIMBS, pixels; state
+    (12,) OUTSIDE, HIDDEN or VISIBLE as a plain view around the box shows them, which is `view`; torso: its length in pixels."""
+
+    picture: NDArray[np.uint8]
+    box: Floats
+    joints: Floats
+    state: NDArray[np.uint8]
+    view: View
+    torso: float
+
+
+def held_out(cache: Path, size: tuple[int, int], most: int = 1000) -> tuple[list[HeldOut], dict[str, Mask]]:
+    """The first held-out rendered people with at least four joints in the picture, and masks (N, 12) of groups of their joints.
+
+    size: of the network that plain views are for. Raises FormatError if the cache has none.
+    """
+    people: list[HeldOut] = []
+    pixels, tilts, crowded = [], [], []
     for path in shards(cache, "validation"):
         shard = read_shard(path)
         for row in range(len(shard.jpeg)):
-            joints, xyz = shard.joints[row, 0], shard.xyz[row, 0]
-            if len(views) >= most or (shard.state[row, 0] != OUTSIDE).sum() < 4:
+            joints, xyz = shard.joints[row, 0].astype(np.float64), shard.xyz[row, 0].astype(np.float64)
+            if len(people) >= most or (shard.state[row, 0] != OUTSIDE).sum() < 4:
                 continue
-            matrix = view_of(shard.box[row, 0].astype(np.float64), size)
-            views.append(plain_view(shard, row, size))
-            scale = np.sqrt(joints.var(0).sum() / xyz[:, :2].var(0).sum()) * np.sqrt(abs(np.linalg.det(matrix[:, :2])))
-            torsos.append(scale * _torso(xyz[_LIMB_INDEX].astype(np.float64)))
+            scale = np.sqrt(joints.var(0).sum() / xyz[:, :2].var(0).sum())
+            view, box = plain_view(shard, row, size), shard.box[row, 0].astype(np.float64)
+            limbs = (joints[_LIMB_INDEX], view.state[_LIMB_INDEX])
+            people.append(HeldOut(decode_picture(shard.jpeg[row]), box, *limbs, view, float(scale * _torso(xyz[_LIMB_INDEX]))))
             pixels.append(shard.pixels[row])
             tilts.append(shard.tilt[row])
             crowded.append(bool((shard.state[row, 1:] != OUTSIDE).any()))
-    if not views:
+    if not people:
         raise FormatError(f"{cache} holds no held-out pictures: make some with --render and --held-out")
-    seen = np.stack([view.state[_LIMB_INDEX] for view in views])
+    state = np.stack([person.state for person in people])
     height, tilt = np.array(pixels)[:, None], np.array(tilts)[:, None]
-    counted = seen != OUTSIDE
-    groups = {"visible": seen == VISIBLE, "hidden": counted & (seen != VISIBLE)}
+    groups = {"visible": state == VISIBLE, "hidden": state == HIDDEN}
     for name, chosen in (
         ("below_80_px", height < 80), ("80_to_200_px", (height >= 80) & (height < 200)), ("above_200_px", height >= 200),
         ("with_others", np.array(crowded)[:, None]), ("upright", tilt < 45),
         ("lying", (tilt >= 45) & (tilt < 135)), ("inverted", tilt >= 135),
     ):  # fmt: skip
-        groups[name] = (seen == VISIBLE) & chosen
-    groups["goal"] = (seen == VISIBLE) & (height > 80)
-    joints = np.stack([view.joints[_LIMB_INDEX] for view in views])
-    return Truth(np.stack([view.picture for view in views]), joints, np.array(torsos), counted, groups)
+        groups[name] = (state == VISIBLE) & chosen
+    groups["goal"] = (state == VISIBLE) & (height > 80)
+    return people, groups
+
+
+def rendered_truth(cache: Path, size: tuple[int, int], most: int = 1000) -> Truth:
+    """Held-out rendered pictures. Raises FormatError if the cache has none."""
+    people, groups = held_out(cache, size, most)
+    scales = [np.sqrt(abs(np.linalg.det(view_of(person.box, size)[:, :2]))) for person in people]
+    torsos = np.array([person.torso for person in people]) * scales
+    joints = np.stack([person.view.joints[_LIMB_INDEX] for person in people])
+    counted = np.stack([person.state for person in people]) != OUTSIDE
+    return Truth(np.stack([person.view.picture for person in people]), joints, torsos, counted, groups)
 
 
 def footage_truth(videos: Path, size: tuple[int, int], every: int = 4) -> dict[str, Truth]:
@@ -161,7 +186,7 @@ def judge(network: SpatialNetwork, truth: Truth, device: torch.device, mirrored:
         places.append(found[:, _LIMB_INDEX].cpu().double().numpy())
         flags.append(hidden[:, _LIMB_INDEX].cpu().numpy() > 0)
     network.train(training)
-    near = np.linalg.norm(np.concatenate(places) - truth.joints, axis=-1) < _NEAR * truth.torso[:, None]
+    near = np.linalg.norm(np.concatenate(places) - truth.joints, axis=-1) < NEAR * truth.torso[:, None]
     measured = {"pck": float(near[truth.counted].mean())}
     measured |= {name: float(near[group].mean()) for name, group in truth.groups.items() if group.any()}
     if "visible" in truth.groups:
@@ -181,6 +206,11 @@ def report(network: SpatialNetwork, cache: Path, videos: Path | None, device: st
         plain, both = judge(network, truth, place), judge(network, truth, place, mirrored=True)
         for group, value in plain.items():
             count = truth.counted.sum() if group in ("pck", "flag") else truth.groups[group].sum()
-            what = {"pck": "all", "flag": "told rightly whether visible", "goal": "visible, above 80 px"}.get(group, group)
-            rows.append(f"| {name} | {what.replace('_', ' ')} | {count} | {value:.3f} | {both[group]:.3f} |")
+            rows.append(f"| {name} | {called(group)} | {count} | {value:.3f} | {both[group]:.3f} |")
     return "\n".join(rows)
+
+
+def called(group: str) -> str:
+    """What a table calls a group of joints, or a measure."""
+    known = {"pck": "all", "flag": "told rightly whether visible", "goal": "visible, above 80 px"}
+    return known.get(group, group).replace("_", " ")
