@@ -173,6 +173,9 @@ def test_a_run_begins_with_given_weights_of_the_same_network(cache: Path, tmp_pa
         assert begun.seen == 0
         assert torch.equal(begun.network.state_dict()["maps.weight"], start["maps.weight"]) == same
         assert torch.equal(begun.averaged.state_dict()["maps.weight"], start["maps.weight"]) == same
+    attending = Run(replace(TINY, heads=4), short(), fabric, tmp_path / "none", first).network.state_dict()
+    assert torch.equal(attending["maps.weight"], start["maps.weight"])
+    assert any(name.startswith("attention.") for name in attending)
     with pytest.raises(TrainingError, match="another network"):
         Run(replace(TINY, head=TINY.head + 1), short(), fabric, tmp_path / "none", first)
 

@@ -83,12 +83,18 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_start(network: torch.nn.Module, weights: Path, kind: str) -> None:
-    """Loads a weights file into a network that is to be trained; one that reads heat maps may start from one that reads keypoints,
-    all but its encoder. Raises TrainingError if the file holds a network of other dimensions."""
+    """Loads a weights file into a network that is to be trained. A lifter that reads heat maps may start from one that reads
+    keypoints, all but its encoder; a spatial network that attends from one that does not.
+
+    Raises TrainingError if the file holds a network of other dimensions.
+    """
     tensors, _ = read_weights(weights, kind)
+    own = network.state_dict()
     if getattr(network.config, "inputs", "") == "heatmaps" and "encoder.cnn.0.weight" not in tensors:
-        own = {name: value for name, value in network.state_dict().items() if name.startswith("encoder.")}
-        tensors = {**{name: value for name, value in tensors.items() if not name.startswith("encoder.")}, **own}
+        tensors = {name: value for name, value in tensors.items() if not name.startswith("encoder.")}
+        tensors |= {name: value for name, value in own.items() if name.startswith("encoder.")}
+    if not any(name.startswith("attention.") for name in tensors):
+        tensors = tensors | {name: value for name, value in own.items() if name.startswith("attention.")}
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:

@@ -44,7 +44,7 @@ class Recipe:
     others: bool = True
     deserted: float = 0.1
     alone: float = 0.5
-    unlabelled: float = 0.25
+    unlabelled: float = 0.1
     trust: float = 0.6
     sigma: float = 1.5
     hidden: float = 0.5
