@@ -63,14 +63,10 @@ class SpatialConfig:
         if not whole_numbers(modules, 1, _MOST_MODULES) or len(modules) > 3:  # type: ignore[arg-type]
             raise ValueError(f"modules must be at most three numbers from 1 to {_MOST_MODULES}, got {modules!r:.40}")
         config = SpatialConfig(**{**values, "size": tuple(size), "modules": tuple(modules)})  # type: ignore[arg-type]
-        if config.heads and config.channels[-1] % config.heads:
-            raise ValueError(f"heads must divide the {config.channels[-1]} channels of the coarsest branch, got {config.heads}")
+        coarsest = config.width << len(config.modules)
+        if config.heads and coarsest % config.heads:
+            raise ValueError(f"heads must divide the {coarsest} channels of the coarsest branch, got {config.heads}")
         return config
-
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """Of each branch, the finest first."""
-        return tuple(self.width << index for index in range(len(self.modules) + 1))
 
 
 PRESETS = {
