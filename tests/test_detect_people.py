@@ -222,6 +222,25 @@ def test_sides_exchanged_for_a_few_frames_are_mended() -> None:
     np.testing.assert_array_equal(track.xy, turned)
 
 
+def test_a_wrist_taken_for_a_moment_from_elsewhere_is_put_back() -> None:
+    wrist = get_skeleton("h36m17").index("l_wrist")[0]
+
+    class Deceived(Stage):
+        """Sees a wrist on the head in some frames."""
+
+        def pose(self, image: np.ndarray, box: Box) -> Pose2D:
+            pose = super().pose(image, box)
+            if int(image[0, 0, 1]) in range(40, 46):
+                pose.xy[wrist], pose.score[wrist] = pose.xy[10], 0.5
+            return pose
+
+    actor = Actor(lambda frame: 60 + 1.5 * frame)
+    (track,) = follow(Deceived(actor), 90)
+    true = np.stack([actor.joints(frame) for frame in range(90)])  # type: ignore[arg-type]
+    assert np.linalg.norm(track.xy - true, axis=-1).max() < 3
+    assert set(np.flatnonzero(track.score[:, wrist] < 0.5)) == set(range(40, 46))
+
+
 def made(places: list[tuple[float, float, range]]) -> list[Track]:
     """Tracks of people standing at x, of a height, in these frames."""
     tracks = []

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stpose_core.detect.jumps import mend_jumps
 from stpose_core.detect.likeness import (
     SEEN,
     colour_likeness,
@@ -90,6 +91,7 @@ class PeopleTracker:
         lived = [t for t in tracks if len(t) >= frames and t.times[-1] - t.times[0] >= seconds]
         for track in lived:
             mend_sides(track)
+            mend_jumps(track)
         return sorted(lived, key=lambda track: float(track.times[0]))
 
     def update(self, frame: Frame) -> list[Observation]:
