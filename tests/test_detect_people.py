@@ -11,7 +11,6 @@ from fakes import STANDING
 
 from stpose_core.detect import people
 from stpose_core.detect.people import PeopleTracker
-from stpose_core.detect.sides import mend_sides
 from stpose_core.detect.tracks import Track, choose_people, track_to_keypoints
 from stpose_core.detect.types import Box, Pose2D
 from stpose_core.errors import NoPersonError
@@ -201,25 +200,6 @@ def test_nobody_is_linked_over_a_cut_unless_in_the_same_place() -> None:
     assert len(follow(Stage(here, there), 80)) == 1
     # A cut away from a person who stays where they were, as in a jump cut.
     assert len(follow(Stage(Actor(lambda frame: 80), background=scene), 80)) == 1
-
-
-def test_sides_exchanged_for_a_few_frames_are_mended() -> None:
-    (track,) = follow(Stage(Actor(lambda frame: 100 + frame)), 90)
-    right = track.xy.copy()
-    track.swap_sides(slice(20, 24))
-    assert np.abs(track.xy - right).max() > 5
-    mend_sides(track)
-    np.testing.assert_array_equal(track.xy, right)
-    legs = get_skeleton(track.skeleton).index("l_hip", "l_knee", "l_ankle")
-    track.swap_sides(slice(30, 37), legs)
-    assert 0 < (np.abs(track.xy - right).max((1, 2)) > 5).sum() <= 7
-    mend_sides(track)
-    np.testing.assert_array_equal(track.xy, right)
-    # Negative control: somebody who turned for a second may have turned.
-    track.swap_sides(slice(20, 60))
-    turned = track.xy.copy()
-    mend_sides(track)
-    np.testing.assert_array_equal(track.xy, turned)
 
 
 def test_a_wrist_taken_for_a_moment_from_elsewhere_is_put_back() -> None:

@@ -14,7 +14,6 @@ from scipy.linalg import solveh_banded
 
 from stpose_core.detect.tracks import LONGEST_GAP, Track
 from stpose_core.detect.types import Floats
-from stpose_core.skeletons import get_skeleton
 
 LONGEST = 0.5  # seconds; what stays elsewhere for longer may as well be right
 FAR = 0.2  # torsos: nearer to its path a joint is never taken to be wrong
@@ -33,7 +32,7 @@ def mend_jumps(track: Track) -> None:
             continue
         part = slice(int(rows[0]), int(rows[-1]) + 1)
         xy, score = track.xy[part].astype(float), track.score[part].astype(float)
-        torso = _torso(xy, track.skeleton)
+        torso = track.torso(rows)
         if torso > 0:
             wrong, path = leaps(times[part], xy / torso, score)
             track.xy[part][wrong] = path[wrong] * torso
@@ -99,10 +98,3 @@ def _rigidity(times: Floats) -> Floats:
         bands[1, row + 1 : row + 1 + len(between)] += factor * slopes[row] * slopes[row + 1]
     bands[0, 2:] += factor * slopes[0] * slopes[2]
     return bands
-
-
-def _torso(xy: Floats, skeleton: str) -> float:
-    """Pixels from between the shoulders to between the hips, as long as in all but a tenth of the frames; 0 if never seen."""
-    corners = xy[:, get_skeleton(skeleton).index("l_shoulder", "r_shoulder", "l_hip", "r_hip")]
-    length = np.linalg.norm(corners[:, :2].mean(1) - corners[:, 2:].mean(1), axis=-1)
-    return float(np.nanquantile(length, 0.9)) if np.isfinite(length).any() else 0.0
