@@ -141,15 +141,20 @@ def test_the_loss_is_least_at_the_truth_and_leaves_out_what_is_outside(cache: Pa
     shard = read_shard(cache / "train-00000.npz")
     batch = collate([plain_view(shard, row, SIZE) for row in range(4)], torch.device("cpu"))
     truth = gaussians(batch.joints, 24, 16, 1.5).clamp(min=1e-9).log()
+    truth[batch.state == OUTSIDE] = 0.7  # says nothing
     unseen = torch.where(batch.state == VISIBLE, -20.0, 20.0)
-    loss, parts = spatial_loss(SpatialOutput(truth, unseen), batch, 1.5, 0.5, 0.1)
+    loss, parts = spatial_loss(SpatialOutput(truth, unseen), batch, Recipe())
     assert loss == pytest.approx(0, abs=1e-3)
     moved = truth.roll(2, -1)
-    assert spatial_loss(SpatialOutput(moved, unseen), batch, 1.5, 0.5, 0.1)[1]["maps"] > 0.3
-    assert spatial_loss(SpatialOutput(truth, -unseen), batch, 1.5, 0.5, 0.1)[1]["hidden"] > 5
-    elsewhere = truth.clone()
-    elsewhere[:, 16] = truth[:, 16].roll(5, -1)  # joint 16 is outside
-    assert spatial_loss(SpatialOutput(elsewhere, unseen), batch, 1.5, 0.5, 0.1)[1]["maps"] == pytest.approx(parts["maps"])
+    assert spatial_loss(SpatialOutput(moved, unseen), batch, Recipe())[1]["maps"] > 0.3
+    assert spatial_loss(SpatialOutput(truth, -unseen), batch, Recipe())[1]["hidden"] > 5
+    # Joint 16 is outside: where its map would have it does not matter, but it must not have it anywhere.
+    somewhere = truth.clone()
+    somewhere[:, 16, 3, 3] += 20
+    said = spatial_loss(SpatialOutput(somewhere, unseen), batch, Recipe())[1]
+    assert said["maps"] == pytest.approx(parts["maps"])
+    assert parts["blank"] == pytest.approx(0, abs=1e-5)
+    assert said["blank"] > 2
 
 
 def test_samples_become_harder_and_plain_ones_are_whole(cache: Path) -> None:

@@ -43,6 +43,9 @@ class Knowing(nn.Module):
         return SpatialOutput(-400 * far, torch.full((len(pictures), 17), -5.0))
 
 
+LEGS = H36M17.index("l_knee", "l_ankle", "r_knee", "r_ankle")
+
+
 class Consistent(Knowing):
     """Reads the second half of its pictures as mirror images of the first: sides exchanged."""
 
@@ -176,6 +179,20 @@ def test_what_the_teacher_sees_is_taught_where_it_lies_in_the_changed_view(monke
     assert right(taught(Consistent(), seen, 0.5).joints, seen.mirrored) < 0.5
     seen.matrix[:] = still
     assert not (taught(Knowing(), seen, 1.01).state == VISIBLE).any()  # nothing is trusted
+
+    class Legless(Consistent):
+        """Knows places for legs, but that they cannot be seen, as where the picture ends above them."""
+
+        def forward(self, pictures: Tensor) -> SpatialOutput:
+            found = super().forward(pictures)
+            found.hidden[:, LEGS] = 5.0
+            return found
+
+    without = taught(Legless(), seen, 0.55).state == VISIBLE
+    assert known[:, LEGS].any()
+    assert not without[:, LEGS].any()
+    others = [joint for joint in range(17) if joint not in LEGS]
+    assert without[:, others].sum() > 0.9 * known[:, others].sum()
 
 
 def test_joints_are_followed_through_time() -> None:

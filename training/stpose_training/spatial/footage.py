@@ -80,8 +80,10 @@ def taught(teacher: SpatialNetwork, seen: Pairs, trust: float) -> Batch:
     output = teacher.eval()(torch.cat((views, views.flip(-1))))
     teacher.train(training)
     (maps, mirror_maps), (hidden, mirror_hidden) = output.maps.chunk(2), output.hidden.chunk(2)
-    read = decode_maps(with_mirrored(maps, hidden, mirror_maps, mirror_hidden)[0], STRIDE)
-    now, before, after = zip(*(part.chunk(3) for part in read))
+    both, unseen = with_mirrored(maps, hidden, mirror_maps, mirror_hidden)
+    at, mass = decode_maps(both, STRIDE)
+    # What cannot be seen is not taught, however sure its map: legs that the picture cuts off would be taught to lie on arms.
+    now, before, after = zip(*(part.chunk(3) for part in (at, torch.where(unseen < 0, mass, 0.0))))
     (places, sure), (followed, sure_followed) = now, follow(now, before, after, trust, seen.plain.shape[2])
     filmed = seen.filmed[:, None]
     places, sure = torch.where(filmed[..., None], followed, places), torch.where(filmed, sure_followed, sure)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from stpose_core.networks.spatial import STRIDE, SpatialOutput
 from stpose_training.spatial.feed import Batch
+from stpose_training.spatial.recipe import Recipe
 from stpose_training.synth.pictures import OUTSIDE, VISIBLE
 
 
@@ -30,8 +33,20 @@ def place_loss(maps: Tensor, batch: Batch, sigma: float, hidden: float) -> Tenso
     return (excess * weight).sum() / weight.sum().clamp(min=1)
 
 
-def spatial_loss(output: SpatialOutput, batch: Batch, sigma: float, hidden: float, flag: float) -> tuple[Tensor, dict[str, float]]:
-    """`place_loss` and `flag` times the cross entropy of the hidden-or-visible logit -> loss, and its parts."""
-    place = place_loss(output.maps, batch, sigma, hidden)
+def blank_loss(maps: Tensor, batch: Batch) -> Tensor:
+    """How far maps (B, J, h, w) of joints OUTSIDE of the picture are from saying nothing: their entropy below that of a flat map,
+    mean over these joints. Without it they are free to say anything, and of people whose legs are not in the picture a teacher
+    passes on whatever they happen to say (docs/training.md)."""
+    mass = maps.flatten(2).log_softmax(-1)
+    said = math.log(mass.shape[-1]) + (mass.exp() * mass).sum(-1)
+    outside = (batch.state == OUTSIDE).float()
+    return (said * outside).sum() / outside.sum().clamp(min=1)
+
+
+def spatial_loss(output: SpatialOutput, batch: Batch, recipe: Recipe) -> tuple[Tensor, dict[str, float]]:
+    """`place_loss`, `blank_loss` and the cross entropy of the hidden-or-visible logit, weighted -> the loss, and its parts."""
+    place = place_loss(output.maps, batch, recipe.sigma, recipe.hidden)
+    blank = blank_loss(output.maps, batch)
     unseen = F.binary_cross_entropy_with_logits(output.hidden, (batch.state != VISIBLE).float())
-    return place + flag * unseen, {"maps": float(place.detach()), "hidden": float(unseen.detach())}
+    parts = {"maps": float(place.detach()), "blank": float(blank.detach()), "hidden": float(unseen.detach())}
+    return place + recipe.blank * blank + recipe.flag * unseen, parts

@@ -24,7 +24,8 @@ class Recipe:
     alone: share of the run before footage joins in; unlabelled: samples of footage to one rendered, from then on; trust: least
     share of a joint's map around its peak for the place that the averaged weights find to be learned from.
     sigma: of the Gaussians that maps learn, in pixels of a map. hidden: weight of places of hidden joints against visible ones.
-    flag: weight of the loss of the hidden-or-visible logit. save_every: seconds between checkpoints.
+    blank: weight of the loss of maps of joints outside of the picture. flag: weight of the loss of the hidden-or-visible logit.
+    save_every: seconds between checkpoints.
     held: whether norms keep the statistics that they begin with (those of a network that has been taught before).
     compiled: whether torch compiles the network first, for which it needs a C++ compiler: minutes at the start, then a quarter less
     time a step on a processor.
@@ -48,6 +49,7 @@ class Recipe:
     trust: float = 0.6
     sigma: float = 1.5
     hidden: float = 0.5
+    blank: float = 0.1
     flag: float = 0.1
     precision: str = "bf16-mixed"
     seed: int = 0

@@ -85,7 +85,7 @@ class Run:
         # One pass for both, so that norms that are not held see rendered and real people together.
         output = self._model(batch.pictures if seen is None else torch.cat((batch.pictures, seen.changed)))
         own = SpatialOutput(output.maps[:count], output.hidden[:count])
-        loss, parts = spatial_loss(own, batch, recipe.sigma, recipe.hidden, recipe.flag)
+        loss, parts = spatial_loss(own, batch, recipe)
         if seen is not None:
             with self.fabric.autocast():
                 lesson = taught(self._teacher, seen, recipe.trust)
