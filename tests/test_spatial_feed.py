@@ -151,7 +151,8 @@ def test_the_loss_is_least_at_the_truth_and_leaves_out_what_is_outside(cache: Pa
     # Joint 16 is outside: where its map would have it does not matter, but it must not have it anywhere.
     somewhere = truth.clone()
     somewhere[:, 16, 3, 3] += 20
-    said = spatial_loss(SpatialOutput(somewhere, unseen), batch, Recipe())[1]
+    more, said = spatial_loss(SpatialOutput(somewhere, unseen), batch, Recipe())
+    assert float(more - loss) == pytest.approx(Recipe().blank * said["blank"], abs=1e-4)
     assert said["maps"] == pytest.approx(parts["maps"])
     assert parts["blank"] == pytest.approx(0, abs=1e-5)
     assert said["blank"] > 2

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
-from stpose_core.detect.tracks import LONGEST_GAP, Track
+from stpose_core.detect.tracks import Track
 from stpose_core.detect.types import Floats
 
 LONGEST = 0.5  # seconds; what stays elsewhere for longer may as well be right
@@ -26,15 +26,14 @@ _FEWEST = 5  # sights that a path is made of
 
 def mend_jumps(track: Track) -> None:
     """Put joints back that leap away from their path for a moment, with half of their score. Changes the track."""
-    times = track.times
-    for rows in np.split(np.arange(len(track)), np.flatnonzero(np.diff(times) > LONGEST_GAP) + 1):
+    for rows in track.stretches():
         if len(rows) < _FEWEST:
             continue
         part = slice(int(rows[0]), int(rows[-1]) + 1)
         xy, score = track.xy[part].astype(float), track.score[part].astype(float)
         torso = track.torso(rows)
         if torso > 0:
-            wrong, path = leaps(times[part], xy / torso, score)
+            wrong, path = leaps(track.times[part], xy / torso, score)
             track.xy[part][wrong] = path[wrong] * torso
             track.score[part][wrong] *= TRUST
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from stpose_core.detect.tracks import LONGEST_GAP, Track
+from stpose_core.detect.tracks import Track
 from stpose_core.detect.types import Floats
 from stpose_core.skeletons import get_skeleton
 
@@ -32,8 +32,8 @@ def mend_sides(track: Track) -> None:
     names = [skeleton.joints[left][2:] for left, _ in skeleton.pairs]
     for part in (names, *PARTS):
         pairs = [pair for pair, name in zip(skeleton.pairs, names) if name in part]
-        for rows in np.split(np.arange(len(track)), np.flatnonzero(np.diff(track.times) > LONGEST_GAP) + 1):
-            if pairs and len(rows):
+        for rows in track.stretches():
+            if pairs:
                 for row in rows[_exchanged(track, rows, pairs)]:
                     track.swap_sides(slice(int(row), int(row) + 1), [joint for pair in pairs for joint in pair])
 

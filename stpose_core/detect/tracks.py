@@ -73,6 +73,11 @@ class Track:
         """(N,) the longer side of the box around the seen joints, pixels."""
         return np.array([extent(xy, score).size for xy, score in zip(self.xy, self.score)])
 
+    def stretches(self) -> list[NDArray[np.int64]]:
+        """The rows of each stretch without a gap that is longer than what is bridged."""
+        rows = np.arange(self._count)
+        return np.split(rows, np.flatnonzero(np.diff(self.times) > LONGEST_GAP) + 1) if self._count else []
+
     def torso(self, rows: NDArray[np.int64]) -> float:
         """Pixels from between the shoulders to between the hips in these rows, as long as in all but a tenth of them, for it is
         seldom seen at its full length; 0 if it was never seen."""
