@@ -178,6 +178,21 @@ def test_a_box_stays_turned_where_the_trunk_cannot_be_told() -> None:
     assert next_box(turned(STANDING, 0.4), np.ones(17), 1.4).angle == 0.0
 
 
+@pytest.mark.parametrize("angle", [0.0, np.pi / 2, -2.0])
+def test_the_view_of_one_seen_as_far_as_the_waist_has_room_for_the_legs(angle: float) -> None:
+    """Without that, such people are seen larger than anybody was in training, and taken for small whole ones."""
+    lower, score = list(H36M17.index("r_knee", "r_ankle", "l_knee", "l_ankle")), np.ones(17)
+    whole = next_box(turned(STANDING, angle), score, angle)
+    nowhere = STANDING.copy()
+    nowhere[lower] = (150, 60)  # where joints lie that the network did not see says nothing
+    score[lower] = 0.1
+    room = next_box(turned(nowhere, angle), score, angle)
+    assert room.size == pytest.approx(whole.size, rel=0.1)
+    np.testing.assert_allclose(room.centre, whole.centre, atol=0.1 * whole.size)
+    score[list(H36M17.index("r_knee"))] = 0.9  # one knee is seen: the leg is in the picture, or almost
+    assert next_box(turned(STANDING, angle), score, angle).size < 0.85 * whole.size
+
+
 def test_presence_goes_by_the_surer_half_of_the_joints() -> None:
     seen, unseen = np.full(17, 0.95), np.full(17, -4.0)
     half_mass, half_hidden = seen.copy(), unseen.copy()

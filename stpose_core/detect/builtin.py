@@ -25,9 +25,11 @@ from stpose_core.networks.spatial import STRIDE
 from stpose_core.skeletons import H36M17
 from stpose_core.weights import DETECTOR, FINDER_FILE, SPATIAL_FILE
 
-NEAR_EDGE = 0.12  # the next box is larger than the joints' extent by this share on each side
+NEAR_EDGE = 0.09  # the next box is larger than the joints' extent by this share on each side
 UPRIGHT = 0.6  # radians from upright up to which the view is not turned: the network was trained with tilted people
 _NECK, _PELVIS = H36M17.index("neck", "pelvis")
+_LOWER_LEGS = H36M17.index("r_knee", "r_ankle", "l_knee", "l_ankle")
+_LEGS = 1.9  # lengths from pelvis to neck, from the pelvis down to the ankles of one who stands
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,12 @@ def next_box(xy: Floats, score: Floats, angle: float) -> Box:
         angle = trunk_angle(xy, extent(xy, score).size, angle)
     angle = _steadied(angle)
     turn = turn_by(angle)
-    around = extent(xy @ turn.T, score)
+    upright = xy @ turn.T
+    around = extent(upright, score)
+    if min(score[[_NECK, _PELVIS]]) >= SEEN and max(score[_LOWER_LEGS]) < SEEN:
+        # Legs that cannot be seen belong to the view as well: whoever is seen as far as the waist is else taken for a small person.
+        below = upright[_PELVIS] + _LEGS * (upright[_PELVIS] - upright[_NECK])
+        around = extent(np.vstack([upright, below]), np.append(score, 1.0))
     middle, grow = turn.T @ around.centre, NEAR_EDGE * around.size
     half_w, half_h = max((around.x1 - around.x0) / 2 + grow, 1.0), max((around.y1 - around.y0) / 2 + grow, 1.0)
     x, y = (float(value) for value in middle)

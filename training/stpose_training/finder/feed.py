@@ -62,7 +62,7 @@ def feed_frames(folder: Path, batch: int, seed: int, threads: int, device: torch
         def draw(pool: tuple[Shard, ...], random: np.random.Generator) -> FrameView:
             return drawn(pool[int(random.integers(len(pool)))], random, size)
 
-        return pooled(folder, part, batch, seed + own, threads, draw, device, collate_frames)
+        return pooled(folder, part, batch, seed + own, threads, draw, lambda views, own: collate_frames(views, device, own))
 
     feeds = [of(f"{FRAMES}train", 0, drawn_frame, WIDE), of(f"{FRAMES}train", 1, drawn_frame, TALL)]
     if shards(folder, "train"):

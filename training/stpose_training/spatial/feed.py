@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from stpose_core.skeletons import H36M17
 from stpose_training.spatial.backdrops import Backdrops
 from stpose_training.spatial.recipe import Recipe
 from stpose_training.spatial.recompose import Scene, recompose
+from stpose_training.spatial.workers import in_processes
 from stpose_training.synth.cache import KIT, Shard, decode, read_shard, shards
 from stpose_training.synth.pictures import HIDDEN, OUTSIDE, VISIBLE
 
@@ -34,6 +36,7 @@ _CLOSEST = 0.12  # of a place without anybody, as of a small thing that a detect
 _UPPER = H36M17.index("neck", "head", "head_top", "l_shoulder", "l_elbow", "l_wrist", "r_shoulder", "r_elbow", "r_wrist")
 _LOWER = H36M17.index("pelvis", "r_hip", "r_knee", "r_ankle", "l_hip", "l_knee", "l_ankle")
 _MIRROR = np.array(H36M17.mirror)
+_NO_PICTURES = "{} holds no rendered pictures yet: make some with --render"
 
 
 @dataclass(frozen=True)
@@ -79,19 +82,33 @@ def feed(
     recipe: Recipe,
     hardness: Callable[[], float] = lambda: 1.0,
 ) -> Iterator[Batch]:
-    """Batches without end, drawn as the recipe says. Places come from the kit in the folder, if it is there.
+    """Batches without end, drawn as the recipe says, in processes of their own where it names some. Places come from the kit in the
+    folder, if it is there.
 
     hardness: of samples that are drawn from now on, 0..1 (`Stock`). Raises TrainingError where the folder has no pictures for
     training.
     """
+    if not shards(folder, "train"):
+        raise TrainingError(_NO_PICTURES.format(folder))
+    hard = torch.tensor(hardness()).share_memory_()  # the processes read it
+    for batch_, own in in_processes(partial(_packed_batches, folder, size, batch, recipe, hard), recipe.workers, seed):
+        yield Batch(shown(batch_.pictures, device, own), batch_.joints.to(device), batch_.state.to(device))
+        hard.fill_(hardness())
+
+
+def _packed_batches(
+    folder: Path, size: tuple[int, int], batch: int, recipe: Recipe, hardness: Tensor, seed: int
+) -> Iterator[tuple[Batch, int]]:
+    """As `feed`, with pictures as (B, H, W, 3) bytes and the seed of their colours."""
     kit, needed = folder / KIT, recipe.recomposed or recipe.deserted
     backdrops = Backdrops(kit, np.random.default_rng((seed, 1))) if needed and kit.is_file() else None
 
     def draw(pool: tuple[Shard, ...], own: np.random.Generator) -> View:
-        return drawn_view(Stock(pool, backdrops, recipe.recomposed, recipe.others, hardness(), recipe.deserted), own, size)
+        hard = float(hardness)
+        return drawn_view(Stock(pool, backdrops, recipe.recomposed, recipe.others, hard, recipe.deserted), own, size)
 
     renew = backdrops.renew if backdrops else None
-    return pooled(folder, "train", batch, seed, recipe.threads, draw, device, collate, renew)
+    return pooled(folder, "train", batch, seed, recipe.threads, draw, lambda views, own: (packed(views), own), renew)
 
 
 def pooled(
@@ -101,12 +118,11 @@ def pooled(
     seed: int,
     threads: int,
     draw: Callable[[tuple[Shard, ...], np.random.Generator], Any],
-    device: torch.device,
-    collate: Callable[[list[Any], torch.device, int], Any],
+    pack: Callable[[list[Any], int], Any],
     renew: Callable[[], None] | None = None,
 ) -> Iterator[Any]:
-    """Batches without end of what `draw` makes of a pool of shards of a part of a folder, put together by `collate`. renew: called
-    whenever a shard of the pool is exchanged."""
+    """Batches without end of what `draw` makes of a pool of shards of a part of a folder, put together by `pack`, which is given a
+    seed as well. renew: called whenever a shard of the pool is exchanged."""
     random = np.random.default_rng(seed)
     pool: list[Shard] = []
     waiting: list[Path] = []
@@ -120,7 +136,7 @@ def pooled(
             if not waiting:
                 waiting = shards(folder, part)
                 if not waiting:
-                    raise TrainingError(f"{folder} holds no rendered pictures yet: make some with --render")
+                    raise TrainingError(_NO_PICTURES.format(folder))
                 random.shuffle(waiting)  # type: ignore[arg-type]
             pool.append(read_shard(waiting.pop()))
             if len(pool) > _POOL:
@@ -142,7 +158,7 @@ def pooled(
                     drawn = 0
                     load()
                 ahead.append(workers.submit(views, random.integers(1 << 62, size=batch).tolist()))
-            yield collate(ahead.pop(0).result(), device, int(random.integers(1 << 62)))
+            yield pack(ahead.pop(0).result(), int(random.integers(1 << 62)))
 
 
 def drawn_view(stock: Stock, random: np.random.Generator, size: tuple[int, int]) -> View:
@@ -188,13 +204,25 @@ def plain_view(shard: Shard, row: int, size: tuple[int, int]) -> View:
 
 def collate(views: list[View], device: torch.device, seed: int | None = None) -> Batch:
     """Views as a batch on a device; with a seed their light and colours are changed."""
-    pictures = torch.from_numpy(np.stack([view.picture for view in views])).to(device, non_blocking=True)
-    pictures = pictures.permute(0, 3, 1, 2).float() / 255 - 0.5
+    batch = packed(views)
+    return Batch(shown(batch.pictures, device, seed), batch.joints.to(device), batch.state.to(device))
+
+
+def packed(views: list[View]) -> Batch:
+    """Views as a batch whose pictures are (B, H, W, 3) bytes still."""
+    return Batch(
+        pictures=torch.from_numpy(np.stack([view.picture for view in views])),
+        joints=torch.from_numpy(np.stack([view.joints for view in views]).astype(np.float32)),
+        state=torch.from_numpy(np.stack([view.state for view in views]).astype(np.int64)),
+    )
+
+
+def shown(pictures: Tensor, device: torch.device, seed: int | None = None) -> Tensor:
+    """Bytes (B, H, W, 3) as the network sees them on a device: (B, 3, H, W), 0..1 minus 0.5; with a seed in other colours."""
+    floats = pictures.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255 - 0.5
     if seed is not None:
-        pictures = recoloured(pictures, seed)
-    joints = torch.from_numpy(np.stack([view.joints for view in views]).astype(np.float32)).to(device)
-    state = torch.from_numpy(np.stack([view.state for view in views]).astype(np.int64)).to(device)
-    return Batch(pictures.contiguous(memory_format=torch.channels_last), joints, state)
+        floats = recoloured(floats, seed)
+    return floats.contiguous(memory_format=torch.channels_last)
 
 
 def recoloured(pictures: Tensor, seed: int) -> Tensor:

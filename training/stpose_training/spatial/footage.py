@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,7 +21,8 @@ from stpose_core.detect.views import ROOM, cut, seen_at, seen_from, view_of
 from stpose_core.networks.spatial import STRIDE, SpatialNetwork
 from stpose_core.skeletons import H36M17
 from stpose_training.spatial.crops import Crops
-from stpose_training.spatial.feed import Batch, View, collate, damaged
+from stpose_training.spatial.feed import Batch, View, damaged, packed, shown
+from stpose_training.spatial.workers import in_processes
 from stpose_training.synth.cache import decode
 from stpose_training.synth.pictures import OUTSIDE, VISIBLE
 
@@ -45,8 +47,23 @@ class Pairs:
     filmed: Tensor
 
 
-def pairs(crops: Crops, size: tuple[int, int], count: int, seed: int, device: torch.device) -> Iterator[Pairs]:
-    """Batches of `count` people without end: photographs and clips alike often, then each source alike often."""
+def pairs(crops: Crops, size: tuple[int, int], count: int, seed: int, device: torch.device, workers: int = 0) -> Iterator[Pairs]:
+    """Batches of `count` people without end: photographs and clips alike often, then each source alike often. workers: processes
+    that draw them, if any."""
+    for drawn, own in in_processes(partial(_packed_pairs, crops, size, count), workers, seed):
+        yield Pairs(
+            plain=shown(drawn.plain, device),
+            changed=shown(drawn.changed, device, own),
+            matrix=drawn.matrix.to(device),
+            mirrored=drawn.mirrored.to(device),
+            before=shown(drawn.before, device),
+            after=shown(drawn.after, device),
+            filmed=drawn.filmed.to(device),
+        )
+
+
+def _packed_pairs(crops: Crops, size: tuple[int, int], count: int, seed: int) -> Iterator[tuple[Pairs, int]]:
+    """As `pairs`, with pictures as (B, H, W, 3) bytes and the seed of the changed views' colours."""
     random = np.random.default_rng(seed)
     kinds = [np.unique(crops.source[crops.clip == kind]) for kind in (False, True)]
     groups = [(kind, names) for kind, names in zip((False, True), kinds) if len(names)]
@@ -59,15 +76,16 @@ def pairs(crops: Crops, size: tuple[int, int], count: int, seed: int, device: to
             row = int(own[int(random.integers(len(own)))])
             drawn.append(_pair(crops, row, size, random))
         plain, changed, before, after, matrices, mirrored, filmed = zip(*drawn)
-        yield Pairs(
-            plain=collate(list(plain), device).pictures,
-            changed=collate(list(changed), device, int(random.integers(1 << 62))).pictures,
-            matrix=torch.from_numpy(np.stack(matrices).astype(np.float32)).to(device),
-            mirrored=torch.tensor(mirrored, device=device),
-            before=collate(list(before), device).pictures,
-            after=collate(list(after), device).pictures,
-            filmed=torch.tensor(filmed, device=device),
+        packs = Pairs(
+            plain=packed(list(plain)).pictures,
+            changed=packed(list(changed)).pictures,
+            matrix=torch.from_numpy(np.stack(matrices).astype(np.float32)),
+            mirrored=torch.tensor(mirrored),
+            before=packed(list(before)).pictures,
+            after=packed(list(after)).pictures,
+            filmed=torch.tensor(filmed),
         )
+        yield packs, int(random.integers(1 << 62))
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 from stpose_core.errors import TrainingError
 
-_FREE = ("samples", "batch", "threads", "judge_every", "save_every", "settle", "coarse", "alone", "trust", "compiled")
+_FREE = ("samples", "batch", "threads", "judge_every", "save_every", "settle", "coarse", "alone", "trust", "compiled", "workers")
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Recipe:
     held: whether norms keep the statistics that they begin with (those of a network that has been taught before).
     compiled: whether torch compiles the network first, for which it needs a C++ compiler: minutes at the start, then a quarter less
     time a step on a processor.
+    workers: processes that draw samples, with half as many again for footage; 0: threads of the process that trains do.
     """
 
     samples: int = 2_000_000
@@ -58,6 +59,7 @@ class Recipe:
     save_every: float = 120
     held: bool = False
     compiled: bool = False
+    workers: int = 0
 
     def __post_init__(self) -> None:
         for name in ("samples", "batch", "threads", "judge_every"):

@@ -239,7 +239,8 @@ def _train_at(
     share = max(1, recipe.batch // fabric.world_size)
     seed = run.draws()
     samples = feed(cache, size, share, seed, fabric.device, recipe, run.hardness)
-    real = pairs(people, size, max(1, round(share * recipe.unlabelled)), seed, fabric.device) if people else None
+    unlabelled = max(1, round(share * recipe.unlabelled))
+    real = pairs(people, size, unlabelled, seed, fabric.device, -(-recipe.workers // 2)) if people else None
     asked = size, recipe.joined(run.seen)
 
     def judged() -> dict[str, dict[str, float]]:
