@@ -28,7 +28,7 @@ from stpose_core.weights import DETECTOR, FINDER_FILE, SPATIAL_FILE
 NEAR_EDGE = 0.09  # the next box is larger than the joints' extent by this share on each side
 UPRIGHT = 0.6  # radians from upright up to which the view is not turned: the network was trained with tilted people
 _NECK, _PELVIS = H36M17.index("neck", "pelvis")
-_LOWER_LEGS = H36M17.index("r_knee", "r_ankle", "l_knee", "l_ankle")
+_ANKLES = H36M17.index("r_ankle", "l_ankle")
 _LEGS = 1.9  # lengths from pelvis to neck, from the pelvis down to the ankles of one who stands
 
 
@@ -164,7 +164,7 @@ def next_box(xy: Floats, score: Floats, angle: float) -> Box:
     turn = turn_by(angle)
     upright = xy @ turn.T
     around = extent(upright, score)
-    if min(score[[_NECK, _PELVIS]]) >= SEEN and max(score[_LOWER_LEGS]) < SEEN:
+    if min(score[[_NECK, _PELVIS]]) >= SEEN and max(score[_ANKLES]) < SEEN:
         # Legs that cannot be seen belong to the view as well: whoever is seen as far as the waist is else taken for a small person.
         below = upright[_PELVIS] + _LEGS * (upright[_PELVIS] - upright[_NECK])
         around = extent(np.vstack([upright, below]), np.append(score, 1.0))
