@@ -222,19 +222,40 @@ def test_joints_are_followed_through_time() -> None:
     assert followed(place + 15, little, 0.7)[0].equal(place)
 
 
+def wrists_exchanged(found: SpatialOutput, looks: tuple[int, ...]) -> SpatialOutput:
+    """The left wrist on the right one in some of the four looks: now, before, after, wide; each is mirrored as well."""
+    wrist, other = H36M17.index("l_wrist", "r_wrist")
+    maps = [part.clone() for part in found.maps.chunk(8)]
+    for look in looks:
+        maps[look][:, wrist] = found.maps.chunk(8)[look][:, other]
+        maps[4 + look][:, other] = found.maps.chunk(8)[4 + look][:, wrist]
+    return SpatialOutput(torch.cat(maps), found.hidden)
+
+
+def test_what_a_wider_look_tells_otherwise_is_not_taught() -> None:
+    class Near(Consistent):
+        """Takes the left wrist for the right one, in all frames, but only from near by."""
+
+        def forward(self, pictures: Tensor) -> SpatialOutput:
+            return wrists_exchanged(super().forward(pictures), (0, 1, 2))
+
+    seen = next(pairs(crops_of(1, ["a"], [False]), (192, 256), 40, 1, CPU))
+    right, doubted = (taught(network, seen, 0.55).state == VISIBLE for network in (Consistent(), Near()))
+    own = torch.where(seen.mirrored, *H36M17.index("r_wrist", "l_wrist"))
+    assert right[torch.arange(40), own].any()
+    assert not doubted[torch.arange(40), own].any()
+    right[torch.arange(40), own] = False
+    assert torch.equal(doubted, right)
+
+
 def test_a_joint_that_jumps_for_a_moment_is_taught_where_it_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stpose_training.spatial.feed.recoloured", lambda pictures, seed: pictures)
 
     class Jumping(Consistent):
-        """Takes the left wrist for the right one in the plain views, but not in the frames around."""
+        """Takes the left wrist for the right one in the plain and wide views, but not in the frames around."""
 
         def forward(self, pictures: Tensor) -> SpatialOutput:
-            found = super().forward(pictures)
-            wrist, other = H36M17.index("l_wrist", "r_wrist")
-            maps, count = found.maps.clone(), len(pictures) // 6  # now, before, after, and the same mirrored
-            maps[:count, wrist] = found.maps[:count, other]
-            maps[3 * count : 4 * count, other] = found.maps[3 * count : 4 * count, wrist]
-            return SpatialOutput(maps, found.hidden)
+            return wrists_exchanged(super().forward(pictures), (0, 3))
 
     crops = crops_of(1, ["a"], [True])
     filmed = Crops(crops.jpeg, crops.box, crops.source, crops.clip, crops.jpeg, crops.jpeg)

@@ -30,13 +30,14 @@ Floats = NDArray[np.float64]
 Picture = NDArray[np.uint8]
 
 _REACH = 0.05  # of a view's height: how far a joint may lie from the middle between where it was and will be
+_WIDER = (1.5, 2.2)  # times as much is seen in the wider look at each person
 
 
 @dataclass(frozen=True)
 class Pairs:
     """B people, each seen twice. plain, changed: (B, 3, H, W) pictures. matrix: (B, 2, 3) from places in plain to those in changed
     views. mirrored: (B,) whether left and right are exchanged there. before, after: (B, 3, H, W) as plain, of the frames around;
-    filmed: (B,) where there are such frames."""
+    filmed: (B,) where there are such frames. wide: (B, 3, H, W) as plain, with more around; nearer: (B, 2, 3) from it to plain."""
 
     plain: Tensor
     changed: Tensor
@@ -45,6 +46,8 @@ class Pairs:
     before: Tensor
     after: Tensor
     filmed: Tensor
+    wide: Tensor
+    nearer: Tensor
 
 
 def pairs(crops: Crops, size: tuple[int, int], count: int, seed: int, device: torch.device, workers: int = 0) -> Iterator[Pairs]:
@@ -59,6 +62,8 @@ def pairs(crops: Crops, size: tuple[int, int], count: int, seed: int, device: to
             before=shown(drawn.before, device),
             after=shown(drawn.after, device),
             filmed=drawn.filmed.to(device),
+            wide=shown(drawn.wide, device),
+            nearer=drawn.nearer.to(device),
         )
 
 
@@ -75,7 +80,7 @@ def _packed_pairs(crops: Crops, size: tuple[int, int], count: int, seed: int) ->
             own = rows[kind, names[int(random.integers(len(names)))]]
             row = int(own[int(random.integers(len(own)))])
             drawn.append(_pair(crops, row, size, random))
-        plain, changed, before, after, matrices, mirrored, filmed = zip(*drawn)
+        plain, changed, before, after, matrices, mirrored, filmed, wide, nearer = zip(*drawn)
         packs = Pairs(
             plain=packed(list(plain)).pictures,
             changed=packed(list(changed)).pictures,
@@ -84,6 +89,8 @@ def _packed_pairs(crops: Crops, size: tuple[int, int], count: int, seed: int) ->
             before=packed(list(before)).pictures,
             after=packed(list(after)).pictures,
             filmed=torch.tensor(filmed),
+            wide=packed(list(wide)).pictures,
+            nearer=torch.from_numpy(np.stack(nearer).astype(np.float32)),
         )
         yield packs, int(random.integers(1 << 62))
 
@@ -94,18 +101,22 @@ def taught(teacher: SpatialNetwork, seen: Pairs, trust: float) -> Batch:
     or more of a person's and inside of the changed view, all others as OUTSIDE."""
     training = teacher.training
     # The mirror images as well: where the two readings differ, as a front that once is taken for a back, neither is trusted.
-    views = torch.cat((seen.plain, seen.before, seen.after))
+    views = torch.cat((seen.plain, seen.before, seen.after, seen.wide))
     output = teacher.eval()(torch.cat((views, views.flip(-1))))
     teacher.train(training)
     (maps, mirror_maps), (hidden, mirror_hidden) = output.maps.chunk(2), output.hidden.chunk(2)
     both, unseen = with_mirrored(maps, hidden, mirror_maps, mirror_hidden)
     at, mass = decode_maps(both, STRIDE)
     # What cannot be seen is not taught, however sure its map: legs that the picture cuts off would be taught to lie on arms.
-    now, before, after = zip(*(part.chunk(3) for part in (at, torch.where(unseen < 0, mass, 0.0))))
+    now, before, after, wide = zip(*(part.chunk(4) for part in (at, torch.where(unseen < 0, mass, 0.0))))
     (places, sure), (followed, sure_followed) = now, follow(now, before, after, trust, seen.plain.shape[2])
     filmed = seen.filmed[:, None]
     places, sure = torch.where(filmed[..., None], followed, places), torch.where(filmed, sure_followed, sure)
-    places = torch.einsum("bij,bkj->bki", seen.matrix[:, :, :2], places) + seen.matrix[:, None, :, 2]
+    # Nor what a wider look tells otherwise: one seen as far as the waist is taken for a small whole person from too near, surely.
+    reach, farther = _REACH * seen.plain.shape[2], _moved(seen.nearer, wide[0])
+    agreed = torch.minimum((farther - places).norm(dim=-1), (farther - now[0]).norm(dim=-1)) <= reach
+    sure = torch.where(agreed, sure, torch.zeros_like(sure))
+    places = _moved(seen.matrix, places)
     order = torch.tensor(H36M17.mirror, device=places.device)
     other = seen.mirrored[:, None]
     places = torch.where(other[..., None], places[:, order], places)
@@ -114,6 +125,11 @@ def taught(teacher: SpatialNetwork, seen: Pairs, trust: float) -> Batch:
     known = (sure >= trust) & ((places >= 0) & (places < size)).all(-1)
     known &= known.sum(1, keepdim=True) >= 4
     return Batch(seen.changed, places, torch.where(known, VISIBLE, OUTSIDE))
+
+
+def _moved(matrix: Tensor, places: Tensor) -> Tensor:
+    """Places (B, J, 2) by matrices (B, 2, 3)."""
+    return torch.einsum("bij,bkj->bki", matrix[:, :, :2], places) + matrix[:, None, :, 2]
 
 
 def follow(
@@ -135,9 +151,10 @@ def follow(
 
 def _pair(
     crops: Crops, row: int, size: tuple[int, int], random: np.random.Generator
-) -> tuple[View, View, View, View, Floats, bool, bool]:
+) -> tuple[View, View, View, View, Floats, bool, bool, View, Floats]:
     """A plain and a changed view of a crop, the plain ones before and after, the matrix from plain to changed, whether that
-    mirrors, and whether there is a before and after (else the view itself stands there)."""
+    mirrors, whether there is a before and after (else the view itself stands there), a wider view, and the matrix from that to
+    plain."""
     picture, box = decode(crops.jpeg[row]), crops.box[row]
     plain = view_of(box, size, ROOM * float(np.exp(random.uniform(-0.1, 0.1))))
     extent = max(box[2] - box[0], box[3] - box[1])
@@ -152,7 +169,9 @@ def _pair(
     filmed = bool(len(crops.before[row]) and len(crops.after[row]))
     around = [decode(page) for page in (crops.before[row], crops.after[row])] if filmed else [picture, picture]
     now, before, after = (View(cut(shown, plain, size), *nobody) for shown in (picture, *around))
-    return now, altered, before, after, _compose(changed, plain), mirrored, filmed
+    wide = view_of(box, size, ROOM * random.uniform(*_WIDER))
+    far = View(cut(picture, wide, size), *nobody)
+    return now, altered, before, after, _compose(changed, plain), mirrored, filmed, far, _compose(plain, wide)
 
 
 def _compose(second: Floats, first: Floats) -> Floats:
