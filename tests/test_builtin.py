@@ -16,7 +16,7 @@ from stpose_core.detect import builtin, load_detector
 from stpose_core.detect.builtin import BuiltinDetector, Calibration, next_box
 from stpose_core.detect.people import PeopleTracker
 from stpose_core.detect.runtime import TorchRunner, folded, make_runner
-from stpose_core.detect.types import Box
+from stpose_core.detect.types import Box, Pose2D
 from stpose_core.errors import DetectorError, WeightsError
 from stpose_core.networks.finder import CELL, FinderConfig, FinderNetwork
 from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork
@@ -194,6 +194,38 @@ def test_the_view_of_one_seen_as_far_as_the_waist_has_room_for_the_legs(angle: f
     (ankle,) = H36M17.index("r_ankle")
     nowhere[ankle], score[ankle] = (182, 180), 0.9  # who crouches is as small as that
     assert next_box(turned(nowhere, angle), score, angle).size < 0.85 * whole.size
+
+
+def test_who_crouches_is_followed_while_ankles_come_and_go() -> None:
+    """The next box grows and shrinks with the ankles by more than a person can; whoever is followed stays the same size."""
+    crouched = STANDING.copy()
+    crouched[list(H36M17.index("r_knee", "l_knee")), 1], crouched[list(H36M17.index("r_ankle", "l_ankle")), 1] = 150, 170
+
+    class Seeing:
+        name, skeleton = "seeing", "h36m17"
+
+        def __init__(self) -> None:
+            self.now, self.searched = np.ones(17), 0
+
+        def find(self, image: np.ndarray) -> list[Box]:
+            self.searched += 1  # only once found, so that whoever is lost stays lost
+            return [Box(150, 40, 250, 180, 0.9)] if self.searched == 1 else []
+
+        def pose(self, image: np.ndarray, box: Box) -> Pose2D:
+            return Pose2D(crouched, self.now, 0.95, next_box(crouched, self.now, 0.0))
+
+    detector = Seeing()
+    tracker = PeopleTracker(detector)
+    sizes = []
+    for index in range(40):
+        detector.now = np.ones(17)
+        if index // 5 % 2:
+            detector.now[list(H36M17.index("r_ankle", "l_ankle"))] = 0.1
+        tracker.update(Frame(index, index / 30, np.zeros((300, 400, 3), np.uint8)))
+        sizes.append(detector.pose(np.zeros(0), Box(0, 0, 1, 1)).box.size)
+    assert max(sizes) > 1.67 * min(sizes)
+    (track,) = tracker.tracks
+    assert list(track.frames) == list(range(40))
 
 
 def test_presence_goes_by_the_surer_half_of_the_joints() -> None:

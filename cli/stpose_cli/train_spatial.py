@@ -42,7 +42,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--seed", type=int, default=0, show_default=True, help="Other numbers give other pictures and another run.")
 @click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]))
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: 1, with CUDA all]")
-@click.option("--workers", type=click.IntRange(0), help="Processes that draw samples.  [default: 0, with CUDA all cores but two]")
+@click.option("--workers", type=click.IntRange(0), help="Processes that draw samples.  [default: 0, with CUDA most cores]")
 @click.option("--judge-every", type=click.IntRange(1), help="Samples between measurements, which write the weights too.")
 def spatial(
     cache: Path,
@@ -108,8 +108,10 @@ def spatial(
         given: dict[str, Any] = {"samples": samples, "batch": batch or (256 if cuda else None), "judge_every": judge_every}
         given |= {"coarse": coarse, "rate": rate}
         if workers is None:
-            workers = max(0, (os.cpu_count() or 1) - 2) if cuda else 0
-        recipe = Recipe(seed=seed, threads=1 if workers else threads, compiled=compiled, workers=workers)
+            # Half as many again draw footage.
+            spare = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)) - 2
+            workers = max(1, spare * 2 // 3 if footage else spare) if cuda else 0
+        recipe = Recipe(seed=seed, threads=threads, compiled=compiled, workers=workers)
         recipe = replace(
             recipe.going_on() if start else recipe, **{name: value for name, value in given.items() if value is not None}
         )

@@ -17,6 +17,7 @@ from stpose_core.detect.jumps import mend_jumps
 from stpose_core.detect.likeness import (
     SEEN,
     colour_likeness,
+    extent,
     is_cut,
     joint_likeness,
     thumbnail,
@@ -38,6 +39,7 @@ MERGING = 0.3  # where two become one pose, the hidden one is cut back to where 
 SAME = 0.5  # joint likeness from which two poses in one frame are the same person
 LOST_SECONDS = 2.0  # a person who was lost is taken up again within this time
 LIVED_SECONDS, LIVED_FRAMES = 0.3, 3  # somebody seen for less at a stretch is a flicker
+_RADIUS = 0.6  # of the joints' extent: about a metre
 UNCONFIRMED_SECONDS = 3.0  # followed for longer than this without a search finding anybody there: not a person
 
 
@@ -66,7 +68,7 @@ class _Person:
         return self.pose.box.moved(self.velocity * np.clip(time - self.time, -0.25, 0.25))
 
     def saw(self, pose: Pose2D, time: float) -> None:
-        step = (pose.box.centre - self.pose.box.centre) / max(abs(time - self.time), 1e-3) * np.sign(time - self.time)
+        step = (_seen(pose).centre - _seen(self.pose).centre) / max(abs(time - self.time), 1e-3) * np.sign(time - self.time)
         self.velocity = 0.5 * self.velocity + 0.5 * step
         self.pose, self.time = pose, time
 
@@ -281,6 +283,11 @@ def verified(detector: Detector, image: Image, box: Box, sure: float = SURE) -> 
     return pose
 
 
+def _seen(pose: Pose2D) -> Box:
+    """Where the person was seen. The box for the next look has room for legs that were not, so it grows at once as ankles go."""
+    return extent(pose.xy, pose.score)
+
+
 def _alike(a: Pose2D, b: Pose2D | None) -> float:
     return 0.0 if b is None else joint_likeness(a.xy, a.score, b.xy, b.score)
 
@@ -292,8 +299,9 @@ def _pose_at(track: Track, frame: int | np.int64) -> Pose2D | None:
 
 def _explains(pose: Pose2D, box: Box) -> bool:
     """Whether a found box is this person's: about the same place and size."""
-    near = np.hypot(*(pose.box.centre - box.centre)) < 0.25 * pose.box.size
-    return bool(near and 0.6 < box.size / pose.box.size < 1.6)
+    seen = _seen(pose)
+    near = np.hypot(*(seen.centre - box.centre)) < 0.3 * seen.size
+    return bool(near and 0.7 < box.size / max(seen.size, 1e-6) < 1.9)
 
 
 def _in_picture(pose: Pose2D, image: Image) -> bool:
@@ -306,11 +314,12 @@ def _in_picture(pose: Pose2D, image: Image) -> bool:
 
 def _continues(person: _Person, pose: Pose2D, time: float) -> bool:
     """Whether a person can have come from the last pose to this one in the time between."""
-    radius = person.pose.box.size / 2
-    distance = np.hypot(*(pose.box.centre - person.predicted(time).centre))
+    was, now = _seen(person.pose), _seen(pose)
+    radius = _RADIUS * max(was.size, 1e-6)
+    distance = np.hypot(*(now.centre - was.centre - (person.predicted(time).centre - person.pose.box.centre)))
     passed = abs(time - person.time)
     # The pose's own noise, and 4 m/s (8 m/s for the limbs) for a radius of a metre.
-    if distance > (0.3 + 4.0 * passed) * radius or not 0.6 < pose.box.size / person.pose.box.size < 1.67:
+    if distance > (0.3 + 4.0 * passed) * radius or not 0.6 < now.size / max(was.size, 1e-6) < 1.67:
         return False
     moved = np.nanmean(np.linalg.norm(pose.xy - person.pose.xy, axis=1)) if np.isfinite(pose.xy).any() else 0.0
     return bool(pose.presence >= SURE or moved <= (0.2 + 8.0 * passed) * radius)

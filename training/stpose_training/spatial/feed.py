@@ -108,7 +108,8 @@ def _packed_batches(
         return drawn_view(Stock(pool, backdrops, recipe.recomposed, recipe.others, hard, recipe.deserted), own, size)
 
     renew = backdrops.renew if backdrops else None
-    return pooled(folder, "train", batch, seed, recipe.threads, draw, lambda views, own: (packed(views), own), renew)
+    threads = 1 if recipe.workers else recipe.threads
+    return pooled(folder, "train", batch, seed, threads, draw, lambda views, own: (packed(views), own), renew)
 
 
 def pooled(

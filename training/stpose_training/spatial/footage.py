@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 Picture = NDArray[np.uint8]
 
 _REACH = 0.05  # of a view's height: how far a joint may lie from the middle between where it was and will be
-_WIDER = (1.5, 2.2)  # times as much is seen in the wider look at each person
+_WIDER = (1.5, 2.2)  # times as much is seen in the wider look at each person (crops end at 1.4 times: past that it is empty)
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,9 @@ def _packed_pairs(crops: Crops, size: tuple[int, int], count: int, seed: int) ->
 
 @torch.no_grad()
 def taught(teacher: SpatialNetwork, seen: Pairs, trust: float) -> Batch:
-    """The changed views with the joints that the teacher finds in the plain ones: those that it trusts as VISIBLE, if they are four
-    or more of a person's and inside of the changed view, all others as OUTSIDE."""
+    """The changed views with the joints that the teacher finds in the plain ones: those that it trusts, and does not put
+    elsewhere in the wider ones, as VISIBLE, if they are four or more of a person's and inside of the changed view, all others as
+    OUTSIDE."""
     training = teacher.training
     # The mirror images as well: where the two readings differ, as a front that once is taken for a back, neither is trusted.
     views = torch.cat((seen.plain, seen.before, seen.after, seen.wide))

@@ -288,4 +288,5 @@ def run_through(
                     journal.measured(run.step, run.seconds, {"seen": {"samples": run.seen, **noted}, **measures})
                     run.write(output, measures)
     finally:
-        samples.close()  # type: ignore[attr-defined]
+        for stream in (samples, real) if real else (samples,):
+            stream.close()  # type: ignore[attr-defined]
