@@ -98,7 +98,7 @@ def capture_people(
         raise VideoError(f"{info.path} has {info.fps:.3g} frames per second; movement cannot be followed below {SLOWEST:g}")
     source = open_detector(detector, device)
     lifter = lifter or load_lifter(device=choose_device(device))
-    seen = observe(info, source, start, end, report)
+    seen = observe(info, source, start, end, report, largest=person in ("largest", "1"))
     chosen = choose_people(seen.tracks, person, (info.width, info.height), len(seen.times))
     captures: list[Capture] = []
     total = len(chosen) * len(seen.times)
@@ -158,13 +158,17 @@ def observe(
     start: float | None = None,
     end: float | None = None,
     progress: Progress | None = None,
+    largest: bool = False,
 ) -> Observed:
-    """Follow everybody in the range of a video. A keypoint file is taken as it is, without decoding the video."""
+    """Follow everybody in the range of a video. A keypoint file is taken as it is, without decoding the video.
+
+    largest: only the largest person is asked for, so people in the background are looked at seldom.
+    """
     if isinstance(source, KeypointFile):
         return _observe_file(info, source, start, end)
     report = progress or _silent
     total = _expected_frames(info, start, end)
-    tracker = PeopleTracker(source)
+    tracker = PeopleTracker(source, largest)
     times: list[float] = []
     report("detect", 0, total)
     for frame in decode_ahead(read_frames(info.path, start, end)):

@@ -110,6 +110,45 @@ def test_one_person_is_followed_with_one_pose_a_frame() -> None:
     assert stage.poses <= 120 + 2 * stage.searches
 
 
+@pytest.mark.parametrize("largest", [True, False])
+def test_people_in_the_background_are_looked_at_seldom_where_only_the_largest_is_asked_for(largest: bool) -> None:
+    near, far = Actor(lambda i: 60 + i), Actor(lambda i: 280, GREEN, height=50, depth=2)
+    stage = Stage(near, far)
+    tracker = PeopleTracker(stage, largest)
+    seen = [len(tracker.update(stage.frame(index))) for index in range(90)]
+    tracks = tracker.tracks
+    assert [share_on(track, actor) for track, actor in zip(tracks, (near, far))] == [1.0, 1.0]
+    assert len(tracks[0]) == 90
+    assert len(tracks[1]) == (30 if largest else 90)
+    assert seen.count(2) == len(tracks[1])
+    assert stage.poses < (140 if largest else 200)
+    # What was not looked at is bridged.
+    assert track_to_keypoints(tracks[1], np.arange(90) / FPS, FPS, SIZE).seen[: 88 if largest else 90].all()
+
+
+def test_who_grows_larger_than_the_others_is_looked_at_in_every_frame() -> None:
+    """The large one leaves; the other is the largest over the clip in the end, and in no frame after that is missing."""
+    near, far = Actor(lambda i: 100 if i < 30 else None), Actor(lambda i: 250, GREEN, height=50, depth=2)
+    stage = Stage(near, far)
+    tracker = PeopleTracker(stage, largest=True)
+    for index in range(120):
+        tracker.update(stage.frame(index))
+    chosen = choose_people(tracker.tracks, "largest", SIZE, 120)[0]
+    assert share_on(chosen, far) == 1.0
+    assert set(range(33, 120)) <= set(chosen.frames.tolist())
+    assert np.diff(chosen.frames).max() == 3
+
+
+def test_slow_videos_leave_nobody_out() -> None:
+    near, far = Actor(lambda i: 100), Actor(lambda i: 250, GREEN, height=50, depth=2)
+    stage = Stage(near, far)
+    tracker = PeopleTracker(stage, largest=True)
+    for index in range(30):
+        frame = stage.frame(index)
+        tracker.update(Frame(index, index / 10, frame.image))
+    assert [len(track) for track in tracker.tracks] == [30, 30]
+
+
 def test_two_who_cross_keep_their_numbers() -> None:
     walker, other = Actor(lambda frame: 40 + 2 * frame), Actor(lambda frame: 280 - 2 * frame, BLUE, depth=2)
     tracks = follow(Stage(walker, other), 120)

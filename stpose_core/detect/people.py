@@ -3,6 +3,7 @@
 A person is searched for in the whole picture now and then, and followed in between from where they were: one pose a person and
 frame. Whoever a search finds is followed backwards as well, through the frames since the last search, so nothing is missed.
 A person counts only when search, pose and time agree; a stretch at whose end the pose faded is cut back to where it was sure.
+Where only the largest person is asked for, people in the background are looked at in every third frame.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ SAME = 0.5  # joint likeness from which two poses in one frame are the same pers
 LOST_SECONDS = 2.0  # a person who was lost is taken up again within this time
 LIVED_SECONDS, LIVED_FRAMES = 0.3, 3  # somebody seen for less at a stretch is a flicker
 _RADIUS = 0.6  # of the joints' extent: about a metre
+BACKGROUND = 0.5  # of the largest person's size, now and summed over time: whoever has less is in the background
+SELDOM_FRAMES, SELDOM_SECONDS = 3, 0.095  # whoever is there is looked at again so much later, whichever comes first
 UNCONFIRMED_SECONDS = 3.0  # followed for longer than this without a search finding anybody there: not a person
 
 
@@ -60,6 +63,7 @@ class _Person:
     colours: Floats | None = None
     velocity: Floats = field(default_factory=lambda: np.zeros(2))
     since: int = 0  # row of the track at which the present stretch begins
+    shown: float = 0.0  # size summed over the frames, pixels
     lost: bool = False
     behind_cut: bool = False  # lost because the scene changed
 
@@ -74,10 +78,11 @@ class _Person:
 
 
 class PeopleTracker:
-    """Follows everybody through a video. detector: any `Detector`."""
+    """Follows everybody through a video. detector: any `Detector`. largest: only the largest person is asked for, so people in the
+    background are looked at seldom: their tracks have gaps of two frames, which are bridged like all that are as short."""
 
-    def __init__(self, detector: Detector) -> None:
-        self._detector = detector
+    def __init__(self, detector: Detector, largest: bool = False) -> None:
+        self._detector, self._largest = detector, largest
         self._people: list[_Person] = []
         self._ended: list[Track] = []
         self._buffer: deque[Frame] = deque()
@@ -103,7 +108,9 @@ class PeopleTracker:
         self._last, self._frames = frame.time, self._frames + 1
         self._notice_cut(frame)
         for person in self._followed():
-            self._follow(person, frame)
+            person.shown += _seen(person.pose).size
+            if not self._can_wait(person, frame):
+                self._follow(person, frame)
         self._part(frame)
         if self._search_is_due(frame):
             self._search(frame)
@@ -111,7 +118,20 @@ class PeopleTracker:
             self._people.remove(person)
             self._ended.append(person.track)
         self._remember(frame)
-        return [Observation(person.track.id, person.pose) for person in self._followed()]
+        return [Observation(person.track.id, person.pose) for person in self._followed() if person.time == frame.time]
+
+    def _can_wait(self, person: _Person, frame: Frame) -> bool:
+        """Whether somebody in the background need not be looked at in this frame."""
+        if (
+            not self._largest
+            or frame.index - person.track.frames[-1] >= SELDOM_FRAMES
+            or frame.time - person.time >= SELDOM_SECONDS
+        ):
+            return False
+        size = _seen(person.pose).size
+        return any(
+            size < BACKGROUND * _seen(other.pose).size and person.shown < BACKGROUND * other.shown for other in self._followed()
+        )
 
     def _followed(self) -> list[_Person]:
         return [person for person in self._people if not person.lost]

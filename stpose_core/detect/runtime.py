@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from stpose_core.detect.prepared import compiled
 from stpose_core.errors import DetectorError
 
 Arrays = tuple[NDArray[np.float32], ...]
@@ -90,14 +91,14 @@ class TorchRunner:
 
 
 class OpenVINORunner:
-    """Runs a network in OpenVINO, in bfloat16 where the processor computes in it. Prepared anew for each size of pictures, which
-    takes a few seconds: it pays for clips, not for a single picture.
+    """Runs a network in OpenVINO, in bfloat16 where the processor computes in it. Prepared for each size of pictures, which takes
+    about a second the first time on a machine, a tenth of that afterwards (see `stpose_core.detect.prepared`).
 
     Raises DetectorError if it cannot be prepared.
     """
 
     def __init__(self, network: nn.Module, shape: tuple[int, ...] | None = None) -> None:
-        self._network = Plain(folded(network)).eval().requires_grad_(False)
+        self._network = network.eval()
         self._requests: dict[tuple[int, ...], Any] = {}
         if shape is not None:
             self._request(shape)
@@ -108,26 +109,29 @@ class OpenVINORunner:
 
     def _request(self, shape: tuple[int, ...]) -> Any:
         if shape not in self._requests:
+            settings = {"INFERENCE_NUM_THREADS": spare_threads(), "PERFORMANCE_HINT": "LATENCY"}
             try:
-                self._requests[shape] = self._prepared(shape)
+                model = compiled(self._network, shape, settings, lambda: self._converted(shape))
+                self._requests[shape] = model.create_infer_request()
             except (RuntimeError, ImportError) as error:
                 reason = " ".join(str(error).split())[:200]
                 message = f"OpenVINO cannot run the networks ({reason}); without the package openvino torch does"
                 raise DetectorError(message) from error
         return self._requests[shape]
 
-    def _prepared(self, shape: tuple[int, ...]) -> Any:
+    def _converted(self, shape: tuple[int, ...]) -> Any:
+        """The network as OpenVINO's model, for pictures of this shape."""
         # Not by its convert_model(): that reports its use over the network.
-        openvino, frontend = import_module("openvino"), import_module("openvino.frontend")
+        frontend = import_module("openvino.frontend")
         decoder_of = import_module("openvino.frontend.pytorch.ts_decoder").TorchScriptPythonDecoder
+        network = Plain(folded(self._network)).eval().requires_grad_(False)
         with warnings.catch_warnings():
             # The trace holds for pictures of this size only, which is what it is for.
             warnings.simplefilter("ignore")
             # A function, not the module: to make scripts of hundreds of layers takes longer than all the rest.
-            traced = torch.jit.trace(lambda pictures: self._network(pictures), torch.zeros(shape), check_trace=False)
+            traced = torch.jit.trace(lambda pictures: network(pictures), torch.zeros(shape), check_trace=False)
             decoder = decoder_of(traced)  # has to live until the model is converted
             reader = frontend.FrontEndManager().load_by_framework("pytorch")
             model = reader.convert(reader.load(decoder))
         model.reshape({model.input(0): list(shape)})
-        settings = {"INFERENCE_NUM_THREADS": spare_threads(), "PERFORMANCE_HINT": "LATENCY"}
-        return openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+        return model
