@@ -25,7 +25,7 @@ from stpose_core.detect.likeness import (
     torso_colours,
 )
 from stpose_core.detect.sides import mend_sides
-from stpose_core.detect.tracks import Track
+from stpose_core.detect.tracks import SELDOM_FRAMES, Track
 from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ LOST_SECONDS = 2.0  # a person who was lost is taken up again within this time
 LIVED_SECONDS, LIVED_FRAMES = 0.3, 3  # somebody seen for less at a stretch is a flicker
 _RADIUS = 0.6  # of the joints' extent: about a metre
 BACKGROUND = 0.5  # of the largest person's size, now and summed over time: whoever has less is in the background
-SELDOM_FRAMES, SELDOM_SECONDS = 3, 0.095  # whoever is there is looked at again so much later, whichever comes first
+SELDOM_SECONDS = 0.095  # whoever is there is looked at again after SELDOM_FRAMES or so long, whichever comes first
 UNCONFIRMED_SECONDS = 3.0  # followed for longer than this without a search finding anybody there: not a person
 
 

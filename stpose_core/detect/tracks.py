@@ -15,6 +15,7 @@ from stpose_core.skeletons import get_skeleton
 
 CHOICES = ("largest", "left", "right", "center", "all")
 LONGEST_GAP = 0.25  # seconds that are bridged by interpolation; what is longer stays a gap
+SELDOM_FRAMES = 3  # people in the background are looked at every so many frames, where only the largest is asked for
 BYSTANDER = 0.1  # somebody seen for less than this share of the longest presence is not meant by "left", "right" or "center"
 
 
@@ -73,6 +74,11 @@ class Track:
         """(N,) the longer side of the box around the seen joints, pixels."""
         return np.array([extent(xy, score).size for xy, score in zip(self.xy, self.score)])
 
+    def shown(self) -> float:
+        """The size summed over the clip's frames, with those that are bridged as people in the background are not looked at."""
+        lasts = np.minimum(np.diff(self.frames, append=self.frames[-1:] + 1), SELDOM_FRAMES)
+        return float((self.sizes() * lasts).sum())
+
     def stretches(self) -> list[NDArray[np.int64]]:
         """The rows of each stretch without a gap that is longer than what is bridged."""
         rows = np.arange(self._count)
@@ -122,7 +128,7 @@ def choose_people(tracks: Sequence[Track], person: str, image_size: tuple[int, i
     number = int(person) if person.isascii() and person.isdigit() else None
     if number is None and person not in CHOICES:
         raise NoPersonError(f"unknown person '{person}'; choose one of {', '.join(CHOICES)}, or a number from 1")
-    by_size = sorted(tracks, key=lambda track: -float(track.sizes().sum()) / max(frames, 1))
+    by_size = sorted(tracks, key=lambda track: -track.shown() / max(frames, 1))
     if not by_size:
         raise NoPersonError("no person was found in the video")
     if person == "all":

@@ -30,7 +30,8 @@ Floats = NDArray[np.float64]
 Picture = NDArray[np.uint8]
 
 _REACH = 0.05  # of a view's height: how far a joint may lie from the middle between where it was and will be
-_WIDER = (1.5, 2.2)  # times as much is seen in the wider look at each person (crops end at 1.4 times: past that it is empty)
+_AGREED = 0.08  # of a view's height: how far apart a joint may be in a wider look, where a pixel is two to three
+_WIDER = (2.0, 2.8)  # times as much is seen in the wider look at each person (crops end at 1.4 times: past that it is empty)
 
 
 @dataclass(frozen=True)
@@ -113,10 +114,7 @@ def taught(teacher: SpatialNetwork, seen: Pairs, trust: float) -> Batch:
     (places, sure), (followed, sure_followed) = now, follow(now, before, after, trust, seen.plain.shape[2])
     filmed = seen.filmed[:, None]
     places, sure = torch.where(filmed[..., None], followed, places), torch.where(filmed, sure_followed, sure)
-    # Nor what a wider look tells otherwise: one seen as far as the waist is taken for a small whole person from too near, surely.
-    reach, farther = _REACH * seen.plain.shape[2], _moved(seen.nearer, wide[0])
-    agreed = torch.minimum((farther - places).norm(dim=-1), (farther - now[0]).norm(dim=-1)) <= reach
-    sure = torch.where(agreed, sure, torch.zeros_like(sure))
+    places, sure = _corrected(places, sure, now[0], _moved(seen.nearer, wide[0]), wide[1], trust, seen.plain.shape[2])
     places = _moved(seen.matrix, places)
     order = torch.tensor(H36M17.mirror, device=places.device)
     other = seen.mirrored[:, None]
@@ -126,6 +124,24 @@ def taught(teacher: SpatialNetwork, seen: Pairs, trust: float) -> Batch:
     known = (sure >= trust) & ((places >= 0) & (places < size)).all(-1)
     known &= known.sum(1, keepdim=True) >= 4
     return Batch(seen.changed, places, torch.where(known, VISIBLE, OUTSIDE))
+
+
+def _corrected(
+    places: Tensor, sure: Tensor, now: Tensor, farther: Tensor, sure_farther: Tensor, trust: float, height: float
+) -> tuple[Tensor, Tensor]:
+    """Places (B, J, 2) of joints and how sure they are (B, J), given those of a wider look: where both are sure and do not agree,
+    the wider look is right.
+
+    What is misread once is taught, and so misread for good, but only as large as it was taught: somebody seen as far as the waist
+    for a small whole person, the knees for the hips. In a wider look it is read anew. Where the looks hardly agree they may see
+    two people, and nothing is taught.
+    """
+    agreed = (farther - places).norm(dim=-1) <= _AGREED * height
+    agreed |= (places - now).norm(dim=-1) > _REACH * height  # put right by the frames around: the wider look is of this moment, too
+    both = (sure >= trust) & (sure_farther >= trust)
+    same = (agreed & both).sum(1, keepdim=True) * 3 >= both.sum(1, keepdim=True).clamp(min=1)
+    places = torch.where(agreed[..., None], places, farther)
+    return places, torch.where(same & (agreed | both), sure, torch.zeros_like(sure))
 
 
 def _moved(matrix: Tensor, places: Tensor) -> Tensor:
