@@ -98,8 +98,14 @@ def capture_people(
         raise VideoError(f"{info.path} has {info.fps:.3g} frames per second; movement cannot be followed below {SLOWEST:g}")
     source = open_detector(detector, device)
     lifter = lifter or load_lifter(device=choose_device(device))
-    seen = observe(info, source, start, end, report, largest=person in ("largest", "1"))
+    largest = person in ("largest", "1")
+    seen = observe(info, source, start, end, report, largest)
     chosen = choose_people(seen.tracks, person, (info.width, info.height), len(seen.times))
+    if any(track.seldom for track in chosen):
+        # Whoever is the largest over the whole clip was in the background for a while, and not looked at in every frame.
+        before = len(seen.times)
+        seen = observe(info, source, start, end, lambda stage, done, total: report(stage, before + done, before + (total or 0)))
+        chosen = choose_people(seen.tracks, person, (info.width, info.height), len(seen.times))
     captures: list[Capture] = []
     total = len(chosen) * len(seen.times)
     for number, track in enumerate(chosen):
@@ -162,7 +168,7 @@ def observe(
 ) -> Observed:
     """Follow everybody in the range of a video. A keypoint file is taken as it is, without decoding the video.
 
-    largest: only the largest person is asked for, so people in the background are looked at seldom.
+    largest: only the largest person is asked for, so people in the background are not looked at in every frame (`Track.seldom`).
     """
     if isinstance(source, KeypointFile):
         return _observe_file(info, source, start, end)

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import SIZE, BarDetector, film, lift_standing
+from fakes import SIZE, STANDING, BarDetector, film, lift_standing
 
 import stpose_core as sp
 from stpose_core.data import Capture, Keypoints, Pose3D
+from stpose_core.detect.types import Box, Pose2D
 from stpose_core.errors import FormatError, NoPersonError, StposeError, VideoError
 from stpose_core.pipeline import capture, capture_people, check_person, choose_device, decode_ahead
 from stpose_core.preview import write_preview
@@ -113,6 +114,36 @@ def test_frames_are_seen_in_order_and_progress_ends_at_its_total(tmp_path: Path)
         events = [(done, total) for name, done, total in told if name == stage]
         assert [done for done, _ in events] == sorted(done for done, _ in events)
         assert events[-1][0] == events[-1][1]
+
+
+class TwoDetector(BarDetector):
+    """Sees somebody small, and fidgeting, at the right edge beside the bar."""
+
+    def find(self, image: np.ndarray) -> list[Box]:
+        return [*super().find(image), Box(132, 40, 148, 76, 1.0)]
+
+    def pose(self, image: np.ndarray, box: Box) -> Pose2D:
+        if box.centre[0] < 120:
+            return super().pose(image, box)
+        shake = np.random.default_rng(int(image[10, 10, 0])).normal(0, 0.5, (17, 2))
+        return Pose2D((140, 56) + 22 * STANDING[:, :2] + shake, np.full(17, 0.9), 1.0, Box(132, 40, 148, 76, 1.0))
+
+
+def test_the_largest_of_the_clip_who_was_in_the_background_at_first_is_looked_at_in_every_frame(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mp4", 25, 100, there=range(25))
+    told: list[tuple[float, float | None]] = []
+    found = run(path, detector=TwoDetector(), progress=lambda stage, *event: told.append(event) if stage == "detect" else None)
+    asked = run(path, detector=TwoDetector(), person="right")
+    np.testing.assert_array_equal(found.keypoints.xy, asked.keypoints.xy)
+    assert found.keypoints.seen.all()
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert told[-1] == (200, 200), "the clip was gone through twice"
+    # The control: it is the bar, and looked at once, where that stays long enough.
+    told.clear()
+    path = film(tmp_path / "b.mp4", 25, 100)
+    found = run(path, detector=TwoDetector(), progress=lambda stage, *event: told.append(event) if stage == "detect" else None)
+    assert np.nanmax(found.keypoints.xy[..., 0]) < 125
+    assert told[-1] == (100, 100)
 
 
 def test_a_detector_is_given_by_object_and_all_are_captured(tmp_path: Path) -> None:

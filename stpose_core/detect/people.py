@@ -3,7 +3,7 @@
 A person is searched for in the whole picture now and then, and followed in between from where they were: one pose a person and
 frame. Whoever a search finds is followed backwards as well, through the frames since the last search, so nothing is missed.
 A person counts only when search, pose and time agree; a stretch at whose end the pose faded is cut back to where it was sure.
-Where only the largest person is asked for, people in the background are looked at in every third frame.
+Where only the largest person is asked for, people in the background are looked at in every third frame or so.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class _Person:
 
 class PeopleTracker:
     """Follows everybody through a video. detector: any `Detector`. largest: only the largest person is asked for, so people in the
-    background are looked at seldom: their tracks have gaps of two frames, which are bridged like all that are as short."""
+    background are not looked at in every frame; their tracks say so (`Track.seldom`)."""
 
     def __init__(self, detector: Detector, largest: bool = False) -> None:
         self._detector, self._largest = detector, largest
@@ -109,10 +109,15 @@ class PeopleTracker:
         self._notice_cut(frame)
         for person in self._followed():
             person.shown += _seen(person.pose).size
-            if not self._can_wait(person, frame):
+            if self._can_wait(person, frame):
+                person.track.seldom = True
+            else:
                 self._follow(person, frame)
         self._part(frame)
         if self._search_is_due(frame):
+            # Those who were left out are looked at after all: a search has to know where everybody is.
+            for person in [p for p in self._followed() if p.time < frame.time]:
+                self._follow(person, frame)
             self._search(frame)
         for person in [p for p in self._people if p.lost and frame.time - p.time > LOST_SECONDS]:
             self._people.remove(person)
@@ -313,8 +318,11 @@ def _alike(a: Pose2D, b: Pose2D | None) -> float:
 
 
 def _pose_at(track: Track, frame: int | np.int64) -> Pose2D | None:
-    row = int(np.searchsorted(track.frames, frame))
-    return track.pose(row) if row < len(track) and track.frames[row] == frame else None
+    """The sight of a frame, or the nearest one where the person was not looked at in every frame; None if there is none."""
+    if not len(track):
+        return None
+    row = int(np.abs(track.frames - frame).argmin())
+    return track.pose(row) if abs(track.frames[row] - frame) < (SELDOM_FRAMES if track.seldom else 1) else None
 
 
 def _explains(pose: Pose2D, box: Box) -> bool:

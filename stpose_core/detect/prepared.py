@@ -1,90 +1,112 @@
-"""Networks that OpenVINO has read and compiled, kept in the user's cache folder: the next start takes a tenth of the time.
+"""Networks that OpenVINO has compiled, kept in the user's cache folder: the next start takes a tenth of the time.
 
-A network is kept under a hash of all that it comes from, so what is found there is never out of date, only unused. Nothing here
-has to work: without a folder to write to, or with a damaged one, networks are prepared anew.
+A network is kept under a hash of all that it comes from: weights, the code on the way, versions, the processor. A file holds the
+hash of its own content as well, so one that was damaged is not used. Nothing here has to work: without a folder to write to,
+networks are compiled at each start.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import torch
 from torch import nn
 
 import stpose_core.networks
 
-KEPT = 10
-"""Networks that are kept, one for each size of pictures, 15 to 50 MB each; the one that was not used for longest goes first."""
-_MODEL, _USED = "model.xml", "used"
+MOST_BYTES = 400_000_000
+"""Of files that are kept, 8 to 30 MB each; those that were not used for longest go first."""
+_SUFFIX, _DIGEST = ".network", 32
+_log = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
-    """Where prepared networks are kept: STPOSE_CACHE if that is set, else the system's place for a user's caches."""
+    """Where networks are kept: `networks` in STPOSE_CACHE, or in the system's place for a user's caches. Raises RuntimeError where
+    there is none, as for a user without a home, ImportError without the package platformdirs."""
     named = os.environ.get("STPOSE_CACHE")
-    return Path(named) if named else Path(import_module("platformdirs").user_cache_dir("stpose", appauthor=False)) / "networks"
+    return Path(named or import_module("platformdirs").user_cache_dir("stpose", appauthor=False)) / "networks"
 
 
 def compiled(network: nn.Module, shape: tuple[int, ...], settings: dict[str, Any], convert: Callable[[], Any]) -> Any:
     """The network compiled by OpenVINO for pictures of `shape`: from the cache, else from what `convert()` makes of it, OpenVINO's
-    model, which is put there. Raises what `convert` and OpenVINO raise for a network that it cannot run."""
+    model, and put there. Raises what `convert` and OpenVINO raise for a network that it cannot run."""
     openvino = import_module("openvino")
     core = openvino.Core()
     try:
-        place = cache_folder() / _fingerprint(network, shape, settings, core, openvino.__version__)
-        if (place / _MODEL).is_file():
-            return _read(core, place, settings)
-    except (OSError, ImportError):
+        place = cache_folder() / (_fingerprint(network, shape, settings, core, openvino.__version__) + _SUFFIX)
+    except (OSError, ImportError, RuntimeError) as error:
+        _log.debug("compiled networks are not kept: %s", error)
         return core.compile_model(convert(), "CPU", settings)
-    except RuntimeError:  # what OpenVINO says of damaged files
-        shutil.rmtree(place, ignore_errors=True)
-    model = convert()
+    kept = _read(place)
+    if kept is not None:
+        try:
+            return core.import_model(kept, "CPU", settings)
+        except RuntimeError as error:
+            _log.debug("%s is of no use to OpenVINO: %s", place, error)
+    model = core.compile_model(convert(), "CPU", settings)
+    _keep(place, model.export_model().getvalue())
+    return model
+
+
+def _read(place: Path) -> bytes | None:
+    """What is kept there; None if nothing is, or not as it was written."""
     try:
-        _keep(openvino, model, place)
-        return _read(core, place, settings)
-    except (OSError, RuntimeError):
-        return core.compile_model(model, "CPU", settings)
-
-
-def _read(core: Any, place: Path, settings: dict[str, Any]) -> Any:
-    """Compile a kept model; what OpenVINO makes of it is kept beside it, by OpenVINO itself."""
-    network = core.compile_model(str(place / _MODEL), "CPU", {**settings, "CACHE_DIR": str(place)})
-    (place / _USED).touch()
-    return network
-
-
-def _keep(openvino: Any, model: Any, place: Path) -> None:
-    """Write a model to its place, whole or not at all, and let the oldest of too many go."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=place.parent))
-    try:
-        openvino.save_model(model, str(unfinished / _MODEL), compress_to_fp16=False)
-        (unfinished / _USED).touch()
-        os.rename(unfinished, place)
+        content = place.read_bytes()
     except OSError:
-        if not (place / _MODEL).is_file():  # else another process was faster
-            raise
+        return None
+    if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
+        _log.debug("%s is damaged", place)
+        return None
+    try:
+        os.utime(place)
+    except OSError as error:  # one that others keep for this user, say
+        _log.debug("%s cannot be marked as used: %s", place, error)
+    return content[_DIGEST:]
+
+
+def _keep(place: Path, content: bytes) -> None:
+    """Write a file whole or not at all, and let the oldest of too many bytes go."""
+    unfinished = place.with_name(
+        f".{place.stem}-{uuid4().hex[:8]}{_SUFFIX}"
+    )  # one that a killed process left is let go in time, too
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_bytes(hashlib.sha256(content).digest() + content)
+        os.replace(unfinished, place)
+        files = sorted(((file.stat().st_mtime, file) for file in place.parent.glob(f"*{_SUFFIX}")), reverse=True)
+        total = 0
+        for _, file in files:
+            total += file.stat().st_size
+            if total > MOST_BYTES and file != place:
+                file.unlink()
+    except OSError as error:
+        _log.debug("%s is not kept: %s", place, error)
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    kept = sorted(place.parent.glob(f"[!.]*/{_USED}"), key=lambda used: used.stat().st_mtime, reverse=True)
-    for used in kept[KEPT:]:
-        shutil.rmtree(used.parent, ignore_errors=True)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
 
 
 def _fingerprint(network: nn.Module, shape: tuple[int, ...], settings: dict[str, Any], core: Any, version: str) -> str:
-    """A hash of weights, of the code that makes a network of them, of what OpenVINO is told, of its version and the processor."""
+    """A hash of weights, of the code that makes a network of them and hands it on, of versions, settings and the processor."""
     known = hashlib.sha256()
     for name, values in network.state_dict().items():
         known.update(f"{name}{values.dtype}{tuple(values.shape)}".encode())
         known.update(values.detach().cpu().contiguous().numpy().tobytes())
-    for file in sorted(Path(stpose_core.networks.__file__).parent.glob("*.py")):
+    for file in (
+        *sorted(Path(stpose_core.networks.__file__).parent.glob("*.py")),
+        Path(__file__).with_name("runtime.py"),
+        Path(__file__),
+    ):
         known.update(file.read_bytes())
     processor = [core.get_property("CPU", what) for what in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
-    config = getattr(network, "config", None)
-    known.update(repr((type(network).__name__, config, shape, sorted(settings.items()), version, processor)).encode())
+    made = (type(network).__name__, getattr(network, "config", None), shape, sorted(settings.items()))
+    known.update(repr((made, version, torch.__version__, processor)).encode())
     return known.hexdigest()[:32]

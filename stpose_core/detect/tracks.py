@@ -22,12 +22,13 @@ BYSTANDER = 0.1  # somebody seen for less than this share of the longest presenc
 class Track:
     """One person over time; grows at both ends, in arrays of single precision.
 
+    seldom: whether the person was not looked at in some frames, as somebody in the background.
     id: number of the person, from 1. times: (N,) seconds from the video's first frame. frames: (N,) indices of the video's frames.
     xy: (N, J, 2) pixels, NaN where a joint was not seen. score: (N, J) calibrated, 0..1. presence: (N,) 0..1.
     """
 
     def __init__(self, id: int, skeleton: str) -> None:
-        self.id, self.skeleton = id, skeleton
+        self.id, self.skeleton, self.seldom = id, skeleton, False
         self._joints = len(get_skeleton(skeleton).joints)
         self._count = 0
         self._times = np.empty(64)
@@ -75,9 +76,12 @@ class Track:
         return np.array([extent(xy, score).size for xy, score in zip(self.xy, self.score)])
 
     def shown(self) -> float:
-        """The size summed over the clip's frames, with those that are bridged as people in the background are not looked at."""
-        lasts = np.minimum(np.diff(self.frames, append=self.frames[-1:] + 1), SELDOM_FRAMES)
-        return float((self.sizes() * lasts).sum())
+        """The size summed over the frames in which the person was seen, or not looked at between two sights."""
+        sizes = self.sizes()
+        if self.seldom and len(self):
+            passed = np.diff(self.frames, append=self.frames[-1] + 1)
+            sizes = sizes * np.where(passed <= SELDOM_FRAMES, passed, 1)
+        return float(sizes.sum())
 
     def stretches(self) -> list[NDArray[np.int64]]:
         """The rows of each stretch without a gap that is longer than what is bridged."""
