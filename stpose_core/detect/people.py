@@ -41,7 +41,7 @@ SAME = 0.5  # joint likeness from which two poses in one frame are the same pers
 LOST_SECONDS = 2.0  # a person who was lost is taken up again within this time
 LIVED_SECONDS, LIVED_FRAMES = 0.3, 3  # somebody seen for less at a stretch is a flicker
 _RADIUS = 0.6  # of the joints' extent: about a metre
-BACKGROUND = 0.5  # of the largest person's size, now and summed over time: whoever has less is in the background
+BACKGROUND = 0.67  # of the largest person's size, now and summed over time: whoever has less is in the background
 SELDOM_SECONDS = 0.095  # whoever is there is looked at again after SELDOM_FRAMES or so long, whichever comes first
 UNCONFIRMED_SECONDS = 3.0  # followed for longer than this without a search finding anybody there: not a person
 
