@@ -74,7 +74,9 @@ def report_visits(path: Path, detector: Any) -> None:
     print(f"{path.name}: a pose on {(posed & empty).sum()} of {empty.sum()} empty frames; {len(tracks)} people")
     ends = [*(last for _, last in EMPTY)]
     for (_, before), (after, _) in zip(EMPTY, EMPTY[1:]):
-        print(f"  visit in frames {before + 1}-{after - 1}: a pose on {posed[before + 1 : after].mean():.1%}")
+        visit = posed[before + 1 : after]
+        came = f"the first {visit.argmax()} frames after they come" if visit.any() else "none"
+        print(f"  visit in frames {before + 1}-{after - 1}: a pose on {visit.mean():.1%}, {came}")
     print(f"  all frames that are not empty, from {ends[0] + 1} on: {posed[ends[0] + 1 :][~empty[ends[0] + 1 :]].mean():.1%}")
 
 

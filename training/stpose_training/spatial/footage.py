@@ -98,9 +98,8 @@ def _packed_pairs(crops: Crops, size: tuple[int, int], count: int, seed: int) ->
 
 @torch.no_grad()
 def taught(teacher: SpatialNetwork, seen: Pairs, trust: float) -> Batch:
-    """The changed views with the joints that the teacher finds in the plain ones: those that it trusts, and does not put
-    elsewhere in the wider ones, as VISIBLE, if they are four or more of a person's and inside of the changed view, all others as
-    OUTSIDE."""
+    """The changed views with the joints that the teacher finds in the plain ones, or in the wider where those tell otherwise:
+    those that it trusts as VISIBLE, if they are four or more and inside of the changed view, all others as OUTSIDE."""
     training = teacher.training
     # The mirror images as well: where the two readings differ, as a front that once is taken for a back, neither is trusted.
     views = torch.cat((seen.plain, seen.before, seen.after, seen.wide))
