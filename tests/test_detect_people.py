@@ -11,6 +11,7 @@ from fakes import STANDING
 
 from stpose_core.detect import people
 from stpose_core.detect.people import PeopleTracker
+from stpose_core.detect.refused import RefusedPlaces
 from stpose_core.detect.tracks import Track, choose_people, track_to_keypoints
 from stpose_core.detect.types import Box, Pose2D
 from stpose_core.errors import NoPersonError
@@ -222,6 +223,46 @@ def test_furniture_is_never_a_person() -> None:
     assert track.frames[-1] < 80
     # Negative control: what looks like a person in search and pose, all the time, is one.
     assert len(follow(Stage(Actor(lambda frame: 220)), 60)) == 1
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+def test_furniture_is_not_looked_at_again_while_nothing_changes_there(remembered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control: without memory every search that finds the table looks at it."""
+    if not remembered:
+        monkeypatch.setattr(RefusedPlaces, "holds", lambda places, image, box: False)
+    stage = Stage(Actor(lambda frame: 220, found=0.65, presence=lambda frame: 0.3))
+    assert follow(stage, 150) == []
+    assert stage.searches >= 10
+    assert stage.poses == (1 if remembered else stage.searches)
+
+
+@pytest.mark.parametrize("stays", [20, 40])
+def test_who_steps_before_furniture_is_found(stays: int) -> None:
+    table = Actor(lambda frame: 220, found=0.65, presence=lambda frame: 0.3)
+    visitor = Actor(lambda frame: 220 if 60 <= frame < 60 + stays else None, BLUE, depth=0.5)
+    (track,) = follow(Stage(table, visitor), 150)
+    assert share_on(track, visitor) == 1
+    assert list(track.frames[[0, -1]]) == [60, 59 + stays]
+
+
+def test_a_place_is_as_it_was_until_something_comes_there() -> None:
+    rng = np.random.default_rng(0)
+    room = rng.integers(60, 200, (12, 16, 3)).astype(np.uint8).repeat(20, 0).repeat(20, 1)
+    places, box = RefusedPlaces(), Box(40.0, 40.0, 140.0, 200.0)
+    places.add(room, box)
+    noisy = np.clip(room + rng.normal(0, 6, room.shape), 0, 255).astype(np.uint8)
+    assert places.holds(noisy, box)
+    assert places.holds(noisy, Box(45.0, 44.0, 140.0, 205.0)), "a box that differs a little"
+    assert not places.holds(noisy, Box(40.0, 40.0, 100.0, 120.0)), "another box"
+    come = noisy.copy()
+    come[60:200, 70:110] = 20
+    assert not places.holds(come, box)
+    # Half in the picture, and a pixel wide: no place is too small or too far out to be remembered.
+    for edge in (Box(-30.0, -50.0, 12.0, 40.0), Box(319.0, 100.0, 320.0, 200.0)):
+        places.add(room, edge)
+        assert places.holds(room, edge)
+    places.clear()
+    assert not places.holds(noisy, box)
 
 
 def test_what_no_search_finds_again_is_let_go() -> None:

@@ -24,6 +24,7 @@ from stpose_core.detect.likeness import (
     thumbnail,
     torso_colours,
 )
+from stpose_core.detect.refused import RefusedPlaces
 from stpose_core.detect.sides import mend_sides
 from stpose_core.detect.tracks import SELDOM_FRAMES, Track
 from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
@@ -87,6 +88,7 @@ class PeopleTracker:
         self._ended: list[Track] = []
         self._buffer: deque[Frame] = deque()
         self._thumbnail: Floats | None = None
+        self._refused = RefusedPlaces()
         self._searched: tuple[float, int] | None = None  # time and number of the frame
         self._first, self._last, self._frames, self._ids = 0.0, 0.0, 0, 0
 
@@ -148,6 +150,7 @@ class PeopleTracker:
                 person.behind_cut = True
                 self._lose(person)
             self._buffer.clear()
+            self._refused.clear()
             self._searched = None
         self._thumbnail = small
 
@@ -229,7 +232,11 @@ class PeopleTracker:
         self._searched = frame.time, self._frames
         for box in self._detector.find(frame.image):
             known = [p for p in self._followed() if _explains(p.pose, box)]
-            if not known and (pose := verified(self._detector, frame.image, box)) is not None:
+            if not known and not self._refused.holds(frame.image, box):
+                pose = verified(self._detector, frame.image, box)
+                if pose is None:
+                    self._refused.add(frame.image, box)
+                    continue
                 known = [p for p in self._followed() if _alike(p.pose, pose) >= SAME]
                 if not known:
                     self._take_up(pose, frame)

@@ -15,6 +15,8 @@ Picture = NDArray[np.uint8]
 
 ROOM = 1.25
 """How much larger than the person's box a view is."""
+_HALVED = 8 / 7
+"""How many pixels of the picture to one of the view may be too few by this share for the picture to be halved."""
 EMPTY = 127
 """Value of what lies outside of the picture."""
 
@@ -52,8 +54,10 @@ def seen_from(matrix: Floats, points: Floats) -> Floats:
 
 def cut(picture: Picture, matrix: Floats, size: tuple[int, int]) -> Picture:
     """(height, width, 3): the view of a picture (H, W, 3). Large pictures are averaged, not sampled, when they are made smaller."""
-    smaller = int(1 / np.sqrt(abs(np.linalg.det(matrix[:, :2]))) + 0.25)
-    if smaller > 1:
+    # Halved again and again: averages of two by two pixels take a fifth of the time of larger ones.
+    halvings = int(np.log2(max(_HALVED / np.sqrt(abs(np.linalg.det(matrix[:, :2]))), 1)))
+    smaller = 2**halvings
+    if halvings:
         corners = seen_from(matrix, np.array([[0, 0], [size[0], 0], [size[0], size[1]], [0, size[1]]], np.float64))
         height, width = picture.shape[:2]
         first = np.clip(np.floor(corners.min(0) / smaller).astype(int) - 1, 0, None) * smaller
@@ -61,8 +65,9 @@ def cut(picture: Picture, matrix: Floats, size: tuple[int, int]) -> Picture:
         whole = (last - first) // smaller * smaller
         if (whole >= smaller).all():
             part = picture[first[1] : first[1] + whole[1], first[0] : first[0] + whole[0]]
-            near = (int(whole[0]) // smaller, int(whole[1]) // smaller)
-            picture = np.asarray(cv2.resize(part, near, interpolation=cv2.INTER_AREA), np.uint8)
+            for _ in range(halvings):
+                part = np.asarray(cv2.resize(part, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
+            picture = part
             matrix = np.column_stack([matrix[:, :2] * smaller, matrix[:, :2] @ first + matrix[:, 2]])
     # OpenCV counts from the centre of the first pixel.
     shifted = matrix.copy()
