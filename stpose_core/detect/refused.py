@@ -1,4 +1,4 @@
-"""Places that a search takes for people and that are nobody: furniture, mostly. They need no second look while nothing changes there."""
+"""Places that a search takes for people and that are nobody: furniture, mostly. They are left alone while nothing changes there."""
 
 from __future__ import annotations
 
