@@ -70,7 +70,7 @@ def people_in(image: Image, detector: Detector) -> list[StillPerson]:
     height, width = image.shape[:2]
     poses: list[Pose2D] = []
     for box in detector.find(image):
-        pose = verified(detector, image, box, HELD)
+        pose = verified(detector, image, detector.pose(image, box), HELD)
         if pose is not None and all(_alike(pose, other) < SAME for other in poses):
             poses.append(pose)
     people = [_person(pose, detector.skeleton, (width, height)) for pose in poses]

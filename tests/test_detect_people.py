@@ -11,7 +11,7 @@ from fakes import STANDING
 
 from stpose_core.detect import people
 from stpose_core.detect.people import PeopleTracker
-from stpose_core.detect.refused import RefusedPlaces
+from stpose_core.detect.refused import AGAIN_SECONDS, RefusedPlaces
 from stpose_core.detect.tracks import Track, choose_people, track_to_keypoints
 from stpose_core.detect.types import Box, Pose2D
 from stpose_core.errors import NoPersonError
@@ -226,43 +226,75 @@ def test_furniture_is_never_a_person() -> None:
 
 
 @pytest.mark.parametrize("remembered", [True, False])
-def test_furniture_is_not_looked_at_again_while_nothing_changes_there(remembered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_furniture_is_left_alone_for_a_while_if_nothing_changes_there(remembered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: without memory every search that finds the table looks at it."""
     if not remembered:
-        monkeypatch.setattr(RefusedPlaces, "holds", lambda places, image, box: False)
-    stage = Stage(Actor(lambda frame: 220, found=0.65, presence=lambda frame: 0.3))
-    assert follow(stage, 150) == []
-    assert stage.searches >= 10
-    assert stage.poses == (1 if remembered else stage.searches)
+        monkeypatch.setattr(RefusedPlaces, "holds", lambda places, image, box, time: False)
+    stage = Stage(Actor(lambda frame: 220, found=0.65, presence=lambda frame: 0.1))
+    assert follow(stage, 300) == []
+    assert stage.searches >= 18
+    assert stage.poses == (3 if remembered else stage.searches)
 
 
 @pytest.mark.parametrize("stays", [20, 40])
 def test_who_steps_before_furniture_is_found(stays: int) -> None:
-    table = Actor(lambda frame: 220, found=0.65, presence=lambda frame: 0.3)
+    table = Actor(lambda frame: 220, found=0.65, presence=lambda frame: 0.1)
     visitor = Actor(lambda frame: 220 if 60 <= frame < 60 + stays else None, BLUE, depth=0.5)
     (track,) = follow(Stage(table, visitor), 150)
     assert share_on(track, visitor) == 1
     assert list(track.frames[[0, -1]]) == [60, 59 + stays]
 
 
+def test_who_stands_still_and_is_not_seen_surely_at_first_is_found_later() -> None:
+    unsure = Actor(lambda frame: 160, presence=lambda frame: 0.88 if frame < 20 else 1.0)
+    (track,) = follow(Stage(unsure), 100)
+    assert track.frames[0] <= 20
+    refused = Actor(lambda frame: 160, presence=lambda frame: 0.1 if frame < 20 else 1.0)
+    (track,) = follow(Stage(refused), 300)
+    assert track.times[0] < AGAIN_SECONDS + 1
+
+
+ROOM = np.random.default_rng(0).integers(60, 200, (12, 16, 3)).astype(np.uint8).repeat(20, 0).repeat(20, 1)
+PLACE = Box(40.0, 40.0, 140.0, 200.0)
+
+
 def test_a_place_is_as_it_was_until_something_comes_there() -> None:
-    rng = np.random.default_rng(0)
-    room = rng.integers(60, 200, (12, 16, 3)).astype(np.uint8).repeat(20, 0).repeat(20, 1)
-    places, box = RefusedPlaces(), Box(40.0, 40.0, 140.0, 200.0)
-    places.add(room, box)
-    noisy = np.clip(room + rng.normal(0, 6, room.shape), 0, 255).astype(np.uint8)
-    assert places.holds(noisy, box)
-    assert places.holds(noisy, Box(45.0, 44.0, 140.0, 205.0)), "a box that differs a little"
-    assert not places.holds(noisy, Box(40.0, 40.0, 100.0, 120.0)), "another box"
+    places = RefusedPlaces()
+    places.add(ROOM, PLACE, 0.0)
+    noisy = np.clip(ROOM + np.random.default_rng(1).normal(0, 6, ROOM.shape), 0, 255).astype(np.uint8)
+    assert places.holds(noisy, PLACE, 1.0)
+    assert places.holds(noisy, Box(45.0, 44.0, 140.0, 205.0), 1.0), "a box that differs a little"
+    assert not places.holds(noisy, Box(40.0, 40.0, 100.0, 120.0), 1.0), "another box"
+    assert not places.holds(noisy, Box(40.0, 40.0, 140.0, 200.0, 1.0, np.pi / 2), 1.0), "the same box, for somebody who lies"
+    assert not places.holds(noisy, PLACE, AGAIN_SECONDS + 1), "too long ago"
     come = noisy.copy()
     come[60:200, 70:110] = 20
-    assert not places.holds(come, box)
+    assert not places.holds(come, PLACE, 1.0)
     # Half in the picture, and a pixel wide: no place is too small or too far out to be remembered.
     for edge in (Box(-30.0, -50.0, 12.0, 40.0), Box(319.0, 100.0, 320.0, 200.0)):
-        places.add(room, edge)
-        assert places.holds(room, edge)
+        places.add(ROOM, edge, 1.0)
+        assert places.holds(ROOM, edge, 1.0)
     places.clear()
-    assert not places.holds(noisy, box)
+    assert not places.holds(noisy, PLACE, 1.0)
+
+
+def test_in_the_dark_less_is_a_change() -> None:
+    dark, places = (ROOM // 16).astype(np.uint8), RefusedPlaces()
+    places.add(dark, PLACE, 0.0)
+    assert places.holds(dark + np.uint8(1), PLACE, 1.0)
+    come = dark.copy()
+    come[60:200, 70:110] += 9
+    assert not places.holds(come, PLACE, 1.0)
+
+
+def test_the_place_of_a_turned_box_is_where_it_lies_in_the_picture() -> None:
+    lying, places = Box(130.0, 60.0, 190.0, 180.0, 1.0, np.pi / 2), RefusedPlaces()  # from 100 to 220 across, from 90 to 150 down
+    places.add(ROOM, lying, 0.0)
+    above, beside = ROOM.copy(), ROOM.copy()
+    above[60:90, 130:190] = 20
+    beside[90:150, 100:125] = 20
+    assert places.holds(above, lying, 1.0)
+    assert not places.holds(beside, lying, 1.0)
 
 
 def test_what_no_search_finds_again_is_let_go() -> None:

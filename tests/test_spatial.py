@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -204,3 +205,18 @@ def test_large_pictures_are_averaged_not_sampled() -> None:
     stripes[::2] = 255
     seen = cut(stripes, view_of(np.array([0.0, 0.0, 1600.0, 1600.0]), (96, 128), room=0.7), (96, 128))
     assert np.abs(seen.astype(int) - 127).max() <= 15
+
+
+@pytest.mark.parametrize("factor", [3, 5, 6])
+def test_an_exact_view_is_the_mean_of_the_pixels_and_a_halved_one_near_it(factor: int) -> None:
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (40, 30, 3)).astype(np.uint8)
+    picture = cv2.resize(coarse, (96 * factor, 128 * factor), interpolation=cv2.INTER_CUBIC)
+    true = picture.reshape(128, factor, 96, factor, 3).mean((1, 3))
+    matrix = np.array([[1 / factor, 0, 0], [0, 1 / factor, 0]])
+    inner = (slice(1, -1), slice(1, -1))  # at the border the grey outside is mixed in
+
+    def error(exact: bool) -> float:
+        return float(np.abs(cut(picture, matrix, (96, 128), exact)[inner] - true[inner]).mean())
+
+    assert error(exact=True) < 0.5 < error(exact=False) < 4

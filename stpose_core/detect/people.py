@@ -24,7 +24,7 @@ from stpose_core.detect.likeness import (
     thumbnail,
     torso_colours,
 )
-from stpose_core.detect.refused import RefusedPlaces
+from stpose_core.detect.refused import REFUSED, RefusedPlaces
 from stpose_core.detect.sides import mend_sides
 from stpose_core.detect.tracks import SELDOM_FRAMES, Track
 from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
@@ -232,10 +232,12 @@ class PeopleTracker:
         self._searched = frame.time, self._frames
         for box in self._detector.find(frame.image):
             known = [p for p in self._followed() if _explains(p.pose, box)]
-            if not known and not self._refused.holds(frame.image, box):
-                pose = verified(self._detector, frame.image, box)
+            if not known and not self._refused.holds(frame.image, box, frame.time):
+                first = self._detector.pose(frame.image, box)
+                if first.presence < REFUSED:
+                    self._refused.add(frame.image, box, frame.time)
+                pose = verified(self._detector, frame.image, first)
                 if pose is None:
-                    self._refused.add(frame.image, box)
                     continue
                 known = [p for p in self._followed() if _alike(p.pose, pose) >= SAME]
                 if not known:
@@ -304,9 +306,8 @@ class PeopleTracker:
             self._buffer.popleft()
 
 
-def verified(detector: Detector, image: Image, box: Box, sure: float = SURE) -> Pose2D | None:
-    """The pose in a found box, if it is a person: sure twice, and the same from a slightly different view of it."""
-    first = detector.pose(image, box)
+def verified(detector: Detector, image: Image, first: Pose2D, sure: float = SURE) -> Pose2D | None:
+    """What a second look says of the pose in a found box, if it is a person: sure twice, and the same from a slightly different view."""
     if first.presence < HELD:
         return None
     pose = detector.pose(image, first.box)

@@ -1,8 +1,6 @@
-"""Places that a search takes for people and that are nobody: furniture, mostly. They are left alone while nothing changes there."""
+"""Places that a search takes for people and that are nobody: furniture, mostly. They are left alone for a while, if nothing changes."""
 
 from __future__ import annotations
-
-from collections import deque
 
 import cv2
 import numpy as np
@@ -10,40 +8,56 @@ import numpy as np
 from stpose_core.detect.likeness import box_overlap
 from stpose_core.detect.types import Box, Floats, Image
 
+REFUSED = 0.2  # a pose of less presence than this is nobody; above, the next look may see somebody
+AGAIN_SECONDS = 4.0  # a refused place is looked at again after so long in any case
 _CELLS = 8  # rows and columns of averages that tell what a place looks like
-_CHANGED, _SHARE = 0.04, 0.1  # a place has changed if so great a share of its cells differs by so much of the range of brightness
-_SAME_PLACE = 0.6  # overlap of two boxes from which they are the same place
-_MOST = 100
+# A place has changed if so great a share of its cells differs by so much of its brightness, and by what noise leaves of averages.
+_SHARE, _OF_BRIGHTNESS, _LEAST, _MOST = 0.1, 0.12, 0.012, 0.04
+_SAME_PLACE, _SAME_ANGLE = 0.6, 0.4  # overlap and radians to which two boxes are the same place
 
 
 class RefusedPlaces:
-    """Boxes in which no person was believed, and what the picture showed there then."""
+    """Boxes in which nobody was, when that was seen, and what the picture showed there then."""
 
     def __init__(self) -> None:
-        self._places: deque[tuple[Box, Floats]] = deque(maxlen=_MOST)
+        self._places: list[tuple[Box, float, Floats]] = []
 
     def clear(self) -> None:
         """Forget all, as the scene changes."""
         self._places.clear()
 
-    def add(self, image: Image, box: Box) -> None:
-        """Remember a place in which nobody was, in the place of what was known about it."""
-        self._places = deque((known for known in self._places if box_overlap(known[0], box) < _SAME_PLACE), maxlen=_MOST)
-        self._places.append((box, _look(image, box)))
+    def add(self, image: Image, box: Box, time: float) -> None:
+        """Remember a place in which nobody was, in the stead of what was known about it. time: of the frame, seconds."""
+        self._places = [known for known in self._places if not _same(known[0], box) and time - known[1] < AGAIN_SECONDS]
+        self._places.append((box, time, _look(image, box)))
 
-    def holds(self, image: Image, box: Box) -> bool:
-        """Whether the box is a place in which nobody was, and looks as it did then."""
+    def holds(self, image: Image, box: Box, time: float) -> bool:
+        """Whether the box is a place in which nobody was a while ago, and looks as it did then."""
         return any(
-            box_overlap(place, box) >= _SAME_PLACE and np.quantile(np.abs(_look(image, place) - look), 1 - _SHARE) < _CHANGED
-            for place, look in self._places
+            time - when < AGAIN_SECONDS and _same(place, box) and not _changed(look, _look(image, place))
+            for place, when, look in self._places
         )
 
 
+def _same(a: Box, b: Box) -> bool:
+    turn = (a.angle - b.angle + np.pi) % (2 * np.pi) - np.pi
+    return abs(turn) < _SAME_ANGLE and box_overlap(a, b) >= _SAME_PLACE
+
+
+def _changed(before: Floats, after: Floats) -> bool:
+    least = np.clip(_OF_BRIGHTNESS * before.mean(), _LEAST, _MOST)
+    return bool(np.quantile(np.abs(after - before), 1 - _SHARE) >= least)
+
+
 def _look(image: Image, box: Box) -> Floats:
-    """(8, 8, 3) mean colours of the part of a picture within a box, 0..1."""
+    """(8, 8, 3) mean colours of the part of a picture around a box, which may be turned; 0..1."""
     height, width = image.shape[:2]
-    left, top = (int(np.clip(start, 0, length - 1)) for start, length in ((box.x0, width), (box.y0, height)))
-    right, bottom = max(left + 1, min(width, round(box.x1))), max(top + 1, min(height, round(box.y1)))
+    cos, sin = abs(np.cos(box.angle)), abs(np.sin(box.angle))
+    half_w, half_h = (box.x1 - box.x0) / 2, (box.y1 - box.y0) / 2
+    x, y = (float(value) for value in box.centre)
+    across, down = cos * half_w + sin * half_h, sin * half_w + cos * half_h
+    left, top = int(np.clip(x - across, 0, width - 1)), int(np.clip(y - down, 0, height - 1))
+    right, bottom = max(left + 1, min(width, round(x + across))), max(top + 1, min(height, round(y + down)))
     # Averages of every few pixels tell as much as those of all.
     step = max(1, min(right - left, bottom - top) // (4 * _CELLS))
     part = np.ascontiguousarray(image[top:bottom:step, left:right:step])

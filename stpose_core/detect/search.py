@@ -31,7 +31,7 @@ def letterbox(picture: Picture, side: int) -> tuple[Picture, float]:
     scale = side / max(height, width)
     size = tuple(-(-max(1, round(length * scale)) // MULTIPLE) * MULTIPLE for length in (width, height))
     matrix = np.array([[scale, 0, 0], [0, scale, 0]], np.float64)
-    return cut(picture, matrix, (size[0], size[1])), scale
+    return cut(picture, matrix, (size[0], size[1]), exact=True), scale
 
 
 def find_people(picture: Picture, look: Look, side: int, threshold: float = FOUND) -> list[Box]:

@@ -15,8 +15,6 @@ Picture = NDArray[np.uint8]
 
 ROOM = 1.25
 """How much larger than the person's box a view is."""
-_HALVED = 8 / 7
-"""How many pixels of the picture to one of the view may be too few by this share for the picture to be halved."""
 EMPTY = 127
 """Value of what lies outside of the picture."""
 
@@ -52,22 +50,24 @@ def seen_from(matrix: Floats, points: Floats) -> Floats:
     return np.asarray(points @ back[:, :2].T + back[:, 2])
 
 
-def cut(picture: Picture, matrix: Floats, size: tuple[int, int]) -> Picture:
-    """(height, width, 3): the view of a picture (H, W, 3). Large pictures are averaged, not sampled, when they are made smaller."""
-    # Halved again and again: averages of two by two pixels take a fifth of the time of larger ones.
-    halvings = int(np.log2(max(_HALVED / np.sqrt(abs(np.linalg.det(matrix[:, :2]))), 1)))
-    smaller = 2**halvings
-    if halvings:
+def cut(picture: Picture, matrix: Floats, size: tuple[int, int], exact: bool = False) -> Picture:
+    """(height, width, 3): the view of a picture (H, W, 3). Large pictures are averaged, not sampled, when they are made smaller: by
+    halves, or (exact) over as many pixels as come to one of the view, which takes five times as long."""
+    ratio = 1 / np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    # Three and a half pixels to one are rather averaged four by four than two by two.
+    halvings = 0 if exact else int(np.log2(max(ratio * 8 / 7, 1)))
+    smaller = int(ratio + 0.25) if exact else 2**halvings
+    if smaller > 1:
         corners = seen_from(matrix, np.array([[0, 0], [size[0], 0], [size[0], size[1]], [0, size[1]]], np.float64))
         height, width = picture.shape[:2]
         first = np.clip(np.floor(corners.min(0) / smaller).astype(int) - 1, 0, None) * smaller
         last = np.minimum(np.ceil(corners.max(0)).astype(int) + smaller, (width, height))
         whole = (last - first) // smaller * smaller
         if (whole >= smaller).all():
-            part = picture[first[1] : first[1] + whole[1], first[0] : first[0] + whole[0]]
-            for _ in range(halvings):
-                part = np.asarray(cv2.resize(part, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
-            picture = part
+            picture = picture[first[1] : first[1] + whole[1], first[0] : first[0] + whole[0]]
+            for factor in (smaller,) if exact else (2,) * halvings:
+                near = (picture.shape[1] // factor, picture.shape[0] // factor)
+                picture = np.asarray(cv2.resize(picture, near, interpolation=cv2.INTER_AREA), np.uint8)
             matrix = np.column_stack([matrix[:, :2] * smaller, matrix[:, :2] @ first + matrix[:, 2]])
     # OpenCV counts from the centre of the first pixel.
     shifted = matrix.copy()
