@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from stpose_core.data import Keypoints
-from stpose_core.detect.likeness import extent, joint_likeness
+from stpose_core.detect.likeness import SEEN, extent, joint_likeness
 from stpose_core.detect.people import HELD, SAME, verified
 from stpose_core.errors import FormatError
 from stpose_core.skeletons import H36M17, convert
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 """What counts as a picture in a folder; a file that is named itself may be anything that OpenCV reads."""
+_HALF_AS_SURE, _MOSTLY = 0.5, 0.6  # sureness against that of another person, and share of joints within them: a part of them
 _MARGIN = 0.08  # joints end inside the body's outline: boxes are larger than their extent by this share of it on each side
 
 
@@ -66,14 +67,20 @@ def read_picture(path: Path) -> Image:
 
 
 def people_in(image: Image, detector: Detector) -> list[StillPerson]:
-    """Everybody in a picture (H, W, 3), the surest first. Nobody counts who is not seen again in a second look there."""
+    """Everybody in a picture (H, W, 3), the surest first.
+
+    Nobody counts who is not seen again in a second look there, nor who is like somebody surer, or a part of them and much less
+    sure: a box around legs alone, or around two people, gives such poses.
+    """
     height, width = image.shape[:2]
-    poses: list[Pose2D] = []
-    for box in detector.find(image):
-        pose = verified(detector, image, detector.pose(image, box), HELD)
-        if pose is not None and all(_alike(pose, other) < SAME for other in poses):
-            poses.append(pose)
-    people = [_person(pose, detector.skeleton, (width, height)) for pose in poses]
+    find = getattr(detector, "find_thoroughly", detector.find)
+    seen = [verified(detector, image, detector.pose(image, box), HELD) for box in find(image)]
+    poses = sorted((pose for pose in seen if pose is not None), key=lambda pose: -_sureness(pose))
+    kept: list[Pose2D] = []
+    for pose in poses:
+        if all(_alike(pose, other) < SAME and not _is_part(pose, other) for other in kept):
+            kept.append(pose)
+    people = [_person(pose, detector.skeleton, (width, height)) for pose in kept]
     return sorted(people, key=lambda person: -person.score)
 
 
@@ -110,6 +117,20 @@ def _listed(path: Path) -> list[Path]:
 
 def _alike(one: Pose2D, other: Pose2D) -> float:
     return joint_likeness(one.xy, one.score, other.xy, other.score)
+
+
+def _sureness(pose: Pose2D) -> float:
+    return float(pose.presence * pose.score.mean())
+
+
+def _is_part(pose: Pose2D, other: Pose2D) -> bool:
+    """Whether a pose is half as sure as another and most of its joints lie where the other is."""
+    around = extent(other.xy, other.score)
+    grow = _MARGIN * around.size
+    seen = pose.score >= SEEN
+    inside = (pose.xy >= (around.x0 - grow, around.y0 - grow)) & (pose.xy <= (around.x1 + grow, around.y1 + grow))
+    share = inside.all(axis=1)[seen].mean() if seen.any() else 1.0
+    return bool(_sureness(pose) < _HALF_AS_SURE * _sureness(other) and share > _MOSTLY)
 
 
 def _person(pose: Pose2D, skeleton: str, size: tuple[int, int]) -> StillPerson:

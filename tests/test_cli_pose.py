@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from fakes import SIZE, BarDetector
+from fakes import SIZE, STANDING, BarDetector
 from stpose_cli.main import run as stpose
 
 from stpose_core import stills
@@ -130,6 +130,47 @@ def test_colours_are_read_as_red_green_blue(tmp_path: Path) -> None:
 def test_who_is_found_twice_counts_once_and_who_is_not_there_again_not_at_all() -> None:
     assert len(people_in(bars(20, 90), BarsDetector())) == 2
     assert len(people_in(bars(20), BarsDetector(ghosts=True))) == 1
+
+
+class Scripted:
+    """Says of each box what it is told to: the scale of a standing person around the box's centre, their presence and scores."""
+
+    name, skeleton = "scripted", "h36m17"
+
+    def __init__(self, *sights: tuple[float, float, float, float]) -> None:
+        """sights: (x, scale, score, score of the box) of those who are found; a box is as wide as x is large, to know it again."""
+        self.sights = sights
+
+    def find(self, image: np.ndarray) -> list[Box]:
+        return [self._box(sight) for sight in self.sights if sight[3] >= 0.12]
+
+    def pose(self, image: np.ndarray, box: Box) -> Pose2D:
+        sight = min(self.sights, key=lambda sight: abs(self._box(sight).size - box.size) + abs(self._box(sight).x0 - box.x0))
+        x, scale, score, _ = sight
+        return Pose2D(np.array([x, 60]) + scale * STANDING[:, :2], np.full(17, score), 1.0, self._box(sight))
+
+    def _box(self, sight: tuple[float, float, float, float]) -> Box:
+        x, scale, _, found = sight
+        return Box(x - scale / 2, 60 - scale / 2, x + scale / 2, 60 + scale / 2, found)
+
+
+def test_of_two_sights_of_somebody_the_surer_one_counts_and_parts_do_not() -> None:
+    image = bars()
+    right, blurred = (40.0, 50.0, 0.9, 0.3), (41.0, 51.0, 0.5, 0.6)
+    (person,) = people_in(image, Scripted(blurred, right))
+    assert person.score == pytest.approx(0.9)
+    part = (42.0, 20.0, 0.3, 0.5)
+    assert [round(p.score, 2) for p in people_in(image, Scripted(part, right))] == [0.9]
+    # Negative controls: who is as sure is a person, a child before somebody; who is elsewhere is one as well.
+    assert len(people_in(image, Scripted((42.0, 20.0, 0.8, 0.5), right))) == 2
+    assert len(people_in(image, Scripted((120.0, 20.0, 0.3, 0.5), right))) == 2
+
+
+def test_pictures_are_searched_thoroughly_where_the_detector_can() -> None:
+    detector = Scripted((40.0, 50.0, 0.9, 0.3), (120.0, 40.0, 0.8, 0.06))
+    assert len(people_in(bars(), detector)) == 1
+    detector.find_thoroughly = lambda image: [detector._box(sight) for sight in detector.sights]  # type: ignore[attr-defined]
+    assert len(people_in(bars(), detector)) == 2
 
 
 def test_joints_of_other_skeletons_are_converted_and_unseen_ones_are_zeros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -307,7 +307,7 @@ class PeopleTracker:
 
 
 def verified(detector: Detector, image: Image, first: Pose2D, sure: float = SURE) -> Pose2D | None:
-    """What a second look says of the pose in a found box, if it is a person: sure twice, and the same from a slightly different view."""
+    """The pose of a second look after the first in a found box, if it is a person: sure twice, and the same from another view."""
     if first.presence < HELD:
         return None
     pose = detector.pose(image, first.box)

@@ -1,4 +1,4 @@
-"""Places that a search takes for people and that are nobody: furniture, mostly. They are left alone for a while, if nothing changes."""
+"""Places that a search takes for people and that are nobody: furniture, mostly. For a while they are left alone."""
 
 from __future__ import annotations
 

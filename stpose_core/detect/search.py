@@ -14,6 +14,8 @@ from stpose_core.networks.finder import CELL, MULTIPLE
 
 FOUND = 0.12
 """Score from which a summit counts as a person: low, as the spatial network has the last word."""
+FOUND_AT_ALL = 0.05
+"""The same where there is time to look at every summit, as in still pictures."""
 _SAME = 0.55  # overlap from which two boxes are the same person
 _MOST = 50  # people in one picture
 _FINER = 2.0  # the second look, for small people, is at this many times the first's resolution
