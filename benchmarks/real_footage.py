@@ -55,6 +55,10 @@ class Row:
     reached: bool
 
 
+# PA-MPJPE on balance that is asked for with a detector, mm.
+MOST_ERROR = {"mediapipe": 60.0, "builtin": 65.0}
+
+
 def joints_of(motion: Motion, names: tuple[str, ...] | list[str]) -> Array:
     """(T, len(names), 3) world positions of h36m17 joints of a motion."""
     places = forward_kinematics(motion)
@@ -81,7 +85,8 @@ def accuracy(folder: Path, captures: dict[str, Capture], motions: dict[str, Moti
         raw.append(aligned_error(lifted, reference["xyz_m"], reference["valid"]))
     mean = float(np.mean(figures))
     text = f"{figures[0]:.1f} / {figures[1]:.1f}, mean {mean:.1f} mm (lifted joints before animation {raw[0]:.1f} / {raw[1]:.1f})"
-    return [Row("PA-MPJPE, 12 limb joints", "balance cam01 / cam03", text, "mean <= 75 mm", mean <= 75)]
+    most = MOST_ERROR.get(captures[BALANCE[0]].detector, 75.0)
+    return [Row("PA-MPJPE, 12 limb joints", "balance cam01 / cam03", text, f"mean <= {most:g} mm", mean <= most)]
 
 
 def smoothness(clip: str, capture: Capture, motion: Motion) -> list[Row]:

@@ -102,6 +102,17 @@ def test_everybody_goes_to_numbered_files(tmp_path: Path, video: Path) -> None:
     assert run(["mocap", str(video), "-o", str(tmp_path / "out"), "--person", "all", "--overwrite", *ARGUMENTS]) == 0
 
 
+@pytest.mark.parametrize("name, runtime, told", [("builtin", None, True), ("builtin", "there", False), ("bar", None, False)])
+def test_who_uses_the_built_in_detector_without_its_faster_runtime_is_told_of_it(
+    name: str, runtime: str | None, told: bool, bar: BarDetector, tmp_path: Path, video: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    bar.name = name
+    monkeypatch.setattr("stpose_cli.mocap.find_spec", lambda module: runtime)
+    assert run(["mocap", str(video), "-o", str(tmp_path / "a.bvh"), *ARGUMENTS]) == 0
+    assert ("[fast]" in capsys.readouterr().err) == told
+
+
 @pytest.mark.usefixtures("bar")
 def test_a_preview_is_written_beside(tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str]) -> None:
     preview = tmp_path / "seen.mp4"

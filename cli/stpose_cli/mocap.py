@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,8 @@ def _load(
     source = open_detector(detector, device)
     if isinstance(source, KeypointFile) and videos > 1:
         raise DetectorError(f"{detector} holds the keypoints of one video, and {videos} videos are given")
+    if source.name == "builtin" and find_spec("openvino") is None:
+        click.echo("stpose: the built-in detector runs in torch; pip install '.[fast]' makes it several times as fast", err=True)
     lifter = load_lifter(weights, device=place)
     return {"detector": source, "lifter": lifter, "device": place, "person": person, "start": start, "end": end}
 

@@ -87,8 +87,8 @@ def _chosen() -> str:
 
 
 def has_passed(weights: Path) -> bool:
-    """Whether a folder holds a built-in detector that reached what its benchmark asks of it (benchmarks/builtin.py notes that in the
-    file): joints on footage with a reference, nobody where nobody is, newcomers found soon."""
+    """Whether a folder holds a built-in detector that reached what its benchmark asks of it: joints on footage with a reference,
+    nobody where nobody is, newcomers found soon. benchmarks/builtin.py notes that in the file."""
     try:
         spatial, _ = read_config(weights / SPATIAL_FILE, "spatial"), read_config(weights / FINDER_FILE, "finder")
     except WeightsError:
