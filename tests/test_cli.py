@@ -102,7 +102,7 @@ def test_everybody_goes_to_numbered_files(tmp_path: Path, video: Path) -> None:
     assert run(["mocap", str(video), "-o", str(tmp_path / "out"), "--person", "all", "--overwrite", *ARGUMENTS]) == 0
 
 
-@pytest.mark.parametrize("name, runtime, told", [("builtin", None, True), ("builtin", "there", False), ("bar", None, False)])
+@pytest.mark.parametrize(("name", "runtime", "told"), [("builtin", None, True), ("builtin", "there", False), ("bar", None, False)])
 def test_who_uses_the_built_in_detector_without_its_faster_runtime_is_told_of_it(
     name: str, runtime: str | None, told: bool, bar: BarDetector, tmp_path: Path, video: Path,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
