@@ -226,3 +226,23 @@ def test_a_body_that_slowly_floats_is_set_down_and_one_that_jumps_or_climbs_is_n
     block = np.where(time > 4, 0.5, 0.0)
     settled = np.abs(time - 4) > 1
     assert np.abs(floor_drift(block, fps))[settled].max() < 0.01
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_the_floor_is_where_feet_are_seen_not_where_hidden_legs_are_guessed(told: bool) -> None:
+    """Somebody comes into the picture head first and is guessed to be half a metre lower. Negative control: if nobody says that
+    the legs are hidden then, the rest of the clip floats."""
+    pose = seen(h36m(still(240)), 30.0)
+    root = pose.root.copy()
+    root[:40, 1] += 0.6  # camera y is down
+    hidden = np.zeros((240, 17), bool)
+    hidden[:40, [2, 3, 5, 6]] = told
+    motion = animate(pose3d(pose.xyz, root, 30.0, hidden, pose.up))
+    lowest = forward_kinematics(motion)[..., 1].min(axis=1)
+    assert lowest.min() > -0.03, "nothing below the floor"
+    assert (np.abs(lowest[60:]).max() < 0.03) == told
+    assert told or lowest[60:].min() > 0.3
+    # A leg's lowest part that is never seen tells of the floor all the same.
+    legless = np.zeros((240, 17), bool)
+    legless[:, [2, 3, 5, 6]] = True
+    assert np.abs(forward_kinematics(animate(pose3d(pose.xyz, pose.root, 30.0, legless, pose.up)))[..., 1].min(axis=1)).max() < 0.03

@@ -9,7 +9,7 @@ from stpose_core.animate.body import INDEX, NAMES, ankle_height, parents
 from stpose_core.animate.contacts import contact_probability, steadying_shift
 from stpose_core.animate.feet import foot_frames
 from stpose_core.animate.gaps import Gaps, fill_bones, fill_track
-from stpose_core.animate.levelling import clearance, floor_drift, floor_height, room_from_camera
+from stpose_core.animate.levelling import clearance, room_from_camera, stand
 from stpose_core.animate.root import from_ray, smooth_root, to_ray
 from stpose_core.animate.rotations import Body, local_rotations, pose_body, world_positions
 from stpose_core.animate.smooth import bridge, confidence, find_spikes, smooth_bones
@@ -39,11 +39,10 @@ def animate(pose: Pose3D, smooth: float = 0.4) -> Motion:
     lengths, rest = skeleton.bone_lengths(bones, measured), skeleton.rest_directions(bones, measured)
     body = pose_body(bones, lengths, rest, pose.fps)
     ankle = ankle_height(lengths)
-    lowest = clearance(skeleton.joints_from_bones(bones) + root[:, None], ankle)
-    floor = floor_height(lowest)
-    root = root - np.array([0.0, floor, 0.0])
+    lowest, part = clearance(skeleton.joints_from_bones(bones) + root[:, None], ankle)
+    seen = posed & ~pose.hidden[np.arange(len(pose)), part]
+    root = root - stand(lowest, seen, pose.fps, steady=smooth > 0)[:, None] * np.array([0.0, 1.0, 0.0])
     if smooth > 0:
-        root[:, 1] -= floor_drift(lowest - floor, pose.fps)
         feet = world_positions(body, root)[:, [INDEX["LeftFoot"], INDEX["RightFoot"]]]
         standing = np.stack([contact_probability(feet[:, side], ankle, pose.fps) for side in (0, 1)], axis=1)
         root = root + steadying_shift(feet, standing, pose.fps, min(1.0, 2 * smooth))
