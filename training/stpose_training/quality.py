@@ -89,7 +89,7 @@ def _reprojection(pose: Pose3D, clip: Keypoints, posed: Mask) -> tuple[float, fl
 
 def _slide(pose: Pose3D, posed: Mask) -> tuple[float, float]:
     joints = (pose.xyz + pose.root[:, None]) @ room_from_camera(pose.up).T
-    lowest = clearance(joints[posed], _ANKLE)
+    lowest, _ = clearance(joints[posed], _ANKLE)
     joints = joints - np.array([0.0, floor_height(lowest), 0.0])
     total = count = 0.0
     for start, stop in runs_of(posed):
