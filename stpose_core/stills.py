@@ -74,14 +74,13 @@ def people_in(image: Image, detector: Detector) -> list[StillPerson]:
     """
     height, width = image.shape[:2]
     find = getattr(detector, "find_thoroughly", detector.find)
-    seen = [verified(detector, image, detector.pose(image, box), HELD) for box in find(image)]
-    poses = sorted((pose for pose in seen if pose is not None), key=lambda pose: -_sureness(pose))
-    kept: list[Pose2D] = []
-    for pose in poses:
-        if all(_alike(pose, other) < SAME and not _is_part(pose, other) for other in kept):
-            kept.append(pose)
-    people = [_person(pose, detector.skeleton, (width, height)) for pose in kept]
-    return sorted(people, key=lambda person: -person.score)
+    poses = [verified(detector, image, detector.pose(image, box), HELD) for box in find(image)]
+    seen = [_person(pose, detector.skeleton, (width, height)) for pose in poses if pose is not None]
+    people: list[StillPerson] = []
+    for person in sorted(seen, key=lambda person: -person.score):
+        if all(_alike(person, other) < SAME and not _is_part(person, other) for other in people):
+            people.append(person)
+    return people
 
 
 def _named(name: str) -> list[Path]:
@@ -115,22 +114,17 @@ def _listed(path: Path) -> list[Path]:
     return [file for name in names for file in _named(name)]
 
 
-def _alike(one: Pose2D, other: Pose2D) -> float:
-    return joint_likeness(one.xy, one.score, other.xy, other.score)
+def _alike(one: StillPerson, other: StillPerson) -> float:
+    return joint_likeness(one.xy, one.joint_score, other.xy, other.joint_score)
 
 
-def _sureness(pose: Pose2D) -> float:
-    return float(pose.presence * pose.score.mean())
-
-
-def _is_part(pose: Pose2D, other: Pose2D) -> bool:
-    """Whether a pose is half as sure as another and most of its joints lie where the other is."""
-    around = extent(other.xy, other.score)
-    grow = _MARGIN * around.size
-    seen = pose.score >= SEEN
-    inside = (pose.xy >= (around.x0 - grow, around.y0 - grow)) & (pose.xy <= (around.x1 + grow, around.y1 + grow))
-    share = inside.all(axis=1)[seen].mean() if seen.any() else 1.0
-    return bool(_sureness(pose) < _HALF_AS_SURE * _sureness(other) and share > _MOSTLY)
+def _is_part(one: StillPerson, other: StillPerson) -> bool:
+    """Whether somebody is less than half as sure as another, and most of their joints lie where the other is."""
+    left, top, width, height = other.box
+    seen = one.joint_score >= SEEN
+    inside = ((one.xy >= (left, top)) & (one.xy <= (left + width, top + height))).all(axis=1)
+    share = inside[seen].mean() if seen.any() else 1.0
+    return bool(one.score < _HALF_AS_SURE * other.score and share > _MOSTLY)
 
 
 def _person(pose: Pose2D, skeleton: str, size: tuple[int, int]) -> StillPerson:

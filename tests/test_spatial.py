@@ -11,6 +11,7 @@ import torch
 from stpose_training.lifter import hold_norms
 
 from stpose_core.detect.heatmaps import decode
+from stpose_core.detect.search import letterbox
 from stpose_core.detect.views import EMPTY, cut, seen_at, seen_from, view_of
 from stpose_core.networks.spatial import PRESETS, STRIDE, Attention, SpatialConfig, SpatialNetwork, count_multiplications
 
@@ -220,3 +221,6 @@ def test_an_exact_view_is_the_mean_of_the_pixels_and_a_halved_one_near_it(factor
         return float(np.abs(cut(picture, matrix, (96, 128), exact)[inner] - true[inner]).mean())
 
     assert error(exact=True) < 0.5 < error(exact=False) < 4
+    # Whole pictures, in which people are small, are shown exactly.
+    shown = letterbox(picture, 128)[0][:, :96]
+    assert float(np.abs(shown[inner] - true[inner]).mean()) < 0.5

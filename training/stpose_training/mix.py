@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 import torch
 
-from stpose_core.errors import StposeError, TrainingError
-from stpose_core.weights import read_weights, write_weights
+from stpose_core.errors import StposeError, TrainingError, WeightsError
+from stpose_core.weights import read_config, read_weights, write_weights
 
 KINDS = ("temporal", "spatial", "finder")
 # What was measured, or fitted to the weights, does not hold for a mean of them.
@@ -27,7 +27,7 @@ def mix(new: Path, before: Path, share: float, output: Path) -> None:
     """
     if not 0 < share < 1:
         raise TrainingError(f"the share lies between 0 and 1, got {share:g}")
-    kind = next((kind for kind in KINDS if _is(new, kind)), KINDS[0])
+    kind = next((kind for kind in KINDS if _holds(new, kind)), KINDS[0])
     (a, header), (b, other) = read_weights(new, kind), read_weights(before, kind)
     if header.get("network") != other.get("network") or {n: t.shape for n, t in a.items()} != {n: t.shape for n, t in b.items()}:
         raise TrainingError(f"{new} and {before} do not hold the same network")
@@ -39,10 +39,10 @@ def mix(new: Path, before: Path, share: float, output: Path) -> None:
     write_weights(output, tensors, kind, {**kept, "mixed": parts})
 
 
-def _is(path: Path, kind: str) -> bool:
+def _holds(path: Path, kind: str) -> bool:
     try:
-        read_weights(path, kind)
-    except StposeError:
+        read_config(path, kind)
+    except WeightsError:
         return False
     return True
 
