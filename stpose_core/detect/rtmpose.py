@@ -15,6 +15,7 @@ import numpy as np
 from stpose_core.detect.likeness import extent
 from stpose_core.detect.types import Box, Floats, Image, Pose2D
 from stpose_core.errors import DetectorError
+from stpose_core.extras import how_to_install
 
 MODES = ("lightweight", "balanced", "performance")
 NEAR_EDGE = 0.08  # joints end inside the body's outline: the next box is larger than their extent by this share on each side
@@ -36,9 +37,7 @@ class RTMPoseDetector:
             rtmlib = importlib.import_module("rtmlib")
             importlib.import_module("onnxruntime")
         except ImportError as error:
-            raise DetectorError(
-                f"rtmpose cannot be imported ({error}); install it with: pip install '.[rtmpose]' (in the repository)"
-            ) from error
+            raise DetectorError(f"rtmpose cannot be imported ({error}); {how_to_install('rtmpose')}") from error
         try:
             with redirect_stdout(sys.stderr):  # rtmlib prints what it loads; standard output is the command's
                 model = rtmlib.BodyWithFeet(mode=mode, backend="onnxruntime", device=device)
