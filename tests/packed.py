@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 def packed(out: Path) -> dict[str, set[str]]:
     """The files of "wheel" and "sdist", with / and relative to their roots; the metadata goes into a .dist-info folder in `out`."""
     command = [sys.executable, __file__, str(out)]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+    told = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()[-1]
     return {kind: set(names) for kind, names in json.loads(told).items()}
 
 
@@ -26,19 +26,20 @@ def main(out: str) -> None:
 
     distribution = Distribution({"script_name": "setup.py"})
     distribution.parse_config_files()
-    wheel = distribution.get_command_obj("build_py")
-    wheel.ensure_finalized()
     source = distribution.get_command_obj("egg_info")
     source.egg_base = out  # else it is written into the project
-    metadata = distribution.get_command_obj("dist_info")
-    metadata.output_dir = out
-    for command in (source, metadata):
-        command.ensure_finalized()
-        command.run()
+    source.ensure_finalized()
+    source.run()
+    wheel = distribution.get_command_obj("build_py")
+    wheel.ensure_finalized()
     files = {
         "wheel": [os.path.relpath(name, wheel.build_lib) for name in wheel.get_outputs(include_bytecode=False)],
         "sdist": source.filelist.files,
     }
+    metadata = distribution.get_command_obj("dist_info")
+    metadata.output_dir = out
+    metadata.ensure_finalized()
+    metadata.run()
     print(json.dumps({kind: [Path(name).as_posix() for name in names] for kind, names in files.items()}))
 
 
