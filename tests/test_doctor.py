@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from stpose_cli.main import run
 
+from stpose_core.extras import how_to_install
+
 
 def without_builtin(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """As if no weights of the built-in detector were there."""
@@ -53,3 +55,16 @@ def test_doctor_tries_what_it_tells_of(tmp_path: Path, capsys: pytest.CaptureFix
     assert "not a readable weights file" in told
     assert "downloaded on first use" in told
     assert "no detector is installed" not in told
+
+
+def test_doctor_names_the_command_for_an_extra_that_is_missing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {"lightning-fabric": "2.6", "tensorboard": "2.20", "h5py": "3.16"}
+    monkeypatch.setattr("stpose_cli.doctor._version", found.get)
+    run(["doctor"])
+    lines = {line[:20].rstrip(): line[21:] for line in capsys.readouterr().out.splitlines()}
+    assert lines["extra train"] == "lightning-fabric 2.6, tensorboard 2.20"
+    assert lines["extra datasets"] == f"not installed (cdflib missing); {how_to_install('datasets')}"
+    assert lines["extra synth"] == f"not installed (anny, pillow missing); {how_to_install('synth')}"
+    assert lines["detector builtin"].endswith(how_to_install("fast"))
