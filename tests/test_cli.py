@@ -26,7 +26,7 @@ def bar(monkeypatch: pytest.MonkeyPatch) -> BarDetector:
     """The command with the stand-in detector and lifter."""
     detector = BarDetector()
     load = stpose_core.pipeline.load_detector
-    known = lambda name: detector if name == "auto" else load(name)  # noqa: E731
+    known = lambda name, device="auto": detector if name == "auto" else load(name, device)  # noqa: E731
     monkeypatch.setattr(stpose_core.pipeline, "load_detector", known)
     monkeypatch.setattr(stpose_core.lift, "load_lifter", lambda path=None, device="cpu": lift_standing)
     return detector
@@ -304,7 +304,7 @@ def test_an_interruption_leaves_nothing(
         assert run(arguments) == 130
         assert not (tmp_path / "a.bvh").exists()
         monkeypatch.undo()
-        monkeypatch.setattr(stpose_core.pipeline, "load_detector", lambda name: bar)
+        monkeypatch.setattr(stpose_core.pipeline, "load_detector", lambda name, device: bar)
         monkeypatch.setattr(stpose_core.lift, "load_lifter", lambda path=None, device="cpu": lift_standing)
         (tmp_path / "p.mp4").unlink(missing_ok=True)
     assert files(tmp_path) == ["in/walk.mp4"]
