@@ -80,18 +80,10 @@ def _builtin() -> tuple[bool, str]:
         runtime = BuiltinDetector().runtime
     except StposeError as error:
         return False, str(error)
-<<<<<<< HEAD
     where = f"runs in {runtime}"
     if choose_device("auto") == "cpu" and _version("openvino") is None:
-        where += "; pip install '.[fast]' for several times the speed"
+        where += f"; OpenVINO is several times as fast; {how_to_install('fast')}"
     return True, f"{where}; {'what auto takes' if has_passed(DETECTOR) else 'auto takes it where no other is installed'}"
-=======
-    runtime = _version("openvino")
-    chosen = "what auto takes" if has_passed(DETECTOR) else "auto takes it where no other is installed"
-    if runtime is None:
-        return True, f"{chosen}; runs in torch; OpenVINO is several times as fast; {how_to_install('fast')}"
-    return True, f"{chosen}; runs in OpenVINO {runtime}"
->>>>>>> wt-a
 
 
 def _mediapipe() -> tuple[bool, str]:

@@ -162,14 +162,9 @@ def _load(
     source = open_detector(detector, device)
     if isinstance(source, KeypointFile) and videos > 1:
         raise DetectorError(f"{detector} holds the keypoints of one video, and {videos} videos are given")
-<<<<<<< HEAD
     if source.name == "builtin" and place == "cpu" and find_spec("openvino") is None:
-        click.echo("stpose: the built-in detector runs in torch; pip install '.[fast]' makes it several times as fast", err=True)
-=======
-    if source.name == "builtin" and find_spec("openvino") is None:
         slow = "the built-in detector runs in torch; OpenVINO is several times as fast"
         click.echo(f"stpose: {slow}; {how_to_install('fast')}", err=True)
->>>>>>> wt-a
     lifter = load_lifter(weights, device=place)
     return {"detector": source, "lifter": lifter, "device": place, "person": person, "start": start, "end": end}
 
