@@ -22,14 +22,16 @@ import numpy as np
 from stpose_core.animate import animate
 from stpose_core.data import Array, Capture, Keypoints
 from stpose_core.detect import KeypointFile, load_detector
-from stpose_core.detect.cleaning import clean_tracks
-from stpose_core.detect.people import PeopleTracker
-from stpose_core.detect.tracks import Track, choose_people, track_to_keypoints
 from stpose_core.devices import choose_device
 from stpose_core.errors import FormatError, NoPersonError, VideoError
 from stpose_core.lift import load_lifter
 from stpose_core.lift.refine import refine as refine_pose
 from stpose_core.options import SLOWEST, CaptureOptions, known_options
+from stpose_core.track.choice import choose_people
+from stpose_core.track.cleaning import clean_tracks
+from stpose_core.track.resample import track_to_keypoints
+from stpose_core.track.track import Track
+from stpose_core.track.tracker import PeopleTracker
 from stpose_core.video import VideoInfo, frame_times, probe, read_frames
 
 if TYPE_CHECKING:

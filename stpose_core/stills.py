@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 
 from stpose_core.data import Keypoints
-from stpose_core.detect.likeness import SEEN, extent, joint_likeness
-from stpose_core.detect.people import HELD, SAME, verified
+from stpose_core.detect.boxes import SEEN, extent
 from stpose_core.errors import FormatError
 from stpose_core.skeletons import H36M17, convert
+from stpose_core.track.similarity import joint_likeness
+from stpose_core.track.tracker import HELD, SAME, verified
 
 if TYPE_CHECKING:
     from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D

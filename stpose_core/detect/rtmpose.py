@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from stpose_core.detect.likeness import extent
+from stpose_core.detect.boxes import extent
 from stpose_core.detect.types import Box, Floats, Image, Pose2D
 from stpose_core.devices import choose_device
 from stpose_core.errors import DetectorError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from stpose_core.detect.refused import AGAIN_SECONDS, RefusedPlaces
 from stpose_core.detect.types import Box
+from stpose_core.track.rejected import AGAIN_SECONDS, RefusedPlaces
 
 ROOM = np.random.default_rng(0).integers(60, 200, (12, 16, 3)).astype(np.uint8).repeat(20, 0).repeat(20, 1)
 PLACE = Box(40.0, 40.0, 140.0, 200.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from stpose_core.detect.likeness import box_overlap
+from stpose_core.detect.boxes import box_overlap
 from stpose_core.detect.types import Box, Floats, Image
 
 REFUSED = 0.2  # a pose of less presence than this is nobody; above, the next look may see somebody

@@ -14,18 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stpose_core.detect.likeness import (
-    SEEN,
-    colour_likeness,
-    extent,
-    is_cut,
-    joint_likeness,
-    thumbnail,
-    torso_colours,
-)
-from stpose_core.detect.refused import REFUSED, RefusedPlaces
-from stpose_core.detect.tracks import SELDOM_FRAMES, Track
+from stpose_core.detect.boxes import SEEN, extent
 from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
+from stpose_core.track.cuts import is_cut, thumbnail
+from stpose_core.track.rejected import REFUSED, RefusedPlaces
+from stpose_core.track.similarity import colour_likeness, joint_likeness, torso_colours
+from stpose_core.track.track import SELDOM_FRAMES, Track
 
 if TYPE_CHECKING:
     from stpose_core.video import Frame

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from fakes import STANDING
 
-from stpose_core.detect import people
-from stpose_core.detect.cleaning import clean_tracks
-from stpose_core.detect.people import PeopleTracker
-from stpose_core.detect.refused import AGAIN_SECONDS, RefusedPlaces
-from stpose_core.detect.tracks import Track, choose_people, track_to_keypoints
 from stpose_core.detect.types import Box, Pose2D
 from stpose_core.errors import NoPersonError
 from stpose_core.skeletons import get_skeleton
+from stpose_core.track import tracker as people
+from stpose_core.track.choice import choose_people
+from stpose_core.track.cleaning import clean_tracks
+from stpose_core.track.rejected import AGAIN_SECONDS, RefusedPlaces
+from stpose_core.track.resample import track_to_keypoints
+from stpose_core.track.track import Track
+from stpose_core.track.tracker import PeopleTracker
 from stpose_core.video import Frame
 
 SIZE = (320, 240)
