@@ -14,8 +14,8 @@ from stpose_core.data import Keypoints
 from stpose_core.detect.boxes import SEEN, extent
 from stpose_core.errors import FormatError
 from stpose_core.skeletons import H36M17, convert
-from stpose_core.track.similarity import joint_likeness
-from stpose_core.track.tracker import HELD, SAME, verified
+from stpose_core.track.person import HELD, SAME, verified
+from stpose_core.track.similarity import joint_similarity
 
 if TYPE_CHECKING:
     from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
@@ -116,7 +116,7 @@ def _listed(path: Path) -> list[Path]:
 
 
 def _alike(one: StillPerson, other: StillPerson) -> float:
-    return joint_likeness(one.xy, one.joint_score, other.xy, other.joint_score)
+    return joint_similarity(one.xy, one.joint_score, other.xy, other.joint_score)
 
 
 def _is_part(one: StillPerson, other: StillPerson) -> bool:

@@ -14,7 +14,7 @@ from stpose_core.skeletons import get_skeleton
 JOINT_SPREAD = 0.1
 
 
-def joint_likeness(xy_a: Floats, score_a: Floats, xy_b: Floats, score_b: Floats) -> float:
+def joint_similarity(xy_a: Floats, score_a: Floats, xy_b: Floats, score_b: Floats) -> float:
     """Object keypoint similarity of two poses, 0..1: mean over joints seen in both of exp(-d^2 / 2 (k s)^2)."""
     both = np.isfinite(xy_a).all(axis=1) & np.isfinite(xy_b).all(axis=1) & (np.minimum(score_a, score_b) >= SEEN)
     if both.sum() < 3:
@@ -62,6 +62,6 @@ def torso_colours(image: Image, xy: Floats, score: Floats, skeleton: str) -> Flo
     return np.concatenate([coloured, grey]) / len(hue)
 
 
-def colour_likeness(a: Floats | None, b: Floats | None) -> float | None:
+def colour_similarity(a: Floats | None, b: Floats | None) -> float | None:
     """Bhattacharyya coefficient of two histograms, 0..1; None if one is missing."""
     return None if a is None or b is None else float(np.sqrt(a * b).sum())
