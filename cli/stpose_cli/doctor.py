@@ -73,17 +73,17 @@ def _builtin() -> tuple[bool, str]:
     """Whether its weights load, and whether `auto` prefers it."""
     from stpose_core.detect import has_passed
     from stpose_core.detect.builtin import BuiltinDetector
+    from stpose_core.devices import choose_device
     from stpose_core.weights import DETECTOR
 
     try:
-        BuiltinDetector()
+        runtime = BuiltinDetector().runtime
     except StposeError as error:
         return False, str(error)
-    runtime = _version("openvino")
-    chosen = "what auto takes" if has_passed(DETECTOR) else "auto takes it where no other is installed"
-    if runtime is None:
-        return True, f"{chosen}; runs in torch; OpenVINO is several times as fast; {how_to_install('fast')}"
-    return True, f"{chosen}; runs in OpenVINO {runtime}"
+    told = f"{'what auto takes' if has_passed(DETECTOR) else 'auto takes it where no other is installed'}; runs in {runtime}"
+    if choose_device("auto") == "cpu" and _version("openvino") is None:
+        told += f"; OpenVINO is several times as fast; {how_to_install('fast')}"
+    return True, told
 
 
 def _mediapipe() -> tuple[bool, str]:
