@@ -1,7 +1,7 @@
 """Docstrings of the API reference: fields as a list. An extension of griffe, which mkdocs.yml names.
 
-Docstrings state fields as "name: meaning." in running lines, several in one where they are short. Markdown would join all of them into
-one paragraph.
+Docstrings state fields as "name: meaning." in running lines, several in one where they are short. Markdown would join them all
+into one paragraph.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def as_list(text: str) -> str:
     # One empty line before the list, none inside, so that it is set tight.
     items = re.sub(r"\s*\n- ", "\n- ", items)
     items = re.sub(r"^(?!- )(.*)\n- ", r"\1\n\n- ", items, count=1, flags=re.MULTILINE)
-    return f"{summary}\n\n{RAISES.sub(lambda match: chr(10) + match.group(1), items)}"
+    return f"{summary}\n\n{RAISES.sub(lambda match: chr(10) + match.group(1), items).lstrip()}"
 
 
 class Fields(griffe.Extension):
