@@ -19,7 +19,9 @@ import cv2
 import numpy as np
 
 from stpose_core.detect.types import Box, Floats, Image, Pose2D
+from stpose_core.devices import choose_device
 from stpose_core.errors import DetectorError
+from stpose_core.extras import how_to_install
 
 SEARCH_SIZE, POSE_SIZE = 224, 256  # input sides of the two networks, pixels
 ENLARGE = 1.25  # the pose network looks at this much more than the circle around the person (as it was trained)
@@ -67,12 +69,17 @@ _OPTIONS = (
 
 
 class MediaPipeDetector:
-    """The networks in the wheel of MediaPipe 0.10.21 and before. Raises DetectorError if the wheel is missing or has none."""
+    """The networks in the wheel of MediaPipe 0.10.21 and before.
+
+    device: checked like that of any detector; MediaPipe runs on the processor whatever it is. Raises DetectorError if the wheel is
+    missing or has no networks, StposeError if this machine does not have the device.
+    """
 
     name = "mediapipe"
     skeleton = "blazepose33"
 
-    def __init__(self) -> None:
+    def __init__(self, device: str = "auto") -> None:
+        choose_device(device)
         search, pose = bundled_models()
         getter = importlib.import_module("mediapipe.python.packet_getter")
 
@@ -155,16 +162,14 @@ def bundled_models() -> tuple[Path, Path]:
     try:
         package = importlib.import_module("mediapipe")
     except (ImportError, OSError) as error:
-        raise DetectorError(
-            f"mediapipe cannot be imported ({error}); install it with: pip install '.[mediapipe]' (in the repository)"
-        ) from error
+        raise DetectorError(f"mediapipe cannot be imported ({error}); {how_to_install('mediapipe')}") from error
     modules = Path(str(package.__file__)).parent / "modules"
     paths = modules / "pose_detection" / "pose_detection.tflite", modules / "pose_landmark" / "pose_landmark_full.tflite"
     if not all(path.is_file() for path in paths):
         version = getattr(package, "__version__", "?")
         raise DetectorError(
-            f"mediapipe {version} carries no pose models; install it with: pip install mediapipe==0.10.21, "
-            "or give the path of a pose_landmarker .task file"
+            f"mediapipe {version} carries no pose models; give the path of a pose_landmarker .task file, or use mediapipe 0.10.21; "
+            f"{how_to_install('mediapipe')}"
         )
     return paths
 

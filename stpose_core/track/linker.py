@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from stpose_core.detect.likeness import box_overlap, extent, joint_likeness
-from stpose_core.detect.tracks import Track
+from stpose_core.detect.boxes import box_overlap, extent
 from stpose_core.detect.types import Floats, Pose2D
+from stpose_core.track.similarity import joint_similarity
+from stpose_core.track.track import Track
 
 LOST_SECONDS = 1.0  # somebody not seen for longer comes back as somebody new
 LEAST = 0.3  # likeness (of joints, or overlap of boxes) below which two sights are not the same person
@@ -59,4 +60,4 @@ def link_people(frames: Iterable[tuple[int, Sequence[tuple[Floats, Floats]]]], f
 
 
 def _likeness(a: tuple[Floats, Floats], b: tuple[Floats, Floats]) -> float:
-    return 0.5 * joint_likeness(*a, *b) + 0.5 * box_overlap(extent(*a), extent(*b))
+    return 0.5 * joint_similarity(*a, *b) + 0.5 * box_overlap(extent(*a), extent(*b))
