@@ -39,6 +39,8 @@ Item = TypeVar("Item")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 # Frames per second: from one frame to the next a body can go anywhere long before it is as slow as this.
 SLOWEST = 1.0
+# No camera films people faster: stamps that say so are wrong, and every stage would work on seconds of millions of frames.
+FASTEST = 2000.0
 # Decoded frames that wait for the detector: enough to keep it busy, 25 MB of full HD.
 AHEAD = 4
 
@@ -96,6 +98,8 @@ def capture_people(
     info = probe(path)
     if info.fps < SLOWEST:
         raise VideoError(f"{info.path} has {info.fps:.3g} frames per second; movement cannot be followed below {SLOWEST:g}")
+    if info.fps > FASTEST:
+        raise VideoError(f"{info.path} has {info.fps:.3g} frames per second by its time stamps; at most {FASTEST:g} are believed")
     source = open_detector(detector, device)
     lifter = lifter or load_lifter(device=choose_device(device))
     largest = person in ("largest", "1")
