@@ -102,6 +102,8 @@ class Pose3D:
     sigma: (T, J) metres, expected error of each joint.
     up: (3,) unit vector against gravity in camera axes, as far as it can be told; (0, -1, 0) for a level camera.
     camera: the pinhole camera that `root` was computed with.
+    contacts: (T, 4) probabilities that the left heel, left toe, right heel and right toe are on the ground, from the network; None
+    where the network has no such output.
     """
 
     xyz: Array
@@ -112,6 +114,7 @@ class Pose3D:
     fps: float
     skeleton: str
     camera: Camera
+    contacts: Array | None = None
 
     def __post_init__(self) -> None:
         from stpose_core.skeletons import get_skeleton
@@ -122,6 +125,8 @@ class Pose3D:
         object.__setattr__(self, "hidden", _own(self.hidden, np.bool_, (frames, joints), "hidden"))
         object.__setattr__(self, "sigma", _own(self.sigma, np.float64, (frames, joints), "sigma"))
         object.__setattr__(self, "up", _own(self.up, np.float64, (3,), "up"))
+        if self.contacts is not None:
+            object.__setattr__(self, "contacts", _own(self.contacts, np.float64, (frames, 4), "contacts"))
         object.__setattr__(self, "fps", _check_fps(self.fps))
 
     def __len__(self) -> int:

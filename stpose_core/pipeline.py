@@ -12,7 +12,7 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -123,8 +123,6 @@ def capture_people(
         if not pose3d.posed.any():
             raise NoPersonError(f"{info.path}: the person is seen in too few frames for a pose")
         motion = animate(pose3d, smooth)
-        # The network bridges short gaps by itself: these frames have a pose, but nobody was seen in them either.
-        motion = replace(motion, filled=motion.filled | ~keypoints.seen)
         captures.append(Capture(info, source.name, keypoints, pose3d, motion, float(seen.times[0])))
     report("lift", total, total)
     return captures

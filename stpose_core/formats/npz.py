@@ -114,6 +114,7 @@ def _pose3d(content: dict[str, np.ndarray]) -> Pose3D:
         fps=float(content["pose3d.fps"]),
         skeleton=str(content["pose3d.skeleton"]),
         camera=Camera(float(content["pose3d.camera.focal"]), (float(x), float(y))),
+        contacts=content.get("pose3d.contacts"),
     )
 
 

@@ -23,12 +23,14 @@ MOCAP_FPS = 30.0
 
 @dataclass(frozen=True)
 class Clip:
-    """One take. positions: (T, 17, 3) metres, z up, 30 fps."""
+    """One take. positions: (T, 17, 3) metres, z up, 30 fps. contacts: (T, 4) whether the left heel, left toe, right heel and right
+    toe are on the ground, where that is known."""
 
     name: str
     subject: str
     action: str
     positions: np.ndarray
+    contacts: np.ndarray | None = None
 
 
 def load_mocap(folder: str | Path, part: str = "free", split: str = "train") -> list[Clip]:
@@ -113,6 +115,8 @@ class MotionBank:
 
     def __init__(self, clips: list[Clip], device: torch.device | str = "cpu") -> None:
         self.frames = torch.from_numpy(np.concatenate([clip.positions for clip in clips])).to(device)
+        unknown = [np.full((len(clip.positions), 4), np.nan) if clip.contacts is None else clip.contacts for clip in clips]
+        self.contacts = torch.from_numpy(np.concatenate(unknown).astype(np.float32)).to(device)
         lengths = torch.tensor([len(clip.positions) for clip in clips], device=device)
         self.lengths = lengths
         self.starts = torch.cumsum(lengths, 0) - lengths
@@ -120,6 +124,12 @@ class MotionBank:
 
     def windows(self, batch: int, frames: int, generator: torch.Generator, tempo: tuple[float, float] = (0.5, 2.0)) -> Tensor:
         """(B, T, 17, 3): windows at a random place and tempo (log-uniform). Beyond a clip's ends its motion runs backwards."""
+        return self.labelled_windows(batch, frames, generator, tempo)[0]
+
+    def labelled_windows(
+        self, batch: int, frames: int, generator: torch.Generator, tempo: tuple[float, float] = (0.5, 2.0)
+    ) -> tuple[Tensor, Tensor]:
+        """`windows`, and their contacts (B, T, 4): those of the nearest frame, NaN where unknown."""
         device = self.frames.device
         clip = torch.multinomial(self.weights, batch, replacement=True, generator=generator)
         draw = torch.rand(batch, 2, generator=generator, device=device)
@@ -136,4 +146,5 @@ class MotionBank:
         after = torch.minimum(before + 1, (length - 1)[:, None])
         part = (when - before).clamp(0, 1)[..., None, None]
         first = self.starts[clip][:, None]
-        return self.frames[first + before] * (1 - part) + self.frames[first + after] * part
+        positions = self.frames[first + before] * (1 - part) + self.frames[first + after] * part
+        return positions, self.contacts[first + when.round().long()]
