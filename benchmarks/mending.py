@@ -28,15 +28,15 @@ from stpose_core.lift import Lifter, load_lifter
 CONDITIONS = (PLAIN, CONFUSED, Condition("twice as fast", tempo=2.0))
 
 
-def mended(take: Take, *ways: Callable[[Track], None]) -> tuple[Take, float]:
+def mended(take: Take, *ways: Callable[[Track], Track]) -> tuple[Take, float]:
     """The take as it comes out of following people, mended in these ways in turn, and the share of sights that were changed."""
     points = take.keypoints
     frames = np.flatnonzero((points.score > 0).any(1))
     times = np.arange(len(points)) / points.fps
     track = Track.of(1, points.skeleton, times[frames], frames, points.xy[frames], points.score[frames])
-    before, seen = track.xy.copy(), track.score > 0
+    before, seen = track.xy, track.score > 0
     for mend in ways:
-        mend(track)
+        track = mend(track)
     changed = (track.xy != before).any(-1) & seen
     keypoints = track_to_keypoints(track, times, points.fps, points.image_size)
     return replace(take, keypoints=keypoints), float(changed.sum() / max(1, seen.sum()))

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from stpose_core.detect import KeypointFile, load_detector
+from stpose_core.detect.cleaning import clean_tracks
 from stpose_core.detect.people import PeopleTracker
 from stpose_core.detect.tracks import Track, choose_people
 from stpose_core.skeletons import get_skeleton
@@ -49,7 +50,7 @@ def follow(path: Path, detector: Any) -> tuple[list[Track], int, tuple[int, int]
         tracker.update(frame)
         count += 1
     info = probe(path)
-    return tracker.tracks, count, (info.width, info.height)
+    return clean_tracks(tracker.tracks), count, (info.width, info.height)
 
 
 def hips(track: Track) -> np.ndarray:

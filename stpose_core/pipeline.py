@@ -1,6 +1,6 @@
 """The whole way from a video to captures. The only module that knows all the rooms.
 
-    frames -> people's tracks -> Keypoints on an even time grid -> Pose3D -> Motion
+    frames -> people's tracks -> cleaned tracks -> Keypoints on an even time grid -> Pose3D -> Motion
 
 Frames are decoded in a thread a few frames ahead of the detector and dropped soon after it has seen them; what stays
 are tracks and poses of a few kilobytes a frame, so that memory hardly grows with the length of the video.
@@ -8,6 +8,7 @@ are tracks and poses of a few kilobytes a frame, so that memory hardly grows wit
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -21,8 +22,10 @@ import numpy as np
 from stpose_core.animate import animate
 from stpose_core.data import Array, Capture, Keypoints
 from stpose_core.detect import KeypointFile, load_detector
+from stpose_core.detect.cleaning import clean_tracks
 from stpose_core.detect.people import PeopleTracker
 from stpose_core.detect.tracks import CHOICES, Track, choose_people, track_to_keypoints
+from stpose_core.devices import choose_device
 from stpose_core.errors import FormatError, NoPersonError, StposeError, VideoError
 from stpose_core.lift import load_lifter
 from stpose_core.lift.refine import refine as refine_pose
@@ -36,17 +39,18 @@ if TYPE_CHECKING:
 Progress = Callable[[str, float, float | None], None]
 Item = TypeVar("Item")
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
 # Frames per second: from one frame to the next a body can go anywhere long before it is as slow as this.
 SLOWEST = 1.0
 # No camera films people faster: stamps that say so are wrong, and every stage would work on seconds of millions of frames.
 FASTEST = 2000.0
 # Decoded frames that wait for the detector: enough to keep it busy, 25 MB of full HD.
 AHEAD = 4
+_log = logging.getLogger(__name__)
 
 
 def capture(
     path: str | Path,
+    *,
     detector: str | Path | Detector | KeypointFile = "auto",
     person: str = "largest",
     smooth: float = 0.4,
@@ -61,11 +65,24 @@ def capture(
     """Capture one person. The options are those of `capture_people`; person may not be "all"."""
     if person == "all":
         raise ValueError("capture() gives one person; capture_people() gives all of them")
-    return capture_people(path, detector, person, smooth, fps, start, end, device, progress, lifter, refine)[0]
+    return capture_people(
+        path,
+        detector=detector,
+        person=person,
+        smooth=smooth,
+        fps=fps,
+        start=start,
+        end=end,
+        device=device,
+        progress=progress,
+        lifter=lifter,
+        refine=refine,
+    )[0]
 
 
 def capture_people(
     path: str | Path,
+    *,
     detector: str | Path | Detector | KeypointFile = "auto",
     person: str = "all",
     smooth: float = 0.4,
@@ -82,10 +99,11 @@ def capture_people(
     detector: a name, a keypoint file, or a detector that is loaded already.
     person: "largest", "left", "right", "center", "all", or "1", "2", ... by size over the clip.
     smooth: 0 (none) to 1 (strong). fps: frame rate of the result; the video's own by default.
-    start, end: seconds from the video's first frame. device: where the networks run.
+    start, end: seconds from the video's first frame. device: "auto", "cpu", "cuda" or "mps": where the networks run.
     progress: called with (stage, done, total) as the work goes on, in frames; total is None where it is not known.
     lifter: one that is loaded already; the bundled one by default.
     refine: fit the lifted joints to the 2D ones over the whole clip (see `stpose_core.lift.refine`).
+    Of several people, those seen in too few frames for a pose are left out, with a warning to the log "stpose_core".
     Raises StposeError: see `stpose_core.errors` for its kinds.
     """
     report = progress or _silent
@@ -111,6 +129,7 @@ def capture_people(
         seen = observe(info, source, start, end, lambda stage, done, total: report(stage, before + done, before + (total or 0)))
         chosen = choose_people(seen.tracks, person, (info.width, info.height), len(seen.times))
     captures: list[Capture] = []
+    unposed: list[int] = []
     total = len(chosen) * len(seen.times)
     for number, track in enumerate(chosen):
         report("lift", number * len(seen.times), total)
@@ -121,10 +140,17 @@ def capture_people(
             if refine:
                 pose3d = refine_pose(pose3d, keypoints)
         if not pose3d.posed.any():
-            raise NoPersonError(f"{info.path}: the person is seen in too few frames for a pose")
+            unposed.append(number + 1)
+            continue
         motion = animate(pose3d, smooth)
         captures.append(Capture(info, source.name, keypoints, pose3d, motion, float(seen.times[0])))
     report("lift", total, total)
+    if not captures:
+        who = "the person is" if len(chosen) == 1 else f"each of the {len(chosen)} people is"
+        raise NoPersonError(f"{info.path}: {who} seen in too few frames for a pose")
+    if unposed:
+        which = f"{len(unposed)} of {len(chosen)} people (by size: {', '.join(map(str, unposed))})"
+        _log.warning("%s: left out %s, seen in too few frames for a pose", info.path, which)
     return captures
 
 
@@ -154,7 +180,7 @@ def _maps_of(
 
 @dataclass(frozen=True)
 class Observed:
-    """What a detector saw. times: (N,) seconds of the video's frames in the range, rising; tracks: one a person."""
+    """What a detector saw. times: (N,) seconds of the video's frames in the range, rising; tracks: one a person, cleaned."""
 
     times: Array
     tracks: list[Track]
@@ -168,26 +194,27 @@ def observe(
     progress: Progress | None = None,
     largest: bool = False,
 ) -> Observed:
-    """Follow everybody in the range of a video. A keypoint file is taken as it is, without decoding the video.
+    """Follow everybody in the range of a video, and clean their tracks. With a keypoint file the video is not decoded.
 
     largest: only the largest person is asked for, so people in the background are not looked at in every frame (`Track.seldom`).
     """
     if isinstance(source, KeypointFile):
-        return _observe_file(info, source, start, end)
+        times, tracks = _tracks_of_file(info, source, start, end)
+        return Observed(times, tracks if source.captured else clean_tracks(tracks))
     report = progress or _silent
     total = _expected_frames(info, start, end)
     tracker = PeopleTracker(source, largest)
-    times: list[float] = []
+    stamps: list[float] = []
     report("detect", 0, total)
     for frame in decode_ahead(read_frames(info.path, start, end)):
         tracker.update(frame)
-        times.append(frame.time)
+        stamps.append(frame.time)
         # The length that a container states is a guess: never more done than there is to do.
-        report("detect", len(times), max(total, len(times)))
-    if not times:
+        report("detect", len(stamps), max(total, len(stamps)))
+    if not stamps:
         raise VideoError(f"{info.path}: no frame in the range asked for")
-    report("detect", len(times), len(times))
-    return Observed(np.array(times), list(tracker.tracks))
+    report("detect", len(stamps), len(stamps))
+    return Observed(np.array(stamps), clean_tracks(tracker.tracks))
 
 
 def decode_ahead(items: Iterable[Item], size: int = AHEAD) -> Iterator[Item]:
@@ -234,29 +261,8 @@ def decode_ahead(items: Iterable[Item], size: int = AHEAD) -> Iterator[Item]:
 
 
 def open_detector(detector: str | Path | Detector | KeypointFile, device: str = "auto") -> Detector | KeypointFile:
-    """The detector itself, loaded if it is given by name or as a keypoint file. Raises DetectorError, FormatError.
-
-    device: "cuda" asks rtmpose for it as well, which needs an onnxruntime made for it; mediapipe runs on the processor.
-    """
-    if not isinstance(detector, str | Path):
-        return detector
-    if str(detector) == "rtmpose" and device == "cuda":
-        return load_detector(detector, device=device)
-    return load_detector(detector)
-
-
-def choose_device(name: str) -> str:
-    """ "cpu", "cuda" or "mps": the fastest at hand for "auto". Raises StposeError if the named one is not there."""
-    import torch
-
-    if name not in DEVICES:
-        raise StposeError(f"unknown device '{name}'; use one of {', '.join(DEVICES)}")
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        return next(device for device in ("cuda", "mps", "cpu") if there[device])
-    if not there[name]:
-        raise StposeError(f"no {name} device on this machine; use --device cpu or auto")
-    return name
+    """The detector itself; if it is given by name or as a keypoint file, loaded for the device. Raises as `load_detector` does."""
+    return load_detector(detector, device) if isinstance(detector, str | Path) else detector
 
 
 def check_person(person: str) -> None:
@@ -284,7 +290,7 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _observe_file(info: VideoInfo, file: KeypointFile, start: float | None, end: float | None) -> Observed:
+def _tracks_of_file(info: VideoInfo, file: KeypointFile, start: float | None, end: float | None) -> tuple[Array, list[Track]]:
     if file.image_size not in (None, (info.width, info.height)):
         size = "{} x {}".format(*file.image_size)
         raise FormatError(f"{file.path} is of a video of {size} pixels, {info.path} has {info.width} x {info.height}")
@@ -299,7 +305,7 @@ def _observe_file(info: VideoInfo, file: KeypointFile, start: float | None, end:
         if rows.any():
             frames, xy, score = track.frames[rows], track.xy[rows], track.score[rows]
             parts.append(Track.of(track.id, track.skeleton, track.times[rows], frames, xy, score))
-    return Observed(times, parts)
+    return times, parts
 
 
 def _expected_frames(info: VideoInfo, start: float | None, end: float | None) -> float:

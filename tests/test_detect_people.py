@@ -10,6 +10,7 @@ import pytest
 from fakes import STANDING
 
 from stpose_core.detect import people
+from stpose_core.detect.cleaning import clean_tracks
 from stpose_core.detect.people import PeopleTracker
 from stpose_core.detect.refused import AGAIN_SECONDS, RefusedPlaces
 from stpose_core.detect.tracks import Track, choose_people, track_to_keypoints
@@ -302,10 +303,35 @@ def test_a_wrist_taken_for_a_moment_from_elsewhere_is_put_back() -> None:
             return pose
 
     actor = Actor(lambda frame: 60 + 1.5 * frame)
-    (track,) = follow(Deceived(actor), 90)
+    tracks = follow(Deceived(actor), 90)
+    (track,) = clean_tracks(tracks)
     true = np.stack([actor.joints(frame) for frame in range(90)])  # type: ignore[arg-type]
     assert np.linalg.norm(track.xy - true, axis=-1).max() < 3
     assert set(np.flatnonzero(track.score[:, wrist] < 0.5)) == set(range(40, 46))
+    # Control: followed people come as they were seen.
+    assert np.linalg.norm(tracks[0].xy - true, axis=-1).max() > 50
+
+
+def test_asking_for_tracks_changes_nothing() -> None:
+    class Turning(Stage):
+        """Takes left for right for a while."""
+
+        def pose(self, image: np.ndarray, box: Box) -> Pose2D:
+            pose = super().pose(image, box)
+            if int(image[0, 0, 1]) in range(30, 50):
+                pose.xy[:] = pose.xy[list(get_skeleton("h36m17").mirror)]
+            return pose
+
+    stage = Turning(Actor(lambda frame: 60 + 1.5 * frame))
+    tracker = PeopleTracker(stage)
+    for index in range(60):
+        tracker.update(stage.frame(index))
+        assert len(tracker.tracks) <= 1
+    first = [track.xy.copy() for track in tracker.tracks]
+    again = [track.xy.copy() for track in tracker.tracks]
+    np.testing.assert_array_equal(first, again)
+    # Control: there is something that cleaning changes.
+    assert (clean_tracks(tracker.tracks)[0].xy != first[0]).any(axis=(1, 2)).sum() == 20
 
 
 def made(places: list[tuple[float, float, range]]) -> list[Track]:

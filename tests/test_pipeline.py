@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
@@ -383,3 +384,47 @@ def test_the_public_names_are_all_there() -> None:
         assert name in dir(sp)
     with pytest.raises(AttributeError):
         _ = sp.no_such_thing
+
+
+def write_people(path: Path, *people: tuple[float, float, range]) -> Path:
+    """COCO results of people of whom each stands at x, and is seen with a score in a range of frames."""
+    body = np.random.default_rng(1).uniform(-15, 15, (17, 2))
+    entries = []
+    for frame in range(30):
+        for x, score, frames in people:
+            if frame in frames:
+                row = np.column_stack([body * (2 if x < 50 else 1) + [x, 60], np.full(17, score)]).ravel().tolist()
+                entries.append({"image_id": frame, "category_id": 1, "keypoints": row, "score": score})
+    path.write_text(json.dumps(entries))
+    return path
+
+
+def test_a_fragment_without_a_pose_costs_nobody_else_theirs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Lifted by the network that ships: joints that are hardly seen give no pose."""
+    path = film(tmp_path / "a.mp4", 25, 30)
+    sure, fragment = (40.0, 0.9, range(30)), (100.0, 0.05, range(12, 16))
+    joints = write_people(tmp_path / "a.json", sure, fragment, (140.0, 0.8, range(30)))
+    found = capture_people(path, detector=joints, device="cpu")
+    assert [round(float(np.nanmean(capture.keypoints.xy[..., 0])) // 50) for capture in found] == [0, 2]
+    (warning,) = caplog.records
+    assert warning.levelname == "WARNING"
+    assert "left out 1 of 3 people (by size: 3)" in warning.getMessage()
+    assert str(path) in warning.getMessage()
+    caplog.clear()
+    for person in ("3", "all"):  # asked for alone, or alone in the video: an error
+        chosen = joints if person == "3" else write_people(tmp_path / "b.json", fragment, (150.0, 0.05, range(4, 9)))
+        with pytest.raises(NoPersonError, match="too few frames for a pose") as caught:
+            capture_people(path, detector=chosen, person=person, device="cpu")
+        assert str(path) in str(caught.value)
+    # Control: nobody is left out, nothing is said.
+    assert len(capture_people(path, detector=write_people(tmp_path / "c.json", sure), device="cpu")) == 1
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("call", [capture, capture_people])
+def test_options_go_by_name_only(tmp_path: Path, call: object) -> None:
+    with pytest.raises(TypeError, match="positional"):
+        call(film(tmp_path / "a.mp4"), BarDetector())  # type: ignore[operator]
+    kinds = {name: parameter.kind for name, parameter in inspect.signature(call).parameters.items()}  # type: ignore[arg-type]
+    assert kinds.pop("path") == inspect.Parameter.POSITIONAL_OR_KEYWORD
+    assert set(kinds.values()) == {inspect.Parameter.KEYWORD_ONLY}

@@ -71,14 +71,16 @@ def _builtin() -> tuple[bool, str]:
     """Whether its weights load, and whether `auto` prefers it."""
     from stpose_core.detect import has_passed
     from stpose_core.detect.builtin import BuiltinDetector
+    from stpose_core.devices import choose_device
     from stpose_core.weights import DETECTOR
 
     try:
-        BuiltinDetector()
+        runtime = BuiltinDetector().runtime
     except StposeError as error:
         return False, str(error)
-    runtime = _version("openvino")
-    where = f"runs in OpenVINO {runtime}" if runtime else "runs in torch; pip install '.[fast]' for several times the speed"
+    where = f"runs in {runtime}"
+    if choose_device("auto") == "cpu" and _version("openvino") is None:
+        where += "; pip install '.[fast]' for several times the speed"
     return True, f"{where}; {'what auto takes' if has_passed(DETECTOR) else 'auto takes it where no other is installed'}"
 
 

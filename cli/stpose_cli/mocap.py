@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from stpose_cli.outputs import FORMATS, Job, check_not_input, plan_jobs
-from stpose_cli.progress import Progress, Result, make_progress
+from stpose_cli.progress import Progress, Result, make_progress, warnings_to
 from stpose_core.errors import DetectorError, OutputError, StposeError
 from stpose_core.files import check_output
 
@@ -122,12 +122,22 @@ def mocap(
         for job in jobs:
             say.video(str(job.video))
             try:
-                say.result(_run(job, options, say, units, overwrite, preview))
+                with warnings_to(say):
+                    say.result(_run(job, options, say, units, overwrite, preview))
             except StposeError as error:
-                failures += 1
-                # Most errors name their file; among several videos every one has to.
-                where = "" if len(jobs) == 1 or str(job.video) in str(error) else f"{job.video}: "
-                say.error(f"{where}{error}")
+                message = str(error)
+            except Exception as error:
+                if len(jobs) == 1 or isinstance(error, BrokenPipeError):
+                    raise
+                # A bug, which must not cost the other videos.
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                message = f"{reason} (unexpected; capture this video alone for the traceback)"
+            else:
+                continue
+            failures += 1
+            # Most errors name their file; among several videos every one has to.
+            where = "" if len(jobs) == 1 or str(job.video) in message else f"{job.video}: "
+            say.error(f"{where}{message}")
     except StposeError as error:
         say.error(str(error))
         failures = 1
@@ -142,7 +152,8 @@ def _load(
     """The options of `capture_people`, checked, with the networks loaded once for all videos."""
     from stpose_core import load_lifter
     from stpose_core.detect import KeypointFile
-    from stpose_core.pipeline import check_person, check_range, choose_device, open_detector
+    from stpose_core.devices import choose_device
+    from stpose_core.pipeline import check_person, check_range, open_detector
 
     check_person(person)
     check_range(start, end)
@@ -150,7 +161,7 @@ def _load(
     source = open_detector(detector, device)
     if isinstance(source, KeypointFile) and videos > 1:
         raise DetectorError(f"{detector} holds the keypoints of one video, and {videos} videos are given")
-    if source.name == "builtin" and find_spec("openvino") is None:
+    if source.name == "builtin" and place == "cpu" and find_spec("openvino") is None:
         click.echo("stpose: the built-in detector runs in torch; pip install '.[fast]' makes it several times as fast", err=True)
     lifter = load_lifter(weights, device=place)
     return {"detector": source, "lifter": lifter, "device": place, "person": person, "start": start, "end": end}

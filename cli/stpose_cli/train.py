@@ -121,8 +121,8 @@ def adapt(
     check_output(out, overwrite)
     from stpose_training.adapt import Adaptation, adapt, read_clips
 
-    from stpose_core.pipeline import choose_device
+    from stpose_core.devices import choose_device
 
     plan = Adaptation(**{name: value for name, value in changes.items() if value is not None})  # type: ignore[arg-type]
     place = choose_device(device)
-    adapt(read_clips(clips, detector, person, place, click.echo), out, weights, data, plan, place, click.echo)
+    adapt(read_clips(clips, detector, person, device, click.echo), out, weights, data, plan, place, click.echo)

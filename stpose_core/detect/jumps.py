@@ -24,8 +24,9 @@ _WIDE, _NARROW, _ROUNDS = 0.4, 0.1, 10  # torsos: what counts as far off at firs
 _FEWEST = 5  # sights that a path is made of
 
 
-def mend_jumps(track: Track) -> None:
-    """Put joints back that leap away from their path for a moment, with half of their score. Changes the track."""
+def mend_jumps(track: Track) -> Track:
+    """A copy of the track in which joints that leap away from their path for a moment are put back, with half of their score."""
+    track = track.copied()
     for rows in track.stretches():
         if len(rows) < _FEWEST:
             continue
@@ -36,6 +37,7 @@ def mend_jumps(track: Track) -> None:
             wrong, path = leaps(track.times[part], xy / torso, score)
             track.xy[part][wrong] = path[wrong] * torso
             track.score[part][wrong] *= TRUST
+    return track
 
 
 def leaps(times: Floats, xy: Floats, score: Floats) -> tuple[NDArray[np.bool_], Floats]:

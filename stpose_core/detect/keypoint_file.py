@@ -38,7 +38,8 @@ class KeypointFile:
 
     path: a folder of OpenPose JSON files, a COCO results .json file, or an .npz of `Keypoints`.
     fps, image_size: of the video it belongs to; a .npz knows its own, and start, the seconds from the video's first frame to its
-    own first one. Raises FormatError with what is wrong and where.
+    own first one. captured: whether it is a whole capture, whose keypoints were cleaned as they were captured. Raises FormatError
+    with what is wrong and where.
     """
 
     name = "keypoints"
@@ -46,7 +47,7 @@ class KeypointFile:
     def __init__(self, path: str | Path, fps: float | None = None, image_size: tuple[int, int] | None = None) -> None:
         self.path = Path(path)
         self.fps, self.image_size = fps, image_size
-        self.start = 0.0
+        self.start, self.captured = 0.0, False
         self._keypoints: Keypoints | None = None
         self._frames: list[tuple[int, list[Sight]]] = []
         if self.path.is_dir():
@@ -54,7 +55,7 @@ class KeypointFile:
         elif self.path.suffix.lower() == ".json":
             frames = _coco_results(self.path)
         elif self.path.suffix.lower() == ".npz":
-            self._keypoints, self.start = _own(self.path)
+            self._keypoints, self.start, self.captured = _own(self.path)
             self.fps, self.image_size = self._keypoints.fps, self._keypoints.image_size
             self.skeleton = self._keypoints.skeleton
             return
@@ -171,10 +172,11 @@ def load_keypoints(path: str | Path) -> Keypoints:
     return _own(Path(path))[0]
 
 
-def _own(path: Path) -> tuple[Keypoints, float]:
+def _own(path: Path) -> tuple[Keypoints, float, bool]:
     """Our own .npz: xy, score, fps, image_size, skeleton; in the .npz of a whole capture the names start with "keypoints".
 
-    The second value is the time of its first frame in the video, seconds: "start" of a capture, 0 where the file has none.
+    The second value is the time of its first frame in the video, seconds: "start" of a capture, 0 where the file has none. The
+    third is whether the file is that of a whole capture.
     """
     content = read_arrays(path)
     names = {re.sub(r"^keypoints[^a-z0-9]", "", key): key for key in content if not key.startswith(("pose3d", "motion"))}
@@ -189,6 +191,6 @@ def _own(path: Path) -> tuple[Keypoints, float]:
             raise FormatError(f"{path}: more than {MOST_FRAMES} frames")
         if not (np.isfinite(start) and start >= 0):
             raise FormatError(f"{path}: starts at {start} s, which is no time in a video")
-        return Keypoints(xy, score, fps, (int(width), int(height)), skeleton), start
+        return Keypoints(xy, score, fps, (int(width), int(height)), skeleton), start, "motion.rotations" in content
     except (ValueError, TypeError, ArithmeticError, MemoryError) as error:
         raise FormatError(f"{path}: not a .npz of keypoints that can be read ({' '.join(str(error).split())[:200]})") from error

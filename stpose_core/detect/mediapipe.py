@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from stpose_core.detect.types import Box, Floats, Image, Pose2D
+from stpose_core.devices import choose_device
 from stpose_core.errors import DetectorError
 
 SEARCH_SIZE, POSE_SIZE = 224, 256  # input sides of the two networks, pixels
@@ -67,12 +68,17 @@ _OPTIONS = (
 
 
 class MediaPipeDetector:
-    """The networks in the wheel of MediaPipe 0.10.21 and before. Raises DetectorError if the wheel is missing or has none."""
+    """The networks in the wheel of MediaPipe 0.10.21 and before.
+
+    device: checked like that of any detector; MediaPipe runs on the processor whatever it is. Raises DetectorError if the wheel is
+    missing or has no networks, StposeError if this machine does not have the device.
+    """
 
     name = "mediapipe"
     skeleton = "blazepose33"
 
-    def __init__(self) -> None:
+    def __init__(self, device: str = "auto") -> None:
+        choose_device(device)
         search, pose = bundled_models()
         getter = importlib.import_module("mediapipe.python.packet_getter")
 

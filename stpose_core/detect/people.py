@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stpose_core.detect.jumps import mend_jumps
 from stpose_core.detect.likeness import (
     SEEN,
     colour_likeness,
@@ -25,7 +24,6 @@ from stpose_core.detect.likeness import (
     torso_colours,
 )
 from stpose_core.detect.refused import REFUSED, RefusedPlaces
-from stpose_core.detect.sides import mend_sides
 from stpose_core.detect.tracks import SELDOM_FRAMES, Track
 from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
 
@@ -94,13 +92,10 @@ class PeopleTracker:
 
     @property
     def tracks(self) -> list[Track]:
-        """Everybody who was there long enough to be believed, by the time they came."""
+        """Everybody who was there long enough to be believed, by the time they came, as they were seen (see `clean_tracks`)."""
         seconds, frames = min(LIVED_SECONDS, 0.5 * (self._last - self._first)), max(1, min(LIVED_FRAMES, self._frames))
         tracks = self._ended + [person.track for person in self._people]
         lived = [t for t in tracks if len(t) >= frames and t.times[-1] - t.times[0] >= seconds]
-        for track in lived:
-            mend_sides(track)
-            mend_jumps(track)
         return sorted(lived, key=lambda track: float(track.times[0]))
 
     def update(self, frame: Frame) -> list[Observation]:

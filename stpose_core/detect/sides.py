@@ -26,8 +26,9 @@ PARTS = (("shoulder", *_ARM), ("hip", *_LEG))
 """What may be exchanged by itself, after the whole body was looked at."""
 
 
-def mend_sides(track: Track) -> None:
-    """Exchange left and right back where a detector exchanged them for a while. Changes the track."""
+def mend_sides(track: Track) -> Track:
+    """A copy of the track in which left and right are exchanged back where a detector exchanged them for a while."""
+    track = track.copied()
     skeleton = get_skeleton(track.skeleton)
     names = [skeleton.joints[left][2:] for left, _ in skeleton.pairs]
     for part in (names, *PARTS):
@@ -36,6 +37,7 @@ def mend_sides(track: Track) -> None:
             if pairs:
                 for row in rows[_exchanged(track, rows, pairs)]:
                     track.swap_sides(slice(int(row), int(row) + 1), [joint for pair in pairs for joint in pair])
+    return track
 
 
 def _exchanged(track: Track, rows: NDArray[np.int64], pairs: list[tuple[int, int]]) -> NDArray[np.bool_]:

@@ -122,7 +122,7 @@ def read_clips(
             raise DetectorError(f"{detector} holds the keypoints of one video, and several videos are given")
         source = source or open_detector(detector, device)
         say(f"captures {path}")
-        found.append(usable(capture(path, source, person, device=device, refine=False).keypoints, str(path)))
+        found.append(usable(capture(path, detector=source, person=person, device=device, refine=False).keypoints, str(path)))
     return found
 
 
