@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stpose_core.errors import OptionError
+from stpose_core.formats import FORMATS, UNITS
 
 if TYPE_CHECKING:
     from stpose_core.data import Camera
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 CAMERAS = ("auto", "static", "moving")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PERSONS = ("largest", "left", "right", "center", "all")
-UNITS = ("cm", "m")
 SLOWEST = 1.0
 """Frames per second: below this rate, a body can go anywhere from one frame to the next."""
 
@@ -76,6 +76,9 @@ class CaptureOptions:
         for name, choices in (("device", DEVICES), ("camera", CAMERAS), ("units", UNITS)):
             if getattr(self, name) not in choices:
                 raise OptionError(f"{name}: there is no choice '{getattr(self, name)}'; use one of {', '.join(choices)}")
+        if self.format not in [entry.suffix[1:] for entry in FORMATS]:
+            known = ", ".join(entry.suffix[1:] for entry in FORMATS)
+            raise OptionError(f"format: there is no choice '{self.format}'; use one of {known}")
         _check_range("smooth", self.smooth, 0, 1)
         _check_range("start", self.start, 0, math.inf)
         _check_range("fps", self.fps, SLOWEST, 1000)

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from stpose_core.options import CAMERAS, DEVICES, UNITS, CaptureOptions, read_options
+from stpose_core.formats import FORMATS, UNITS
+from stpose_core.options import CAMERAS, DEVICES, CaptureOptions, read_options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-FORMATS = ("bvh", "csv", "npz")
 
 
 class Seconds(click.ParamType):
@@ -60,7 +60,7 @@ _OPTIONS: tuple[tuple[str, Any, str], ...] = (
     ("camera-height", Number(0.05, 100), "Height of the camera above the floor, metres.  [default: unknown]"),
     ("camera-pitch", Number(-90, 90), "Degrees by which the camera looks down.  [default: unknown]"),
     ("actor-height", Number(0.3, 3), "Standing height of the person, metres.  [default: unknown]"),
-    ("format", click.Choice(FORMATS), "Format of the files in a folder."),
+    ("format", click.Choice([entry.suffix[1:] for entry in FORMATS]), "Format of the files in a folder."),
     ("units", click.Choice(UNITS), "Unit of lengths in .bvh."),
 )
 
