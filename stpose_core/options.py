@@ -9,10 +9,12 @@ import json
 import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from stpose_core.data import Camera
 from stpose_core.errors import OptionError
+
+if TYPE_CHECKING:
+    from stpose_core.data import Camera
 
 CAMERAS = ("auto", "static", "moving")
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -89,6 +91,8 @@ class CaptureOptions:
 
     def camera_of(self, image_size: tuple[int, int]) -> Camera | None:
         """The camera of pictures of this size (width, height) in pixels, where its focal length is known."""
+        from stpose_core.data import Camera
+
         focal = self.focal
         if self.fov is not None:
             focal = 0.5 * max(image_size) / math.tan(math.radians(self.fov) / 2)

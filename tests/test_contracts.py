@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 from fakes import BarDetector, film, lift_standing
-from test_detect_people import RED, Actor, Stage, follow
 from test_lift import SIZE, person
+from test_tracker import RED, Actor, Stage, follow
 
 import stpose_core as sp
 from stpose_core.animate import animate
 from stpose_core.data import Keypoints
 from stpose_core.detect import builtin
-from stpose_core.detect.likeness import extent
+from stpose_core.detect.boxes import extent
 from stpose_core.detect.search import _without_repeats
 from stpose_core.detect.types import Box
 from stpose_core.lift import Lifter

@@ -25,7 +25,7 @@ from stpose_training.data.pickles import read_npz, read_pickle
 from stpose_core.data import Camera, Capture, Keypoints, Motion, Pose3D
 from stpose_core.detect.keypoint_file import KeypointFile
 from stpose_core.detect.networks import load_finder, load_spatial
-from stpose_core.detect.tracks import track_to_keypoints
+from stpose_core.track.resample import track_to_keypoints
 from stpose_core.errors import StposeError
 from stpose_core.formats import load_capture, load_motion, save
 from stpose_core.formats.asf import read_amc, read_asf

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stpose_core.detect.boxes import SEEN, extent
 from stpose_core.detect.heatmaps import decode, with_mirrored
-from stpose_core.detect.likeness import SEEN, extent
 from stpose_core.detect.networks import load_finder, load_spatial
 from stpose_core.detect.runtime import make_runner, torch_threads
 from stpose_core.detect.search import FOUND_AT_ALL, Outputs, find_people, shown_as

@@ -17,11 +17,11 @@ import numpy as np
 
 from stpose_core.arrays import read_arrays
 from stpose_core.data import Keypoints
-from stpose_core.detect.linking import link_people
-from stpose_core.detect.tracks import Track
 from stpose_core.detect.types import Floats
 from stpose_core.errors import FormatError
 from stpose_core.reading import one_line, read_bytes
+from stpose_core.track.linker import link_people
+from stpose_core.track.track import Track
 
 DEFAULT_FPS = 30.0
 MOST_BYTES, MOST_FRAMES, MOST_PEOPLE, MOST_PIXELS = 100_000_000, 2_000_000, 100, 1e6

@@ -21,6 +21,7 @@ import numpy as np
 from stpose_core.detect.types import Box, Floats, Image, Pose2D
 from stpose_core.devices import choose_device
 from stpose_core.errors import DetectorError
+from stpose_core.extras import how_to_install
 
 SEARCH_SIZE, POSE_SIZE = 224, 256  # input sides of the two networks, pixels
 ENLARGE = 1.25  # the pose network looks at this much more than the circle around the person (as it was trained)
@@ -161,16 +162,14 @@ def bundled_models() -> tuple[Path, Path]:
     try:
         package = importlib.import_module("mediapipe")
     except (ImportError, OSError) as error:
-        raise DetectorError(
-            f"mediapipe cannot be imported ({error}); install it with: pip install '.[mediapipe]' (in the repository)"
-        ) from error
+        raise DetectorError(f"mediapipe cannot be imported ({error}); {how_to_install('mediapipe')}") from error
     modules = Path(str(package.__file__)).parent / "modules"
     paths = modules / "pose_detection" / "pose_detection.tflite", modules / "pose_landmark" / "pose_landmark_full.tflite"
     if not all(path.is_file() for path in paths):
         version = getattr(package, "__version__", "?")
         raise DetectorError(
-            f"mediapipe {version} carries no pose models; install it with: pip install mediapipe==0.10.21, "
-            "or give the path of a pose_landmarker .task file"
+            f"mediapipe {version} carries no pose models; give the path of a pose_landmarker .task file, or use mediapipe 0.10.21; "
+            f"{how_to_install('mediapipe')}"
         )
     return paths
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from stpose_core.errors import TrainingError
+from stpose_core.extras import how_to_install
 from stpose_core.networks.lifting import LiftingNetwork, config_of, make_network, reads_maps
 from stpose_core.weights import read_weights, write_weights
 from stpose_training.critic import Critic
@@ -46,7 +47,7 @@ def make_fabric(device: str = "auto", precision: str = "bf16-mixed") -> Fabric:
     try:
         from lightning_fabric import Fabric
     except ImportError as error:
-        raise TrainingError(f"training needs Lightning Fabric: pip install '.[train]' ({error})") from error
+        raise TrainingError(f"training needs Lightning Fabric ({error}); {how_to_install('train')}") from error
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if precision == "bf16-mixed" and not pays_in_bfloat16(device):

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
-from stpose_core.detect.tracks import Track
 from stpose_core.detect.types import Floats
+from stpose_core.track.track import Track
 
 LONGEST = 0.5  # seconds; what stays elsewhere for longer may as well be right
 FAR = 0.2  # torsos: nearer to its path a joint is never taken to be wrong

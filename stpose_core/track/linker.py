@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from stpose_core.detect.likeness import JOINT_SPREAD, SEEN, area, extent
-from stpose_core.detect.tracks import Track
+from stpose_core.detect.boxes import SEEN, extent
 from stpose_core.detect.types import Box, Floats, Pose2D
+from stpose_core.track.similarity import JOINT_SPREAD, area
+from stpose_core.track.track import Track
 
 LOST_SECONDS = 1.0  # somebody not seen for longer comes back as somebody new
 LEAST = 0.3  # likeness (of joints, or overlap of boxes) below which two sights are not the same person
@@ -58,7 +59,7 @@ def link_people(frames: Iterable[tuple[int, Sequence[tuple[Floats, Floats]]]], f
 
 
 def _likeness(known: Sequence[tuple[Floats, Floats]], sights: Sequence[tuple[Floats, Floats]]) -> Floats:
-    """(K, S) how alike each of the known people and each sight are: the mean of `joint_likeness` and the overlap of their boxes."""
+    """(K, S) how alike each of the known people and each sight are: the mean of `joint_similarity` and the overlap of their boxes."""
     if not known or not sights:
         return np.zeros((len(known), len(sights)))
     # All pairs at once: in a crowd there are thousands of them in a frame.
