@@ -25,7 +25,6 @@ from stpose_training.data.pickles import read_npz, read_pickle
 from stpose_core.data import Camera, Capture, Keypoints, Motion, Pose3D
 from stpose_core.detect.keypoint_file import KeypointFile
 from stpose_core.detect.networks import load_finder, load_spatial
-from stpose_core.track.resample import track_to_keypoints
 from stpose_core.errors import StposeError
 from stpose_core.formats import load_capture, load_motion, save
 from stpose_core.formats.asf import read_amc, read_asf
@@ -34,6 +33,7 @@ from stpose_core.lift import load_lifter
 from stpose_core.networks.finder import FinderConfig, FinderNetwork
 from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork
 from stpose_core.networks.temporal import TemporalConfig, TemporalNetwork
+from stpose_core.track.resample import track_to_keypoints
 from stpose_core.video import VideoInfo
 from stpose_core.weights import write_weights
 
