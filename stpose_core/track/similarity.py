@@ -19,13 +19,13 @@ def joint_similarity(xy_a: Floats, score_a: Floats, xy_b: Floats, score_b: Float
     both = np.isfinite(xy_a).all(axis=1) & np.isfinite(xy_b).all(axis=1) & (np.minimum(score_a, score_b) >= SEEN)
     if both.sum() < 3:
         return 0.0
-    scale = np.sqrt(_area(extent(xy_a, score_a)) * _area(extent(xy_b, score_b))) ** 0.5
+    scale = np.sqrt(area(extent(xy_a, score_a)) * area(extent(xy_b, score_b))) ** 0.5
     distance = np.linalg.norm(xy_a[both] - xy_b[both], axis=1)
     return float(np.exp(-0.5 * (distance / (JOINT_SPREAD * scale + 1e-9)) ** 2).mean())
 
 
-def _area(box: Box) -> float:
-    # A person seen from the side is thin: the area is taken as that of a body at least 0.4 as wide as it is tall.
+def area(box: Box) -> float:
+    """Square pixels. A person seen from the side is thin: taken is a body at least 0.4 as wide as it is tall."""
     width, height = box.x1 - box.x0, box.y1 - box.y0
     return max(width, 0.4 * height, 1.0) * max(height, 0.4 * width, 1.0)
 
