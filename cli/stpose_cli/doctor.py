@@ -80,10 +80,10 @@ def _builtin() -> tuple[bool, str]:
         runtime = BuiltinDetector().runtime
     except StposeError as error:
         return False, str(error)
-    where = f"runs in {runtime}"
+    told = f"{'what auto takes' if has_passed(DETECTOR) else 'auto takes it where no other is installed'}; runs in {runtime}"
     if choose_device("auto") == "cpu" and _version("openvino") is None:
-        where += f"; OpenVINO is several times as fast; {how_to_install('fast')}"
-    return True, f"{where}; {'what auto takes' if has_passed(DETECTOR) else 'auto takes it where no other is installed'}"
+        told += f"; OpenVINO is several times as fast; {how_to_install('fast')}"
+    return True, told
 
 
 def _mediapipe() -> tuple[bool, str]:

@@ -53,7 +53,7 @@ class Calibration:
             return Calibration()
         try:
             joint, presence = (tuple(float(value) for value in given[name]) for name in ("joint", "presence"))  # type: ignore[index]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise DetectorError(f"the weights' calibration is damaged: {given!r:.100}") from error
         if len(joint) != 3 or len(presence) != 3 or not np.isfinite([*joint, *presence]).all():
             raise DetectorError(f"the weights' calibration is damaged: {given!r:.100}")

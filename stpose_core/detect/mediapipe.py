@@ -186,9 +186,12 @@ def calibrate(raw: Floats) -> Floats:
 
 
 def tiles(image: Image) -> list[tuple[int, int, Image]]:
-    """(x, y, part) the whole picture, then squares of its shorter side that overlap by half or more if it is oblong."""
+    """(x, y, part) the whole picture, then squares of its shorter side that overlap by half or more if it is oblong.
+
+    The squares are larger than that side where it is less than an eighth of the longer one: there are 15 of them at most."""
     height, width = image.shape[:2]
-    side, longer = min(height, width), max(height, width)
+    longer = max(height, width)
+    side = max(min(height, width), -(-longer // 8))
     parts = [(0, 0, image)]
     if longer > 1.2 * side:
         for start in np.linspace(0, longer - side, int(np.ceil((longer - side) / (0.5 * side))) + 1).astype(int):
