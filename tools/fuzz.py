@@ -15,12 +15,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 MOST_SECONDS, MOST_MB = 10.0, 500.0
 # The machine is kept alive, and a hang is ended, whatever the reader does.
 _ADDRESSES, _HANG = 6_000_000_000, 120
 _MOST_FINDINGS = 20
+_FAULT = "fault: "
 
 
 def peak_mb() -> float:
@@ -43,11 +45,19 @@ def child(reader: str, arguments: list[str]) -> None:
 
     def one(data: bytes) -> None:
         began = time.process_time()
-        read(data, folder)
-        if (took := time.process_time() - began) > MOST_SECONDS:
-            raise AssertionError(f"took {took:.1f} s")
-        if (grown := peak_mb() - before) > MOST_MB:
-            raise AssertionError(f"took {grown:.0f} MB")
+        try:
+            read(data, folder)
+            if (took := time.process_time() - began) > MOST_SECONDS:
+                raise AssertionError(f"took {took:.1f} s")
+            if (grown := peak_mb() - before) > MOST_MB:
+                raise AssertionError(f"took {grown:.0f} MB")
+        except BaseException as error:
+            places = traceback.extract_tb(error.__traceback__)
+            own = [place for place in places if "stpose_" in place.filename] or places
+            where = f"{Path(own[-1].filename).name}:{own[-1].lineno}"
+            said = " ".join(re.sub(r"[0-9.]+ ", "", str(error)).split())[:100]
+            print(f"\n{_FAULT}{type(error).__name__} at {where}: {said}", file=sys.stderr, flush=True)
+            raise
 
     atheris.Setup([sys.argv[0], *arguments[1:]], one)
     atheris.Fuzz()
@@ -96,11 +106,9 @@ def _quoted(word: bytes) -> str:
 
 
 def _what(log: str) -> str:
-    """The exception and the last line of this project that it came from."""
-    places = re.findall(r'File ".*?/((?:stpose_|fuzz)[^"]*)", line (\d+)', log)
-    error = re.findall(r"^ === Uncaught Python exception: ===\n(.*)$|^(==\d+== ERROR: libFuzzer: .*)$", log, re.MULTILINE)
-    said = next((text for pair in error for text in pair if text), "unknown")
-    return f"{said[:150]} at {':'.join(places[-1]) if places else '?'}"
+    """What failed: as the child says, or libFuzzer, which ends a hang."""
+    found = re.findall(rf"^{_FAULT}(.*)$|^==[0-9]+== ERROR: libFuzzer: (.*)$", log, re.MULTILINE)
+    return (found[0][0] or found[0][1])[:200] if found else "unknown"
 
 
 def main() -> None:

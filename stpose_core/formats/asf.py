@@ -204,7 +204,8 @@ class _SkeletonReader:
             direction = np.array(self.parts["direction"])
             # Directions are rounded to six digits; the length is what counts.
             self.bone.vector = direction / (np.linalg.norm(direction) or 1.0) * self.parts["length"][0]
-            self.found[self.bone.name] = self.bone
+            self.found[name] = self.bone
+            self.bone, self.parts = _Bone(""), {}  # what follows without a "begin" is no more of it
 
     def _frame(self, angles: list[float], number: int) -> Rotation:
         if sorted(self.axes) != ["X", "Y", "Z"]:

@@ -59,7 +59,7 @@ def link_people(frames: Iterable[tuple[int, Sequence[tuple[Floats, Floats]]]], f
 
 
 def _likeness(known: Sequence[tuple[Floats, Floats]], sights: Sequence[tuple[Floats, Floats]]) -> Floats:
-    """(K, S) how alike each of the known people and each sight are: the mean of `joint_similarity` and of box overlap."""
+    """(K, S) how alike each known person and each sight are: the mean of `joint_similarity` and of box overlap."""
     if not known or not sights:
         return np.zeros((len(known), len(sights)))
     # All pairs at once: in a crowd there are thousands of them in a frame.
