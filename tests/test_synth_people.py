@@ -229,7 +229,7 @@ def test_whole_frames_are_wide_and_tall_by_turns_and_some_are_deserted(
     kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stpose_training.synth.cache._DESERTED", 0.5)
-    fill_cache(kit, tmp_path, 12, 0, 0, lambda text: None, size=6, kind=FRAMES)
+    fill_cache(kit, folder=tmp_path, count=12, held_out=0, seed=0, say=lambda text: None, size=6, kind=FRAMES)
     assert shards(tmp_path, "train") == []
     wide, tall = (read_shard(path) for path in shards(tmp_path, f"{FRAMES}train"))
     assert [decode(shard.jpeg[0]).shape for shard in (wide, tall)] == [(288, 384, 3), (384, 288, 3)]
@@ -268,7 +268,7 @@ def test_outfits_cover_what_people_cover(kit: Kit) -> None:
 
 def test_a_shard_is_read_as_it_was_written_and_a_cache_goes_on(kit: Kit, tmp_path: Path) -> None:
     said: list[str] = []
-    fill_cache(kit, tmp_path, 4, 2, 0, said.append, size=2)
+    fill_cache(kit, folder=tmp_path, count=4, held_out=2, seed=0, say=said.append, size=2)
     assert [path.name for path in shards(tmp_path, "train")] == ["train-00000.npz", "train-00001.npz"]
     assert len(shards(tmp_path, "validation")) == 1
     assert len(said) == 3
@@ -283,7 +283,7 @@ def test_a_shard_is_read_as_it_was_written_and_a_cache_goes_on(kit: Kit, tmp_pat
     before = shard_path(tmp_path, "train", 0).stat().st_mtime_ns
     shard_path(tmp_path, "train", 1).unlink()
     (tmp_path / ".train-00001.npz.lock").write_text("999999999")
-    fill_cache(kit, tmp_path, 4, 2, 0, said.append, size=2)
+    fill_cache(kit, folder=tmp_path, count=4, held_out=2, seed=0, say=said.append, size=2)
     assert shard_path(tmp_path, "train", 0).stat().st_mtime_ns == before
     np.testing.assert_array_equal(read_shard(shard_path(tmp_path, "train", 1)).joints, shard.joints)
 
@@ -298,7 +298,7 @@ def test_a_lock_that_a_living_process_holds_is_left_alone(kit: Kit, tmp_path: Pa
     import os
 
     (tmp_path / ".train-00000.npz.lock").write_text(str(os.getpid()))
-    fill_cache(kit, tmp_path, 2, 0, 0, lambda text: None, size=2)
+    fill_cache(kit, folder=tmp_path, count=2, held_out=0, seed=0, say=lambda text: None, size=2)
     assert not shards(tmp_path, "train")
 
 
@@ -327,10 +327,10 @@ def test_rendering_a_shard_leaves_nothing_behind_when_it_fails(kit: Kit, tmp_pat
 
     monkeypatch.setattr("stpose_training.synth.cache.take_pictures", broken)
     with pytest.raises(RuntimeError):
-        fill_cache(kit, tmp_path, 2, 0, 0, lambda text: None, size=2)
+        fill_cache(kit, folder=tmp_path, count=2, held_out=0, seed=0, say=lambda text: None, size=2)
     assert not list(tmp_path.iterdir())
     with pytest.raises(RuntimeError):
-        render_shard(kit, tmp_path / "train-00000.npz", "train", 0, 0, 2)
+        render_shard(kit, tmp_path / "train-00000.npz", part="train", number=0, seed=0, size=2)
     assert not list(tmp_path.iterdir())
 
 
