@@ -45,16 +45,19 @@ def annotation(image: int, joints: np.ndarray, labels: list[int] | None = None, 
             "keypoints": flat, "num_keypoints": sum(v > 0 for v in labels), **more}  # fmt: skip
 
 
+SIZE = (560, 640)
+
+
 def write_photos(folder: Path, count: int = 24, seed: int = 0, ground: int = 20) -> dict[str, Any]:
     """A folder with so many pictures of one person each, all joints visible, and labels.json; its content."""
     (folder / "images").mkdir(parents=True)
     random = np.random.default_rng(seed)
     images, annotations = [], []
     for number in range(count):
-        joints = figure(random) + random.uniform(0, 60, 2)
+        joints = figure(random) + random.uniform(0, 320, 2)
         name = f"{number:03d}.png"
-        cv2.imwrite(str(folder / "images" / name), picture_of([joints], (320, 380), ground=ground)[..., ::-1])
-        images.append({"id": 100 + number, "file_name": name, "width": 320, "height": 380})
+        cv2.imwrite(str(folder / "images" / name), picture_of([joints], SIZE, ground=ground)[..., ::-1])
+        images.append({"id": 100 + number, "file_name": name, "width": SIZE[0], "height": SIZE[1]})
         annotations.append({"id": number, **annotation(100 + number, joints)})
     content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person", "keypoints": NAMES}]}
     (folder / "labels.json").write_text(json.dumps(content))

