@@ -80,7 +80,7 @@ def test_what_is_no_footage_is_said(tmp_path: Path) -> None:
         (tmp_path / "slow.npz", "slow.npz: 30 frames at 1e-09 fps are too long"),
         (tmp_path / "text.npz", "cannot be read as .npz"),
         (tmp_path / "none.npz", "there is no file"),
-        (tmp_path / "short.npz", r"short.npz: somebody is seen in \d+ frames; 20 are needed"),
+        (tmp_path / "short.npz", r"short.npz: a person is detected in \d+ frames; 20 are needed"),
     ):
         with pytest.raises(FormatError, match=message):
             load_footage([path])

@@ -18,7 +18,7 @@ from stpose_training.conditions import OCCLUSION, PLAIN, Take, film_clip
 from stpose_training.data.bodies import Random
 from stpose_training.data.heatmaps import believe
 from stpose_training.data.mocap import Clip, MotionBank, load_mocap
-from stpose_training.data.samples import draw_batch
+from stpose_training.data.samples import Faults, draw_batch
 from stpose_training.recipe import Plan, Recipe, load_plan
 from stpose_training.validation import fixed_batches
 
@@ -105,7 +105,7 @@ def test_a_map_is_highest_where_the_joint_is() -> None:
 
 
 def test_a_hidden_joint_has_no_mass(bank: MotionBank) -> None:
-    batch = draw_batch(bank, 16, 32, 8, Random(4), 1.0, share=1.0, maps=True)
+    batch = draw_batch(bank, batch=16, frames=32, reach=8, random=Random(4), faults=Faults(1.0), maps=True)
     assert batch.blobs is not None
     maps = Blobs(batch.blobs.place, batch.blobs.height, batch.blobs.spread).draw()  # without the background
     hidden = batch.joints[..., 3] == 0
@@ -119,7 +119,9 @@ def test_a_hidden_joint_has_no_mass(bank: MotionBank) -> None:
 
 
 def test_the_peak_of_a_sample_is_its_joint_and_the_rest_of_the_sample_the_same(bank: MotionBank) -> None:
-    plain, drawn = (draw_batch(bank, 8, 32, 8, Random(5), 1.0, maps=maps) for maps in (False, True))
+    plain, drawn = (
+        draw_batch(bank, batch=8, frames=32, reach=8, random=Random(5), faults=Faults(0.5), maps=maps) for maps in (False, True)
+    )
     for name in ("joints", "context", "pose", "root", "up", "wrong"):
         assert torch.equal(getattr(plain, name), getattr(drawn, name))
     assert torch.equal(plain.inputs, plain.joints)
@@ -136,7 +138,10 @@ def test_the_peak_of_a_sample_is_its_joint_and_the_rest_of_the_sample_the_same(b
 
 
 def test_maps_come_back_with_their_seed(bank: MotionBank) -> None:
-    first, again, other = (draw_batch(bank, 4, 16, 8, Random(seed), 1.0, maps=True).inputs for seed in (7, 7, 8))
+    first, again, other = (
+        draw_batch(bank, batch=4, frames=16, reach=8, random=Random(seed), faults=Faults(0.5), maps=True).inputs
+        for seed in (7, 7, 8)
+    )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 

@@ -166,4 +166,4 @@ def adapt(options: AdaptOptions) -> None:
     plan = Adaptation(**{name: getattr(options, name) for name in names if getattr(options, name) is not None})
     device = choose_device(options.device)
     clips = read_clips(options.clips, options.detector, options.person, device, click.echo)
-    adapt(clips, options.out, options.weights, options.data, plan, device, click.echo)
+    adapt(clips, output=options.out, weights=options.weights, data=options.data, plan=plan, device=device, say=click.echo)

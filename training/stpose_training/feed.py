@@ -12,7 +12,7 @@ from stpose_core.errors import TrainingError
 from stpose_training.data.bodies import Random
 from stpose_training.data.footage import FootageBank, draw_seen
 from stpose_training.data.mocap import MotionBank
-from stpose_training.data.samples import Batch, draw_batch
+from stpose_training.data.samples import Batch, Faults, draw_batch
 from stpose_training.recipe import Recipe
 
 _AHEAD = 4  # batches
@@ -52,15 +52,13 @@ def _draw(source: Source, recipe: Recipe, size: int, seed: int, severity: Callab
     unlabelled = min(size - 1, round(recipe.footage * size)) if source.footage else 0
     batch = draw_batch(
         source.bank,
-        size - unlabelled,
-        recipe.frames,
-        drawn,
-        random,
-        hard,
-        recipe.masked,
-        source.maps,
-        recipe.confused,
-        recipe.recorded,
+        batch=size - unlabelled,
+        frames=recipe.frames,
+        reach=drawn,
+        random=random,
+        faults=Faults(recipe.masked, hard, recipe.confused),
+        maps=source.maps,
+        recorded=recipe.recorded,
     )
     batch = batch.narrowed(drawn - source.reach)
     if source.footage and unlabelled:

@@ -1,4 +1,4 @@
-"""Where training computes in bfloat16: where that is faster than single precision."""
+"""Whether training computes in bfloat16: only where that is faster than single precision."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from functools import cache
 
 import torch
 
-_SIDE = 256  # of the matrices that are multiplied to find out
+_SIDE = 256  # side of the matrices in the measurement
 _ROUNDS = 5
-_GAIN = 1.2  # what bfloat16 must be worth to be taken: about as fast is not worth its rounding
+_GAIN = 1.2  # speed-up from which bfloat16 is used: less is not worth its rounding errors
 
 
 @cache
 def pays_in_bfloat16(device: str) -> bool:
     """Whether "cpu", "cuda" or "mps" is faster in bfloat16.
 
-    Measured on a processor, which takes a fraction of a second: torch computes in bfloat16 on all of them, but multiplies matrices
-    a hundred times slower on those without instructions for it, as those of many laptops.
+    On a CPU this is measured, in a fraction of a second: torch computes in bfloat16 on every CPU, but a hundred times slower on
+    those without instructions for it, as in many laptops.
     """
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)

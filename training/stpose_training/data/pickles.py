@@ -1,9 +1,9 @@
-"""Pickle files of others, read without running what they ask for.
+"""Pickle files from other sources, read without running any code that they name.
 
-A pickle is a program: `pickle.load` and `np.load(allow_pickle=True)` run any function that it names. Several data sets come as
-pickles all the same, so this reader lets through what data need - numbers, text, lists, dictionaries and numpy arrays - and
-refuses everything else by name. Not even numpy's own constructors run: they trust sizes and types that the file states.
-Arrays are put together here from checked parts.
+A pickle is a program: `pickle.load` and `np.load(allow_pickle=True)` run any function that it names. Several data sets are
+distributed as pickles, so this reader accepts plain data only - numbers, text, lists, dictionaries and numpy arrays - and refuses
+everything else by name. Even numpy's constructors do not run, because they trust sizes and types from the file. Arrays are
+assembled here from checked parts.
 Sources: Python's `pickletools` (operations), numpy's `ndarray.__reduce__` (what an array's pickle holds) and `numpy.lib.format`.
 """
 
@@ -27,11 +27,11 @@ _DEEPEST = 32
 
 
 class _Refused(Exception):
-    """The message ends a sentence that begins with the file's name."""
+    """The message completes a sentence that begins with the file's name."""
 
 
 class _Constructor:
-    """What a pickle may call in place of the function that it names. Has no state, so that no file can change it."""
+    """Replacement for a function that a pickle names. It has no state, so a file cannot change it."""
 
     __slots__ = ("make",)
 
@@ -46,7 +46,7 @@ class _Constructor:
 
 
 class _Type:
-    """A numpy type as a pickle states it."""
+    """A numpy type as described in a pickle."""
 
     __slots__ = ("dtype",)
 
@@ -63,7 +63,7 @@ class _Type:
 
 
 class _Array:
-    """An array as a pickle states it: `value` is there once its state was read."""
+    """An array as described in a pickle: `value` is set once its state was read."""
 
     __slots__ = ("value",)
 
@@ -86,7 +86,7 @@ def _array(shape: Any, kind: Any, by_column: object, content: Any) -> np.ndarray
         for place, item in enumerate(content):
             flat[place] = item
     else:
-        # Pickles of Python 2 hold the bytes as text.
+        # Pickles of Python 2 store bytes as text.
         flat = np.frombuffer(content.encode("latin1") if isinstance(content, str) else content, dtype=kind.dtype)
     return flat.reshape(tuple(shape), order=order)  # type: ignore[call-overload]
 
@@ -102,7 +102,7 @@ def _from_buffer(content: Any, kind: Any, shape: Any, order: Any) -> _Array:
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """Pickles of protocol 2 that Python 3 wrote hold bytes as latin-1 text."""
+    """Pickles of protocol 2 written by Python 3 store bytes as latin-1 text."""
     if encoding not in ("latin1", "latin-1"):
         raise _Refused(f"holds text in the encoding '{str(encoding)[:40]}'")
     return text.encode("latin1")
@@ -139,7 +139,7 @@ class _Reader(pickle.Unpickler):
 
 
 def _plain(value: Any, seen: dict[int, Any], depth: int = 0) -> Any:
-    """The value with real arrays in place of `_Array`, all the way down. seen: what was made of which object (by id)."""
+    """The value with real arrays instead of `_Array`, recursively. seen: results by the id of their source."""
     if depth > _DEEPEST:
         raise _Refused("is nested too deeply")
     if id(value) in seen:
@@ -179,9 +179,9 @@ def _read(handle: Any, what: str) -> Any:
 
 
 def read_pickle(path: str | Path) -> Any:
-    """What a pickle file holds: numbers, text, lists, tuples, dictionaries and numpy arrays.
+    """The content of a pickle file: numbers, text, lists, tuples, dictionaries and numpy arrays.
 
-    Text of Python 2 is read as latin-1. Raises FormatError where the file is missing, damaged, or asks for anything else.
+    Text of Python 2 is read as latin-1. Raises FormatError if the file is missing, damaged, or holds anything else.
     """
     try:
         with Path(path).open("rb") as handle:
@@ -193,8 +193,8 @@ def read_pickle(path: str | Path) -> Any:
 def read_npz(path: str | Path, *names: str) -> list[Any]:
     """The named members of an .npz file, also those that hold Python objects (as `np.savez(file, name=dictionary)` makes them).
 
-    A member without dimensions comes as what it holds. Raises FormatError where the file or a member is missing or damaged, or
-    asks for anything but plain data.
+    A member without dimensions is returned as its content. Raises FormatError if the file or a member is missing or damaged, or
+    holds anything but plain data.
     """
     members = []
     try:
@@ -221,5 +221,5 @@ def _member(content: bytes, what: str) -> Any:
     else:
         array = _read(handle, what)
     if not isinstance(array, np.ndarray) or array.shape != shape:
-        raise FormatError(f"{what} is not what its header says")
+        raise FormatError(f"{what} does not match its header")
     return array[()] if array.shape == () else array
