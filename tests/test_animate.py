@@ -11,11 +11,11 @@ from moving_body import LENGTHS, body, h36m, noisy, pose3d, seen, still, turn_sp
 
 from stpose_core.animate import MOTION_FROM_H36M, animate, forward_kinematics
 from stpose_core.animate.body import INDEX, NAMES
-from stpose_core.animate.contacts import contact_probability, steadying_shift
-from stpose_core.animate.levelling import floor_drift
 from stpose_core.animate.motion import smoothed_joints
 from stpose_core.errors import FormatError, NoPersonError
 from stpose_core.skeletons import H36M17
+from stpose_core.world.contacts import contact_probability, steadying_shift
+from stpose_core.world.ground import floor_drift
 
 
 def relative(joints):

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stpose_core.animate.contacts import contact_probability
-from stpose_core.animate.levelling import clearance, floor_height, room_from_camera
 from stpose_core.data import Camera, Keypoints, Mask, Pose3D
 from stpose_core.lift import Lifter
 from stpose_core.metrics import bone_lengths
 from stpose_core.skeletons import H36M17
+from stpose_core.world.contacts import contact_probability
+from stpose_core.world.ground import clearance, floor_height, room_from_camera
 
 _FEET = (3, 6)
 _ANKLE = 0.08  # metres above the floor in standing
