@@ -30,12 +30,12 @@ CMU = (
     ("55_02", 0), ("06_13", 0), ("06_13", 600), ("06_10", 0), ("06_12", 0), ("06_02", 0), ("06_15", 0), ("06_08", 0),
     ("08_04", 0), ("08_11", 0), ("08_07", 0), ("08_09", 0), ("06_01", 0), ("03_03", 0), ("03_04", 300), ("03_01", 0),
 )  # fmt: skip
-# Clips of an action of HDM05, and how many times a standing one is played to and fro to last 10 s.
+# Numbers of clips of an action of HDM05. Those of people who stand are played to and fro until they last 10 s.
 HDM05 = {
     "depositFloorR": 2, "squat1Reps": 2, "throwBasketball": 2, "elbowToKnee1RepsLelbowStart": 1, "hopBothLegs1hops": 1,
-    "jogLeftCircle4StepsRstart": 3, "kickLFront1Reps": 2, "lieDownFloor": 2, "sneak2StepsLStart": 2,
+    "jogLeftCircle4StepsRstart": 3, "kickLFront1Reps": 2, "lieDownFloor": 2, "sneak2StepsLStart": 2, "grabHighR": 2,
 }  # fmt: skip
-STANDING = {"grabHighR": 2, "rotateArmsBothBackward1Reps": 1}
+STANDING = {"rotateArmsBothBackward1Reps": 4, "squat1Reps": 2}
 
 
 def scenes(folder: Path) -> dict[str, list[Scene]]:
@@ -44,10 +44,13 @@ def scenes(folder: Path) -> dict[str, list[Scene]]:
     found = {"CMU validation": [scene(folder, clips[name], slice(first, first + PIECE)) for name, first in CMU]}
     hdm = load_mocap(folder, "by-sa", "validation")
     pieces = []
-    for action, count in (HDM05 | STANDING).items():
-        for clip in [clip for clip in hdm if clip.action == action][:count]:
-            swings = -(-PIECE // len(clip.positions)) if action in STANDING else 1
-            pieces.append(scene(folder, clip, slice(0, PIECE), swings))
+    for counts, standing in ((HDM05, False), (STANDING, True)):
+        for action, count in counts.items():
+            clips_of = [clip for clip in hdm if clip.action == action]
+            # Those who stand come last: others than those above.
+            for clip in clips_of[-count:] if standing else clips_of[:count]:
+                swings = -(-PIECE // len(clip.positions)) if standing else 1
+                pieces.append(scene(folder, clip, slice(0, PIECE), swings))
     found["HDM05"] = pieces
     return found
 

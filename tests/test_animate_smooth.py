@@ -100,9 +100,9 @@ def test_jitter_falls_to_the_goal_and_the_movement_is_kept():
     assert jitter(pose.xyz) > 14
     assert jitter(smooth) < 6
     assert wrist_speed(smooth, 60.0) == pytest.approx(wrist_speed(true, 60.0), rel=0.15)
-    # It is nearer to the truth than before, not only calmer.
-    rested = np.linalg.norm((smooth - smooth[:, :1]) - (true - true[:, :1]), axis=-1).mean()
-    raw = np.linalg.norm(pose.xyz * [1, -1, -1] - (true - true[:, :1]), axis=-1).mean()
+    # It is nearer to the truth than before, not only calmer. Legs are left out: they follow the feet's contacts, too.
+    rested = np.linalg.norm((smooth - smooth[:, :1]) - (true - true[:, :1]), axis=-1)[:, 7:].mean()
+    raw = np.linalg.norm(pose.xyz * [1, -1, -1] - (true - true[:, :1]), axis=-1)[:, 7:].mean()
     assert rested < 0.75 * raw
 
 
