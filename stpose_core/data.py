@@ -54,6 +54,34 @@ class Camera:
 
 
 @dataclass(frozen=True)
+class CameraPath:
+    """A camera's motion over T frames.
+
+    focal: (T,) pixels. centre: (x, y) of the principal point in pixels.
+    rotation: (T, 3, 3) from the camera axes of frame t to those of the first frame.
+    position: (T, 3) metres of the camera, in the axes of the first frame, from where it is in that frame.
+    static: the camera neither turns nor moves. confidence: (T,) in 0..1, how well the rotation of each frame is known.
+    """
+
+    focal: Array
+    centre: tuple[float, float]
+    rotation: Array
+    position: Array
+    static: bool
+    confidence: Array
+
+    def __post_init__(self) -> None:
+        frames = len(self.focal)
+        object.__setattr__(self, "focal", _frozen(self.focal, np.float64, (frames,), "focal"))
+        object.__setattr__(self, "rotation", _frozen(self.rotation, np.float64, (frames, 3, 3), "rotation"))
+        object.__setattr__(self, "position", _frozen(self.position, np.float64, (frames, 3), "position"))
+        object.__setattr__(self, "confidence", _frozen(self.confidence, np.float64, (frames,), "confidence"))
+
+    def __len__(self) -> int:
+        return len(self.focal)
+
+
+@dataclass(frozen=True)
 class Keypoints:
     """2D joints of one person over time, at a constant frame rate.
 
