@@ -20,7 +20,8 @@ AHEAD = np.tile([0.0, 0.0, -1.0], (90, 1))
 
 def camera_path(rotation: Array, static: bool = False) -> CameraPath:
     frames = len(rotation)
-    return CameraPath(np.full(frames, CAMERA.focal), CAMERA.centre, rotation, np.zeros((frames, 3)), static, np.ones(frames))
+    known, shot = np.ones(frames), np.zeros(frames, np.int64)
+    return CameraPath(np.full(frames, CAMERA.focal), CAMERA.centre, rotation, np.zeros((frames, 3)), known, shot, static)
 
 
 def through(pose: Pose3D, rotation: Array) -> Pose3D:
