@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from stpose_core.detect import KeypointFile, load_detector
-from stpose_core.detect.cleaning import clean_tracks
-from stpose_core.detect.people import PeopleTracker
-from stpose_core.detect.tracks import Track, choose_people
 from stpose_core.skeletons import get_skeleton
+from stpose_core.track.choice import choose_people
+from stpose_core.track.cleaning import clean_tracks
+from stpose_core.track.track import Track
+from stpose_core.track.tracker import PeopleTracker
 from stpose_core.video import probe, read_frames
 
 VISITS = "intel_one_by_one.mp4"  # intel-iot-devkit/sample-videos, CC BY 4.0 (Intel Corporation)

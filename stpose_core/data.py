@@ -1,6 +1,8 @@
-"""What flows between the rooms: Keypoints -> Pose3D -> Motion, each frozen, with shapes, units and axes.
+"""The data that flow between the packages: Keypoints -> Pose3D -> Motion, with shapes, units and axes.
 
-Arrays may not be changed in place: each is made read-only, so that a room cannot alter what another still uses.
+Every object owns its arrays: it copies what it is made from, so two objects never share memory, and changing the arrays of one
+leaves all others as they are. The arrays are plain, contiguous and writable, as scipy, torch and Cython extensions expect. Fields
+cannot be reassigned; make a changed object with `dataclasses.replace`. No stage changes an object that it is given.
 """
 
 from __future__ import annotations
@@ -18,12 +20,12 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
-def _frozen(value: object, dtype: type, shape: tuple[int | None, ...], what: str) -> np.ndarray:
-    array: np.ndarray = np.array(value, dtype=dtype)
+def _own(value: object, dtype: type, shape: tuple[int | None, ...], what: str) -> np.ndarray:
+    """A contiguous copy of the value. Raises ValueError if it has another shape; None stands for any size."""
+    array: np.ndarray = np.array(value, dtype=dtype, order="C")
     if array.ndim != len(shape) or any(want is not None and want != have for want, have in zip(shape, array.shape)):
         wanted = tuple("any" if size is None else size for size in shape)
         raise ValueError(f"{what} has shape {array.shape}, expected {wanted}")
-    array.setflags(write=False)
     return array
 
 
@@ -70,16 +72,14 @@ class Keypoints:
         from stpose_core.skeletons import get_skeleton
 
         joints = len(get_skeleton(self.skeleton).joints)
-        xy = np.array(self.xy, dtype=np.float64)
-        score = np.array(self.score, dtype=np.float64)
-        frames = xy.shape[0] if xy.ndim else 0
-        score = np.array(_frozen(score, np.float64, (frames, joints), "score"))
-        unseen = ~np.isfinite(xy).all(-1) if xy.ndim == 3 else np.zeros_like(score, dtype=bool)
+        xy = _own(self.xy, np.float64, (None, joints, 2), "xy")
+        score = _own(self.score, np.float64, (len(xy), joints), "score")
+        unseen = ~np.isfinite(xy).all(-1)
         xy[unseen], score[unseen] = np.nan, 0.0
-        if score.size and not ((score >= 0) & (score <= 1)).all():
+        if not ((score >= 0) & (score <= 1)).all():
             raise ValueError("score must lie in 0..1")
-        object.__setattr__(self, "xy", _frozen(xy, np.float64, (frames, joints, 2), "xy"))
-        object.__setattr__(self, "score", _frozen(score, np.float64, (frames, joints), "score"))
+        object.__setattr__(self, "xy", xy)
+        object.__setattr__(self, "score", score)
         object.__setattr__(self, "fps", _check_fps(self.fps))
         object.__setattr__(self, "image_size", (int(self.image_size[0]), int(self.image_size[1])))
 
@@ -102,6 +102,8 @@ class Pose3D:
     sigma: (T, J) metres, expected error of each joint.
     up: (3,) unit vector against gravity in camera axes, as far as it can be told; (0, -1, 0) for a level camera.
     camera: the pinhole camera that `root` was computed with.
+    contacts: (T, 4) probabilities that the left heel, left toe, right heel and right toe are on the ground, from the network; None
+    where the network has no such output.
     """
 
     xyz: Array
@@ -112,16 +114,19 @@ class Pose3D:
     fps: float
     skeleton: str
     camera: Camera
+    contacts: Array | None = None
 
     def __post_init__(self) -> None:
         from stpose_core.skeletons import get_skeleton
 
         joints, frames = len(get_skeleton(self.skeleton).joints), len(self.xyz)
-        object.__setattr__(self, "xyz", _frozen(self.xyz, np.float64, (frames, joints, 3), "xyz"))
-        object.__setattr__(self, "root", _frozen(self.root, np.float64, (frames, 3), "root"))
-        object.__setattr__(self, "hidden", _frozen(self.hidden, np.bool_, (frames, joints), "hidden"))
-        object.__setattr__(self, "sigma", _frozen(self.sigma, np.float64, (frames, joints), "sigma"))
-        object.__setattr__(self, "up", _frozen(self.up, np.float64, (3,), "up"))
+        object.__setattr__(self, "xyz", _own(self.xyz, np.float64, (frames, joints, 3), "xyz"))
+        object.__setattr__(self, "root", _own(self.root, np.float64, (frames, 3), "root"))
+        object.__setattr__(self, "hidden", _own(self.hidden, np.bool_, (frames, joints), "hidden"))
+        object.__setattr__(self, "sigma", _own(self.sigma, np.float64, (frames, joints), "sigma"))
+        object.__setattr__(self, "up", _own(self.up, np.float64, (3,), "up"))
+        if self.contacts is not None:
+            object.__setattr__(self, "contacts", _own(self.contacts, np.float64, (frames, 4), "contacts"))
         object.__setattr__(self, "fps", _check_fps(self.fps))
 
     def __len__(self) -> int:
@@ -158,14 +163,14 @@ class Motion:
     def __post_init__(self) -> None:
         frames, joints = len(self.rotations), len(self.names)
         object.__setattr__(self, "names", tuple(self.names))
-        object.__setattr__(self, "parents", _frozen(self.parents, np.int64, (joints,), "parents"))
-        object.__setattr__(self, "offsets", _frozen(self.offsets, np.float64, (joints, 3), "offsets"))
-        object.__setattr__(self, "rotations", _frozen(self.rotations, np.float64, (frames, joints, 4), "rotations"))
-        object.__setattr__(self, "root", _frozen(self.root, np.float64, (frames, 3), "root"))
-        object.__setattr__(self, "contacts", _frozen(self.contacts, np.float64, (frames, 4), "contacts"))
-        object.__setattr__(self, "filled", _frozen(self.filled, np.bool_, (frames,), "filled"))
+        object.__setattr__(self, "parents", _own(self.parents, np.int64, (joints,), "parents"))
+        object.__setattr__(self, "offsets", _own(self.offsets, np.float64, (joints, 3), "offsets"))
+        object.__setattr__(self, "rotations", _own(self.rotations, np.float64, (frames, joints, 4), "rotations"))
+        object.__setattr__(self, "root", _own(self.root, np.float64, (frames, 3), "root"))
+        object.__setattr__(self, "contacts", _own(self.contacts, np.float64, (frames, 4), "contacts"))
+        object.__setattr__(self, "filled", _own(self.filled, np.bool_, (frames,), "filled"))
         object.__setattr__(self, "fps", _check_fps(self.fps))
-        if joints and (self.parents[0] != -1 or (self.parents[1:] >= np.arange(1, joints)).any()):
+        if joints and (self.parents[0] != -1 or (self.parents < -1).any() or (self.parents >= np.arange(joints)).any()):
             raise ValueError("parents[0] must be -1 and every other parent must come before its child")
 
     def __len__(self) -> int:

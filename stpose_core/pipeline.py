@@ -15,20 +15,23 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from stpose_core.animate import animate
 from stpose_core.data import Array, Capture, Keypoints
 from stpose_core.detect import KeypointFile, load_detector
-from stpose_core.detect.cleaning import clean_tracks
-from stpose_core.detect.people import PeopleTracker
-from stpose_core.detect.tracks import CHOICES, Track, choose_people, track_to_keypoints
 from stpose_core.devices import choose_device
-from stpose_core.errors import FormatError, NoPersonError, StposeError, VideoError
+from stpose_core.errors import FormatError, NoPersonError, VideoError
 from stpose_core.lift import load_lifter
 from stpose_core.lift.refine import refine as refine_pose
+from stpose_core.options import SLOWEST, CaptureOptions, known_options
+from stpose_core.track.choice import choose_people
+from stpose_core.track.cleaning import clean_tracks
+from stpose_core.track.resample import track_to_keypoints
+from stpose_core.track.track import Track
+from stpose_core.track.tracker import PeopleTracker
 from stpose_core.video import VideoInfo, frame_times, probe, read_frames
 
 if TYPE_CHECKING:
@@ -39,8 +42,8 @@ if TYPE_CHECKING:
 Progress = Callable[[str, float, float | None], None]
 Item = TypeVar("Item")
 
-# Frames per second: from one frame to the next a body can go anywhere long before it is as slow as this.
-SLOWEST = 1.0
+# No camera films people faster: stamps that say so are wrong, and every stage would work on seconds of millions of frames.
+FASTEST = 2000.0
 # Decoded frames that wait for the detector: enough to keep it busy, 25 MB of full HD.
 AHEAD = 4
 _log = logging.getLogger(__name__)
@@ -49,98 +52,73 @@ _log = logging.getLogger(__name__)
 def capture(
     path: str | Path,
     *,
-    detector: str | Path | Detector | KeypointFile = "auto",
-    person: str = "largest",
-    smooth: float = 0.4,
-    fps: float | None = None,
-    start: float | None = None,
-    end: float | None = None,
-    device: str = "auto",
-    progress: Progress | None = None,
+    options: CaptureOptions | None = None,
     lifter: Lifter | None = None,
-    refine: bool = True,
+    progress: Progress | None = None,
+    **changes: Any,
 ) -> Capture:
-    """Capture one person. The options are those of `capture_people`; person may not be "all"."""
-    if person == "all":
+    """Capture one person. The parameters are those of `capture_people`; person may not be "all", and is "largest" by default."""
+    if changes.get("person", options.person if options else "largest") == "all":
         raise ValueError("capture() gives one person; capture_people() gives all of them")
-    return capture_people(
-        path,
-        detector=detector,
-        person=person,
-        smooth=smooth,
-        fps=fps,
-        start=start,
-        end=end,
-        device=device,
-        progress=progress,
-        lifter=lifter,
-        refine=refine,
-    )[0]
+    return capture_people(path, options=options or CaptureOptions(), lifter=lifter, progress=progress, **changes)[0]
 
 
 def capture_people(
     path: str | Path,
     *,
-    detector: str | Path | Detector | KeypointFile = "auto",
-    person: str = "all",
-    smooth: float = 0.4,
-    fps: float | None = None,
-    start: float | None = None,
-    end: float | None = None,
-    device: str = "auto",
-    progress: Progress | None = None,
+    options: CaptureOptions | None = None,
     lifter: Lifter | None = None,
-    refine: bool = True,
+    progress: Progress | None = None,
+    **changes: Any,
 ) -> list[Capture]:
     """Capture the chosen people of a video, each over the whole range, with gaps marked where they were not seen.
 
-    detector: a name, a keypoint file, or a detector that is loaded already.
-    person: "largest", "left", "right", "center", "all", or "1", "2", ... by size over the clip.
-    smooth: 0 (none) to 1 (strong). fps: frame rate of the result; the video's own by default.
-    start, end: seconds from the video's first frame. device: "auto", "cpu", "cuda" or "mps": where the networks run.
+    options: everybody with the default options where none are given.
+    changes: fields of CaptureOptions that differ from `options`, by name: `capture_people("a.mp4", smooth=0.2)`. `detector` may
+    also be a detector that is loaded already.
+    lifter: one that is loaded already, in the place of `options.weights`.
     progress: called with (stage, done, total) as the work goes on, in frames; total is None where it is not known.
-    lifter: one that is loaded already; the bundled one by default.
-    refine: fit the lifted joints to the 2D ones over the whole clip (see `stpose_core.lift.refine`).
     Of several people, those seen in too few frames for a pose are left out, with a warning to the log "stpose_core".
     Raises StposeError: see `stpose_core.errors` for its kinds.
     """
     report = progress or _silent
-    check_person(person)
-    check_range(start, end)
-    if not 0 <= smooth <= 1:
-        raise ValueError(f"smooth must lie in 0..1, got {smooth}")
-    if fps is not None and not fps >= SLOWEST:
-        raise ValueError(f"fps must be {SLOWEST:g} or more, got {fps}")
+    detector = changes.pop("detector", None)
+    if isinstance(detector, str | Path):
+        changes["detector"], detector = str(detector), None
+    options = replace(options or CaptureOptions(person="all"), **known_options(changes))
     info = probe(path)
     if info.fps < SLOWEST:
         raise VideoError(f"{info.path} has {info.fps:.3g} frames per second; movement cannot be followed below {SLOWEST:g}")
-    source = open_detector(detector, device)
-    lifter = lifter or load_lifter(device=choose_device(device))
-    largest = person in ("largest", "1")
+    if info.fps > FASTEST:
+        raise VideoError(f"{info.path} has {info.fps:.3g} frames per second by its time stamps; at most {FASTEST:g} are believed")
+    size, start, end = (info.width, info.height), options.start, options.end
+    source = detector or open_detector(options.detector, options.device)
+    lifter = lifter or load_lifter(options.weights, device=choose_device(options.device))
+    camera = options.camera_of(size)
+    largest = options.person in ("largest", "1")
     seen = observe(info, source, start, end, report, largest)
-    chosen = choose_people(seen.tracks, person, (info.width, info.height), len(seen.times))
+    chosen = choose_people(seen.tracks, options.person, size, len(seen.times))
     if any(track.seldom for track in chosen):
         # Whoever is the largest over the whole clip was in the background for a while, and not looked at in every frame.
         before = len(seen.times)
         seen = observe(info, source, start, end, lambda stage, done, total: report(stage, before + done, before + (total or 0)))
-        chosen = choose_people(seen.tracks, person, (info.width, info.height), len(seen.times))
+        chosen = choose_people(seen.tracks, options.person, size, len(seen.times))
     captures: list[Capture] = []
     unposed: list[int] = []
     total = len(chosen) * len(seen.times)
     for number, track in enumerate(chosen):
         report("lift", number * len(seen.times), total)
-        keypoints = track_to_keypoints(track, seen.times, fps or info.fps, (info.width, info.height))
+        keypoints = track_to_keypoints(track, seen.times, options.fps or info.fps, size)
         with _one_thread():
             maps = _maps_of(source, lifter, track, keypoints, seen.times, info, start, end)
-            pose3d = lifter(keypoints) if maps is None else lifter(keypoints, maps=maps)
-            if refine:
+            known: dict[str, Any] = {} if camera is None else {"camera": camera}
+            pose3d = lifter(keypoints, **known) if maps is None else lifter(keypoints, maps=maps, **known)
+            if options.refine:
                 pose3d = refine_pose(pose3d, keypoints)
         if not pose3d.posed.any():
             unposed.append(number + 1)
             continue
-        motion = animate(pose3d, smooth)
-        # The network bridges short gaps by itself: these frames have a pose, but nobody was seen in them either.
-        motion = replace(motion, filled=motion.filled | ~keypoints.seen)
+        motion = animate(pose3d, options.smooth)
         captures.append(Capture(info, source.name, keypoints, pose3d, motion, float(seen.times[0])))
     report("lift", total, total)
     if not captures:
@@ -261,18 +239,6 @@ def decode_ahead(items: Iterable[Item], size: int = AHEAD) -> Iterator[Item]:
 def open_detector(detector: str | Path | Detector | KeypointFile, device: str = "auto") -> Detector | KeypointFile:
     """The detector itself; if it is given by name or as a keypoint file, loaded for the device. Raises as `load_detector` does."""
     return load_detector(detector, device) if isinstance(detector, str | Path) else detector
-
-
-def check_person(person: str) -> None:
-    """Raises StposeError unless it is one of the words or a number from 1."""
-    if person not in CHOICES and not (person.isascii() and person.isdigit() and int(person) > 0):
-        raise StposeError(f"no such choice of person: '{person}'; use a number from 1, or {', '.join(CHOICES)}")
-
-
-def check_range(start: float | None, end: float | None) -> None:
-    """Raises StposeError unless 0 <= start < end, each where given."""
-    if (start is not None and start < 0) or (end is not None and end <= (start or 0.0)):
-        raise StposeError(f"the range from {start or 0:g} s to {end if end is not None else 'the end'} s holds no time")
 
 
 @contextmanager

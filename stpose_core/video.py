@@ -1,12 +1,13 @@
 """Video: frames with their time stamps, one after the other in constant memory; and writing a preview video.
 
-Time comes from the stamps in the file, never from counting, so that a variable frame rate keeps its tempo.
+Time comes from the stamps in the file, never from counting, so that a variable frame rate keeps its tempo (see `stamps.py`).
 The rotation tag (ISO/IEC 14496-12, `tkhd` matrix; FFmpeg's display matrix) and pixels that are not square are
 applied to the picture.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,16 +23,17 @@ from numpy.typing import NDArray
 
 from stpose_core.errors import OutputError, VideoError
 from stpose_core.files import written_whole
+from stpose_core.stamps import STAMP_ERROR, Clock, Stamps, read_stamps
 
 Image = NDArray[np.uint8]
 
 # FFmpeg opens these although they hold text: terminal art, and lists of other files.
 _TEXT_FORMATS = {"tty", "hls", "dash", "concat"}
-# Matroska rounds stamps to whole milliseconds; a frame that close before `start` still counts as being at `start`.
-_STAMP_ERROR = 6e-4
 # A seek that lands too late is tried again so many seconds earlier; the last resort is to decode from the beginning.
 _SEEK_MARGINS = (0.0, 10.0)
-_RATE_OF_A_SINGLE_FRAME = 30.0
+# Of one picture: twice that of 8K. A small file can claim, and hold, pictures that need gigabytes each.
+_MOST_PIXELS = 2**26
+_LONGEST_SIDE = 16384  # of a picture in H.264
 
 
 @dataclass(frozen=True)
@@ -89,14 +91,14 @@ def probe(path: str | Path) -> VideoInfo:
     _, layout = _first_frame(Path(path))
     stamps = _read_stamps(Path(path))
     width, height = layout.upright_size
-    return VideoInfo(Path(path), width, height, stamps.fps, stamps.count / stamps.fps, stamps.count or None)
+    return VideoInfo(Path(path), width, height, stamps.fps, stamps.seconds, stamps.count or None)
 
 
 def read_frames(path: str | Path, start: float | None = None, end: float | None = None) -> Iterator[Frame]:
     """The frames with start <= time < end (seconds from the first frame), in order, decoded as they are asked for.
 
-    Memory does not grow with the length of the video. A frame without a stamp, or whose stamp does not lie after the
-    one before it, follows that one at the video's mean rate. Damaged packets are skipped.
+    Memory does not grow with the length of the video, but for 8 bytes a frame. Times always rise: `stamps.Clock` says what becomes
+    of stamps that are missing, repeated or go back. Damaged packets are skipped. All pictures have the size of the first one.
     Raises VideoError if the file is missing, is no video, or holds no frame in the range.
     """
     path = Path(path)
@@ -108,13 +110,16 @@ def read_frames(path: str | Path, start: float | None = None, end: float | None 
     stamps = _read_stamps(path)
     count = 0
     for index, time, frame in _decode_from(path, first, origin, stamps):
-        if time >= last - _STAMP_ERROR:
+        if time >= last - STAMP_ERROR:
             break
         count += 1
-        yield Frame(index, time, layout(frame))
+        try:
+            image = layout(frame)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise VideoError(f"{path} has pictures of the pixel format {frame.format.name}, which cannot be read") from error
+        yield Frame(index, time, image)
     if not count:
-        duration = stamps.count / stamps.fps
-        raise VideoError(f"{path}: no frames {_range(first, last)}; the video lasts {duration:.2f} s")
+        raise VideoError(f"{path}: no frames {_range(first, last)}; the video lasts {stamps.seconds:.2f} s")
 
 
 def _range(first: float, last: float) -> str:
@@ -129,25 +134,15 @@ def frame_times(path: str | Path) -> NDArray[np.float64]:
     """
     path = Path(path)
     origin, _ = _first_frame(path)
-    stamps = _read_stamps(path)
-    if not stamps.complete or origin is None:
-        return np.arange(stamps.count) / stamps.fps
     with _opened(path) as (container, stream):
-        shown = sorted(packet.pts for packet in _packets(container, stream) if not packet.is_discard)
-        times = [float((stamp - origin) * stream.time_base) for stamp in shown if stamp >= origin]
-    for number in range(1, len(times)):
-        if times[number] <= times[number - 1]:
-            times[number] = times[number - 1] + 1 / stamps.fps
-    return np.array(times)
-
-
-@dataclass(frozen=True)
-class _Stamps:
-    """What the packets of a file say. complete: every one has a presentation stamp, so that seeking can be exact."""
-
-    count: int
-    fps: float
-    complete: bool
+        stamps, tick, by_dts = _read_stamps(path), stream.time_base, _stores_only_dts(container)
+    if stamps.shown is None or origin is None:
+        return np.arange(stamps.count) / stamps.fps
+    # Pictures before the first that can be decoded are not shown.
+    before = np.flatnonzero(stamps.shown == origin)[:1]
+    shown = stamps.shown if by_dts or not len(before) else stamps.shown[before[0] :]
+    clock = Clock(int(shown[0]), tick, stamps.fps)
+    return np.array([clock(int(stamp)) for stamp in shown])
 
 
 @contextmanager
@@ -155,9 +150,10 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     """The container and its video stream. Raises VideoError."""
     try:
         if not path.is_file():
-            raise VideoError(f"{path} is a folder, not a video" if path.is_dir() else f"there is no file {path}")
-        # An absolute path, so that no name can be taken for one of FFmpeg's protocols.
-        container = av.open(str(path.absolute()), metadata_errors="replace")
+            raise VideoError(f"{path} is {_what(path)}, not a video" if path.exists() else f"there is no file {path}")
+        # An absolute path, so that no name can be taken for one of FFmpeg's protocols; nor may a playlist in the file name others.
+        options = {"protocol_whitelist": "file"}
+        container = av.open(str(path.absolute()), metadata_errors="replace", options=options)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise VideoError(f"{path} cannot be read as a video: {getattr(error, 'strerror', None) or error}") from error
     with container:
@@ -171,8 +167,17 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
         if not streams:
             raise VideoError(f"{path} has a video stream in a format that is not known here")
         stream = max(streams, key=lambda stream: stream.width * stream.height)
+        if stream.width * stream.height > _MOST_PIXELS:
+            size = f"{stream.width} x {stream.height}"
+            raise VideoError(f"{path} has pictures of {size} pixels; more than {_MOST_PIXELS // 10**6} million are not read")
         stream.thread_type = "AUTO"
+        # Pictures may be larger than the file's header says.
+        stream.codec_context.options = {"max_pixels": str(_MOST_PIXELS)}
         yield container, stream
+
+
+def _what(path: Path) -> str:
+    return "a folder" if path.is_dir() else "no regular file"
 
 
 def _is_cover(stream: Any) -> bool:
@@ -229,60 +234,60 @@ def _layout(frame: av.VideoFrame, stream: Any) -> _Layout:
 
 def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     """(a, b, c, d): a pixel (x, y) is shown at (a x + c y, b x + d y), up to a shift; all scaled alike."""
-    data = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        data = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV does not know a kind of data that this FFmpeg adds to pictures, and then gives none of them
+        quarters = round(frame.rotation / 90) % 4
+        return ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))[quarters]
     if data is None:
         return 1, 0, 0, 1
     matrix = np.frombuffer(bytes(data), dtype=np.int32)
     return int(matrix[0]), int(matrix[1]), int(matrix[3]), int(matrix[4])
 
 
-def _read_stamps(path: Path) -> _Stamps:
-    count, complete, lowest, highest = 0, True, np.inf, -np.inf
+def _read_stamps(path: Path) -> Stamps:
+    found, count, complete = array("q"), 0, True
     with _opened(path) as (container, stream):
-        tick = float(stream.time_base or 0)
         by_dts = _stores_only_dts(container)
         for packet in _packets(container, stream):
             if packet.is_discard:
                 continue
             count += 1
             stamp = packet.dts if by_dts or packet.pts is None else packet.pts
-            complete = complete and packet.pts is not None and not by_dts
+            complete = complete and stamp is not None and (by_dts or packet.pts is not None)
             if stamp is not None:
-                lowest, highest = min(lowest, stamp), max(highest, stamp)
-        span = (highest - lowest) * tick if highest > lowest else 0.0
+                found.append(stamp)
         nominal = [float(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
-    for rate in nominal:
-        # The file's own figure is the sharper one where it agrees with stamps that are rounded to ticks.
-        if count > 1 and abs((count - 1) / rate - span) <= 2 * tick:
-            return _Stamps(count, rate, complete)
-    if count > 1 and span > 0:
-        return _Stamps(count, (count - 1) / span, complete)
-    return _Stamps(count, nominal[0] if nominal else _RATE_OF_A_SINGLE_FRAME, complete)
+        return read_stamps(np.array(found, np.int64), complete, count, float(stream.time_base or 0), nominal)
 
 
-def _decode_from(path: Path, start: float, origin: int | None, stamps: _Stamps) -> Iterator[tuple[int, float, av.VideoFrame]]:
+def _decode_from(path: Path, start: float, origin: int | None, stamps: Stamps) -> Iterator[tuple[int, float, av.VideoFrame]]:
     """(index, time, frame) from the first frame with time >= start on."""
-    if start > 0 and stamps.complete and origin is not None:
+    if start > 0 and stamps.rising and stamps.shown is not None and origin is not None:
         for margin in _SEEK_MARGINS:
             with _opened(path) as (container, stream):
                 target = origin + round((start - margin) / stream.time_base)
-                if target <= origin:
+                if target <= origin or _stores_only_dts(container):
                     break
                 found = _sought(container, stream, target, origin, start)
                 if found is None:
                     continue
-                stamp, frame, rest = found
-                index = _count_before(path, origin, stamp)
-                yield from _timed(chain([(stamp, frame)], rest), stream.time_base, origin, stamps.fps, index)
+                first, rest = found
+                index = int(np.subtract(*np.searchsorted(stamps.shown, [first[0], origin])))
+                clock = Clock(origin, stream.time_base, stamps.fps)
+                for number, (stamp, frame) in enumerate(chain([first], rest), index):
+                    yield number, clock(stamp), frame
                 return
     with _opened(path) as (container, stream):
-        for index, time, frame in _timed(_decoded(container, stream), stream.time_base, origin, stamps.fps, 0):
-            if time >= start - _STAMP_ERROR:
-                yield index, time, frame
+        clock = Clock(origin if stamps.told else None, stream.time_base, stamps.fps)
+        for number, (stamp, frame) in enumerate(_decoded(container, stream)):
+            time = clock(stamp)
+            if time >= start - STAMP_ERROR:
+                yield number, time, frame
 
 
 def _sought(container: Any, stream: Any, target: int, origin: int, start: float) -> Any:
-    """(stamp, frame, the rest) from the first frame at or after `start`, or None if the seek is not sure to be exact.
+    """((stamp, frame), the rest) from the first frame at or after `start`, or None if the seek is not sure to be exact.
 
     It is once a key frame has come out at or before `start`: what follows a key frame in display order is decodable.
     """
@@ -296,37 +301,10 @@ def _sought(container: Any, stream: Any, target: int, origin: int, start: float)
         if stamp is None:
             return None
         ahead = float((stamp - origin) * stream.time_base) - start
-        keyed = keyed or (bool(frame.key_frame) and ahead <= _STAMP_ERROR)
-        if ahead >= -_STAMP_ERROR:
-            return (stamp, frame, decoded) if keyed else None
+        keyed = keyed or (bool(frame.key_frame) and ahead <= STAMP_ERROR)
+        if ahead >= -STAMP_ERROR:
+            return ((stamp, frame), decoded) if keyed else None
     return None
-
-
-def _count_before(path: Path, origin: int, stamp: int) -> int:
-    """How many frames of the video are shown before the one with that stamp."""
-    count = 0
-    with _opened(path) as (container, stream):
-        for packet in _packets(container, stream):
-            if packet.is_discard:
-                continue
-            if packet.dts is not None and packet.dts > stamp:
-                break  # a packet is never shown before it is decoded
-            count += origin <= packet.pts < stamp
-    return count
-
-
-def _timed(
-    decoded: Iterator[tuple[int | None, av.VideoFrame]], tick: Fraction, origin: int | None, fps: float, index: int
-) -> Iterator[tuple[int, float, av.VideoFrame]]:
-    before: float | None = None
-    for number, (stamp, frame) in enumerate(decoded, index):
-        time = None if stamp is None or origin is None else float((stamp - origin) * tick)
-        if before is None:
-            time = 0.0 if time is None else time
-        elif time is None or time <= before:
-            time = before + 1 / fps
-        yield number, time, frame
-        before = time
 
 
 class PreviewWriter:
@@ -342,6 +320,8 @@ class PreviewWriter:
         self._rate = Fraction(fps).limit_denominator(1001)
         if self._rate <= 0 or min(self.size) < 1:
             raise ValueError(f"fps and size must be positive, got {fps} and {size}")
+        if max(self.size) > _LONGEST_SIDE:
+            raise OutputError(f"cannot write {path}: sides of H.264 pictures have at most {_LONGEST_SIDE} pixels, not {max(size)}")
         self._count = 0
 
     def __enter__(self) -> PreviewWriter:

@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes import BarDetector, film, lift_standing
-from test_detect_jumps import KNEE, off, walking
-from test_detect_sides import walker, wrong
+from test_jumps import KNEE, off, walking
 from test_pipeline import lift_any
+from test_sides import walker, wrong
 
 import stpose_core as sp
 from stpose_core import pipeline
 from stpose_core.data import Keypoints
-from stpose_core.detect.cleaning import clean_tracks
-from stpose_core.detect.jumps import mend_jumps
-from stpose_core.detect.sides import mend_sides
-from stpose_core.detect.tracks import Track
 from stpose_core.detect.types import Box, Pose2D
 from stpose_core.skeletons import H36M17, get_skeleton
+from stpose_core.track.cleaning import clean_tracks
+from stpose_core.track.jumps import mend_jumps
+from stpose_core.track.sides import mend_sides
+from stpose_core.track.track import Track
 
 TURNED = slice(40, 75)  # frames in which left and right are exchanged
 SMALLER = 0.1  # a walker fits into the film

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import threading
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,11 @@ from test_pipeline import lift_any, write_people
 
 import stpose_core.lift
 import stpose_core.pipeline
+from stpose_core.data import Camera, Keypoints, Pose3D
 from stpose_core.detect.types import Box, Pose2D
 from stpose_core.errors import DetectorError, OutputError
 from stpose_core.formats import load_motion
+from stpose_core.options import CaptureOptions
 
 ARGUMENTS = ["--progress", "none", "--device", "cpu"]
 
@@ -460,3 +463,51 @@ def test_people_who_are_left_out_are_told_of(
             assert warning["video"] == str(video)
             assert line == f"stpose: {warning['message']}"
             assert (events[-1]["event"], events[-1]["people"]) == ("result", 1)
+
+
+@pytest.mark.usefixtures("bar")
+def test_options_come_from_a_file_and_the_command_line_counts_before_it(tmp_path: Path, video: Path) -> None:
+    (tmp_path / "options.json").write_text('{"fps": 12.5, "start": 0.4, "format": "npz", "device": "cpu"}')
+    chosen = ["--options", str(tmp_path / "options.json"), "--progress", "none"]
+    assert run(["mocap", str(video), "-o", str(tmp_path / "out"), *chosen]) == 0
+    motion = load_motion(tmp_path / "out" / "walk.npz")
+    assert (motion.fps, len(motion)) == (12.5, 10)
+    assert run(["mocap", str(video), "-o", str(tmp_path / "out"), *chosen, "--fps", "25", "--format", "bvh"]) == 0
+    again = load_motion(tmp_path / "out" / "walk.bvh")
+    assert (again.fps, len(again)) == (pytest.approx(25), 20)
+
+
+def test_wrong_options_in_a_file_are_one_line(tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "options.json"
+    arguments = ["mocap", str(video), "-o", str(tmp_path / "a.bvh"), "--options", file]
+    assert "cannot read" in fails(capsys, *arguments)
+    file.write_text('{"smoothing": 1}')
+    assert "no option smoothing" in fails(capsys, *arguments)
+    file.write_text('{"smooth": 2}')
+    assert "options.json: smooth must be" in fails(capsys, *arguments)
+    file.write_text("{}")
+    assert "focal and fov" in fails(capsys, *arguments, "--focal", "900", "--fov", "60")
+    assert not (tmp_path / "a.bvh").exists()
+
+
+def test_a_known_field_of_view_reaches_the_lifter(
+    tmp_path: Path, video: Path, bar: BarDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def lift(keypoints: Keypoints, camera: Camera | None = None) -> Pose3D:
+        seen.append(camera)
+        return lift_standing(keypoints)
+
+    monkeypatch.setattr(stpose_core.lift, "load_lifter", lambda path=None, device="cpu": lift)
+    assert run(["mocap", str(video), "-o", str(tmp_path / "a.bvh"), "--fov", "90", *ARGUMENTS]) == 0
+    assert run(["mocap", str(video), "-o", str(tmp_path / "b.bvh"), *ARGUMENTS]) == 0
+    assert seen == [Camera(pytest.approx(80.0), (80.0, 60.0)), None]  # type: ignore[arg-type]
+
+
+def test_every_default_of_the_command_is_that_of_the_options() -> None:
+    from stpose_cli.mocap import mocap
+
+    defaults = {option.name: option.default for option in mocap.params}
+    for entry in fields(CaptureOptions):
+        assert defaults[entry.name] == entry.default, entry.name

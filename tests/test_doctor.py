@@ -11,6 +11,7 @@ from stpose_cli.main import run
 from test_builtin import write_detector
 
 from stpose_core.detect import prepared
+from stpose_core.extras import how_to_install
 from stpose_core.precision import Timing
 
 
@@ -84,3 +85,17 @@ def test_doctor_says_what_the_detector_runs_in_and_why(
     assert "torch" in line
     assert "in single precision" in line
     assert "[fast]" in line
+
+
+def test_doctor_names_the_command_for_an_extra_that_is_missing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {"lightning-fabric": "2.6", "tensorboard": "2.20", "h5py": "3.16"}
+    monkeypatch.setattr("stpose_cli.doctor._version", found.get)
+    monkeypatch.setattr("stpose_core.devices.choose_device", lambda device: "cpu")
+    run(["doctor"])
+    lines = {line[:20].rstrip(): line[21:] for line in capsys.readouterr().out.splitlines()}
+    assert lines["extra train"] == "lightning-fabric 2.6, tensorboard 2.20"
+    assert lines["extra datasets"] == f"not installed (cdflib missing); {how_to_install('datasets')}"
+    assert lines["extra synth"] == f"not installed (anny, pillow missing); {how_to_install('synth')}"
+    assert lines["detector builtin"].endswith(how_to_install("fast"))

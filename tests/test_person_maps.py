@@ -14,11 +14,12 @@ from test_heatmaps import map_reader
 from stpose_core import pipeline
 from stpose_core.data import Keypoints, Pose3D
 from stpose_core.detect.maps import CELLS, person_maps
-from stpose_core.detect.tracks import Track, track_to_keypoints
 from stpose_core.lift import Lifter
 from stpose_core.lift.heatmaps import HeatMaps
 from stpose_core.pipeline import capture
 from stpose_core.skeletons import H36M17
+from stpose_core.track.resample import track_to_keypoints
+from stpose_core.track.track import Track
 from stpose_core.video import Frame
 
 MIRROR = list(H36M17.mirror)

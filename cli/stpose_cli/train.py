@@ -13,7 +13,7 @@ from stpose_core.files import check_output
 
 @click.group()
 def train() -> None:
-    """Train networks. Needs the extra: pip install '.[train]'."""
+    """Train networks. Needs the extra "train"; stpose doctor says whether it is installed, and how to install it."""
 
 
 train.add_command(spatial)

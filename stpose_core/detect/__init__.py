@@ -10,6 +10,7 @@ from typing import Any
 from stpose_core.detect.keypoint_file import KeypointFile
 from stpose_core.detect.types import Box, Detector, Pose2D
 from stpose_core.errors import DetectorError, WeightsError
+from stpose_core.extras import how_to_install
 from stpose_core.weights import DETECTOR, FINDER_FILE, SPATIAL_FILE, read_config
 
 __all__ = ["Box", "Detector", "KeypointFile", "Pose2D", "load_detector"]
@@ -81,8 +82,7 @@ def _chosen() -> str:
     if all((DETECTOR / name).is_file() for name in (SPATIAL_FILE, FINDER_FILE)):
         return "builtin"
     raise DetectorError(
-        "no detector is installed; install one with: pip install '.[mediapipe]' (Python up to 3.12) or "
-        f"pip install '.[rtmpose]' in the repository, or give a file of keypoints ({missing})"
+        f"no detector is installed; give a file of keypoints, or add a detector. {missing}. rtmpose: {how_to_install('rtmpose')}"
     )
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stpose_core.detect.boxes import SEEN, extent
 from stpose_core.detect.heatmaps import decode, with_mirrored
-from stpose_core.detect.likeness import SEEN, extent
 from stpose_core.detect.networks import load_finder, load_spatial
 from stpose_core.detect.runtime import make_runner, torch_threads
 from stpose_core.detect.search import FOUND_AT_ALL, Outputs, find_people, shown_as
@@ -53,7 +53,7 @@ class Calibration:
             return Calibration()
         try:
             joint, presence = (tuple(float(value) for value in given[name]) for name in ("joint", "presence"))  # type: ignore[index]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise DetectorError(f"the weights' calibration is damaged: {given!r:.100}") from error
         if len(joint) != 3 or len(presence) != 3 or not np.isfinite([*joint, *presence]).all():
             raise DetectorError(f"the weights' calibration is damaged: {given!r:.100}")

@@ -16,6 +16,7 @@ from stpose_core.detect.mediapipe import calibrate, circle_box, quiet, square_to
 from stpose_core.detect.types import Box, Floats, Image, Pose2D
 from stpose_core.devices import choose_device
 from stpose_core.errors import DetectorError
+from stpose_core.extras import install_command
 
 CROP = 384  # side of the square around one person, pixels: the search in it needs 224, the pose 256
 SEARCHED = 5  # people at most in one part of the picture
@@ -42,7 +43,9 @@ class MediaPipeTaskDetector:
             vision = importlib.import_module("mediapipe.tasks.python.vision")
             base = importlib.import_module("mediapipe.tasks.python")
         except (ImportError, OSError) as error:
-            raise DetectorError(f"mediapipe cannot be imported ({error}); install it with: pip install mediapipe") from error
+            # Any version will do, so this is not the extra, which asks for the one that carries models.
+            how = install_command("mediapipe")
+            raise DetectorError(f"mediapipe cannot be imported ({error}); install it with: {how}") from error
         try:
             with quiet():
                 self._landmarkers = {

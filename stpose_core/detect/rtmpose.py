@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from stpose_core.detect.likeness import extent
+from stpose_core.detect.boxes import extent
 from stpose_core.detect.types import Box, Floats, Image, Pose2D
 from stpose_core.devices import choose_device
 from stpose_core.errors import DetectorError
+from stpose_core.extras import how_to_install
 
 _CUDA = "CUDAExecutionProvider"
 MODES = ("lightweight", "balanced", "performance")
@@ -40,9 +41,7 @@ class RTMPoseDetector:
             rtmlib = importlib.import_module("rtmlib")
             onnxruntime = importlib.import_module("onnxruntime")
         except ImportError as error:
-            raise DetectorError(
-                f"rtmpose cannot be imported ({error}); install it with: pip install '.[rtmpose]' (in the repository)"
-            ) from error
+            raise DetectorError(f"rtmpose cannot be imported ({error}); {how_to_install('rtmpose')}") from error
         place = choose_device(device)
         if place == "cuda" and _CUDA not in onnxruntime.get_available_providers():
             if device == "cuda":

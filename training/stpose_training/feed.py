@@ -55,7 +55,16 @@ def feed(
                 random = Random((recipe.seed * 1_000_003 + step) * world + rank, bank.frames.device)
                 labelled = size - unlabelled
                 batch = draw_batch(
-                    bank, labelled, recipe.frames, drawn, random, severity(step), recipe.masked, maps, recipe.confused
+                    bank,
+                    labelled,
+                    recipe.frames,
+                    drawn,
+                    random,
+                    severity(step),
+                    recipe.masked,
+                    maps,
+                    recipe.confused,
+                    recipe.recorded,
                 )
                 batch = batch.narrowed(drawn - reach)
                 if footage and unlabelled:

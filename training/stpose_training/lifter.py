@@ -18,9 +18,11 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from stpose_core.errors import TrainingError
+from stpose_core.extras import how_to_install
 from stpose_core.networks.lifting import LiftingNetwork, config_of, make_network, reads_maps
 from stpose_core.weights import read_weights, write_weights
 from stpose_training.critic import Critic
+from stpose_training.data.contacts import with_contacts
 from stpose_training.data.footage import FootageBank, load_footage
 from stpose_training.data.mocap import MotionBank, load_mocap
 from stpose_training.data.samples import Batch
@@ -45,7 +47,7 @@ def make_fabric(device: str = "auto", precision: str = "bf16-mixed") -> Fabric:
     try:
         from lightning_fabric import Fabric
     except ImportError as error:
-        raise TrainingError(f"training needs Lightning Fabric: pip install '.[train]' ({error})") from error
+        raise TrainingError(f"training needs Lightning Fabric ({error}); {how_to_install('train')}") from error
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if precision == "bf16-mixed" and not pays_in_bfloat16(device):
@@ -84,7 +86,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 def load_start(network: torch.nn.Module, weights: Path, kind: str) -> None:
     """Loads a weights file into a network that is to be trained. A lifter that reads heat maps may start from one that reads
-    keypoints, all but its encoder; a spatial network that attends from one that does not.
+    keypoints, all but its encoder; one with a head of contacts from one without; a spatial network that attends from one that
+    does not.
 
     Raises TrainingError if the file holds a network of other dimensions.
     """
@@ -95,6 +98,10 @@ def load_start(network: torch.nn.Module, weights: Path, kind: str) -> None:
         tensors |= {name: value for name, value in own.items() if name.startswith("encoder.")}
     if not any(name.startswith("attention.") for name in tensors):
         tensors = tensors | {name: value for name, value in own.items() if name.startswith("attention.")}
+    added = getattr(network.config, "contacts", 0)
+    for name in ("heads.weight", "heads.bias") if added else ():
+        if len(tensors[name]) + added == len(own[name]):  # the contacts are the last channels of the heads
+            tensors = tensors | {name: torch.cat((tensors[name], own[name][-added:]))}
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
@@ -187,7 +194,8 @@ class Run:
         made = self._model(*both(batch))
         output, rest = parted(made, len(batch.pose))
         recipe = self.recipe
-        loss, parts = lifting_loss(output, batch, recipe.velocity, recipe.bones, recipe.limbs, recipe.acceleration)
+        weights = (recipe.velocity, recipe.bones, recipe.limbs, recipe.acceleration, recipe.hinges, recipe.contacts)
+        loss, parts = lifting_loss(output, batch, *weights)
         if batch.seen:
             added, more = unlabelled_loss(rest, batch.seen, self.recipe.reprojection, self.recipe.bones)
             loss, parts = loss + added, parts | more
@@ -250,7 +258,8 @@ def train(
     recipe, chief = plan.recipe, fabric.global_rank == 0
     torch.set_num_threads(recipe.threads)
     state.mkdir(parents=True, exist_ok=True)
-    bank = MotionBank(load_mocap(data), fabric.device)
+    clips = load_mocap(data)
+    bank = MotionBank(with_contacts(data, clips) if recipe.contacts else clips, fabric.device)
     films = FootageBank(load_footage(footage), fabric.device) if footage else None
     run = Run(plan, fabric, state / "checkpoint.pt", start)
     if films:

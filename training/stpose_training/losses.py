@@ -47,6 +47,41 @@ def bone_vector_error(predicted: Tensor, true: Tensor) -> Tensor:
     return mpjpe(*(pose[:, :, _CHILDREN] - pose[:, :, _PARENTS] for pose in (predicted, true)))
 
 
+def flexion(pose: Tensor) -> Tensor:
+    """(..., 17, 3) joints -> (..., 4) radians by which knees (right, left) and elbows (left, right) are bent; 0 is straight."""
+    upper = pose[..., [2, 5, 12, 15], :] - pose[..., [1, 4, 11, 14], :]
+    lower = pose[..., [3, 6, 13, 16], :] - pose[..., [2, 5, 12, 15], :]
+    across = torch.linalg.cross(upper, lower)
+    # The root of 0 would have no gradient.
+    return torch.atan2((across.square().sum(-1) + 1e-8).sqrt(), (upper * lower).sum(-1))
+
+
+BENDS = (0, 10, 30, 60, 100, 180)
+"""Degrees of flexion that bins of knees and elbows begin and end at."""
+
+
+def hinge_error(predicted: Tensor, true: Tensor) -> Tensor:
+    """Error of the flexion of knees and elbows, radians, as its mean over bins of the true flexion.
+
+    A mean of positions bends a limb that may be bent or straight: no error in depth makes it straighter than straight. Where the
+    picture cannot tell, the usual bend of the data would win; so straight and much bent limbs, which are rare, count as often as
+    the others (up to four times as much as they occur).
+    """
+    bent = flexion(true)
+    place = torch.bucketize(torch.rad2deg(bent.detach()), torch.tensor(BENDS[1:-1], device=bent.device))
+    share = torch.bincount(place.flatten(), minlength=len(BENDS) - 1) / place.numel()
+    weight = (1 / (share.clamp_min(1e-6) * len(share))).clamp(0.25, 4)
+    return ((flexion(predicted) - bent).abs() * weight[place]).mean()
+
+
+def contact_error(logits: Tensor, contacts: Tensor) -> Tensor:
+    """Mean cross entropy of (B, T, 4) logits where contacts (0, 1 or NaN) are known; 0 where none is, or without such a head."""
+    known = contacts.isfinite()
+    if not logits.shape[-1] or not known.any():
+        return torch.zeros((), device=logits.device)
+    return F.binary_cross_entropy_with_logits(logits[known], contacts[known])
+
+
 def lifting_loss(
     output: TemporalOutput,
     batch: Batch,
@@ -54,13 +89,15 @@ def lifting_loss(
     bones: float = 0.2,
     limbs: float = 0.0,
     acceleration: float = 0.0,
+    hinges: float = 0.0,
+    contacts: float = 0.0,
 ) -> tuple[Tensor, dict[str, float]]:
-    """The supervised loss and its parts: pose, its first and second differences over time, bone vectors and lengths, root,
-    uncertainty, hidden flag, up.
+    """The supervised loss and its parts: pose, its first and second differences over time, bone vectors and lengths, flexion of
+    knees and elbows, contacts, root, uncertainty, hidden flag, up.
 
     The uncertainty is a Laplace scale fitted to the present error; its gradient does not reach the pose, which is judged by
-    MPJPE alone. velocity, bones, limbs, acceleration: weights of those parts. Weights other than that of MPJPE (1) are decisions of
-    this project.
+    MPJPE alone. velocity, bones, limbs, acceleration, hinges, contacts: weights of those parts. All weights but that of MPJPE (1)
+    are decisions of this project.
     """
     error = (output.pose - batch.pose).norm(dim=-1)
     log_sigma = output.log_sigma.clamp(-7, 1)
@@ -70,12 +107,15 @@ def lifting_loss(
         "acceleration": acceleration_error(output.pose, batch.pose),
         "bones": bone_length_spread(output.pose),
         "limbs": bone_vector_error(output.pose, batch.pose),
+        "hinges": hinge_error(output.pose, batch.pose),
+        "contacts": contact_error(output.contacts, batch.contacts),
         "root": (output.root - batch.root).abs().mean(),
         "sigma": (error.detach() * torch.exp(-log_sigma) + log_sigma).mean(),
         "hidden": F.binary_cross_entropy_with_logits(output.hidden, batch.wrong.float()),
         "up": (1 - F.cosine_similarity(output.up, batch.up, dim=-1)).mean(),
     }
     own = {"velocity": velocity, "bones": bones, "limbs": limbs, "acceleration": acceleration}
+    own |= {"hinges": hinges, "contacts": contacts}
     weights = {"mpjpe": 1.0, "root": 0.2, "sigma": 0.01, "hidden": 0.02, "up": 0.1, **own}
     total = sum((weights[name] * value for name, value in parts.items()), torch.zeros(()))
     return total, {name: float(value.detach()) for name, value in parts.items()}

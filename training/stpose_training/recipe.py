@@ -38,7 +38,8 @@ class Recipe:
     network needs no more: networks that need less are then trained on the same samples. rate, weight_decay, warmup (steps), ema:
     AdamW, its schedule, and the decay of the averaged weights. masked: share of samples with hidden joints; full_severity_at:
     share of the run after which they are hidden most severely. confused: share of samples in which sides are taken for each
-    other. velocity, acceleration, bones, limbs: weights of those losses, that of MPJPE being 1.
+    other. recorded: share of samples that keep their recorded posture, for which contacts are known. velocity, acceleration, bones,
+    limbs, hinges, contacts: weights of those losses, that of MPJPE being 1.
     footage: share of a batch that comes from 2D-only clips, where some are given; reprojection: weight of that loss on them.
     critic: weight of the discriminator, 0 for none; it starts to learn after a share critic_from of the run, and its weight then
     grows over a share critic_ramp. precision: "bf16-mixed" or "32-true". judged: batches of 24 windows of each held-out set
@@ -56,11 +57,14 @@ class Recipe:
     ema: float = 0.998
     masked: float = 0.5
     confused: float = 0.0
+    recorded: float = 0.0
     full_severity_at: float = 0.4
     velocity: float = 1.0
     acceleration: float = 0.0
     bones: float = 0.2
     limbs: float = 0.0
+    hinges: float = 0.0
+    contacts: float = 0.0
     footage: float = 0.25
     reprojection: float = 0.3
     critic: float = 0.0

@@ -119,12 +119,12 @@ def draw_like(
     rate, between = looks[number].fps, looks[number].between
     same = [look for look in looks if (look.fps, look.between) == (rate, between)]
     total = frames + 2 * (reach + BOX_REACH)
-    motions = new_motions(bank, batch, total, random, TRAINING_FPS / rate)
+    motions, _ = new_motions(bank, batch, total, random, TRAINING_FPS / rate)
     views = film(motions, random, stands=stands(same, batch, random, sure))
     return observe(views, random, reach, severity, share, every=between)
 
 
 def together(*batches: Batch) -> Batch:
     """Samples with 3D of several batches in one."""
-    names = ("joints", "context", "pose", "root", "up", "wrong")
+    names = ("joints", "context", "pose", "root", "up", "wrong", "contacts")
     return Batch(**{name: torch.cat([getattr(batch, name) for batch in batches]) for name in names})

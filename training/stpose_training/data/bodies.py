@@ -222,7 +222,7 @@ def reorient(positions: Tensor, random: Random) -> Tensor:
     return (positions - centre) @ turn.transpose(-1, -2).unsqueeze(1)
 
 
-def mirror(positions: Tensor, random: Random) -> Tensor:
-    """Half of the samples as in a mirror, with left and right exchanged."""
+def mirror(positions: Tensor, chosen: Tensor) -> Tensor:
+    """The chosen samples (B,) as in a mirror, with left and right exchanged."""
     flipped = positions[:, :, list(H36M17.mirror)] * torch.tensor([-1.0, 1.0, 1.0], device=positions.device)
-    return torch.where(random.chance(0.5, len(positions))[:, None, None, None], flipped, positions)
+    return torch.where(chosen[:, None, None, None], flipped, positions)

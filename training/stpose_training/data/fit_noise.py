@@ -15,9 +15,10 @@ import numpy as np
 import torch
 
 from stpose_core.data import Array, Keypoints
-from stpose_core.detect.tracks import choose_people, track_to_keypoints
 from stpose_core.pipeline import observe, open_detector
 from stpose_core.skeletons import H36M17, convert
+from stpose_core.track.choice import choose_people
+from stpose_core.track.resample import track_to_keypoints
 from stpose_core.video import probe
 from stpose_training.data.bodies import Random
 from stpose_training.data.noise import detect

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -25,7 +25,8 @@ class Batch:
     """Inputs over T + 2 * reach frames, targets over the T in the middle; axes of the person's own camera.
 
     joints: (B, T+, 17, 4), context: (B, T+, 4) as TemporalNetwork reads them. pose: (B, T, 17, 3) metres relative to the pelvis.
-    root: (B, T, 3) target of the root head. up: (B, T, 3) unit. wrong: (B, T, 17) inputs that were masked or displaced.
+    root: (B, T, 3) target of the root head. up: (B, T, 3) unit. wrong: (B, T, 17) inputs that were masked or displaced. contacts:
+    (B, T, 4) left heel, left toe, right heel, right toe on the ground: 0 or 1, NaN where unknown.
     seen: samples without 3D that are learned from in the same step. blobs: over T+ frames, for a network that reads heat maps in
     the place of joints.
     """
@@ -36,6 +37,7 @@ class Batch:
     root: Tensor
     up: Tensor
     wrong: Tensor
+    contacts: Tensor
     blobs: Blobs | None = None
     seen: Seen | None = None
 
@@ -49,18 +51,31 @@ class Batch:
         """Without so many frames at each end of the inputs; the targets stay."""
         inner = slice(frames, self.joints.shape[1] - frames)
         blobs = None if self.blobs is None else self.blobs.frames(inner)
-        return Batch(self.joints[:, inner], self.context[:, inner], self.pose, self.root, self.up, self.wrong, blobs)
+        return Batch(self.joints[:, inner], self.context[:, inner], self.pose, self.root, self.up, self.wrong, self.contacts, blobs)
 
 
-def new_motions(bank: MotionBank, batch: int, frames: int, random: Random, pace: float = 1.0) -> Tensor:
-    """(B, T, 17, 3) motions that nobody performed: recombined, bent further, reshaped, mirrored and turned. z up, metres.
+def new_motions(
+    bank: MotionBank, batch: int, frames: int, random: Random, pace: float = 1.0, recorded: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """(B, T, 17, 3) motions that nobody performed: recombined, bent further, reshaped, mirrored and turned; z up, metres. And
+    (B, T, 4) their contacts, NaN where unknown.
 
-    pace: recorded frames from one frame to the next, at true tempo.
+    pace: recorded frames from one frame to the next, at true tempo. recorded: share of samples that keep their recorded posture, in
+    which joints bend as often and as far as people bend them; only those have contacts.
     """
-    posture = take_apart(bank.windows(batch, frames, random.generator, (0.5 * pace, 2.0 * pace)))
-    posture = reshape(perturb(recombine(posture, random), random), random)
+    positions, contacts = bank.labelled_windows(batch, frames, random.generator, (0.5 * pace, 2.0 * pace))
+    own = take_apart(positions)
+    posture = reshape(perturb(recombine(own, random), random), random)
     drawn = grounded(put_together(flex(posture, random)), put_together(posture))
-    return reorient(mirror(drawn, random), random)
+    flipped = random.chance(0.5, batch)
+    keep = torch.zeros_like(flipped)
+    if recorded:
+        keep = random.chance(recorded, batch)
+        kept = put_together(replace(own, root=posture.root, lengths=posture.lengths))
+        drawn = torch.where(keep[:, None, None, None], kept, drawn)
+    contacts = torch.where(flipped[:, None, None], contacts[..., [2, 3, 0, 1]], contacts)
+    contacts = torch.where(keep[:, None, None], contacts, torch.nan)
+    return reorient(mirror(drawn, flipped), random), contacts
 
 
 @dataclass
@@ -114,9 +129,11 @@ def observe(
     maps: bool = False,
     every: int = 1,
     confused: float = 0.0,
+    contacts: Tensor | None = None,
 ) -> Batch:
     """What a detector would report of these views, as network inputs, and the truth as targets. every: see `thin`. maps: heat maps,
-    too; the rest of the batch is the same with and without. confused: share of the samples in which it confuses sides."""
+    too; the rest of the batch is the same with and without. confused: share of the samples in which it confuses sides. contacts:
+    (B, T, 4) of the views, where known."""
     sight = see(views, random)
     points, zoom = sight.points, views.zoom[:, None, None]
     rays, score, mixed = sight.rays, sight.score, torch.zeros_like(sight.outside)
@@ -142,6 +159,7 @@ def observe(
         view.camera_to_root(pelvis)[:, core],
         up[:, core],
         (wrong | sight.outside)[:, core],
+        (torch.full_like(points[:, :, :4, 0], torch.nan) if contacts is None else contacts)[:, core],
         None if blobs is None else blobs.frames(inner),
     )
 
@@ -156,7 +174,9 @@ def draw_batch(
     share: float = 0.5,
     maps: bool = False,
     confused: float = 0.0,
+    recorded: float = 0.0,
 ) -> Batch:
-    """One batch with `frames` outputs a sample. maps: with heat maps; confused: see `observe`."""
+    """One batch with `frames` outputs a sample. maps: with heat maps; confused: see `observe`; recorded: see `new_motions`."""
     total = frames + 2 * (reach + BOX_REACH)
-    return observe(film(new_motions(bank, batch, total, random), random), random, reach, severity, share, maps, confused=confused)
+    motions, contacts = new_motions(bank, batch, total, random, recorded=recorded)
+    return observe(film(motions, random), random, reach, severity, share, maps, confused=confused, contacts=contacts)

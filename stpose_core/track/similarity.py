@@ -1,53 +1,33 @@
-"""How alike two sights of a person are: joints, boxes, colours; and how alike two pictures are."""
+"""How similar two detections of a person are: joints and colours."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
+from stpose_core.detect.boxes import SEEN, extent
 from stpose_core.detect.types import Box, Floats, Image
 from stpose_core.skeletons import get_skeleton
 
 # A joint this share of the person's size away counts exp(-1/2), as the widest joint constant of COCO's object keypoint
 # similarity (hips, 0.107; its "s" is the root of the person's area).
 JOINT_SPREAD = 0.1
-SEEN = 0.2  # joints below this calibrated score do not take part
 
 
-def extent(xy: Floats, score: Floats) -> Box:
-    """The box around the joints that were seen (around all joints if fewer than four were). xy: (J, 2), score: (J,)."""
-    seen = np.isfinite(xy).all(axis=1)
-    if (seen & (score >= SEEN)).sum() >= 4:
-        seen &= score >= SEEN
-    if not seen.any():
-        return Box(0.0, 0.0, 0.0, 0.0, 0.0)
-    (x0, y0), (x1, y1) = xy[seen].min(axis=0), xy[seen].max(axis=0)
-    return Box(float(x0), float(y0), float(x1), float(y1))
-
-
-def joint_likeness(xy_a: Floats, score_a: Floats, xy_b: Floats, score_b: Floats) -> float:
+def joint_similarity(xy_a: Floats, score_a: Floats, xy_b: Floats, score_b: Floats) -> float:
     """Object keypoint similarity of two poses, 0..1: mean over joints seen in both of exp(-d^2 / 2 (k s)^2)."""
     both = np.isfinite(xy_a).all(axis=1) & np.isfinite(xy_b).all(axis=1) & (np.minimum(score_a, score_b) >= SEEN)
     if both.sum() < 3:
         return 0.0
-    scale = np.sqrt(_area(extent(xy_a, score_a)) * _area(extent(xy_b, score_b))) ** 0.5
+    scale = np.sqrt(area(extent(xy_a, score_a)) * area(extent(xy_b, score_b))) ** 0.5
     distance = np.linalg.norm(xy_a[both] - xy_b[both], axis=1)
     return float(np.exp(-0.5 * (distance / (JOINT_SPREAD * scale + 1e-9)) ** 2).mean())
 
 
-def _area(box: Box) -> float:
-    # A person seen from the side is thin: the area is taken as that of a body at least 0.4 as wide as it is tall.
+def area(box: Box) -> float:
+    """Square pixels. A person seen from the side is thin: taken is a body at least 0.4 as wide as it is tall."""
     width, height = box.x1 - box.x0, box.y1 - box.y0
     return max(width, 0.4 * height, 1.0) * max(height, 0.4 * width, 1.0)
-
-
-def box_overlap(a: Box, b: Box) -> float:
-    """Intersection over union, 0..1."""
-    width, height = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
-    if width <= 0 or height <= 0:
-        return 0.0
-    both = width * height
-    return float(both / ((a.x1 - a.x0) * (a.y1 - a.y0) + (b.x1 - b.x0) * (b.y1 - b.y0) - both))
 
 
 def torso_colours(image: Image, xy: Floats, score: Floats, skeleton: str) -> Floats | None:
@@ -82,25 +62,6 @@ def torso_colours(image: Image, xy: Floats, score: Floats, skeleton: str) -> Flo
     return np.concatenate([coloured, grey]) / len(hue)
 
 
-def colour_likeness(a: Floats | None, b: Floats | None) -> float | None:
+def colour_similarity(a: Floats | None, b: Floats | None) -> float | None:
     """Bhattacharyya coefficient of two histograms, 0..1; None if one is missing."""
     return None if a is None or b is None else float(np.sqrt(a * b).sum())
-
-
-def thumbnail(image: Image) -> Floats:
-    """(18, 32) grey picture, 0..1, for telling a cut."""
-    # Every few pixels are enough for this, and much quicker than averaging a whole 4K frame.
-    step = max(1, min(image.shape[:2]) // 90)
-    small = cv2.resize(image[::step, ::step], (32, 18), interpolation=cv2.INTER_AREA)
-    return small.mean(axis=2) / 255
-
-
-def is_cut(before: Floats, after: Floats) -> bool:
-    """Whether two thumbnails show different scenes: they differ in brightness nearly everywhere, and in structure.
-
-    A flash or a change of exposure keeps the structure (correlation); a large moving person keeps the rest of the picture.
-    """
-    if np.abs(before - after).mean() < 0.08:
-        return False
-    a, b = before - before.mean(), after - after.mean()
-    return float((a * b).sum() / (np.linalg.norm(a) * np.linalg.norm(b) + 1e-9)) < 0.5

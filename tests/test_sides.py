@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_detect_jumps import _STANDING
+from test_jumps import _STANDING
 
-from stpose_core.detect.sides import MOST, NOISE, mend_sides, named
-from stpose_core.detect.tracks import Track
 from stpose_core.skeletons import H36M17
+from stpose_core.track.sides import MOST, NOISE, mend_sides, named
+from stpose_core.track.track import Track
 
 LEGS = H36M17.index("l_knee", "l_ankle")
 

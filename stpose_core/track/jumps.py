@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
-from stpose_core.detect.tracks import Track
 from stpose_core.detect.types import Floats
+from stpose_core.track.track import Track
 
 LONGEST = 0.5  # seconds; what stays elsewhere for longer may as well be right
 FAR = 0.2  # torsos: nearer to its path a joint is never taken to be wrong
@@ -79,7 +79,8 @@ def _smoothed(places: Floats, weight: Floats, rigid: Floats) -> Floats:
     frames, joints = weight.shape
     # All joints are one band matrix, as the matrices of two joints do not overlap.
     bands = np.tile(rigid, joints)
-    bands[-1] += weight.T.ravel() + 1e-9
+    # The least weight keeps joints without sights solvable: at high rates the stiffness exceeds it beyond the digits of a number.
+    bands[-1] += weight.T.ravel() + max(1e-9, 1e-12 * float(rigid[-1].max()))
     middle = (places * weight[..., None]).sum(0) / np.maximum(weight.sum(0), 1e-9)[:, None]
     goal = ((places - middle) * weight[..., None]).transpose(1, 0, 2).reshape(-1, 2)
     found: Floats = solveh_banded(bands, goal).reshape(joints, frames, 2).transpose(1, 0, 2)

@@ -1,38 +1,38 @@
-"""Places that a search takes for people and that are nobody: furniture, mostly. For a while they are left alone."""
+"""Places that a search takes for people although nobody is there: furniture, mostly. They are not looked at again for a while."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-from stpose_core.detect.likeness import box_overlap
+from stpose_core.detect.boxes import box_overlap
 from stpose_core.detect.types import Box, Floats, Image
 
-REFUSED = 0.2  # a pose of less presence than this is nobody; above, the next look may see somebody
-AGAIN_SECONDS = 4.0  # a refused place is looked at again after so long in any case
+REJECTED = 0.2  # a pose of less presence is nobody; above, the next look may find a person
+AGAIN_SECONDS = 4.0  # a rejected place is looked at again after this time in any case
 _CELLS = 8  # rows and columns of averages that tell what a place looks like
 # A place has changed if so great a share of its cells differs by so much of its brightness, and by what noise leaves of averages.
 _SHARE, _OF_BRIGHTNESS, _LEAST, _MOST = 0.1, 0.12, 0.012, 0.04
 _SAME_PLACE, _SAME_ANGLE = 0.6, 0.4  # overlap and radians to which two boxes are the same place
 
 
-class RefusedPlaces:
-    """Boxes in which nobody was, when that was seen, and what the picture showed there then."""
+class RejectedPlaces:
+    """Boxes in which nobody was, when they were looked at, and the picture in them at that time."""
 
     def __init__(self) -> None:
         self._places: list[tuple[Box, float, Floats]] = []
 
     def clear(self) -> None:
-        """Forget all, as the scene changes."""
+        """Forget all places, at a shot cut."""
         self._places.clear()
 
     def add(self, image: Image, box: Box, time: float) -> None:
-        """Remember a place in which nobody was, in the stead of what was known about it. time: of the frame, seconds."""
+        """Remember a place in which nobody was, and forget what was known about it. time: of the frame, seconds."""
         self._places = [known for known in self._places if not _same(known[0], box) and time - known[1] < AGAIN_SECONDS]
         self._places.append((box, time, _look(image, box)))
 
     def holds(self, image: Image, box: Box, time: float) -> bool:
-        """Whether the box is a place in which nobody was a while ago, and looks as it did then."""
+        """Whether nobody was in the box a while ago, and the picture there has not changed since."""
         return any(
             time - when < AGAIN_SECONDS and _same(place, box) and not _changed(look, _look(image, place))
             for place, when, look in self._places

@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from stpose_core.detect.tracks import Track
 from stpose_core.detect.types import Floats
 from stpose_core.skeletons import get_skeleton
+from stpose_core.track.track import Track
 
 STEP = 0.04  # seconds, about, between the sights that are compared: within less there is more noise than movement
 NOISE = 0.08  # torsos: what bends no more than this may be the detector's noise

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stpose_core.detect.jumps import FAR, TRUST, leaps, mend_jumps
-from stpose_core.detect.tracks import Track
 from stpose_core.skeletons import H36M17
+from stpose_core.track.jumps import FAR, TRUST, leaps, mend_jumps
+from stpose_core.track.track import Track
 
 TORSO = 100.0
 WRIST, KNEE = H36M17.index("l_wrist", "r_knee")

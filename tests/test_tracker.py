@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from fakes import STANDING
 
-from stpose_core.detect import people
-from stpose_core.detect.cleaning import clean_tracks
-from stpose_core.detect.people import PeopleTracker
-from stpose_core.detect.refused import AGAIN_SECONDS, RefusedPlaces
-from stpose_core.detect.tracks import Track, choose_people, track_to_keypoints
 from stpose_core.detect.types import Box, Pose2D
 from stpose_core.errors import NoPersonError
 from stpose_core.skeletons import get_skeleton
+from stpose_core.track import tracker as people
+from stpose_core.track.choice import choose_people
+from stpose_core.track.cleaning import clean_tracks
+from stpose_core.track.rejected import AGAIN_SECONDS, RejectedPlaces
+from stpose_core.track.resample import track_to_keypoints
+from stpose_core.track.track import Track
+from stpose_core.track.tracker import PeopleTracker
 from stpose_core.video import Frame
 
 SIZE = (320, 240)
@@ -230,7 +232,7 @@ def test_furniture_is_never_a_person() -> None:
 def test_furniture_is_left_alone_for_a_while_if_nothing_changes_there(remembered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: without memory every search that finds the table looks at it."""
     if not remembered:
-        monkeypatch.setattr(RefusedPlaces, "holds", lambda places, image, box, time: False)
+        monkeypatch.setattr(RejectedPlaces, "holds", lambda places, image, box, time: False)
     stage = Stage(Actor(lambda frame: 220, found=0.65, presence=lambda frame: 0.1))
     assert follow(stage, 300) == []
     assert stage.searches >= 18

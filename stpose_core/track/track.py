@@ -1,4 +1,4 @@
-"""One person's joints as they were seen, frame by frame; the choice among several people; the way onto a uniform time grid."""
+"""One person's detections, frame by frame."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stpose_core.data import Keypoints
-from stpose_core.detect.likeness import extent
+from stpose_core.detect.boxes import extent
 from stpose_core.detect.types import Box, Floats, Pose2D
-from stpose_core.errors import NoPersonError
 from stpose_core.skeletons import get_skeleton
 
-CHOICES = ("largest", "left", "right", "center", "all")
 LONGEST_GAP = 0.25  # seconds that are bridged by interpolation; what is longer stays a gap
 SELDOM_FRAMES = 3  # people in the background are looked at every so many frames, where only the largest is asked for
-BYSTANDER = 0.1  # somebody seen for less than this share of the longest presence is not meant by "left", "right" or "center"
 
 
 class Track:
@@ -125,64 +121,3 @@ class Track:
         chosen = range(len(skeleton.joints)) if joints is None else {*joints, *(skeleton.mirror[joint] for joint in joints)}
         mirror = [skeleton.mirror[joint] if joint in chosen else joint for joint in range(len(skeleton.joints))]
         self.xy[rows], self.score[rows] = self.xy[rows][:, mirror], self.score[rows][:, mirror]
-
-
-def choose_people(tracks: Sequence[Track], person: str, image_size: tuple[int, int], frames: int) -> list[Track]:
-    """The people that are meant, the largest first.
-
-    person: "largest" (by size times presence over the clip), "left", "right", "center" (by the middle of the body, over the time
-    they are seen), "all", or "1", "2", ...: the n-th largest. image_size: (width, height). frames: number of frames of the clip.
-    Raises NoPersonError if there is nobody, or fewer than asked for.
-    """
-    number = int(person) if person.isascii() and person.isdigit() else None
-    if number is None and person not in CHOICES:
-        raise NoPersonError(f"unknown person '{person}'; choose one of {', '.join(CHOICES)}, or a number from 1")
-    by_size = sorted(tracks, key=lambda track: -track.shown() / max(frames, 1))
-    if not by_size:
-        raise NoPersonError("no person was found in the video")
-    if person == "all":
-        return by_size
-    if number is not None:
-        if not 1 <= number <= len(by_size):
-            raise NoPersonError(f"person {number} was asked for, but only {len(by_size)} found in the video")
-        return [by_size[number - 1]]
-    if person == "largest":
-        return by_size[:1]
-    longest = max(len(track) for track in by_size)
-    meant = [track for track in by_size if len(track) >= BYSTANDER * longest]
-    middles = {id(track): float(np.median([extent(xy, s).centre[0] for xy, s in zip(track.xy, track.score)])) for track in meant}
-    if person == "center":
-        return [min(meant, key=lambda track: abs(middles[id(track)] - image_size[0] / 2))]
-    return [(min if person == "left" else max)(meant, key=lambda track: middles[id(track)])]
-
-
-def track_to_keypoints(track: Track, frame_times: Floats, fps: float, image_size: tuple[int, int]) -> Keypoints:
-    """The track on the uniform grid t0, t0 + 1 / fps, ... up to the last frame.
-
-    frame_times: (T,) the stamps of all of the clip's frames, seconds. A sight within a quarter frame of a grid point is copied;
-    between two sights at most 0.25 s apart (or in neighbouring frames) joints are interpolated; all else is a gap: NaN, score 0.
-    """
-    stamps = np.asarray(frame_times, dtype=float)
-    if not len(stamps):
-        raise ValueError("frame_times is empty")
-    grid = stamps[0] + np.arange(round((stamps[-1] - stamps[0]) * fps) + 1) / fps
-    xy = np.full((len(grid), *track.xy.shape[1:]), np.nan)
-    score = np.zeros(xy.shape[:2])
-    if not len(track):
-        return Keypoints(xy, score, fps, image_size, track.skeleton)
-    times = track.times
-    after = np.searchsorted(times, grid)
-    low, high = np.clip(after - 1, 0, len(times) - 1), np.clip(after, 0, len(times) - 1)
-    nearest = np.where(np.abs(times[low] - grid) <= np.abs(times[high] - grid), low, high)
-    copied = np.abs(times[nearest] - grid) <= 0.25 / fps
-    xy[copied], score[copied] = track.xy[nearest[copied]], track.score[nearest[copied]]
-
-    gap = times[high] - times[low]
-    close = (gap <= LONGEST_GAP + 1e-9) | (track.frames[high] - track.frames[low] == 1)
-    between = np.flatnonzero(~copied & (times[low] < grid) & (grid < times[high]) & close)
-    if len(between):
-        a, b = low[between], high[between]
-        share = ((grid[between] - times[a]) / gap[between])[:, None]
-        xy[between] = track.xy[a] * (1 - share[..., None]) + track.xy[b] * share[..., None]
-        score[between] = np.minimum(track.score[a], track.score[b])
-    return Keypoints(xy, score, fps, image_size, track.skeleton)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from stpose_core.detect.jumps import mend_jumps
-from stpose_core.detect.sides import mend_sides
-from stpose_core.detect.tracks import Track
+from stpose_core.track.jumps import mend_jumps
+from stpose_core.track.sides import mend_sides
+from stpose_core.track.track import Track
 
 
 def clean_tracks(tracks: Iterable[Track]) -> list[Track]:
