@@ -12,7 +12,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,6 +24,7 @@ from stpose_core.data import Array, Capture, Keypoints
 from stpose_core.detect import KeypointFile, load_detector
 from stpose_core.devices import choose_device
 from stpose_core.errors import FormatError, NoPersonError, VideoError
+from stpose_core.frames import Frame, FrameSource, VideoInfo, open_source
 from stpose_core.lift import load_lifter
 from stpose_core.lift.refine import refine as refine_pose
 from stpose_core.options import SLOWEST, CaptureOptions, known_options
@@ -32,7 +33,6 @@ from stpose_core.track.cleaning import clean_tracks
 from stpose_core.track.resample import track_to_keypoints
 from stpose_core.track.track import Track
 from stpose_core.track.tracker import PeopleTracker
-from stpose_core.video import VideoInfo, frame_times, probe, read_frames
 
 if TYPE_CHECKING:
     from stpose_core.detect import Detector
@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 
 
 def capture(
-    path: str | Path,
+    path: str | Path | FrameSource,
     *,
     options: CaptureOptions | None = None,
     lifter: Lifter | None = None,
@@ -64,7 +64,7 @@ def capture(
 
 
 def capture_people(
-    path: str | Path,
+    path: str | Path | FrameSource,
     *,
     options: CaptureOptions | None = None,
     lifter: Lifter | None = None,
@@ -73,6 +73,7 @@ def capture_people(
 ) -> list[Capture]:
     """Capture the chosen people of a video, each over the whole range, with gaps marked where they were not seen.
 
+    path: a video file, a folder of pictures (30 a second), or a source of frames, which stays open.
     options: everybody with the default options where none are given.
     changes: fields of CaptureOptions that differ from `options`, by name: `capture_people("a.mp4", smooth=0.2)`. `detector` may
     also be a detector that is loaded already.
@@ -86,7 +87,14 @@ def capture_people(
     if isinstance(detector, str | Path):
         changes["detector"], detector = str(detector), None
     options = replace(options or CaptureOptions(person="all"), **known_options(changes))
-    info = probe(path)
+    with open_source(path) if isinstance(path, str | Path) else nullcontext(path) as video:
+        return _captured(video, options, detector, lifter, report)
+
+
+def _captured(
+    video: FrameSource, options: CaptureOptions, detector: Detector | KeypointFile | None, lifter: Lifter | None, report: Progress
+) -> list[Capture]:
+    info = video.info
     if info.fps < SLOWEST:
         raise VideoError(f"{info.path} has {info.fps:.3g} frames per second; movement cannot be followed below {SLOWEST:g}")
     if info.fps > FASTEST:
@@ -96,12 +104,12 @@ def capture_people(
     lifter = lifter or load_lifter(options.weights, device=choose_device(options.device))
     camera = options.camera_of(size)
     largest = options.person in ("largest", "1")
-    seen = observe(info, source, start, end, report, largest)
+    seen = observe(video, source, start, end, report, largest)
     chosen = choose_people(seen.tracks, options.person, size, len(seen.times))
     if any(track.seldom for track in chosen):
         # Whoever is the largest over the whole clip was in the background for a while, and not looked at in every frame.
         before = len(seen.times)
-        seen = observe(info, source, start, end, lambda stage, done, total: report(stage, before + done, before + (total or 0)))
+        seen = observe(video, source, start, end, lambda stage, done, total: report(stage, before + done, before + (total or 0)))
         chosen = choose_people(seen.tracks, options.person, size, len(seen.times))
     captures: list[Capture] = []
     unposed: list[int] = []
@@ -110,7 +118,7 @@ def capture_people(
         report("lift", number * len(seen.times), total)
         keypoints = track_to_keypoints(track, seen.times, options.fps or info.fps, size)
         with _one_thread():
-            maps = _maps_of(source, lifter, track, keypoints, seen.times, info, start, end)
+            maps = _maps_of(source, lifter, track, keypoints, seen.times, video.frames(start, end))
             known: dict[str, Any] = {} if camera is None else {"camera": camera}
             pose3d = lifter(keypoints, **known) if maps is None else lifter(keypoints, maps=maps, **known)
             if options.refine:
@@ -136,12 +144,10 @@ def _maps_of(
     track: Track,
     keypoints: Keypoints,
     times: Array,
-    info: VideoInfo,
-    start: float | None,
-    end: float | None,
+    frames: Iterator[Frame],
 ) -> HeatMaps | None:
     """The detector's heat maps of a person, where it has some and the lifter reads them. Most lifters do not, so they are not kept
-    while people are followed: the video is gone through once more."""
+    while people are tracked: the video is read once more. frames: those at `times`."""
     from stpose_core.detect.builtin import BuiltinDetector
     from stpose_core.detect.maps import person_maps
     from stpose_core.lift.heatmaps import HeatMaps
@@ -150,7 +156,7 @@ def _maps_of(
     # Where joints are interpolated between frames, maps are not read.
     if not isinstance(source, BuiltinDetector) or not lifter.reads_maps or phases(keypoints.fps)[1] > 1:
         return None
-    pictures = (frame.image for frame in read_frames(info.path, start, end))
+    pictures = (frame.image for frame in frames)
     return HeatMaps(*person_maps(source.look, track, keypoints, times, pictures))
 
 
@@ -163,7 +169,7 @@ class Observed:
 
 
 def observe(
-    info: VideoInfo,
+    video: FrameSource,
     source: Detector | KeypointFile,
     start: float | None = None,
     end: float | None = None,
@@ -175,25 +181,27 @@ def observe(
     largest: only the largest person is asked for, so people in the background are not looked at in every frame (`Track.seldom`).
     """
     if isinstance(source, KeypointFile):
-        times, tracks = _tracks_of_file(info, source, start, end)
+        times, tracks = _tracks_of_file(video, source, start, end)
         return Observed(times, tracks if source.captured else clean_tracks(tracks))
     report = progress or _silent
-    total = _expected_frames(info, start, end)
+    total = _expected_frames(video.info, start, end)
     tracker = PeopleTracker(source, largest)
     stamps: list[float] = []
     report("detect", 0, total)
-    for frame in decode_ahead(read_frames(info.path, start, end)):
-        tracker.update(frame)
-        stamps.append(frame.time)
-        # The length that a container states is a guess: never more done than there is to do.
-        report("detect", len(stamps), max(total, len(stamps)))
+    # Closed at once if the detector fails: the thread must have ended before the source is closed.
+    with closing(decode_ahead(video.frames(start, end))) as frames:
+        for frame in frames:
+            tracker.update(frame)
+            stamps.append(frame.time)
+            # The length that a container states is a guess: never more done than there is to do.
+            report("detect", len(stamps), max(total, len(stamps)))
     if not stamps:
-        raise VideoError(f"{info.path}: no frame in the range asked for")
+        raise VideoError(f"{video.info.path}: no frame in the range asked for")
     report("detect", len(stamps), len(stamps))
     return Observed(np.array(stamps), clean_tracks(tracker.tracks))
 
 
-def decode_ahead(items: Iterable[Item], size: int = AHEAD) -> Iterator[Item]:
+def decode_ahead(items: Iterable[Item], size: int = AHEAD) -> Generator[Item, None, None]:
     """The same items, made in a thread up to `size` ahead. An error of the maker is raised here, in its place."""
     waiting: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(maxsize=size)
     stopped = threading.Event()
@@ -254,11 +262,12 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _tracks_of_file(info: VideoInfo, file: KeypointFile, start: float | None, end: float | None) -> tuple[Array, list[Track]]:
+def _tracks_of_file(video: FrameSource, file: KeypointFile, start: float | None, end: float | None) -> tuple[Array, list[Track]]:
+    info = video.info
     if file.image_size not in (None, (info.width, info.height)):
         size = "{} x {}".format(*file.image_size)
         raise FormatError(f"{file.path} is of a video of {size} pixels, {info.path} has {info.width} x {info.height}")
-    stamps = frame_times(info.path)
+    stamps = video.times()
     first, last = (start or 0.0) - 1e-6, (np.inf if end is None else end - 1e-6)
     times = stamps[(stamps >= first) & (stamps < last)]
     if not len(times):

@@ -182,7 +182,7 @@ def test_joints_from_a_file_take_the_place_of_looking(tmp_path: Path, monkeypatc
     def refuse(*_: object) -> None:
         raise AssertionError("the video was decoded")
 
-    monkeypatch.setattr("stpose_core.pipeline.read_frames", refuse)
+    monkeypatch.setattr("stpose_core.video.VideoFile.frames", refuse)
     result = run(path, detector=folder, lifter=lift_any)
     assert (len(result), result.motion.fps, result.detector) == (30, pytest.approx(10), "keypoints")
     assert result.keypoints.seen.tolist() == [False] * 5 + [True] * 25
