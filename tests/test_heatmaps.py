@@ -287,7 +287,7 @@ def test_the_command_says_what_weights_that_read_maps_are_shown(
     write_weights(path, small.network.state_dict(), "temporal", {"network": small.network.config.to_dict()})
     monkeypatch.setattr(judging, "evaluate", lambda *_, **__: judging.Report())
     for weights, says in ((["--weights", str(path)], True), ([], False)):
-        assert command(["evaluate", "--data", str(tmp_path), *weights]) == 0
+        assert command(["evaluate", "lifter", "--data", str(tmp_path), *weights]) == 0
         assert ("maps are drawn of the keypoints" in capsys.readouterr().err) is says
 
 
@@ -297,7 +297,7 @@ def test_training_on_maps_learns(folder: Path, tmp_path: Path) -> None:
     errors = {}
     for name, rate in (("taught", 5e-3), ("untaught", 0.0)):
         plan = Plan(replace(recipe, rate=rate), dimensions=dimensions)
-        training.train(folder, tmp_path / f"{name}.safetensors", plan, tmp_path / name)
+        training.train(folder, output=tmp_path / f"{name}.safetensors", plan=plan, state=tmp_path / name)
         errors[name] = json.loads((tmp_path / name / "log.jsonl").read_text())["cmu_validation"]["mpjpe"]
     assert errors["taught"] < 0.7 * errors["untaught"]
 
@@ -334,7 +334,7 @@ def test_a_stopped_run_on_maps_goes_on_to_the_same_result(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, critic: float
 ) -> None:
     plan = Plan(replace(SHORT, critic=critic, critic_from=0.2, critic_ramp=0.3), dimensions=TINY)
-    training.train(folder, tmp_path / "whole.safetensors", plan, tmp_path / "whole")
+    training.train(folder, output=tmp_path / "whole.safetensors", plan=plan, state=tmp_path / "whole")
 
     class Killed(BaseException):
         pass
@@ -348,12 +348,14 @@ def test_a_stopped_run_on_maps_goes_on_to_the_same_result(
 
     monkeypatch.setattr(training, "save_checkpoint", dying)
     with pytest.raises(Killed):
-        training.train(folder, tmp_path / "half.safetensors", plan, tmp_path / "half")
+        training.train(folder, output=tmp_path / "half.safetensors", plan=plan, state=tmp_path / "half")
     monkeypatch.setattr(training, "save_checkpoint", real)
-    training.train(folder, tmp_path / "half.safetensors", plan, tmp_path / "half")
+    training.train(folder, output=tmp_path / "half.safetensors", plan=plan, state=tmp_path / "half")
     whole, half = (load_lifter(tmp_path / f"{name}.safetensors").network.state_dict() for name in ("whole", "half"))
     assert all(torch.equal(whole[name], half[name]) for name in whole)
-    training.train(folder, tmp_path / "b.safetensors", replace(plan, recipe=replace(plan.recipe, seed=1)), tmp_path / "b")
+    training.train(
+        folder, output=tmp_path / "b.safetensors", plan=replace(plan, recipe=replace(plan.recipe, seed=1)), state=tmp_path / "b"
+    )
     other = load_lifter(tmp_path / "b.safetensors").network.state_dict()
     assert not all(torch.equal(whole[name], other[name]) for name in whole)
 

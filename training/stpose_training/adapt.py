@@ -30,7 +30,7 @@ from stpose_training.data.bodies import Random
 from stpose_training.data.footage import LEAST_SEEN, FootageBank, draw_seen, load_footage, sightings, usable
 from stpose_training.data.mocap import MotionBank, load_mocap
 from stpose_training.data.samples import Batch, draw_batch
-from stpose_training.lifter import hold_norms, make_fabric, moving_average
+from stpose_training.loop import hold_norms, make_fabric, moving_average
 from stpose_training.losses import lifting_loss
 from stpose_training.quality import Quality, quality, table
 from stpose_training.replay import Look, draw_like, lifted_motions, looks_of, together

@@ -1,7 +1,7 @@
 """How well the model of confused sides agrees with the built-in detector: `python -m stpose_training.data.fit_confusion CACHE`
 prints the table.
 
-CACHE holds held-out rendered people (`stpose train spatial --render`), which the network of `--weights` is shown one by one. So
+CACHE holds held-out rendered people (`stpose render`), which the network of `--weights` is shown one by one. So
 nothing is learned here of how long confusion lasts.
 """
 
