@@ -67,12 +67,13 @@ def _is_cover(stream: Any) -> bool:
 
 
 def read_packets(container: Any, stream: Any) -> Iterator[Any]:
-    """The packets with data. A file that breaks off ends where it breaks off."""
+    """The packets with data, up to where the file breaks off; none if PyAV cannot read the container a second time."""
     try:
         for packet in container.demux(stream):
             if packet.size:
                 yield packet
-    except av.error.FFmpegError:
+    except (av.error.FFmpegError, IndexError):
+        # IndexError: the first pass met a stream that the file's head does not mention. PyAV then refuses the next pass at once.
         return
 
 

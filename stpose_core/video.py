@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -182,19 +182,30 @@ class VideoFile:
         return None
 
     def _rewound(self) -> Iterator[tuple[int | None, av.VideoFrame]]:
-        """All frames. The file is opened again unless seeking back surely leads to the first of them: its stamp shows it."""
-        if self._stamps.rising and self._begins is not None:
-            try:
-                self._container.seek(self._begins, stream=self._stream, backward=True)
-            except av.error.FFmpegError:
-                pass  # some formats cannot seek
-            else:
-                frames = decode(self._container, self._stream)
-                first = next(frames, None)
-                if first is not None and first[0] == self._origin:
-                    return chain([first], frames)
+        """All frames. The file is opened again unless seeking back leads to the first packet, and from there to the first frame.
+
+        Indexes are wrong in some files, and a wrong one can even give a wrong picture the right stamp.
+        """
+        packets = self._packets_again()
+        first_packet = next(packets, None)
+        if first_packet is not None and _identity(first_packet) == self._begins:
+            frames = decode(self._container, self._stream, chain([first_packet], packets))
+            first = next(frames, None)
+            if first is not None and first[0] == self._origin:
+                return chain([first], frames)
         self._reopen()
         return decode(self._container, self._stream)
+
+    def _packets_again(self) -> Iterator[Any]:
+        begins = self._begins
+        stamp = None if begins is None else begins.pts if begins.dts is None else begins.dts
+        if stamp is None:
+            return iter(())
+        try:
+            self._container.seek(stamp, stream=self._stream, backward=True)
+        except av.error.FFmpegError:
+            return iter(())  # some formats cannot seek
+        return read_packets(self._container, self._stream)
 
 
 def probe(path: str | Path) -> VideoInfo:
@@ -231,21 +242,34 @@ def _state(path: Path) -> tuple[int, int] | None:
     return found.st_size, found.st_mtime_ns
 
 
+class _Identity(NamedTuple):
+    """Tells a packet of a file from the others. pos: its place in bytes."""
+
+    dts: int | None
+    pts: int | None
+    pos: int | None
+    size: int
+
+
+def _identity(packet: Any) -> _Identity:
+    return _Identity(packet.dts, packet.pts, packet.pos, packet.size)
+
+
 @dataclass
 class _PacketNotes:
-    """What packets tell, in the order of the file: see `stamps.read_stamps`. begins: the place of the first, for a seek."""
+    """What packets tell, in the order of the file: see `stamps.read_stamps`. begins: the first of them."""
 
     by_dts: bool
     stamps: array[int] = field(default_factory=lambda: array("q"))
     count: int = 0
     complete: bool = True
-    begins: int | None = None
+    begins: _Identity | None = None
 
     def taken(self, packets: Iterable[Any]) -> Iterator[Any]:
         """The same packets, noted as they are used."""
         for number, packet in enumerate(packets):
             if not number:
-                self.begins = packet.pts if packet.dts is None else packet.dts
+                self.begins = _identity(packet)
             if not packet.is_discard:
                 self._note(packet)
             yield packet
