@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 
 from stpose_core.data import Keypoints
-from stpose_core.detect.likeness import SEEN, extent, joint_likeness
-from stpose_core.detect.people import HELD, SAME, verified
+from stpose_core.detect.boxes import SEEN, extent
 from stpose_core.errors import FormatError
 from stpose_core.skeletons import H36M17, convert
+from stpose_core.track.person import HELD, SAME, verified
+from stpose_core.track.similarity import joint_similarity
 
 if TYPE_CHECKING:
     from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
@@ -115,7 +116,7 @@ def _listed(path: Path) -> list[Path]:
 
 
 def _alike(one: StillPerson, other: StillPerson) -> float:
-    return joint_likeness(one.xy, one.joint_score, other.xy, other.joint_score)
+    return joint_similarity(one.xy, one.joint_score, other.xy, other.joint_score)
 
 
 def _is_part(one: StillPerson, other: StillPerson) -> bool:

@@ -49,7 +49,7 @@ class BarsDetector:
 
 @pytest.fixture(autouse=True)
 def detector(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stpose_core.load_detector", lambda name: BarsDetector())
+    monkeypatch.setattr("stpose_core.load_detector", lambda name, device: BarsDetector())
 
 
 def write(path: Path, image: np.ndarray) -> Path:
@@ -183,7 +183,7 @@ def test_joints_of_other_skeletons_are_converted_and_unseen_ones_are_zeros(tmp_p
             score = np.where(np.arange(17) == 15, 0.0, 0.8)  # the left ankle was not seen
             return Pose2D(np.where(score[:, None] > 0, xy, np.nan), score, 1.0, box)
 
-    monkeypatch.setattr("stpose_core.load_detector", lambda name: Coco())
+    monkeypatch.setattr("stpose_core.load_detector", lambda name, device: Coco())
     out = tmp_path / "joints.json"
     assert stpose(["pose", str(write(tmp_path / "one.png", bars(40))), "-o", str(out)]) == 0
     assert "NaN" not in out.read_text()
@@ -237,7 +237,7 @@ def test_a_file_of_keypoints_is_no_detector_for_pictures(
 ) -> None:
     from stpose_core.detect import KeypointFile
 
-    monkeypatch.setattr("stpose_core.load_detector", lambda name: KeypointFile.__new__(KeypointFile))
+    monkeypatch.setattr("stpose_core.load_detector", lambda name, device: KeypointFile.__new__(KeypointFile))
     good = write(tmp_path / "good.png", bars(40))
     assert stpose(["pose", str(good), "-o", str(tmp_path / "a.json"), "--detector", "keypoints.npz"]) == 2
     assert "needs a detector" in capsys.readouterr().err

@@ -214,7 +214,7 @@ def test_mediapipe_on_the_walker() -> None:
 
 def test_mediapipe_follows_the_walker() -> None:
     pytest.importorskip("mediapipe", reason="mediapipe is not installed")
-    from stpose_core.detect.people import PeopleTracker
+    from stpose_core.track.tracker import PeopleTracker
     from stpose_core.video import read_frames
 
     if not WALK.is_file():

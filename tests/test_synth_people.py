@@ -16,10 +16,13 @@ import torch
 from stpose_training.data.bodies import Random
 from stpose_training.synth.cache import FRAMES, batches, decode, fill_cache, read_shard, render_shard, shard_path, shards
 from stpose_training.synth.crowd import Wardrobe, draw_outfit
+from stpose_training.synth.film import Actor, Shot, film
 from stpose_training.synth.kit import Kit, bake_kit, load_kit
 from stpose_training.synth.lens import expose
 from stpose_training.synth.pictures import HIDDEN, MASK, OUTSIDE, VISIBLE, Framing, Pictures, take_pictures
+from stpose_training.synth.poses import Clip
 from stpose_training.synth.raster import rasterize
+from stpose_training.synth.scene import Background, Light, View
 from stpose_training.synth.sheet import draw_sheet
 from stpose_training.synth.simplify import cluster
 from stpose_training.synth.surfaces import _trunk_colour
@@ -355,3 +358,22 @@ def test_bare_chests_and_backs_differ_and_their_sides_do_not() -> None:
     torch.testing.assert_close(at(0.12, front, 0.36)[0], at(-0.12, front, 0.36)[0])
     chest = torch.stack([at(x, front, 0.42).mean(1) for x in (0.02, 0.03, 0.04, 0.05)]).mean(0)
     assert chest[1] < 0.95 * chest[0], "hair"
+
+
+def test_a_film_shows_one_person_in_the_same_clothes_along_the_clips_path(kit: Kit) -> None:
+    from tests.test_synth import mocap_figure
+
+    still = mocap_figure({})
+    moved = still.root[:1] + torch.tensor([[0.0, 0.0, 0.0], [0.4, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    clip = Clip(still.names, still.parents, still.offsets, still.quats[:1].expand(3, -1, -1), moved)
+    view = View((0.0, -4.0, 0.9), (0.0, 0.0, 0.9), 160.0, (120, 120))
+    empty = Background(torch.full((120, 120, 3), 2.0), torch.full((120, 120, 2), torch.nan))
+    actor = Actor((0.5, 0.7, 0.5, 0.5, 0.5, 0.5), tuple(garment.name for garment in kit.garments[:1]), 1)
+    first, second, third = film(kit, clip, actor, 0.0, Shot(view, empty, Light()))
+    assert torch.equal(first, third)
+    columns, rows = ([(picture < 2).any(-1).nonzero()[:, axis].float().mean() for picture in (first, second)] for axis in (1, 0))
+    # 0.4 m for the clip's legs are more for the longer legs of this body; 160 pixels are a metre at 1 m, so 40 at 4 m.
+    assert 0.3 < float(columns[1] - columns[0]) / 40 < 0.7
+    assert abs(float(rows[1] - rows[0])) < 1.5
+    with pytest.raises(ValueError, match="no garment cape"):
+        next(film(kit, clip, Actor(actor.phenotypes, ("cape",), 1), 0.0, Shot(view, empty, Light())))

@@ -213,7 +213,7 @@ def test_processes_that_work_together_draw_different_parts_of_a_batch(folder: Pa
 
 def test_what_to_install_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lightning_fabric", None)
-    with pytest.raises(TrainingError, match=r"pip install '\.\[train\]'"):
+    with pytest.raises(TrainingError, match=r"pip install .*\[train\]"):
         make_fabric("cpu")
 
 

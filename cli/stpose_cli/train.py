@@ -16,7 +16,7 @@ from stpose_core.files import check_output
 
 @click.group()
 def train() -> None:
-    """Train networks. Needs the extra: pip install '.[train]'."""
+    """Train networks. Needs the extra "train"; stpose doctor says whether it is installed, and how to install it."""
 
 
 train.add_command(detector)
@@ -160,10 +160,10 @@ def adapt(options: AdaptOptions) -> None:
     check_output(options.out, options.overwrite)
     from stpose_training.adapt import Adaptation, adapt, read_clips
 
-    from stpose_core.pipeline import choose_device
+    from stpose_core.devices import choose_device
 
     names = ("steps", "rate", "batch", "seed", "threads")
     plan = Adaptation(**{name: getattr(options, name) for name in names if getattr(options, name) is not None})
     device = choose_device(options.device)
-    clips = read_clips(options.clips, options.detector, options.person, device, click.echo)
+    clips = read_clips(options.clips, options.detector, options.person, options.device, click.echo)
     adapt(clips, output=options.out, weights=options.weights, data=options.data, plan=plan, device=device, say=click.echo)

@@ -10,6 +10,7 @@ from typing import Any
 from stpose_core.detect.keypoint_file import KeypointFile
 from stpose_core.detect.types import Box, Detector, Pose2D
 from stpose_core.errors import DetectorError, WeightsError
+from stpose_core.extras import how_to_install
 from stpose_core.weights import DETECTOR, FINDER_FILE, SPATIAL_FILE, read_config
 
 __all__ = ["Box", "Detector", "KeypointFile", "Pose2D", "load_detector"]
@@ -17,46 +18,46 @@ __all__ = ["Box", "Detector", "KeypointFile", "Pose2D", "load_detector"]
 NAMES = ("auto", "builtin", "mediapipe", "rtmpose")
 
 
-def load_detector(name_or_path: str | Path = "auto", **options: Any) -> Detector | KeypointFile:
+def load_detector(name_or_path: str | Path = "auto", device: str = "auto", **options: Any) -> Detector | KeypointFile:
     """A detector by name, or a keypoint file or folder by path.
 
     auto: the built-in one where its weights are there and have passed (see `benchmarks/builtin.py`), else the first that is
     installed of mediapipe and rtmpose, else the built-in one all the same. builtin: options `weights` (a folder with
-    spatial.safetensors and finder.safetensors), `mirrored`, `device`; such a folder's path means the same. mediapipe: options
-    `model` (a pose_landmarker .task file; needed by versions after 0.10.21, whose wheel carries none). rtmpose: options `mode`,
-    `device`. A path: options `fps`, `image_size`.
-    Raises DetectorError if it is unknown, not installed or cannot load its model; FormatError for a damaged keypoint file.
+    spatial.safetensors and finder.safetensors), `mirrored`; such a folder's path means the same. mediapipe: option `model` (a
+    pose_landmarker .task file; needed by versions after 0.10.21, whose wheel carries none). rtmpose: option `mode`. A path:
+    options `fps`, `image_size`.
+    device: "auto", "cpu", "cuda" or "mps". Every detector receives it; MediaPipe runs on the processor whatever it is.
+    Raises DetectorError if it is unknown, not installed, cannot load its model or cannot run on the device; StposeError if this
+    machine does not have the device; FormatError for a damaged keypoint file.
     """
     name = str(name_or_path)
-    if name == "builtin":
-        return _builtin(**options)
     if name == "auto":
         name = _chosen()
-        if name == "builtin":
-            return _builtin(**options)
+    if name == "builtin":
+        return _builtin(device=device, **options)
     if name == "mediapipe":
-        return _mediapipe(**options)
+        return _mediapipe(device=device, **options)
     if name == "rtmpose":
         from stpose_core.detect.rtmpose import RTMPoseDetector
 
-        return RTMPoseDetector(**options)
+        return RTMPoseDetector(device=device, **options)
     if Path(name).suffix.lower() == ".task":
-        return _mediapipe(model=name, **options)
+        return _mediapipe(model=name, device=device, **options)
     if os.path.isfile(os.path.join(name, SPATIAL_FILE)):
-        return _builtin(weights=name, **options)
+        return _builtin(weights=name, device=device, **options)
     if os.path.exists(name):  # False as well for a name that the system does not take
         return KeypointFile(name, **options)
     raise DetectorError(f"no detector '{name}', and no file of that name; known: {', '.join(NAMES)}, or a path of keypoints")
 
 
-def _mediapipe(model: str | Path | None = None) -> Detector:
+def _mediapipe(model: str | Path | None = None, device: str = "auto") -> Detector:
     if model is not None:
         from stpose_core.detect.mediapipe_task import MediaPipeTaskDetector
 
-        return MediaPipeTaskDetector(model)
+        return MediaPipeTaskDetector(model, device)
     from stpose_core.detect.mediapipe import MediaPipeDetector
 
-    return MediaPipeDetector()
+    return MediaPipeDetector(device)
 
 
 def _builtin(**options: Any) -> Detector:
@@ -81,8 +82,7 @@ def _chosen() -> str:
     if all((DETECTOR / name).is_file() for name in (SPATIAL_FILE, FINDER_FILE)):
         return "builtin"
     raise DetectorError(
-        "no detector is installed; install one with: pip install '.[mediapipe]' (Python up to 3.12) or "
-        f"pip install '.[rtmpose]' in the repository, or give a file of keypoints ({missing})"
+        f"no detector is installed; give a file of keypoints, or add a detector. {missing}. rtmpose: {how_to_install('rtmpose')}"
     )
 
 

@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stpose_core.detect.boxes import SEEN, extent
 from stpose_core.detect.heatmaps import decode, with_mirrored
-from stpose_core.detect.likeness import SEEN, extent
 from stpose_core.detect.networks import load_finder, load_spatial
 from stpose_core.detect.runtime import make_runner, torch_threads
 from stpose_core.detect.search import FOUND_AT_ALL, Outputs, find_people, shown_as
 from stpose_core.detect.types import Box, Floats, Image, Pose2D
 from stpose_core.detect.views import cut, seen_from, turn_by, view_of
+from stpose_core.devices import choose_device
 from stpose_core.errors import DetectorError
 from stpose_core.networks.spatial import STRIDE
 from stpose_core.skeletons import H36M17
@@ -52,7 +53,7 @@ class Calibration:
             return Calibration()
         try:
             joint, presence = (tuple(float(value) for value in given[name]) for name in ("joint", "presence"))  # type: ignore[index]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise DetectorError(f"the weights' calibration is damaged: {given!r:.100}") from error
         if len(joint) != 3 or len(presence) != 3 or not np.isfinite([*joint, *presence]).all():
             raise DetectorError(f"the weights' calibration is damaged: {given!r:.100}")
@@ -79,15 +80,17 @@ class Sight:
 
 class BuiltinDetector:
     """weights: folder with spatial.safetensors and finder.safetensors; those that ship by default. mirrored: look at each person's
-    mirror image as well, at twice the cost. device: where the networks run.
+    mirror image as well, at twice the cost. device: "auto", "cpu", "cuda" or "mps": where the networks run.
 
-    Raises DetectorError if there are no weights, WeightsError if they are damaged.
+    runtime: what runs the networks, in which precision and why. Raises DetectorError if there are no weights, WeightsError if they
+    are damaged, StposeError if this machine does not have the device.
     """
 
     name = "builtin"
     skeleton = "h36m17"
 
-    def __init__(self, weights: str | Path | None = None, mirrored: bool = False, device: str = "cpu") -> None:
+    def __init__(self, weights: str | Path | None = None, mirrored: bool = False, device: str = "auto") -> None:
+        place = choose_device(device)
         folder = Path(weights) if weights is not None else DETECTOR
         missing = [name for name in (SPATIAL_FILE, FINDER_FILE) if not (folder / name).is_file()]
         if missing:
@@ -104,8 +107,9 @@ class BuiltinDetector:
         self.mirrored = mirrored
         self._size, self._side = spatial.config.size, finder.config.side
         width, height = self._size
-        self._spatial = make_runner(spatial, device, (2 if mirrored else 1, 3, height, width))
-        self._finder = make_runner(finder, device)
+        self._spatial = make_runner(spatial, place, (2 if mirrored else 1, 3, height, width))
+        self._finder = make_runner(finder, place)
+        self.runtime = self._spatial.description
 
     def find(self, image: Image) -> list[Box]:
         """Search the whole picture, and larger pictures a second time for small people. Nobody where no summit is high enough.

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from stpose_core.data import Keypoints
 from stpose_core.detect.builtin import Sight
 from stpose_core.detect.heatmaps import decode
-from stpose_core.detect.tracks import Track
 from stpose_core.detect.types import Box, Floats, Image
 from stpose_core.detect.views import seen_at, seen_from
 from stpose_core.networks.spatial import STRIDE
 from stpose_core.skeletons import H36M17
+from stpose_core.track.track import Track
 
 CELLS = 32
 """Rows and columns of a handed map: a cell is eight pixels of the view, and maps of a person take 35 kB a frame."""

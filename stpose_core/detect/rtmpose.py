@@ -12,36 +12,44 @@ from typing import Any
 
 import numpy as np
 
-from stpose_core.detect.likeness import extent
+from stpose_core.detect.boxes import extent
 from stpose_core.detect.types import Box, Floats, Image, Pose2D
+from stpose_core.devices import choose_device
 from stpose_core.errors import DetectorError
+from stpose_core.extras import how_to_install
 
+_CUDA = "CUDAExecutionProvider"
 MODES = ("lightweight", "balanced", "performance")
 NEAR_EDGE = 0.08  # joints end inside the body's outline: the next box is larger than their extent by this share on each side
 
 
 class RTMPoseDetector:
-    """mode: lightweight, balanced or performance, as rtmlib names its models. device: cpu, cuda or mps.
+    """mode: lightweight, balanced or performance, as rtmlib names its models. device: "auto", "cpu", "cuda" or "mps"; cuda needs an
+    onnxruntime that is built for it, which "auto" goes by, and with mps rtmlib runs on the processor.
 
-    Raises DetectorError if rtmlib is missing or its weights cannot be loaded.
+    Raises DetectorError if rtmlib is missing, its weights cannot be loaded or onnxruntime cannot use the device; StposeError if
+    this machine does not have it.
     """
 
     name = "rtmpose"
     skeleton = "halpe26"
 
-    def __init__(self, mode: str = "balanced", device: str = "cpu") -> None:
+    def __init__(self, mode: str = "balanced", device: str = "auto") -> None:
         if mode not in MODES:
             raise DetectorError(f"unknown rtmpose mode '{mode}'; choose one of {', '.join(MODES)}")
         try:
             rtmlib = importlib.import_module("rtmlib")
-            importlib.import_module("onnxruntime")
+            onnxruntime = importlib.import_module("onnxruntime")
         except ImportError as error:
-            raise DetectorError(
-                f"rtmpose cannot be imported ({error}); install it with: pip install '.[rtmpose]' (in the repository)"
-            ) from error
+            raise DetectorError(f"rtmpose cannot be imported ({error}); {how_to_install('rtmpose')}") from error
+        place = choose_device(device)
+        if place == "cuda" and _CUDA not in onnxruntime.get_available_providers():
+            if device == "cuda":
+                raise DetectorError("the installed onnxruntime has no CUDA; use --device cpu, or install onnxruntime-gpu instead")
+            place = "cpu"
         try:
             with redirect_stdout(sys.stderr):  # rtmlib prints what it loads; standard output is the command's
-                model = rtmlib.BodyWithFeet(mode=mode, backend="onnxruntime", device=device)
+                model = rtmlib.BodyWithFeet(mode=mode, backend="onnxruntime", device=place)
         except Exception as error:  # whatever its download or onnxruntime raise: there is no common class
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise DetectorError(

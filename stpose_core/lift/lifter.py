@@ -17,8 +17,9 @@ from stpose_core.errors import WeightsError
 from stpose_core.lift.heatmaps import HeatMaps, keypoint_blobs
 from stpose_core.lift.normalise import BOX_REACH, VISIBLE_SCORE, PersonView, network_inputs, person_view
 from stpose_core.networks.lifting import MULTI_STRIDE, LiftingNetwork, config_of, make_network, reads_maps
+from stpose_core.reading import one_line
 from stpose_core.skeletons import H36M17, convert
-from stpose_core.weights import LIFTER, read_weights
+from stpose_core.weights import LIFTER, filled, read_weights
 
 TRAINING_FPS = 30.0
 """Frame rate of the marker mocap that the weights were trained on; tempo was varied from half to double."""
@@ -179,8 +180,8 @@ class Lifter:
         core = slice(self.delay, len(score) - self.delay)
         missing = np.asarray(score < VISIBLE_SCORE)
         absent = ~_bridged(~missing.all(axis=1))[core]
-        hidden = missing[core] | (outputs[3] > _HIDDEN_LOGIT)
-        frames = _Frames(outputs[0], outputs[1], outputs[2], hidden, outputs[4], outputs[5])
+        unseen = missing[core] | (outputs[3] > _HIDDEN_LOGIT)
+        frames = _Frames(outputs[0], outputs[1], outputs[2], unseen, outputs[4], outputs[5])
         for part in (frames.xyz, frames.root):
             part[absent] = np.nan
         frames.up[absent] = 0.0
@@ -317,8 +318,7 @@ def load_lifter(path: str | Path | None = None, device: str = "cpu") -> Lifter:
         dimensions = config_of(name, dict(config["network"]))  # type: ignore[call-overload]
         if dimensions.joints != len(H36M17.joints):
             raise WeightsError(f"{path} holds a network of {dimensions.joints} joints; the lifter takes {len(H36M17.joints)}")
-        network = make_network(dimensions)
-        network.load_state_dict(tensors, strict=True)
+        network = filled(lambda: make_network(dimensions), tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"{path} does not fit the temporal network: {str(error).splitlines()[0]}") from error
+        raise WeightsError(f"{path} does not fit the temporal network: {one_line(error)}") from error
     return Lifter(network, device)

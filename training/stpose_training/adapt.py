@@ -23,7 +23,8 @@ from stpose_core.detect import Detector, KeypointFile
 from stpose_core.errors import DetectorError, TrainingError
 from stpose_core.lift import Lifter, load_lifter
 from stpose_core.networks.lifting import LiftingNetwork, name_of
-from stpose_core.pipeline import capture, check_person, open_detector
+from stpose_core.options import CaptureOptions
+from stpose_core.pipeline import capture, open_detector
 from stpose_core.video import probe
 from stpose_core.weights import LIFTER, write_weights
 from stpose_training.data.bodies import Random
@@ -109,7 +110,7 @@ def read_clips(
 
     Raises StposeError: FormatError, VideoError, DetectorError or NoPersonError, at the first path that gives no clip.
     """
-    check_person(person)
+    options = CaptureOptions(person=person, device=device, refine=False)
     if person == "all":
         raise TrainingError("training uses one person of each video, so --person all is not possible")
     source: Detector | KeypointFile | None = None
@@ -123,7 +124,7 @@ def read_clips(
             raise DetectorError(f"{detector} holds the keypoints of one video, but several videos are given")
         source = source or open_detector(detector, device)
         say(f"capturing {path}")
-        found.append(usable(capture(path, source, person, device=device, refine=False).keypoints, str(path)))
+        found.append(usable(capture(path, options=options, detector=source).keypoints, str(path)))
     return found
 
 

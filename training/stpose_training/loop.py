@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from stpose_core.errors import TrainingError
+from stpose_core.extras import how_to_install
 from stpose_training.journal import Journal
 from stpose_training.precision import pays_in_bfloat16
 
@@ -27,7 +28,7 @@ def make_fabric(device: str = "auto", precision: str = "bf16-mixed") -> Fabric:
     try:
         from lightning_fabric import Fabric
     except ImportError as error:
-        raise TrainingError(f"training needs Lightning Fabric: pip install '.[train]' ({error})") from error
+        raise TrainingError(f"training needs Lightning Fabric ({error}); {how_to_install('train')}") from error
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if precision == "bf16-mixed" and not pays_in_bfloat16(device):

@@ -56,10 +56,22 @@ def flexion(pose: Tensor) -> Tensor:
     return torch.atan2((across.square().sum(-1) + 1e-8).sqrt(), (upper * lower).sum(-1))
 
 
+BENDS = (0, 10, 30, 60, 100, 180)
+"""Edges of the bins of flexion of knees and elbows, degrees."""
+
+
 def hinge_error(predicted: Tensor, true: Tensor) -> Tensor:
-    """Mean error of the flexion of knees and elbows, radians. Its minimum is the median of the possible angles. The mean of
-    possible positions is biased towards bent limbs, because no error in depth makes a limb straighter than straight."""
-    return (flexion(predicted) - flexion(true)).abs().mean()
+    """Error of the flexion of knees and elbows, radians, as the mean over bins of the true flexion.
+
+    The mean of possible positions is biased towards bent limbs, because no error in depth makes a limb straighter than straight.
+    Where the input leaves the flexion open, a plain mean error would favour the most frequent flexion of the data. So straight and
+    strongly bent limbs, which are rare, get as much weight as the others (at most four times their frequency).
+    """
+    bent = flexion(true)
+    place = torch.bucketize(torch.rad2deg(bent.detach()), torch.tensor(BENDS[1:-1], device=bent.device))
+    share = torch.bincount(place.flatten(), minlength=len(BENDS) - 1) / place.numel()
+    weight = (1 / (share.clamp_min(1e-6) * len(share))).clamp(0.25, 4)
+    return ((flexion(predicted) - bent).abs() * weight[place]).mean()
 
 
 def contact_error(logits: Tensor, contacts: Tensor) -> Tensor:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stpose_core.animate.contacts import contact_probability
-from stpose_core.animate.levelling import clearance, floor_height, room_from_camera
 from stpose_core.data import Camera, Keypoints, Mask, Pose3D
 from stpose_core.lift import Lifter
 from stpose_core.metrics import bone_lengths
 from stpose_core.skeletons import H36M17
+from stpose_core.world.contacts import decided, foot_probabilities
+from stpose_core.world.ground import clearance, floor_height, room_from_camera
 
-_FEET = (3, 6)
+_FEET, _KNEES = [6, 3], [5, 2]  # left, right
 _ANKLE = 0.08  # metres above the floor in standing
 
 
@@ -88,17 +88,19 @@ def _reprojection(pose: Pose3D, clip: Keypoints, posed: Mask) -> tuple[float, fl
 
 
 def _slide(pose: Pose3D, posed: Mask) -> tuple[float, float]:
-    joints = (pose.xyz + pose.root[:, None]) @ room_from_camera(pose.up).T
+    turn = room_from_camera(pose.up)
+    joints = (pose.xyz + pose.root[:, None]) @ turn.T
     lowest, _ = clearance(joints[posed], _ANKLE)
     joints = joints - np.array([0.0, floor_height(lowest), 0.0])
     total = count = 0.0
     for start, stop in runs_of(posed):
-        for foot in _FEET:
-            track = joints[start:stop, foot]
-            standing = contact_probability(track, _ANKLE, pose.fps) > 0.5
-            speed = np.linalg.norm(np.diff(track[:, [0, 2]], axis=0), axis=1) * pose.fps
-            both = standing[1:] & standing[:-1]
-            total, count = total + 100 * float(speed[both].sum()), count + float(both.sum())
+        run, root = joints[start:stop], pose.root[start:stop] @ turn.T
+        leg = float(np.median(bone_lengths(run, H36M17.parents)[:, [1, 2, 4, 5]].sum(axis=1)) / 2)
+        ankles, ray = run[:, _FEET], root / np.linalg.norm(root, axis=1, keepdims=True)
+        standing = decided(foot_probabilities(ankles - np.array([0.0, _ANKLE, 0.0]), run[:, _KNEES], ray, leg, pose.fps))[:, [0, 2]]
+        speed = np.linalg.norm(np.diff(ankles[..., [0, 2]], axis=0), axis=-1) * pose.fps
+        both = standing[1:] & standing[:-1]
+        total, count = total + 100 * float(speed[both].sum()), count + float(both.sum())
     return (total / count if count else 0.0), count
 
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from stpose_core.animate.levelling import room_from_camera
 from stpose_core.data import Keypoints, Pose3D
 from stpose_core.errors import TrainingError
 from stpose_core.lift import Lifter
 from stpose_core.lift.lifter import TRAINING_FPS, phases
 from stpose_core.lift.normalise import BOX_REACH, view_rotation
+from stpose_core.world.ground import room_from_camera
 from stpose_training.conditions import at_tempo
 from stpose_training.data.bodies import Random
 from stpose_training.data.cameras import Stands, film

@@ -16,10 +16,7 @@ from stpose_training.data.cameras import film
 from stpose_training.data.contacts import with_contacts
 from stpose_training.data.mocap import MotionBank, load_mocap
 from stpose_training.data.samples import Batch, observe
-from stpose_training.losses import flexion
-
-BENDS = (0, 10, 30, 60, 100, 140)
-"""Edges of the bins of flexion of knees and elbows, degrees."""
+from stpose_training.losses import BENDS, flexion
 
 REACH = 64
 """Frames drawn on each side of the outputs, so that networks of shorter reach are measured on the same samples."""

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from stpose_core.errors import FormatError
+from stpose_core.extras import how_to_install
 
 
 def extra(module: str, what: str) -> Any:
@@ -13,4 +14,4 @@ def extra(module: str, what: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        raise FormatError(f"reading {what} needs the package {module}: pip install '.[datasets]' in the repository") from error
+        raise FormatError(f"reading {what} needs the package {module}; {how_to_install('datasets')}") from error

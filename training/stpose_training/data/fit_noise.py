@@ -15,10 +15,11 @@ import numpy as np
 import torch
 
 from stpose_core.data import Array, Keypoints
-from stpose_core.detect.tracks import choose_people, track_to_keypoints
 from stpose_core.pipeline import observe, open_detector
 from stpose_core.skeletons import H36M17, convert
-from stpose_core.video import probe
+from stpose_core.track.choice import choose_people
+from stpose_core.track.resample import track_to_keypoints
+from stpose_core.video import VideoFile
 from stpose_training.data.bodies import Random
 from stpose_training.data.noise import detect
 
@@ -72,8 +73,8 @@ def real_takes(videos: Path, detector: str = "auto") -> list[Detected]:
         reference = {name: np.array(file[name]) for name in file.files}
     takes: list[Detected] = []
     for number, camera in enumerate(CAMERAS):
-        info = probe(videos / "balance" / f"{camera}.mp4")
-        seen = observe(info, open_detector(detector))
+        with VideoFile(videos / "balance" / f"{camera}.mp4") as video:
+            info, seen = video.info, observe(video, open_detector(detector))
         track = choose_people(seen.tracks, "largest", (info.width, info.height), len(seen.times))[0]
         takes += compare(track_to_keypoints(track, seen.times, info.fps, (info.width, info.height)), reference, number)
     return takes

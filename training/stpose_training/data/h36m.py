@@ -15,10 +15,12 @@ import numpy as np
 
 from stpose_core.data import Array, Keypoints
 from stpose_core.errors import FormatError
+from stpose_core.reading import one_line
 from stpose_training.data.calibrate import solve_calibration
 from stpose_training.data.extras import extra
 from stpose_training.data.h36m_cameras import CAMERAS, IMAGE_SIZES, load_cameras
-from stpose_training.data.keypoint_npz import keypoints_of, load_keypoints
+from stpose_training.data.keypoint_npz import keypoints_of, load_keypoints, subjects_and_takes
+from stpose_training.data.mat import whole
 from stpose_training.data.pickles import read_npz
 from stpose_training.data.recording import Calibration, Recording, View
 
@@ -90,7 +92,7 @@ def _takes(path: Path, subjects: tuple[str, ...]) -> Iterator[tuple[str, str, Ar
 
 def _packed(path: Path, subjects: tuple[str, ...]) -> Iterator[tuple[str, str, Array]]:
     (data,) = read_npz(path, "positions_3d")
-    if not isinstance(data, dict) or not all(isinstance(takes, dict) for takes in data.values()):
+    if not subjects_and_takes(data):
         raise FormatError(f"{path}: 'positions_3d' is not a dictionary of subjects with a dictionary of takes each")
     for subject in subjects:
         for name, positions in data.get(subject, {}).items():
@@ -122,7 +124,7 @@ def _read_cdf(path: Path) -> Array:
         return np.asarray(cdflib.CDF(str(path)).varget("Pose"), np.float64)
     except Exception as error:
         # The package raises many kinds of errors for damaged files.
-        raise FormatError(f"{path}: no variable 'Pose' can be read from it ({error})") from error
+        raise FormatError(f"{path}: no variable 'Pose' can be read from it ({one_line(error)})") from error
 
 
 def _read_h5(path: Path) -> Array:
@@ -130,9 +132,10 @@ def _read_h5(path: Path) -> Array:
     h5py = extra("h5py", "Human3.6M's .h5 files")
     try:
         with h5py.File(path, "r") as file:
-            return np.asarray(file["3D_positions"], np.float64).T
-    except (OSError, KeyError, ValueError) as error:
-        raise FormatError(f"{path}: no data set '3D_positions' can be read from it") from error
+            return np.asarray(whole(file["3D_positions"]), np.float64).T
+    except Exception as error:
+        # As above.
+        raise FormatError(f"{path}: no data set '3D_positions' can be read from it ({one_line(error)})") from error
 
 
 def _joints(positions: Any, what: str, metres: float) -> Array:

@@ -16,7 +16,7 @@ import numpy as np
 from stpose_core.data import Array
 from stpose_core.errors import FormatError
 from stpose_training.data.calibrate import solve_calibration
-from stpose_training.data.keypoint_npz import HUMANEVA15, keypoints_of, load_keypoints
+from stpose_training.data.keypoint_npz import HUMANEVA15, keypoints_of, load_keypoints, subjects_and_takes
 from stpose_training.data.pickles import read_npz
 from stpose_training.data.recording import Calibration, Recording, View
 
@@ -43,7 +43,7 @@ def load_humaneva(path: str | Path, split: str = "test", keypoints: str | Path |
     if not path.is_file():
         raise FormatError(f"no HumanEva-I at {path}: expected data_3d_humaneva15.npz")
     (data,) = read_npz(path, "positions_3d")
-    if not isinstance(data, dict) or not all(isinstance(takes, dict) for takes in data.values()):
+    if not subjects_and_takes(data):
         raise FormatError(f"{path}: 'positions_3d' is not a dictionary of subjects with a dictionary of takes each")
     true_file = path.parent / "data_2d_humaneva15_gt.npz"
     true = load_keypoints(true_file) if true_file.is_file() else None

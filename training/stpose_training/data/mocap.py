@@ -7,6 +7,7 @@ files with a (T, 17, 3) array for each clip: metres, z up, right-handed, Human3.
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +16,14 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
+from stpose_core.arrays import read_arrays
 from stpose_core.errors import FormatError
+from stpose_core.reading import read_text
 from stpose_training.data.bodies import put_together, take_apart
 
 MOCAP_FPS = 30.0
+_COLUMNS = ("clip", "subject", "action", "split", "part", "file")
+_FAR = 1000.0  # metres from the origin: further away nobody walks in a take
 
 
 @dataclass(frozen=True)
@@ -39,26 +44,41 @@ def load_mocap(folder: str | Path, part: str = "free", split: str = "train") -> 
     index = folder / "index.csv"
     if not index.is_file():
         raise FormatError(f"no mocap at {folder}: expected an index.csv there")
-    with index.open(newline="") as handle:
-        rows = [row for row in csv.DictReader(handle) if row["part"] == part and row["split"] == split]
     opened: dict[str, dict[str, np.ndarray]] = {}
     clips = []
-    for row in rows:
+    for row in _rows(index):
+        if row["part"] != part or row["split"] != split:
+            continue
+        file = folder / row["file"]
         if row["file"] not in opened:
-            with np.load(folder / row["file"], allow_pickle=False) as archive:
-                opened[row["file"]] = {key: archive[key] for key in archive.files}
+            opened[row["file"]] = read_arrays(file)
         positions = opened[row["file"]].get(row["clip"])
-        if positions is None or positions.shape[1:] != (17, 3):
-            raise FormatError(f"{folder / row['file']}: no (T, 17, 3) array '{row['clip']}'")
-        positions = np.asarray(positions, np.float32)
+        if positions is None or positions.shape[1:] != (17, 3) or not len(positions) or positions.dtype.kind != "f":
+            raise FormatError(f"{file}: no (T, 17, 3) array '{row['clip'][:60]}'")
+        positions = np.array(positions, np.float32)
         if row.get("rig") == "mb":
-            positions = positions + _lost_thorax(folder / "rotations" / Path(row["file"]).name, row["clip"])
+            positions += _lost_thorax(folder / "rotations" / file.name, row["clip"])
         if row.get("rig") == "daz":
             positions = _common_shoulders(positions)
+        if not (np.abs(positions) < _FAR).all():
+            raise FormatError(f"{file}: '{row['clip'][:60]}' has joints at no place within {_FAR:g} m")
         clips.append(Clip(row["clip"], row["subject"], row["action"], positions))
     if not clips:
         raise FormatError(f"{index}: no clip with part '{part}' and split '{split}'")
     return clips
+
+
+def _rows(index: Path) -> list[dict[str, str]]:
+    """The rows of an index. Raises FormatError where one is not whole."""
+    try:
+        rows = list(csv.DictReader(io.StringIO(read_text(index), newline="")))
+    except csv.Error as error:
+        raise FormatError(f"{index} is not a CSV file ({error})") from error
+    for number, row in enumerate(rows, 2):
+        missing = [name for name in _COLUMNS if row.get(name) is None]
+        if missing:
+            raise FormatError(f"{index}, line {number}: no {', '.join(missing)}")
+    return rows
 
 
 def _lost_thorax(file: Path, clip: str) -> np.ndarray:
@@ -68,13 +88,22 @@ def _lost_thorax(file: Path, clip: str) -> np.ndarray:
     0.33 m instead of the 0.45 m of the subject's own skeleton. The missing bone continues the one below it, in the direction of the
     chest; the spine joint moves to the middle again.
     """
-    with np.load(file, allow_pickle=False) as archive:
-        quats, offsets = archive[f"{clip}__quats"], archive[f"{clip}__offsets"]
-        parents, names = archive[f"{clip}__parents"], [str(name) for name in archive[f"{clip}__names"]]
-    chest = names.index("Spine1")
+    arrays = read_arrays(file)
+    try:
+        quats, offsets, parents, names = (arrays[f"{clip}__{part}"] for part in ("quats", "offsets", "parents", "names"))
+        chest = [str(name) for name in names].index("Spine1")
+        above = [int(parent) for parent in parents]
+    except (KeyError, ValueError, TypeError) as error:
+        raise FormatError(f"{file} holds no rig of '{clip[:60]}' with a Spine1 ({error})") from error
+    joints = len(above)
+    fits = quats.shape[1:] == (joints, 4) and offsets.shape == (joints, 3) and {quats.dtype.kind, offsets.dtype.kind} == {"f"}
+    if not fits or any(not -1 <= parent < joint for joint, parent in enumerate(above)) or chest >= joints:
+        raise FormatError(f"{file}: the rig of '{clip[:60]}' does not fit together")
+    if not (np.linalg.norm(quats, axis=-1) > 0.5).all():
+        raise FormatError(f"{file}: '{clip[:60]}' has rotations that are none")
     chain = [chest]
-    while parents[chain[0]] >= 0:
-        chain.insert(0, int(parents[chain[0]]))
+    while above[chain[0]] >= 0:
+        chain.insert(0, above[chain[0]])
     turn = Rotation.identity(len(quats))
     for joint in chain:
         turn = turn * Rotation.from_quat(quats[:, joint][:, [1, 2, 3, 0]])

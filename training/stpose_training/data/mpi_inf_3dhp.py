@@ -12,6 +12,8 @@ import numpy as np
 
 from stpose_core.data import Array
 from stpose_core.errors import FormatError
+from stpose_core.reading import expected, one_line, read_text
+from stpose_core.reading import numbers as parsed
 from stpose_training.data.mat import read_mat
 from stpose_training.data.recording import Calibration, Recording, View, given_keypoints
 
@@ -51,18 +53,23 @@ def load_mpi_inf_3dhp(
     if split == "test":
         files = [(name, path / name / "annot_data.mat") for name in TEST]
         recordings = [_test(name, file, annotation) for name, file in files if file.is_file()]
-        expected = "TS1/annot_data.mat"
+        sought = "TS1/annot_data.mat"
     else:
         places = [(subject, sequence, path / subject / sequence) for subject, sequence in SEQUENCES]
         recordings = [_train(*place, annotation, cameras) for place in places if (place[2] / "annot.mat").is_file()]
-        expected = "S1/Seq1/annot.mat"
+        sought = "S1/Seq1/annot.mat"
     if not recordings:
-        raise FormatError(f"no MPI-INF-3DHP {split} set at {path}: expected {expected}")
+        raise FormatError(f"no MPI-INF-3DHP {split} set at {path}: expected {sought}")
     return recordings
 
 
 def _test(name: str, file: Path, annotation: str) -> Recording:
     data = read_mat(file, annotation, "annot3", "annot2", "valid_frame")
+    with expected(str(file)):
+        return _test_of(name, file, annotation, data)
+
+
+def _test_of(name: str, file: Path, annotation: str, data: dict[str, np.ndarray]) -> Recording:
     joints = _joints(data[annotation], file, annotation, 3) / 1000
     true = _joints(data["annot3"], file, "annot3", 3) / 1000
     pixels = _joints(data["annot2"], file, "annot2", 2)
@@ -105,10 +112,23 @@ def _lens(points: Array, pixels: Array, image_size: tuple[int, int]) -> Calibrat
 
 def _train(subject: str, sequence: str, folder: Path, annotation: str, cameras: tuple[int, ...]) -> Recording:
     file = folder / "annot.mat"
-    frames, fps = SEQUENCES[subject, sequence]
     data = read_mat(file, annotation, "annot2", "cameras")
-    numbers = [int(np.ravel(number)[0]) for number in data["cameras"].ravel()]
     calibrations = read_calibration(folder / "camera.calibration")
+    with expected(str(file)):
+        return _train_of(subject, sequence, file, annotation, cameras, data, calibrations)
+
+
+def _train_of(
+    subject: str,
+    sequence: str,
+    file: Path,
+    annotation: str,
+    cameras: tuple[int, ...],
+    data: dict[str, np.ndarray],
+    calibrations: dict[int, Calibration],
+) -> Recording:
+    frames, fps = SEQUENCES[subject, sequence]
+    numbers = [int(np.ravel(number)[0]) for number in data["cameras"].ravel()]
     order = list(FROM_28)
     views, world = [], None
     for cell, number in enumerate(numbers):
@@ -149,10 +169,7 @@ def read_calibration(path: Path) -> dict[int, Calibration]:
 
     Translations there are millimetres. Raises FormatError.
     """
-    try:
-        lines = [line.split() for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.split()]
-    except OSError as error:
-        raise FormatError(f"cannot read {path}: {error.strerror}") from error
+    lines = [line.split() for line in read_text(path).splitlines() if line.split()]
     cameras: dict[int, Calibration] = {}
     number = -1
     values: dict[str, Array] = {}
@@ -161,14 +178,14 @@ def read_calibration(path: Path) -> dict[int, Calibration]:
             if word == "name":
                 number, values = int(rest[0]), {}
             elif word in ("size", "intrinsic", "extrinsic"):
-                values[word] = np.array(rest, dtype=np.float64)
+                values[word] = parsed(rest)
             if number not in cameras and len(values) == 3:
                 lens, place = values["intrinsic"].reshape(4, 4), values["extrinsic"].reshape(4, 4)
                 focal, centre = (float(lens[0, 0]), float(lens[1, 1])), (float(lens[0, 2]), float(lens[1, 2]))
                 size = (int(values["size"][0]), int(values["size"][1]))
                 cameras[number] = Calibration(place[:3, :3], place[:3, 3] / 1000, focal, centre, size)
-    except (ValueError, IndexError) as error:
-        raise FormatError(f"{path} is not a camera calibration file ({error})") from error
+    except (ValueError, IndexError, ArithmeticError) as error:
+        raise FormatError(f"{path} is not a camera calibration file ({one_line(error)})") from error
     if not cameras:
         raise FormatError(f"{path} is not a camera calibration file: no camera with size, intrinsic and extrinsic")
     return cameras

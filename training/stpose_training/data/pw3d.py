@@ -13,6 +13,7 @@ import numpy as np
 
 from stpose_core.data import Array, Keypoints
 from stpose_core.errors import FormatError
+from stpose_core.reading import expected
 from stpose_core.skeletons import COCO17
 from stpose_training.data.pickles import read_pickle
 from stpose_training.data.recording import Calibration, Recording, View, given_keypoints
@@ -45,7 +46,11 @@ def load_pw3d(path: str | Path, split: str = "test") -> list[Recording]:
     files = sorted(((inner if inner.is_dir() else path) / split).glob("*.pkl"))
     if not files:
         raise FormatError(f"no 3DPW {split} set at {path}: expected sequenceFiles/{split}/*.pkl")
-    return [recording for file in files for recording in _sequence(file)]
+    recordings = []
+    for file in files:
+        with expected(str(file)):
+            recordings += _sequence(file)
+    return recordings
 
 
 def _sequence(file: Path) -> list[Recording]:

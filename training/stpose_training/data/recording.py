@@ -89,7 +89,6 @@ class Recording:
         positions = np.array(self.positions, dtype=np.float64)
         if positions.ndim != 3 or positions.shape[1:] != (JOINTS, 3):
             raise ValueError(f"positions has shape {positions.shape}, expected (T, {JOINTS}, 3)")
-        positions.setflags(write=False)
         object.__setattr__(self, "positions", positions)
         if not (np.isfinite(self.fps) and self.fps > 0):
             raise ValueError(f"fps must be a positive number, got {self.fps}")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stpose_core.detect.likeness import box_overlap
+from stpose_core.detect.boxes import box_overlap
 from stpose_core.detect.search import Outputs, find_people, shown_as
 from stpose_core.detect.types import Box
 from stpose_core.errors import FormatError
