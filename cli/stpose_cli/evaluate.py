@@ -128,7 +128,7 @@ def finder(options: PictureOptions) -> None:
     from stpose_core.weights import DETECTOR, FINDER_FILE
 
     device = torch.device(choose_place(options.device, options.threads)[0])
-    network = load_finder(options.weights or DETECTOR / FINDER_FILE)[0].to(device, memory_format=torch.channels_last)
+    network = load_finder(options.weights or DETECTOR / FINDER_FILE)[0].to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     sets = {"rendered": held_out_frames(options.cache)} if options.cache else {}
     sets |= {"photographs": photo_frames(options.labelled)} if options.labelled else {}
     for name, frames in sets.items():

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.optim.swa_utils import AveragedModel
@@ -213,7 +213,7 @@ def learn(
     means: dict[str, float] = {}
     for step in range(plan.steps):
         if step % stage == 0 and step // stage < _ROUNDS:
-            looks = looks_of(Lifter(average.module, lifter.device), clips)
+            looks = looks_of(Lifter(cast(LiftingNetwork, average.module), lifter.device), clips)
         torch.manual_seed(plan.seed * 1_000_003 + step)  # dropout draws from the global generator
         random = Random(plan.seed * 1_000_003 + step, lifter.device)
         batch = _draw(bank, films, looks, plan, network.config.context, random, step >= stage)
@@ -235,7 +235,7 @@ def learn(
         if (step + 1) % 50 == 0 or step + 1 == plan.steps:
             shown = " ".join(f"{name} {means[name]:.4f}" for name in ("mpjpe", "up", "reprojection") if name in means)
             say(f"step {step + 1}/{plan.steps} {shown}")
-    result: LiftingNetwork = average.module
+    result = cast(LiftingNetwork, average.module)
     result.load_state_dict({k: v.half().float() if v.is_floating_point() else v for k, v in result.state_dict().items()})
     return result.eval()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch.optim.swa_utils import AveragedModel
@@ -87,8 +87,7 @@ class Run:
     @property
     def network_average(self) -> LiftingNetwork:
         """The network with the averaged weights."""
-        network: LiftingNetwork = self.average.module
-        return network
+        return cast(LiftingNetwork, self.average.module)
 
     @property
     def total(self) -> int:

@@ -33,7 +33,7 @@ def pays_in_bfloat16(device: str) -> bool:
 
 def _step(kind: torch.dtype) -> Callable[[], object]:
     """A forward and a backward pass of two residual blocks."""
-    network = nn.Sequential(*(Block(_SHAPE[1]) for _ in range(2))).to(memory_format=torch.channels_last)
+    network = nn.Sequential(*(Block(_SHAPE[1]) for _ in range(2))).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     pictures = torch.rand(_SHAPE).contiguous(memory_format=torch.channels_last)
 
     def run() -> None:

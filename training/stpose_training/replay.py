@@ -127,4 +127,4 @@ def draw_like(
 def together(*batches: Batch) -> Batch:
     """The samples with 3D of several batches as one batch."""
     names = ("joints", "context", "pose", "root", "up", "wrong", "contacts")
-    return Batch(**{name: torch.cat([getattr(batch, name) for batch in batches]) for name in names})
+    return Batch(**{name: torch.cat([getattr(batch, name) for batch in batches]) for name in names})  # type: ignore[arg-type]

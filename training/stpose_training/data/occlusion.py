@@ -63,8 +63,8 @@ def hide(
     gone |= on("point") & (coarse[:, :frames] < rate)
 
     limbs = torch.zeros(len(_LIMBS), 17, dtype=torch.bool, device=device)
-    for row, limb in enumerate(_LIMBS):
-        limbs[row, list(limb)] = True
+    for row, members in enumerate(_LIMBS):
+        limbs[row, list(members)] = True
     limb = limbs[torch.randint(len(_LIMBS), (batch,), generator=random.generator, device=device)]
     long = torch.full((batch,), 20 + 110 * severity, device=device)
     gone |= on("part") & limb[:, None] & _runs(random, batch, frames, 10, long).unsqueeze(-1)

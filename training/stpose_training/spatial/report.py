@@ -24,7 +24,7 @@ def report(
     """Tables in Markdown: PCK at 0.2 torso on the held-out pictures of a cache and on the footage of `videos`, and OKS on labelled
     photographs; the network alone, and averaged with the mirror image."""
     size, place = network.config.size, torch.device(device)
-    network = network.to(place, memory_format=torch.channels_last)
+    network = network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     sets = {**({"rendered": rendered_truth(cache, size)} if cache else {}), **(footage_truth(videos, size) if videos else {})}
     tables = []
     if sets:

@@ -26,7 +26,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(kernels, {"lr": rate, "weight_decay": weight_decay, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> None:
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         """Moves the kernels along their orthogonalised gradients, with Nesterov momentum."""
         for group in self.param_groups:
             for kernel in group["params"]:

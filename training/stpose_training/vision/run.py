@@ -43,10 +43,10 @@ class PictureRun:
         self.checkpoint = paths.state / "checkpoint.pt"
         saved = self._read()
         torch.manual_seed(recipe.seed)
-        self.network = self.built(config).to(fabric.device, memory_format=torch.channels_last)
+        self.network = self.built(config).to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if paths.start and not saved:
             load_start(self.network, paths.start, self.kind)
-        self.average = AveragedModel(self.network, multi_avg_fn=moving_averages(recipe.decay(_AVERAGED)), use_buffers=True)
+        self.average = AveragedModel(self.network, multi_avg_fn=moving_averages(recipe.decay(_AVERAGED)), use_buffers=True)  # type: ignore[arg-type]
         self._optimisers = make_optimisers(self.network, recipe)
         self.step, self.seen, self.seconds = 0, 0, 0.0
         if saved:
