@@ -175,7 +175,7 @@ def test_videos_are_captured_first(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(stpose_core.pipeline, "load_detector", lambda name, device: detector)
     clips = read_clips([video, npz], "auto", "largest", "cpu", said.append)
     assert [(len(clip), clip.fps) for clip in clips] == [(30, 25.0), (60, 30.0)]
-    assert said == [f"captures {video}"]
+    assert said == [f"capturing {video}"]
     assert detector.looked
 
 
