@@ -33,7 +33,7 @@ def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
     Raises FormatError if it is missing, damaged or something else, or if it unpacks to far more than its size.
     """
     members = read_members(path)
-    return {name: array_of(members.pop(name), f"{path}: '{name}'") for name in list(members)}
+    return {name: array_of(members.pop(name), f"{path}: '{one_line(name, 40)}'") for name in list(members)}
 
 
 def read_members(path: str | Path, *names: str) -> dict[str, bytes]:
@@ -46,7 +46,7 @@ def read_members(path: str | Path, *names: str) -> dict[str, bytes]:
             for entry in archive.infolist():
                 name = entry.filename.removesuffix(_SUFFIX)
                 if name in entries:
-                    raise FormatError(f"{path} has two members '{name[:40]}'")
+                    raise FormatError(f"{path} has two members '{one_line(name, 40)}'")
                 # What does not end so is no array of numpy's.
                 if entry.filename.endswith(_SUFFIX) and (not names or name in names):
                     entries[name] = entry

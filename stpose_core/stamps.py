@@ -49,7 +49,8 @@ def read_stamps(found: NDArray[np.int64], complete: bool, count: int, tick: floa
         return Stamps(count, usual, count / usual)
     span = sum(int(part[-1]) - int(part[0]) for part in parts) * tick
     # The file's own figure is the sharper one where it agrees with stamps that are rounded to ticks.
-    fps = next((rate for rate in nominal if abs(steps / rate - span) <= 2 * tick * len(parts)), steps / span)
+    rounding = min(2 * tick * len(parts), 0.1 * span)
+    fps = next((rate for rate in nominal if abs(steps / rate - span) <= rounding), steps / span)
     if not complete:
         return Stamps(count, fps, count / fps, told=True)
     shown = np.concatenate(parts)

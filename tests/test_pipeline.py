@@ -179,8 +179,9 @@ def test_joints_from_a_file_take_the_place_of_looking(tmp_path: Path, monkeypatc
     path = film(tmp_path / "a.mp4", 10, 30)
     folder = write_openpose(tmp_path / "joints", range(5, 30))
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object) -> Iterator[None]:
         raise AssertionError("the video was decoded")
+        yield
 
     monkeypatch.setattr("stpose_core.video.VideoFile.frames", refuse)
     result = run(path, detector=folder, lifter=lift_any)

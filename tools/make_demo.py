@@ -1,6 +1,6 @@
 """The moving picture of the README: a rendered person, and beside it the skeleton that stpose captures from this video.
 
-    stpose train spatial --cache CACHE --assets ASSETS --mocap MOCAP --preview sheet.png      # bakes CACHE/kit.npz
+    stpose render --cache CACHE --assets ASSETS --mocap MOCAP --preview sheet.png      # bakes CACHE/kit.npz
     python tools/make_demo.py --kit CACHE/kit.npz --mocap MOCAP/rotations/cmu_006.npz -o docs/images/demo.webp --film demo.mp4
 
 Three steps: render a dressed person in a mocap clip (`stpose_training.synth.film`); capture this video as `stpose mocap` does;

@@ -35,7 +35,7 @@ _LEGS = 1.9  # lengths from pelvis to neck, from the pelvis down to the ankles o
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a network's raw outputs mean; written into its weights file by `stpose train spatial --calibrate`.
+    """What a network's raw outputs mean; written into its weights file by `stpose calibrate`.
 
     joint: the score is the logistic function of a + b * logit of the mass near the map's summit + c * hidden logit. presence: that
     of a + b * that logit + c * hidden logit, each its mean over the surer half of the joints (half may be hidden or outside of the
@@ -97,7 +97,7 @@ class BuiltinDetector:
             what = "the built-in detector has no weights here yet" if weights is None else f"{folder} holds no built-in detector"
             raise DetectorError(
                 f"{what} ({' and '.join(missing)} missing); use --detector mediapipe, rtmpose or a keypoint file, "
-                "or train some (stpose train spatial, stpose train finder) and give their folder"
+                "or train some (stpose train detector) and give their folder"
             )
         spatial, header = load_spatial(folder / SPATIAL_FILE)
         if spatial.config.joints != len(H36M17.joints):

@@ -97,4 +97,6 @@ def load_capture(path: str | Path) -> Capture:
 
 def motion_of(thing: Motion | Capture) -> Motion:
     """The motion of a capture, or the motion itself."""
-    return getattr(thing, "motion", thing)  # type: ignore[return-value]
+    from stpose_core.data import Capture
+
+    return thing.motion if isinstance(thing, Capture) else thing
