@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from stpose_core.detect.types import Box, Floats, Image, Pose2D
+from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
 from stpose_core.errors import DetectorError
 
 SEARCH_SIZE, POSE_SIZE = 224, 256  # input sides of the two networks, pixels
@@ -66,7 +66,7 @@ _OPTIONS = (
 )  # fmt: skip
 
 
-class MediaPipeDetector:
+class MediaPipeDetector(Detector):
     """The networks in the wheel of MediaPipe 0.10.21 and before. Raises DetectorError if the wheel is missing or has none."""
 
     name = "mediapipe"
@@ -87,7 +87,7 @@ class MediaPipeDetector:
             for graph, size in ((self._search, SEARCH_SIZE), (self._pose, POSE_SIZE)):
                 graph(np.zeros((size, size, 3), np.uint8))
 
-    def find(self, image: Image) -> list[Box]:
+    def find(self, image: Image, thorough: bool = False) -> list[Box]:
         """Search the whole picture and the squares that cover it, so that two people in one wide picture are told apart."""
         found: list[Box] = []
         for x, y, tile in tiles(image):

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from stpose_core.detect.likeness import extent
-from stpose_core.detect.types import Box, Floats, Image, Pose2D
+from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
 from stpose_core.errors import DetectorError
 
 MODES = ("lightweight", "balanced", "performance")
 NEAR_EDGE = 0.08  # joints end inside the body's outline: the next box is larger than their extent by this share on each side
 
 
-class RTMPoseDetector:
+class RTMPoseDetector(Detector):
     """mode: lightweight, balanced or performance, as rtmlib names its models. device: cpu, cuda or mps.
 
     Raises DetectorError if rtmlib is missing or its weights cannot be loaded.
@@ -51,7 +51,7 @@ class RTMPoseDetector:
         self._search: Any = model.det_model
         self._pose: Any = model.pose_model
 
-    def find(self, image: Image) -> list[Box]:
+    def find(self, image: Image, thorough: bool = False) -> list[Box]:
         """The people in the whole picture. YOLOX keeps those it scores 0.7 and more, and does not tell the scores."""
         boxes = np.asarray(self._search(image[:, :, ::-1]), dtype=float).reshape(-1, 4)
         return [Box(*(float(v) for v in box)) for box in boxes]
