@@ -11,8 +11,6 @@ import stpose_core
 from stpose_core.errors import StposeError
 
 PACKAGES = ("torch", "numpy", "scipy", "av", "safetensors")
-MODULES = ("rtmlib", "onnxruntime")
-REMEDY = "pip install '.[{}]' (in the repository)"
 HEADLESS = "pip install --force-reinstall --no-deps opencv-python-headless=={}"
 FAILED = 2
 
@@ -96,12 +94,18 @@ def _mediapipe() -> tuple[bool, str]:
 
 
 def _rtmpose() -> tuple[bool, str]:
-    for module in MODULES:
-        fault = _fault(module)
-        if fault is not None:
-            return False, f"not installed ({fault}): {REMEDY.format('rtmpose')}"
-    versions = ", ".join(f"{module} {_version(module)}" for module in MODULES)
-    return True, f"{versions}; its weights are downloaded on first use"
+    """Whether a model of RTMPose is there, with a package that runs it."""
+    from stpose_core.detect.onnx import runtime
+    from stpose_core.detect.rtmpose import find_rtmpose
+
+    package = runtime()
+    if package is None:
+        return False, "no package that runs ONNX files: pip install onnxruntime (or openvino)"
+    try:
+        model = find_rtmpose()
+    except StposeError as error:
+        return False, str(error)
+    return True, f"{model}, run by {package} {_version(package)}"
 
 
 def _weights(problems: list[str]) -> str:
