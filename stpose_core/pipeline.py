@@ -148,16 +148,15 @@ def _maps_of(
 ) -> HeatMaps | None:
     """The detector's heat maps of a person, where it has some and the lifter reads them. Most lifters do not, so they are not kept
     while people are tracked: the video is read once more. frames: those at `times`."""
-    from stpose_core.detect.builtin import BuiltinDetector
     from stpose_core.detect.maps import person_maps
     from stpose_core.lift.heatmaps import HeatMaps
     from stpose_core.lift.lifter import phases
 
     # Where joints are interpolated between frames, maps are not read.
-    if not isinstance(source, BuiltinDetector) or not lifter.reads_maps or phases(keypoints.fps)[1] > 1:
+    if source.maps is None or not lifter.reads_maps or phases(keypoints.fps)[1] > 1:
         return None
     pictures = (frame.image for frame in frames)
-    return HeatMaps(*person_maps(source.look, track, keypoints, times, pictures))
+    return HeatMaps(*person_maps(source.maps, track, keypoints, times, pictures))
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def test_frames_are_seen_in_order_and_progress_ends_at_its_total(tmp_path: Path)
 class TwoDetector(BarDetector):
     """Sees somebody small, and fidgeting, at the right edge beside the bar."""
 
-    def find(self, image: np.ndarray) -> list[Box]:
+    def find(self, image: np.ndarray, thorough: bool = False) -> list[Box]:
         return [*super().find(image), Box(132, 40, 148, 76, 1.0)]
 
     def pose(self, image: np.ndarray, box: Box) -> Pose2D:

@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stpose_core.detect.builtin import trunk_angle, turned
+from stpose_core.detect.builtin import trunk_angle
+from stpose_core.detect.finder import turned
 from stpose_core.detect.types import Box
 from stpose_core.detect.views import EMPTY, ROOM, cut, seen_at, turn_by, view_of
 from stpose_core.errors import TrainingError
