@@ -11,10 +11,9 @@ from stpose_cli.main import run
 from test_builtin import write_detector
 
 from stpose_core.detect import prepared
+from stpose_core.detect.rtmpose import FILES
 from stpose_core.extras import how_to_install
 from stpose_core.precision import Timing
-
-from stpose_core.detect.rtmpose import FILES
 
 
 def without_builtin(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -35,7 +34,7 @@ def test_doctor_says_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture
     assert run(["doctor"]) == 2
     told = capsys.readouterr().out
     assert "no detector is installed" in told
-    assert "pip install onnxruntime" in told
+    assert "no package that runs ONNX files; install it with: pip install" in told
 
 
 def test_doctor_tries_what_it_tells_of(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

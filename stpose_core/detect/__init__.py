@@ -28,8 +28,8 @@ def load_detector(name_or_path: str | Path = "auto", device: str = "auto", **opt
     `stpose_core.detect.rtmpose`); options `mode`, `finder`. An .onnx file: any pose network that `stpose_core.detect.onnx_pose`
     reads; option `finder`. package.module:Class: a `Detector` of your own, made with the options. Another path: keypoints; options
     `fps`, `image_size`.
-    device: "auto", "cpu", "cuda" or "mps". Every detector but one of your own receives it; MediaPipe runs on the processor
-    whatever it is.
+    device: "auto", "cpu", "cuda" or "mps". Every detector receives it, one of your own if it takes it; MediaPipe runs on the
+    processor whatever it is.
     Raises DetectorError if it is unknown, not installed, cannot load its model or cannot run on the device; StposeError if this
     machine does not have the device; FormatError for a damaged keypoint file.
     """
@@ -51,7 +51,7 @@ def load_detector(name_or_path: str | Path = "auto", device: str = "auto", **opt
     if os.path.exists(name):  # False as well for a name that the system does not take
         return KeypointFile(name, **options)
     if is_class_name(name):
-        return load_class(name, **options)
+        return load_class(name, device=device, **options)
     raise DetectorError(
         f"no detector '{name}', and no file of that name; known: {', '.join(NAMES)}, an .onnx model, package.module:Class, "
         "or a path of keypoints"

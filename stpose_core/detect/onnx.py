@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from stpose_core.detect.onnx_file import MOST_BYTES, read_onnx
 from stpose_core.detect.runtime import spare_threads
 from stpose_core.errors import DetectorError
+from stpose_core.extras import how_to_install
 
 RUNTIMES = ("onnxruntime", "openvino")
 MOST_MEMORY = 2 * MOST_BYTES
@@ -88,7 +89,7 @@ class _Session(Protocol):
 def _session(path: Path, device: str) -> _Session:
     content, name = read_onnx(path), runtime()
     if name is None:
-        raise DetectorError(f"{path} needs a package that runs ONNX files: pip install onnxruntime (or openvino)")
+        raise DetectorError(f"{path} needs a package that runs ONNX files; {how_to_install('onnx')}")
     try:
         return _OnnxRuntime(content, device) if name == "onnxruntime" else _OpenVINO(content, device)
     except Exception as error:  # as in OnnxNetwork

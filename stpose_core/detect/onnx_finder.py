@@ -14,6 +14,7 @@ from stpose_core.detect.finder import Finder
 from stpose_core.detect.onnx import OnnxNetwork
 from stpose_core.detect.types import Box, Floats, Image
 from stpose_core.detect.views import cut
+from stpose_core.devices import choose_device
 from stpose_core.errors import DetectorError
 from stpose_core.weights import DETECTOR, FINDER_FILE
 
@@ -45,7 +46,7 @@ def open_finder(finder: str | Path | PersonFinder | None, folder: Path, device: 
     if not isinstance(finder, str | Path):
         return finder
     if str(finder) == "builtin":
-        return Finder(DETECTOR / FINDER_FILE, "cpu" if device == "auto" else device)
+        return Finder(DETECTOR / FINDER_FILE, choose_device(device))
     return OnnxFinder(finder, device)
 
 

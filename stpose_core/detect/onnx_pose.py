@@ -21,6 +21,7 @@ from stpose_core.detect.onnx_finder import PersonFinder, open_finder
 from stpose_core.detect.runtime import torch_threads
 from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
 from stpose_core.detect.views import cut, seen_from, view_of
+from stpose_core.devices import choose_device
 from stpose_core.errors import DetectorError
 from stpose_core.skeletons import H36M17, convert, get_skeleton
 
@@ -40,15 +41,18 @@ Decoder = Callable[[Outputs], tuple[Floats, Floats]]
 
 class OnnxDetector(Detector):
     """model: an .onnx file that takes a person's picture and gives SimCC vectors or heat maps of 17 joints of COCO, 26 of Halpe or
-    133 of COCO-WholeBody. finder: who searches pictures for people, as `open_finder` takes it. device: as `OnnxNetwork` takes it.
+    133 of COCO-WholeBody. finder: who searches pictures for people, as `open_finder` takes it. device: "auto", "cpu", "cuda" or
+    "mps"; networks in ONNX files run on the processor with "mps".
 
-    Raises DetectorError if one of the files cannot be used.
+    Raises DetectorError if one of the files cannot be used, StposeError if this machine does not have the device.
     """
 
     def __init__(
         self, model: str | Path, finder: str | Path | PersonFinder | None = None, device: str = "auto", name: str | None = None
     ) -> None:
         path = Path(model)
+        place = choose_device(device)
+        device = "auto" if device == "auto" else "cuda" if place == "cuda" else "cpu"
         self.name = name or path.stem
         self._network = OnnxNetwork(path, device)
         try:
