@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from stpose_core.animate import animate
-from stpose_core.data import Array, Capture, Keypoints
+from stpose_core.data import Array, CameraPath, Capture, Keypoints
 from stpose_core.detect import KeypointFile, load_detector
+from stpose_core.detect.boxes import extent
 from stpose_core.devices import choose_device
 from stpose_core.errors import FormatError, NoPersonError, VideoError
 from stpose_core.frames import Frame, FrameSource, VideoInfo, open_source
@@ -33,6 +34,8 @@ from stpose_core.track.cleaning import clean_tracks
 from stpose_core.track.resample import track_to_keypoints
 from stpose_core.track.track import Track
 from stpose_core.track.tracker import PeopleTracker
+from stpose_core.world.camera_motion import CameraMotion
+from stpose_core.world.camera_path import on_grid
 
 if TYPE_CHECKING:
     from stpose_core.detect import Detector
@@ -104,12 +107,14 @@ def _captured(
     lifter = lifter or load_lifter(options.weights, device=choose_device(options.device))
     camera = options.camera_of(size)
     largest = options.person in ("largest", "1")
-    seen = observe(video, source, start, end, report, largest)
+    watch = None if options.camera == "static" else CameraMotion(size, camera, decide=options.camera == "auto")
+    seen = observe(video, source, start, end, report, largest, watch)
     chosen = choose_people(seen.tracks, options.person, size, len(seen.times))
     if any(track.seldom for track in chosen):
         # Whoever is the largest over the whole clip was in the background for a while, and not looked at in every frame.
         before = len(seen.times)
-        seen = observe(video, source, start, end, lambda stage, done, total: report(stage, before + done, before + (total or 0)))
+        more: Progress = lambda stage, done, total: report(stage, before + done, before + (total or 0))  # noqa: E731
+        seen = replace(observe(video, source, start, end, more), camera=seen.camera)
         chosen = choose_people(seen.tracks, options.person, size, len(seen.times))
     captures: list[Capture] = []
     unposed: list[int] = []
@@ -126,7 +131,7 @@ def _captured(
         if not pose3d.posed.any():
             unposed.append(number + 1)
             continue
-        motion = animate(pose3d, options.smooth)
+        motion = animate(pose3d, options.smooth, camera=_camera_at(seen, keypoints))
         captures.append(Capture(info, source.name, keypoints, pose3d, motion, float(seen.times[0])))
     report("lift", total, total)
     if not captures:
@@ -161,10 +166,12 @@ def _maps_of(
 
 @dataclass(frozen=True)
 class Observed:
-    """What a detector saw. times: (N,) seconds of the video's frames in the range, rising; tracks: one a person, cleaned."""
+    """What a detector saw. times: (N,) seconds of the frames in the range, rising. tracks: one a person, cleaned. camera: its path over
+    these frames, if it was followed."""
 
     times: Array
     tracks: list[Track]
+    camera: CameraPath | None = None
 
 
 def observe(
@@ -174,10 +181,12 @@ def observe(
     end: float | None = None,
     progress: Progress | None = None,
     largest: bool = False,
+    watch: CameraMotion | None = None,
 ) -> Observed:
     """Follow everybody in the range of a video, and clean their tracks. With a keypoint file the video is not decoded.
 
     largest: only the largest person is asked for, so people in the background are not looked at in every frame (`Track.seldom`).
+    watch: receives every frame, with boxes around the people in it.
     """
     if isinstance(source, KeypointFile):
         times, tracks = _tracks_of_file(video, source, start, end)
@@ -190,14 +199,24 @@ def observe(
     # Closed at once if the detector fails: the thread must have ended before the source is closed.
     with closing(decode_ahead(video.frames(start, end))) as frames:
         for frame in frames:
-            tracker.update(frame)
+            people = tracker.update(frame)
+            if watch is not None:
+                boxes = [extent(person.pose.xy, person.pose.score) for person in people]
+                watch.update(frame.image, frame.time, [(box.x0, box.y0, box.x1, box.y1) for box in boxes])
             stamps.append(frame.time)
             # The length that a container states is a guess: never more done than there is to do.
             report("detect", len(stamps), max(total, len(stamps)))
     if not stamps:
         raise VideoError(f"{video.info.path}: no frame in the range asked for")
     report("detect", len(stamps), len(stamps))
-    return Observed(np.array(stamps), clean_tracks(tracker.tracks))
+    return Observed(np.array(stamps), clean_tracks(tracker.tracks), None if watch is None else watch.path())
+
+
+def _camera_at(seen: Observed, keypoints: Keypoints) -> CameraPath | None:
+    """The path of the camera at the frames of the keypoints, which begin with the first of the times; None where it is unknown."""
+    if seen.camera is None:
+        return None
+    return on_grid(seen.camera, seen.times, seen.times[0] + np.arange(len(keypoints)) / keypoints.fps)
 
 
 def decode_ahead(items: Iterable[Item], size: int = AHEAD) -> Generator[Item, None, None]:
