@@ -13,10 +13,13 @@ from stpose_core.animate.rotations import local_rotations, pose_body
 from stpose_core.animate.smooth import bridge, confidence, find_spikes, smooth_bones
 from stpose_core.data import Array, CameraPath, Motion, Pose3D
 from stpose_core.errors import FormatError, NoPersonError
+from stpose_core.skeletons import H36M17
 from stpose_core.world.contacts import shown
 from stpose_core.world.ground import clearance, room_from_camera, stand
 from stpose_core.world.legs import plant
 from stpose_core.world.travel import travel
+
+_ANKLES = H36M17.index("l_ankle", "r_ankle")
 
 
 def animate(pose: Pose3D, smooth: float = 0.4, *, camera: CameraPath | None = None) -> Motion:
@@ -46,9 +49,9 @@ def animate(pose: Pose3D, smooth: float = 0.4, *, camera: CameraPath | None = No
     ankle = ankle_height(lengths)
     lowest, part = clearance(skeleton.joints_from_bones(bones) + root[:, None], ankle)
     seen = posed & ~pose.hidden[np.arange(len(pose)), part]
-    rays = root
+    rays, told = root, getattr(pose, "contacts", None)
     root = root - stand(lowest, seen, pose.fps, steady=smooth > 0)[:, None] * np.array([0.0, 1.0, 0.0])
-    moved, contacts = travel(body, root, rays, ankle, pose.fps)
+    moved, contacts = travel(body, root, rays, posed[:, None] & ~pose.hidden[:, _ANKLES], ankle, pose.fps, told)
     root = moved if smooth > 0 else root
     root = plant(body, root, contacts, ankle, pose.fps, firm=smooth > 0)
     root = root - root[0] * np.array([1.0, 0.0, 1.0])
