@@ -20,9 +20,10 @@ from people_footage import follow
 from stpose_training.spatial.measure import LIMBS
 
 from stpose_core.detect import KeypointFile, load_detector
-from stpose_core.detect.tracks import Track, choose_people
 from stpose_core.errors import NoPersonError
 from stpose_core.skeletons import get_skeleton
+from stpose_core.track.choice import choose_people
+from stpose_core.track.track import Track
 
 Floats = NDArray[np.float64]
 NEAR = 0.2

@@ -23,9 +23,10 @@ from people_footage import EMPTY, VISITS, follow
 from stpose_training.spatial.measure import LIMBS, reference_in
 
 from stpose_core.detect.builtin import BuiltinDetector
-from stpose_core.detect.tracks import Track, choose_people
 from stpose_core.errors import NoPersonError
 from stpose_core.skeletons import H36M17
+from stpose_core.track.choice import choose_people
+from stpose_core.track.track import Track
 from stpose_core.weights import SPATIAL_FILE, read_weights, write_weights
 
 NEAR = 0.2

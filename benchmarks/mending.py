@@ -2,7 +2,7 @@
 
     python benchmarks/mending.py --data MOCAP [--clips 6]
 
-MPJPE / PA-MPJPE of the lifted joints, mm: as seen, with exchanged sides put right (stpose_core/detect/sides.py), and with joints
+MPJPE / PA-MPJPE of the lifted joints, mm: as seen, with exchanged sides put right (stpose_core/track/sides.py), and with joints
 that leap put back as well (jumps.py), as whoever is followed has them; and the share of sights that was changed. Under the noise of
 a detector, with the sides of joints confused (where it should gain), and twice as fast as recorded, where movements are quickest
 (where it must not lose). Not fitted to the 2D joints afterwards.
@@ -20,23 +20,24 @@ from stpose_training.conditions import CONFUSED, PLAIN, Condition, Take, takes
 from stpose_training.data.mocap import load_mocap
 from stpose_training.evaluate import SETS, measure, some
 
-from stpose_core.detect.jumps import mend_jumps
-from stpose_core.detect.sides import mend_sides
-from stpose_core.detect.tracks import Track, track_to_keypoints
 from stpose_core.lift import Lifter, load_lifter
+from stpose_core.track.jumps import mend_jumps
+from stpose_core.track.resample import track_to_keypoints
+from stpose_core.track.sides import mend_sides
+from stpose_core.track.track import Track
 
 CONDITIONS = (PLAIN, CONFUSED, Condition("twice as fast", tempo=2.0))
 
 
-def mended(take: Take, *ways: Callable[[Track], None]) -> tuple[Take, float]:
+def mended(take: Take, *ways: Callable[[Track], Track]) -> tuple[Take, float]:
     """The take as it comes out of following people, mended in these ways in turn, and the share of sights that were changed."""
     points = take.keypoints
     frames = np.flatnonzero((points.score > 0).any(1))
     times = np.arange(len(points)) / points.fps
     track = Track.of(1, points.skeleton, times[frames], frames, points.xy[frames], points.score[frames])
-    before, seen = track.xy.copy(), track.score > 0
+    before, seen = track.xy, track.score > 0
     for mend in ways:
-        mend(track)
+        track = mend(track)
     changed = (track.xy != before).any(-1) & seen
     keypoints = track_to_keypoints(track, times, points.fps, points.image_size)
     return replace(take, keypoints=keypoints), float(changed.sum() / max(1, seen.sum()))

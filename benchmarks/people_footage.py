@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 
 from stpose_core.detect import KeypointFile, load_detector
-from stpose_core.detect.people import PeopleTracker
-from stpose_core.detect.tracks import Track, choose_people
 from stpose_core.skeletons import get_skeleton
+from stpose_core.track.choice import choose_people
+from stpose_core.track.cleaning import clean_tracks
+from stpose_core.track.track import Track
+from stpose_core.track.tracker import PeopleTracker
 from stpose_core.video import probe, read_frames
 
 VISITS = "intel_one_by_one.mp4"  # intel-iot-devkit/sample-videos, CC BY 4.0 (Intel Corporation)
@@ -49,7 +51,7 @@ def follow(path: Path, detector: Any) -> tuple[list[Track], int, tuple[int, int]
         tracker.update(frame)
         count += 1
     info = probe(path)
-    return tracker.tracks, count, (info.width, info.height)
+    return clean_tracks(tracker.tracks), count, (info.width, info.height)
 
 
 def hips(track: Track) -> np.ndarray:

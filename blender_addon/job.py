@@ -21,6 +21,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 RUNNING, DONE, FAILED, CANCELLED = "RUNNING", "DONE", "FAILED", "CANCELLED"
+# What `stpose mocap --detector` is given, with a label and a description; "file" stands for the path of a keypoint file.
+DETECTORS = [
+    ("auto", "Auto", "The best that is installed"),
+    ("builtin", "Built-in", "stpose's own networks, which every installation has"),
+    ("mediapipe", "MediaPipe", ""),
+    ("rtmpose", "RTMPose", ""),
+    ("file", "Keypoint File", "Keypoints of the video, made by another program"),
+]
 _GRACE = 0.5  # s between asking a process to end and ending it
 _WINDOWS = sys.platform == "win32"
 

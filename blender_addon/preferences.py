@@ -5,7 +5,7 @@ from __future__ import annotations
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
-from .job import RUNNING, Job, find_command
+from .job import DETECTORS, RUNNING, Job, find_command
 from .text import paragraph
 
 DEVICES = [
@@ -14,16 +14,14 @@ DEVICES = [
     ("cuda", "CUDA", "Nvidia GPU"),
     ("mps", "Metal", "Apple GPU"),
 ]
-DETECTORS = [
-    ("auto", "Auto", "The best that is installed"), ("mediapipe", "MediaPipe", ""), ("rtmpose", "RTMPose", ""),
-    ("file", "Keypoint File", "Keypoints of the video, made by another program"),
-]  # fmt: skip
 HOW_TO_INSTALL = (
-    "The stpose command was not found. It is installed once, outside Blender:",
+    "The stpose command was not found. Install it once, outside Blender:",
     "    python3 -m venv ~/stpose/.venv",
-    '    ~/stpose/.venv/bin/pip install "stpose[mediapipe]"',
+    "    ~/stpose/.venv/bin/pip install SOURCE",
+    "SOURCE is stpose's wheel (a .whl file), or a folder with a copy of its repository.",
     "On Windows: py -m venv %USERPROFILE%\\stpose\\.venv, then .venv\\Scripts\\pip.",
-    "It is then found by itself; or choose the command below.",
+    "It is then found by itself; or choose the command below. It comes with its built-in detector;",
+    "Test says which others are installed, and how each is added.",
 )
 
 

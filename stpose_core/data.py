@@ -1,6 +1,8 @@
-"""What flows between the rooms: Keypoints -> Pose3D -> Motion, each frozen, with shapes, units and axes.
+"""The data that flow between the packages: Keypoints -> Pose3D -> Motion, with shapes, units and axes.
 
-Arrays may not be changed in place: each is made read-only, so that a room cannot alter what another still uses.
+Every object owns its arrays: it copies what it is made from, so two objects never share memory, and changing the arrays of one
+leaves all others as they are. The arrays are plain, contiguous and writable, as scipy, torch and Cython extensions expect. Fields
+cannot be reassigned; make a changed object with `dataclasses.replace`. No stage changes an object that it is given.
 """
 
 from __future__ import annotations
@@ -18,12 +20,12 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
-def _frozen(value: object, dtype: type, shape: tuple[int | None, ...], what: str) -> np.ndarray:
-    array: np.ndarray = np.array(value, dtype=dtype)
+def _own(value: object, dtype: type, shape: tuple[int | None, ...], what: str) -> np.ndarray:
+    """A contiguous copy of the value. Raises ValueError if it has another shape; None stands for any size."""
+    array: np.ndarray = np.array(value, dtype=dtype, order="C")
     if array.ndim != len(shape) or any(want is not None and want != have for want, have in zip(shape, array.shape)):
         wanted = tuple("any" if size is None else size for size in shape)
         raise ValueError(f"{what} has shape {array.shape}, expected {wanted}")
-    array.setflags(write=False)
     return array
 
 
@@ -53,30 +55,44 @@ class Camera:
 
 @dataclass(frozen=True)
 class CameraPath:
-    """A camera's motion over T frames.
+    """How the camera of a clip moved, frame by frame. Pixels are focal * (x, y) / z + centre, as with `Camera`.
+
+    A path has its own axes: the camera axes (x right, y down, z forward) of its first frame. A cut begins a new path.
 
     focal: (T,) pixels. centre: (x, y) of the principal point in pixels.
-    rotation: (T, 3, 3) from the camera axes of frame t to those of the first frame.
-    position: (T, 3) metres of the camera, in the axes of the first frame, from where it is in that frame.
-    static: the camera neither turns nor moves. confidence: (T,) in 0..1, how well the rotation of each frame is known.
+    rotation: (T, 3, 3) from the camera axes of a frame to the axes of its path; identity throughout where the camera is static.
+    position: (T, 3) metres of the camera in the axes of its path; zeros where it is not known.
+    confidence: (T,) 0..1 how well the background shows the motion; 0 where nothing is known and a still camera is assumed.
+    shot: (T,) number of the path, from 0, never falling.
+    static: whether the camera neither turns, moves nor zooms in any path.
     """
 
     focal: Array
     centre: tuple[float, float]
     rotation: Array
     position: Array
-    static: bool
     confidence: Array
+    shot: NDArray[np.int64]
+    static: bool
 
     def __post_init__(self) -> None:
-        frames = len(self.focal)
-        object.__setattr__(self, "focal", _frozen(self.focal, np.float64, (frames,), "focal"))
-        object.__setattr__(self, "rotation", _frozen(self.rotation, np.float64, (frames, 3, 3), "rotation"))
-        object.__setattr__(self, "position", _frozen(self.position, np.float64, (frames, 3), "position"))
-        object.__setattr__(self, "confidence", _frozen(self.confidence, np.float64, (frames,), "confidence"))
+        frames = len(self.rotation)
+        object.__setattr__(self, "focal", _own(self.focal, np.float64, (frames,), "focal"))
+        object.__setattr__(self, "rotation", _own(self.rotation, np.float64, (frames, 3, 3), "rotation"))
+        object.__setattr__(self, "position", _own(self.position, np.float64, (frames, 3), "position"))
+        object.__setattr__(self, "confidence", _own(self.confidence, np.float64, (frames,), "confidence"))
+        object.__setattr__(self, "shot", _own(self.shot, np.int64, (frames,), "shot"))
 
     def __len__(self) -> int:
-        return len(self.focal)
+        return len(self.rotation)
+
+    @staticmethod
+    def still(camera: Camera, frames: int, confidence: float = 1.0) -> CameraPath:
+        """The path of a camera that does not move."""
+        none = np.zeros((frames, 3))
+        turns = np.tile(np.eye(3), (frames, 1, 1))
+        sure, shot = np.full(frames, confidence), np.zeros(frames, np.int64)
+        return CameraPath(np.full(frames, camera.focal), camera.centre, turns, none, sure, shot, True)
 
 
 @dataclass(frozen=True)
@@ -98,16 +114,14 @@ class Keypoints:
         from stpose_core.skeletons import get_skeleton
 
         joints = len(get_skeleton(self.skeleton).joints)
-        xy = np.array(self.xy, dtype=np.float64)
-        score = np.array(self.score, dtype=np.float64)
-        frames = xy.shape[0] if xy.ndim else 0
-        score = np.array(_frozen(score, np.float64, (frames, joints), "score"))
-        unseen = ~np.isfinite(xy).all(-1) if xy.ndim == 3 else np.zeros_like(score, dtype=bool)
+        xy = _own(self.xy, np.float64, (None, joints, 2), "xy")
+        score = _own(self.score, np.float64, (len(xy), joints), "score")
+        unseen = ~np.isfinite(xy).all(-1)
         xy[unseen], score[unseen] = np.nan, 0.0
-        if score.size and not ((score >= 0) & (score <= 1)).all():
+        if not ((score >= 0) & (score <= 1)).all():
             raise ValueError("score must lie in 0..1")
-        object.__setattr__(self, "xy", _frozen(xy, np.float64, (frames, joints, 2), "xy"))
-        object.__setattr__(self, "score", _frozen(score, np.float64, (frames, joints), "score"))
+        object.__setattr__(self, "xy", xy)
+        object.__setattr__(self, "score", score)
         object.__setattr__(self, "fps", _check_fps(self.fps))
         object.__setattr__(self, "image_size", (int(self.image_size[0]), int(self.image_size[1])))
 
@@ -130,6 +144,8 @@ class Pose3D:
     sigma: (T, J) metres, expected error of each joint.
     up: (3,) unit vector against gravity in camera axes, as far as it can be told; (0, -1, 0) for a level camera.
     camera: the pinhole camera that `root` was computed with.
+    contacts: (T, 4) probabilities that the left heel, left toe, right heel and right toe are on the ground, from the network; None
+    where the network has no such output.
     """
 
     xyz: Array
@@ -140,16 +156,19 @@ class Pose3D:
     fps: float
     skeleton: str
     camera: Camera
+    contacts: Array | None = None
 
     def __post_init__(self) -> None:
         from stpose_core.skeletons import get_skeleton
 
         joints, frames = len(get_skeleton(self.skeleton).joints), len(self.xyz)
-        object.__setattr__(self, "xyz", _frozen(self.xyz, np.float64, (frames, joints, 3), "xyz"))
-        object.__setattr__(self, "root", _frozen(self.root, np.float64, (frames, 3), "root"))
-        object.__setattr__(self, "hidden", _frozen(self.hidden, np.bool_, (frames, joints), "hidden"))
-        object.__setattr__(self, "sigma", _frozen(self.sigma, np.float64, (frames, joints), "sigma"))
-        object.__setattr__(self, "up", _frozen(self.up, np.float64, (3,), "up"))
+        object.__setattr__(self, "xyz", _own(self.xyz, np.float64, (frames, joints, 3), "xyz"))
+        object.__setattr__(self, "root", _own(self.root, np.float64, (frames, 3), "root"))
+        object.__setattr__(self, "hidden", _own(self.hidden, np.bool_, (frames, joints), "hidden"))
+        object.__setattr__(self, "sigma", _own(self.sigma, np.float64, (frames, joints), "sigma"))
+        object.__setattr__(self, "up", _own(self.up, np.float64, (3,), "up"))
+        if self.contacts is not None:
+            object.__setattr__(self, "contacts", _own(self.contacts, np.float64, (frames, 4), "contacts"))
         object.__setattr__(self, "fps", _check_fps(self.fps))
 
     def __len__(self) -> int:
@@ -186,14 +205,14 @@ class Motion:
     def __post_init__(self) -> None:
         frames, joints = len(self.rotations), len(self.names)
         object.__setattr__(self, "names", tuple(self.names))
-        object.__setattr__(self, "parents", _frozen(self.parents, np.int64, (joints,), "parents"))
-        object.__setattr__(self, "offsets", _frozen(self.offsets, np.float64, (joints, 3), "offsets"))
-        object.__setattr__(self, "rotations", _frozen(self.rotations, np.float64, (frames, joints, 4), "rotations"))
-        object.__setattr__(self, "root", _frozen(self.root, np.float64, (frames, 3), "root"))
-        object.__setattr__(self, "contacts", _frozen(self.contacts, np.float64, (frames, 4), "contacts"))
-        object.__setattr__(self, "filled", _frozen(self.filled, np.bool_, (frames,), "filled"))
+        object.__setattr__(self, "parents", _own(self.parents, np.int64, (joints,), "parents"))
+        object.__setattr__(self, "offsets", _own(self.offsets, np.float64, (joints, 3), "offsets"))
+        object.__setattr__(self, "rotations", _own(self.rotations, np.float64, (frames, joints, 4), "rotations"))
+        object.__setattr__(self, "root", _own(self.root, np.float64, (frames, 3), "root"))
+        object.__setattr__(self, "contacts", _own(self.contacts, np.float64, (frames, 4), "contacts"))
+        object.__setattr__(self, "filled", _own(self.filled, np.bool_, (frames,), "filled"))
         object.__setattr__(self, "fps", _check_fps(self.fps))
-        if joints and (self.parents[0] != -1 or (self.parents[1:] >= np.arange(1, joints)).any()):
+        if joints and (self.parents[0] != -1 or (self.parents < -1).any() or (self.parents >= np.arange(joints)).any()):
             raise ValueError("parents[0] must be -1 and every other parent must come before its child")
 
     def __len__(self) -> int:

@@ -7,6 +7,10 @@ class StposeError(Exception):
     """Base of all errors a user can cause: the command prints it as one line and exits with 2."""
 
 
+class OptionError(StposeError, ValueError):
+    """An option is unknown, out of range, of a wrong type, or does not fit another one."""
+
+
 class VideoError(StposeError):
     """A video is missing, is not a video, or holds no frame in the asked range."""
 

@@ -102,7 +102,7 @@ _SKELETONS = {skeleton.name: skeleton for skeleton in (H36M17, COCO17, BLAZEPOSE
 def get_skeleton(name: str) -> Skeleton:
     """The skeleton of that name. Raises FormatError if there is none."""
     if name not in _SKELETONS:
-        raise FormatError(f"unknown skeleton '{name}'; known: {', '.join(_SKELETONS)}")
+        raise FormatError(f"unknown skeleton '{' '.join(name.split())[:40]}'; known: {', '.join(_SKELETONS)}")
     return _SKELETONS[name]
 
 

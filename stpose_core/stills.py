@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 
 from stpose_core.data import Keypoints
-from stpose_core.detect.likeness import SEEN, extent, joint_likeness
-from stpose_core.detect.people import HELD, SAME, verified
+from stpose_core.detect.boxes import SEEN, extent
 from stpose_core.errors import FormatError
 from stpose_core.skeletons import H36M17, convert
+from stpose_core.track.person import HELD, SAME, verified
+from stpose_core.track.similarity import joint_similarity
 
 if TYPE_CHECKING:
     from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
@@ -73,8 +74,7 @@ def people_in(image: Image, detector: Detector) -> list[StillPerson]:
     sure: a box around legs alone, or around two people, gives such poses.
     """
     height, width = image.shape[:2]
-    find = getattr(detector, "find_thoroughly", detector.find)
-    poses = [verified(detector, image, detector.pose(image, box), HELD) for box in find(image)]
+    poses = [verified(detector, image, detector.pose(image, box), HELD) for box in detector.find(image, thorough=True)]
     seen = [_person(pose, detector.skeleton, (width, height)) for pose in poses if pose is not None]
     people: list[StillPerson] = []
     for person in sorted(seen, key=lambda person: -person.score):
@@ -115,7 +115,7 @@ def _listed(path: Path) -> list[Path]:
 
 
 def _alike(one: StillPerson, other: StillPerson) -> float:
-    return joint_likeness(one.xy, one.joint_score, other.xy, other.joint_score)
+    return joint_similarity(one.xy, one.joint_score, other.xy, other.joint_score)
 
 
 def _is_part(one: StillPerson, other: StillPerson) -> bool:

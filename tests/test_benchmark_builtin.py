@@ -65,9 +65,9 @@ def test_the_answer_is_noted_in_the_weights(
 def test_swaps_and_jumps_against_another_detector_are_counted() -> None:
     from agreement import agreement, longest_run
 
-    from stpose_core.detect.tracks import Track
     from stpose_core.detect.types import Box, Pose2D
     from stpose_core.skeletons import H36M17
+    from stpose_core.track.track import Track
 
     def followed(change: dict[int, str], frames: range) -> Track:
         made = Track(1, "h36m17")

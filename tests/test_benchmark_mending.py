@@ -9,11 +9,11 @@ from types import ModuleType
 import numpy as np
 import pytest
 from stpose_training.conditions import Take
-from test_detect_jumps import FAR, KNEE, TORSO, walking
+from test_jumps import FAR, KNEE, TORSO, walking
 
 from stpose_core.data import Keypoints
-from stpose_core.detect.jumps import mend_jumps
-from stpose_core.detect.sides import mend_sides
+from stpose_core.track.jumps import mend_jumps
+from stpose_core.track.sides import mend_sides
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 

@@ -14,13 +14,13 @@ from stpose_training.spatial.calibrate import logistic_fit
 from stpose_core import detect
 from stpose_core.detect import builtin, load_detector
 from stpose_core.detect.builtin import BuiltinDetector, Calibration, next_box
-from stpose_core.detect.people import PeopleTracker
 from stpose_core.detect.runtime import TorchRunner, folded, make_runner
 from stpose_core.detect.types import Box, Pose2D
 from stpose_core.errors import DetectorError, WeightsError
 from stpose_core.networks.finder import CELL, FinderConfig, FinderNetwork
 from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork
 from stpose_core.skeletons import H36M17
+from stpose_core.track.tracker import PeopleTracker
 from stpose_core.video import Frame
 from stpose_core.weights import read_config, read_weights, write_weights
 
@@ -49,7 +49,7 @@ class Scripted(BuiltinDetector):
     def __init__(self, folder: Path, mirrored: bool = False) -> None:
         super().__init__(folder, mirrored)
         self._spatial = self._joints  # type: ignore[assignment]
-        self._finder = self._people  # type: ignore[assignment]
+        self._search._run = self._people  # type: ignore[assignment]
         self.views: list[np.ndarray] = []
 
     def _joints(self, pictures: np.ndarray) -> tuple[np.ndarray, ...]:

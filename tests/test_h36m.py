@@ -194,7 +194,7 @@ def test_h36m_wrong_layouts_are_told(tmp_path: Path) -> None:
 def test_a_missing_package_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_cdf(tmp_path / "S9" / "MyPoseFeatures" / "D3_Positions" / "Walking.cdf", walker(5))
     monkeypatch.setitem(sys.modules, "cdflib", None)
-    with pytest.raises(FormatError, match=r"needs the package cdflib: pip install '\.\[datasets\]'"):
+    with pytest.raises(FormatError, match=r"needs the package cdflib; .*pip install .*\[datasets\]"):
         load_h36m(tmp_path)
 
 

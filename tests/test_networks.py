@@ -218,7 +218,7 @@ def test_a_projective_output_makes_metres_of_places_depths_and_size() -> None:
     raw[..., 2] = (points[..., 2] - points[..., :1, 2]) / metric[..., None]
     root = torch.stack((torch.zeros(1, 5), torch.zeros(1, 5), metric.log()), -1)
     nothing = torch.zeros(1, 5, 17)
-    said = (raw, root, nothing, nothing, torch.zeros(1, 5, 3), torch.full((1, 5, 17), 20.0))
+    said = (raw, root, nothing, nothing, torch.zeros(1, 5, 3), torch.full((1, 5, 17), 20.0), nothing[..., :0])
     heads.split = lambda features: said  # type: ignore[method-assign]
     true = points - points[..., :1, :]
     assert (heads(torch.zeros(1, 1, 5), seen, size).pose - true).abs().max() < 1e-5

@@ -12,7 +12,7 @@ TINY = {"latent": 16, "width": 8, "strides": (1, 2), "dropout": 0.0}
 def _output(pose: torch.Tensor) -> TemporalOutput:
     batch, frames, joints = pose.shape[:3]
     plain = torch.arange(float(frames)).reshape(1, frames, 1)
-    return TemporalOutput(pose, plain.expand(batch, frames, 3), plain.expand(batch, frames, joints), plain, plain)
+    return TemporalOutput(pose, plain.expand(batch, frames, 3), plain.expand(batch, frames, joints), plain, plain, plain)
 
 
 def test_a_steady_movement_stays_and_jitter_goes() -> None:
@@ -25,7 +25,7 @@ def test_a_steady_movement_stays_and_jitter_goes() -> None:
 
 def test_all_parts_are_of_the_same_frames() -> None:
     made = averaged(_output(torch.zeros(1, 20, 17, 3)), 3)
-    for part in (made.root, made.log_sigma, made.hidden, made.up):
+    for part in (made.root, made.log_sigma, made.hidden, made.up, made.contacts):
         torch.testing.assert_close(part[0, :, 0], torch.arange(3.0, 17.0))
 
 

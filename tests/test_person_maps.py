@@ -11,14 +11,14 @@ import pytest
 from test_builtin import STANDING, Scripted, around, picture_of, turned, write_detector
 from test_heatmaps import map_reader
 
-from stpose_core import pipeline
 from stpose_core.data import Keypoints, Pose3D
 from stpose_core.detect.maps import CELLS, person_maps
-from stpose_core.detect.tracks import Track, track_to_keypoints
 from stpose_core.lift import Lifter
 from stpose_core.lift.heatmaps import HeatMaps
 from stpose_core.pipeline import capture
 from stpose_core.skeletons import H36M17
+from stpose_core.track.resample import track_to_keypoints
+from stpose_core.track.track import Track
 from stpose_core.video import Frame
 
 MIRROR = list(H36M17.mirror)
@@ -118,7 +118,7 @@ def test_a_lifter_that_reads_maps_is_given_the_detectors(
         for number in range(30):
             yield Frame(number, number / 25, picture_of(STANDING + (number, 0)))
 
-    monkeypatch.setattr(pipeline, "read_frames", frames)
+    monkeypatch.setattr("stpose_core.video.VideoFile.frames", frames)
     given: list[HeatMaps | None] = []
     lift = Lifter.__call__
 

@@ -76,7 +76,7 @@ def test_npz_members_with_objects_are_read(tmp_path: Path) -> None:
     read, plain = read_npz(path, "positions_3d", "plain")
     assert np.array_equal(read["S1"]["Walking"], ARRAYS["floats"])
     assert np.array_equal(plain, ARRAYS["column"])
-    with pytest.raises(FormatError, match=r"no member 'other'; it has positions_3d\.npy"):
+    with pytest.raises(FormatError, match="no member 'other'"):
         read_npz(path, "other")
 
 
@@ -160,8 +160,8 @@ def test_other_objects_are_refused(tmp_path: Path) -> None:
 def test_missing_and_wrong_files_are_told(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="cannot read"):
         read_pickle(tmp_path / "none.pkl")
-    with pytest.raises(FormatError, match="cannot read"):
+    with pytest.raises(FormatError, match="there is no file"):
         read_npz(tmp_path / "none.npz", "a")
     (tmp_path / "text.npz").write_text("no archive")
-    with pytest.raises(FormatError, match=r"not a readable \.npz"):
+    with pytest.raises(FormatError, match=r"cannot be read as \.npz"):
         read_npz(tmp_path / "text.npz", "a")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
@@ -18,8 +19,8 @@ from fakes import SIZE, STANDING, BarDetector, film, lift_standing
 import stpose_core as sp
 from stpose_core.data import Capture, Keypoints, Pose3D
 from stpose_core.detect.types import Box, Pose2D
-from stpose_core.errors import FormatError, NoPersonError, StposeError, VideoError
-from stpose_core.pipeline import capture, capture_people, check_person, choose_device, decode_ahead
+from stpose_core.errors import FormatError, NoPersonError, OptionError, StposeError, VideoError
+from stpose_core.pipeline import capture, capture_people, choose_device, decode_ahead
 from stpose_core.preview import write_preview
 from stpose_core.video import probe, read_frames
 
@@ -119,7 +120,7 @@ def test_frames_are_seen_in_order_and_progress_ends_at_its_total(tmp_path: Path)
 class TwoDetector(BarDetector):
     """Sees somebody small, and fidgeting, at the right edge beside the bar."""
 
-    def find(self, image: np.ndarray) -> list[Box]:
+    def find(self, image: np.ndarray, thorough: bool = False) -> list[Box]:
         return [*super().find(image), Box(132, 40, 148, 76, 1.0)]
 
     def pose(self, image: np.ndarray, box: Box) -> Pose2D:
@@ -178,10 +179,11 @@ def test_joints_from_a_file_take_the_place_of_looking(tmp_path: Path, monkeypatc
     path = film(tmp_path / "a.mp4", 10, 30)
     folder = write_openpose(tmp_path / "joints", range(5, 30))
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object) -> Iterator[None]:
         raise AssertionError("the video was decoded")
+        yield
 
-    monkeypatch.setattr("stpose_core.pipeline.read_frames", refuse)
+    monkeypatch.setattr("stpose_core.video.VideoFile.frames", refuse)
     result = run(path, detector=folder, lifter=lift_any)
     assert (len(result), result.motion.fps, result.detector) == (30, pytest.approx(10), "keypoints")
     assert result.keypoints.seen.tolist() == [False] * 5 + [True] * 25
@@ -265,13 +267,12 @@ def test_a_clip_of_less_than_a_frame_a_second_is_refused(tmp_path: Path) -> None
 @pytest.mark.parametrize("person", ["", "0", "-1", "everyone", "1.5"])
 def test_an_unknown_choice_of_person_is_refused_at_once(tmp_path: Path, person: str) -> None:
     detector = BarDetector()
-    with pytest.raises(StposeError, match="choice of person"):
+    with pytest.raises(StposeError, match="person: there is no choice"):
         run(film(tmp_path / "a.mp4"), person=person, detector=detector)
     assert detector.looked == 0
-    check_person("2")
 
 
-@pytest.mark.parametrize(("start", "end"), [(2.0, 1.0), (1.0, 1.0), (-1.0, None)])
+@pytest.mark.parametrize(("start", "end"), [(2.0, 1.0), (1.0, 1.0)])
 def test_a_range_without_time_is_refused(tmp_path: Path, start: float, end: float | None) -> None:
     with pytest.raises(StposeError, match="holds no time"):
         run(film(tmp_path / "a.mp4"), start=start, end=end)
@@ -383,3 +384,50 @@ def test_the_public_names_are_all_there() -> None:
         assert name in dir(sp)
     with pytest.raises(AttributeError):
         _ = sp.no_such_thing
+
+
+def write_people(path: Path, *people: tuple[float, float, range]) -> Path:
+    """COCO results of people of whom each stands at x, and is seen with a score in a range of frames."""
+    body = np.random.default_rng(1).uniform(-15, 15, (17, 2))
+    entries = []
+    for frame in range(30):
+        for x, score, frames in people:
+            if frame in frames:
+                row = np.column_stack([body * (2 if x < 50 else 1) + [x, 60], np.full(17, score)]).ravel().tolist()
+                entries.append({"image_id": frame, "category_id": 1, "keypoints": row, "score": score})
+    path.write_text(json.dumps(entries))
+    return path
+
+
+def test_a_fragment_without_a_pose_costs_nobody_else_theirs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Lifted by the network that ships: joints that are hardly seen give no pose."""
+    path = film(tmp_path / "a.mp4", 25, 30)
+    sure, fragment = (40.0, 0.9, range(30)), (100.0, 0.05, range(12, 16))
+    joints = write_people(tmp_path / "a.json", sure, fragment, (140.0, 0.8, range(30)))
+    found = capture_people(path, detector=joints, device="cpu")
+    assert [round(float(np.nanmean(capture.keypoints.xy[..., 0])) // 50) for capture in found] == [0, 2]
+    (warning,) = caplog.records
+    assert warning.levelname == "WARNING"
+    assert "left out 1 of 3 people (by size: 3)" in warning.getMessage()
+    assert str(path) in warning.getMessage()
+    caplog.clear()
+    for person in ("3", "all"):  # asked for alone, or alone in the video: an error
+        chosen = joints if person == "3" else write_people(tmp_path / "b.json", fragment, (150.0, 0.05, range(4, 9)))
+        with pytest.raises(NoPersonError, match="too few frames for a pose") as caught:
+            capture_people(path, detector=chosen, person=person, device="cpu")
+        assert str(path) in str(caught.value)
+    # Control: nobody is left out, nothing is said.
+    assert len(capture_people(path, detector=write_people(tmp_path / "c.json", sure), device="cpu")) == 1
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("call", [capture, capture_people])
+def test_options_go_by_name_only(tmp_path: Path, call: object) -> None:
+    with pytest.raises(TypeError, match="positional"):
+        call(film(tmp_path / "a.mp4"), BarDetector())  # type: ignore[operator]
+    kinds = {name: parameter.kind for name, parameter in inspect.signature(call).parameters.items()}  # type: ignore[arg-type]
+    assert kinds.pop("path") == inspect.Parameter.POSITIONAL_OR_KEYWORD
+    assert kinds.pop("changes") == inspect.Parameter.VAR_KEYWORD
+    assert set(kinds.values()) == {inspect.Parameter.KEYWORD_ONLY}
+    with pytest.raises(OptionError, match="no option smoothing"):
+        call(film(tmp_path / "b.mp4"), smoothing=1)  # type: ignore[operator]

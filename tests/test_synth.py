@@ -15,6 +15,7 @@ from stpose_training.synth.poses import Clip, axis_turn, half_twist, quat_to_mat
 from stpose_training.synth.raster import Fragments, project, rasterize, vertex_normals
 from stpose_training.synth.scene import Light, Room, View, develop, empty_room, floor_shadow, render
 
+from stpose_core.errors import TrainingError
 from stpose_core.skeletons import H36M17
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -164,7 +165,7 @@ def body() -> Body:
     torch.set_num_threads(1)
     try:
         return load_body()
-    except ImportError as error:
+    except TrainingError as error:
         pytest.skip(f"no body: {error}")
 
 

@@ -16,10 +16,13 @@ import torch
 from stpose_training.data.bodies import Random
 from stpose_training.synth.cache import FRAMES, batches, decode, fill_cache, read_shard, render_shard, shard_path, shards
 from stpose_training.synth.crowd import Wardrobe, draw_outfit
+from stpose_training.synth.film import Actor, Shot, film
 from stpose_training.synth.kit import Kit, bake_kit, load_kit
 from stpose_training.synth.lens import expose
 from stpose_training.synth.pictures import HIDDEN, MASK, OUTSIDE, VISIBLE, Framing, Pictures, take_pictures
+from stpose_training.synth.poses import Clip
 from stpose_training.synth.raster import rasterize
+from stpose_training.synth.scene import Background, Light, View
 from stpose_training.synth.sheet import draw_sheet
 from stpose_training.synth.simplify import cluster
 from stpose_training.synth.surfaces import _trunk_colour
@@ -127,8 +130,9 @@ def test_assets_that_are_not_there_are_told(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def kit(tmp_path_factory: pytest.TempPathFactory) -> Kit:
-    """A kit of made-up assets: a shirt and trousers cut out of the body, four panoramas, four photographs, six tiles."""
+def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made-up assets: a shirt and trousers cut out of the body, four panoramas, four photographs, six tiles, and mocap in
+    `mocap`."""
     torch.set_num_threads(1)
     anny = pytest.importorskip("anny", reason="the body needs the package anny")
     from stpose_training.synth.wardrobe import _read_obj
@@ -151,8 +155,13 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Kit:
         kind = ("fabric", "wood")[number % 2]
         cv2.imwrite(str(folder / "textures" / f"made_{kind}_{number}.jpg"), np.full((64, 64, 3), 40 * number))
     _write_mocap(folder / "mocap")
-    bake_kit(folder, folder / "mocap", folder / "kit.npz")
-    return load_kit(folder / "kit.npz")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def kit(assets: Path) -> Kit:
+    bake_kit(assets, assets / "mocap", assets / "kit.npz")
+    return load_kit(assets / "kit.npz")
 
 
 def _write_mocap(folder: Path) -> None:
@@ -229,7 +238,7 @@ def test_whole_frames_are_wide_and_tall_by_turns_and_some_are_deserted(
     kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stpose_training.synth.cache._DESERTED", 0.5)
-    fill_cache(kit, tmp_path, 12, 0, 0, lambda text: None, size=6, kind=FRAMES)
+    fill_cache(kit, folder=tmp_path, count=12, held_out=0, seed=0, say=lambda text: None, size=6, kind=FRAMES)
     assert shards(tmp_path, "train") == []
     wide, tall = (read_shard(path) for path in shards(tmp_path, f"{FRAMES}train"))
     assert [decode(shard.jpeg[0]).shape for shard in (wide, tall)] == [(288, 384, 3), (384, 288, 3)]
@@ -268,7 +277,7 @@ def test_outfits_cover_what_people_cover(kit: Kit) -> None:
 
 def test_a_shard_is_read_as_it_was_written_and_a_cache_goes_on(kit: Kit, tmp_path: Path) -> None:
     said: list[str] = []
-    fill_cache(kit, tmp_path, 4, 2, 0, said.append, size=2)
+    fill_cache(kit, folder=tmp_path, count=4, held_out=2, seed=0, say=said.append, size=2)
     assert [path.name for path in shards(tmp_path, "train")] == ["train-00000.npz", "train-00001.npz"]
     assert len(shards(tmp_path, "validation")) == 1
     assert len(said) == 3
@@ -283,7 +292,7 @@ def test_a_shard_is_read_as_it_was_written_and_a_cache_goes_on(kit: Kit, tmp_pat
     before = shard_path(tmp_path, "train", 0).stat().st_mtime_ns
     shard_path(tmp_path, "train", 1).unlink()
     (tmp_path / ".train-00001.npz.lock").write_text("999999999")
-    fill_cache(kit, tmp_path, 4, 2, 0, said.append, size=2)
+    fill_cache(kit, folder=tmp_path, count=4, held_out=2, seed=0, say=said.append, size=2)
     assert shard_path(tmp_path, "train", 0).stat().st_mtime_ns == before
     np.testing.assert_array_equal(read_shard(shard_path(tmp_path, "train", 1)).joints, shard.joints)
 
@@ -298,7 +307,7 @@ def test_a_lock_that_a_living_process_holds_is_left_alone(kit: Kit, tmp_path: Pa
     import os
 
     (tmp_path / ".train-00000.npz.lock").write_text(str(os.getpid()))
-    fill_cache(kit, tmp_path, 2, 0, 0, lambda text: None, size=2)
+    fill_cache(kit, folder=tmp_path, count=2, held_out=0, seed=0, say=lambda text: None, size=2)
     assert not shards(tmp_path, "train")
 
 
@@ -327,10 +336,10 @@ def test_rendering_a_shard_leaves_nothing_behind_when_it_fails(kit: Kit, tmp_pat
 
     monkeypatch.setattr("stpose_training.synth.cache.take_pictures", broken)
     with pytest.raises(RuntimeError):
-        fill_cache(kit, tmp_path, 2, 0, 0, lambda text: None, size=2)
+        fill_cache(kit, folder=tmp_path, count=2, held_out=0, seed=0, say=lambda text: None, size=2)
     assert not list(tmp_path.iterdir())
     with pytest.raises(RuntimeError):
-        render_shard(kit, tmp_path / "train-00000.npz", "train", 0, 0, 2)
+        render_shard(kit, tmp_path / "train-00000.npz", part="train", number=0, seed=0, size=2)
     assert not list(tmp_path.iterdir())
 
 
@@ -349,3 +358,22 @@ def test_bare_chests_and_backs_differ_and_their_sides_do_not() -> None:
     torch.testing.assert_close(at(0.12, front, 0.36)[0], at(-0.12, front, 0.36)[0])
     chest = torch.stack([at(x, front, 0.42).mean(1) for x in (0.02, 0.03, 0.04, 0.05)]).mean(0)
     assert chest[1] < 0.95 * chest[0], "hair"
+
+
+def test_a_film_shows_one_person_in_the_same_clothes_along_the_clips_path(kit: Kit) -> None:
+    from tests.test_synth import mocap_figure
+
+    still = mocap_figure({})
+    moved = still.root[:1] + torch.tensor([[0.0, 0.0, 0.0], [0.4, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    clip = Clip(still.names, still.parents, still.offsets, still.quats[:1].expand(3, -1, -1), moved)
+    view = View((0.0, -4.0, 0.9), (0.0, 0.0, 0.9), 160.0, (120, 120))
+    empty = Background(torch.full((120, 120, 3), 2.0), torch.full((120, 120, 2), torch.nan))
+    actor = Actor((0.5, 0.7, 0.5, 0.5, 0.5, 0.5), tuple(garment.name for garment in kit.garments[:1]), 1)
+    first, second, third = film(kit, clip, actor, 0.0, Shot(view, empty, Light()))
+    assert torch.equal(first, third)
+    columns, rows = ([(picture < 2).any(-1).nonzero()[:, axis].float().mean() for picture in (first, second)] for axis in (1, 0))
+    # 0.4 m for the clip's legs are more for the longer legs of this body; 160 pixels are a metre at 1 m, so 40 at 4 m.
+    assert 0.3 < float(columns[1] - columns[0]) / 40 < 0.7
+    assert abs(float(rows[1] - rows[0])) < 1.5
+    with pytest.raises(ValueError, match="no garment cape"):
+        next(film(kit, clip, Actor(actor.phenotypes, ("cape",), 1), 0.0, Shot(view, empty, Light())))

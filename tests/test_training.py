@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,16 @@ from stpose_training.data.bodies import Random
 from stpose_training.data.cameras import film
 from stpose_training.data.flexion import _legs, flex, grounded
 from stpose_training.data.mocap import Clip, MotionBank, load_mocap
-from stpose_training.data.samples import draw_batch
-from stpose_training.losses import acceleration_error, bone_length_spread, bone_vector_error, lifting_loss
+from stpose_training.data.samples import Faults, draw_batch, new_motions
+from stpose_training.losses import (
+    acceleration_error,
+    bone_length_spread,
+    bone_vector_error,
+    contact_error,
+    flexion,
+    hinge_error,
+    lifting_loss,
+)
 from stpose_training.recipe import Recipe, learning_rate, severity
 
 from stpose_core.errors import FormatError
@@ -171,9 +180,11 @@ def test_bodies_are_as_tall_as_people_and_legs_carry_the_root(bank: MotionBank) 
 
 def test_mirroring_twice_is_nothing_and_once_swaps_sides() -> None:
     positions = torch.from_numpy(moving(10, 1))[None].expand(64, -1, -1, -1)
-    flipped = bodies.mirror(positions, Random(0))
+    chosen = torch.arange(64) % 2 == 1
+    flipped = bodies.mirror(positions, chosen)
     changed = (flipped - positions).abs().amax((1, 2, 3)) > 1e-6
-    assert 0.3 < changed.float().mean() < 0.7
+    assert torch.equal(changed, chosen)
+    assert torch.allclose(bodies.mirror(flipped, chosen), positions)
     example = flipped[changed][0]
     assert torch.allclose(example[:, 13, 1:], positions[0, :, 16, 1:])
     assert torch.allclose(example[:, 13, 0], -positions[0, :, 16, 0])
@@ -217,14 +228,18 @@ def test_no_share_hides_nothing() -> None:
 
 
 def test_a_seed_gives_the_same_batch(bank: MotionBank) -> None:
-    first, again, other = (draw_batch(bank, 4, 16, 8, Random(seed), 1.0) for seed in (7, 7, 8))
-    assert all(torch.equal(value, getattr(again, name)) for name, value in vars(first).items() if isinstance(value, torch.Tensor))
+    first, again, other = (
+        draw_batch(bank, batch=4, frames=16, reach=8, random=Random(seed), faults=Faults(0.5)) for seed in (7, 7, 8)
+    )
+    for name, value in vars(first).items():
+        if isinstance(value, torch.Tensor):
+            torch.testing.assert_close(value, getattr(again, name), rtol=0, atol=0, equal_nan=True)
     assert not torch.equal(first.joints, other.joints)
 
 
 def test_targets_project_onto_the_inputs(bank: MotionBank) -> None:
     """Pose and root target together, seen by the person's own camera, lie where the network is shown the joints."""
-    batch = draw_batch(bank, 32, 16, 8, Random(9), severity=0.0, share=0.0)
+    batch = draw_batch(bank, batch=32, frames=16, reach=8, random=Random(9))
     depth = torch.exp(batch.root[..., 2])
     joints = batch.joints[:, 8:-8]
     size = torch.exp(batch.context[:, 8:-8, 2])
@@ -238,13 +253,14 @@ def test_targets_project_onto_the_inputs(bank: MotionBank) -> None:
 
 
 def test_loss_parts_against_closed_forms(bank: MotionBank) -> None:
-    batch = draw_batch(bank, 4, 16, 8, Random(0), 1.0)
+    batch = draw_batch(bank, batch=4, frames=16, reach=8, random=Random(0), faults=Faults(0.5))
     zero = torch.zeros(4, 16, 17)
-    exact = TemporalOutput(batch.pose, batch.root, zero - 3, zero, batch.up)
+    none = torch.zeros(4, 16, 0)
+    exact = TemporalOutput(batch.pose, batch.root, zero - 3, zero, batch.up, none)
     _, parts = lifting_loss(exact, batch)
     assert parts["mpjpe"] == parts["velocity"] == parts["root"] == 0
     assert parts["up"] == pytest.approx(0, abs=1e-5)
-    shifted = TemporalOutput(batch.pose + torch.tensor([0.0, 0.3, 0.4]), batch.root, zero, zero, -batch.up)
+    shifted = TemporalOutput(batch.pose + torch.tensor([0.0, 0.3, 0.4]), batch.root, zero, zero, -batch.up, none)
     _, parts = lifting_loss(shifted, batch)
     assert parts["mpjpe"] == pytest.approx(0.5, rel=1e-4)
     assert parts["velocity"] == pytest.approx(0, abs=1e-5)
@@ -267,3 +283,81 @@ def test_schedule() -> None:
     assert rates[-1] < 0.02 * recipe.rate
     assert learning_rate(recipe, 20, 200) == pytest.approx(recipe.rate)  # a short run warms up over a tenth of it
     assert [severity(recipe, step, 1000) for step in (0, 400, 999)] == pytest.approx([0.2, 1.0, 1.0])
+
+
+def test_recorded_samples_keep_their_posture_and_their_contacts() -> None:
+    clip = moving(200, 3)
+    contacts = np.zeros((200, 4), np.float32)
+    contacts[:, 0] = 1  # the left heel
+    bank = MotionBank([Clip("a", "s", "x", clip, contacts)])
+    motions, labels = new_motions(bank, 64, 20, Random(1), recorded=0.5)
+    known = labels.isfinite().all(-1).all(-1)
+    assert torch.equal(known, labels.isfinite().any(-1).any(-1))
+    assert 0.25 < known.float().mean() < 0.75
+    # One heel stands, the right one in a mirror image.
+    assert set(labels[known].sum(-1).unique().tolist()) == {1.0}
+    assert set(labels[known].argmax(-1).unique().tolist()) == {0, 2}
+    # Of 64 samples of one clip, knees of recorded ones bend only as far as the clip's.
+    most = flexion(torch.from_numpy(clip)).max()
+    assert flexion(motions[known]).max() < most + 0.02
+    assert flexion(motions[~known]).max() > most + 0.2
+    nothing, unknown = new_motions(bank, 8, 20, Random(1))
+    assert unknown.isnan().all()
+    assert nothing.isfinite().all()
+
+
+def test_flexion_is_the_angle_of_knees_and_elbows() -> None:
+    pose = torch.from_numpy(REST).clone()
+    thigh = pose[2] - pose[1]
+    pose[3] = pose[2] + thigh
+    assert flexion(pose)[0] < 1e-2
+    turn = bodies.rotation_matrix(torch.tensor([[0.7, 0.0, 0.0]]))[0]
+    across = torch.linalg.cross(thigh, torch.tensor([1.0, 0.0, 0.0]))
+    assert across.norm() > 0.3
+    pose[3] = pose[2] + turn @ thigh
+    assert float(flexion(pose)[0]) == pytest.approx(0.7, abs=0.02)
+
+
+def test_the_loss_of_hinges_straightens_a_limb() -> None:
+    straight = torch.from_numpy(REST)[None, None].repeat(1, 3, 1, 1)
+    straight[..., 3, :] = 2 * straight[..., 2, :] - straight[..., 1, :]
+    bent = straight.clone()
+    bent[..., 3, 1] -= 0.1
+    bent.requires_grad_(True)
+    error = hinge_error(bent, straight)
+    assert error > 0.02
+    (slope,) = torch.autograd.grad(error, bent)
+    assert hinge_error(bent - 0.05 * slope / slope.norm(), straight) < error
+    same = straight.clone().requires_grad_(True)
+    (still,) = torch.autograd.grad(hinge_error(same, straight), same)
+    assert still.isfinite().all()
+
+
+def test_contacts_are_learned_only_where_they_are_known() -> None:
+    logits = torch.tensor([[[4.0, -4.0, 4.0, -4.0]]])
+    right, wrong = torch.tensor([[[1.0, 0.0, 1.0, 0.0]]]), torch.tensor([[[0.0, 1.0, 0.0, 1.0]]])
+    assert contact_error(logits, right) < 0.05 < 3 < contact_error(logits, wrong)
+    half = wrong.clone()
+    half[..., 1:] = torch.nan
+    assert float(contact_error(logits, half)) == pytest.approx(4.02, abs=0.01)
+    assert contact_error(logits, torch.full((1, 1, 4), torch.nan)) == 0
+    assert contact_error(torch.zeros(1, 1, 0), right) == 0
+
+
+def bent_by(degrees: float, frames: int) -> torch.Tensor:
+    """(1, T, 17, 3) a figure whose right knee is bent by this much, its other knee and its elbows by 40 degrees."""
+    pose = torch.from_numpy(REST).clone()
+    for (start, middle, end), angle in zip(((1, 2, 3), (4, 5, 6), (11, 12, 13), (14, 15, 16)), (degrees, 40, 40, 40)):
+        upper = pose[middle] - pose[start]
+        across = torch.linalg.cross(upper, torch.tensor([1.0, 1.0, 0.3]))
+        turn = bodies.rotation_matrix((math.radians(angle) * across / across.norm())[None])[0]
+        pose[end] = pose[middle] + turn @ upper
+    return pose[None, None].repeat(1, frames, 1, 1)
+
+
+def test_rare_flexions_count_more_than_common_ones() -> None:
+    """The knee is straight in one frame of fifty: five degrees too many count eight times as much there as in another frame."""
+    true = torch.cat((bent_by(2, 1), bent_by(40, 49)), 1)
+    rare, common = true.clone(), true.clone()
+    rare[:, 0], common[:, 1] = bent_by(7, 1)[0, 0], bent_by(45, 1)[0, 0]
+    assert hinge_error(rare, true) > 8 * hinge_error(common, true)

@@ -9,11 +9,10 @@ import click
 
 import stpose_core
 from stpose_core.errors import StposeError
+from stpose_core.extras import how_to_install, install_command
 
 PACKAGES = ("torch", "numpy", "scipy", "av", "safetensors")
-MODULES = ("rtmlib", "onnxruntime")
-REMEDY = "pip install '.[{}]' (in the repository)"
-HEADLESS = "pip install --force-reinstall --no-deps opencv-python-headless=={}"
+EXTRAS = {"train": ("lightning-fabric", "tensorboard"), "synth": ("anny", "pillow"), "datasets": ("h5py", "cdflib")}
 FAILED = 2
 
 
@@ -34,6 +33,8 @@ def doctor() -> int:
     if not any(ready for ready, _ in detectors.values()):
         problems.append("no detector is installed")
     _line("weights", _weights(problems))
+    for name, packages in EXTRAS.items():
+        _line(f"extra {name}", _extra(name, packages))
     click.echo("")
     click.echo("ready" if not problems else "not ready: " + "; ".join(problems))
     return FAILED if problems else 0
@@ -71,15 +72,17 @@ def _builtin() -> tuple[bool, str]:
     """Whether its weights load, and whether `auto` prefers it."""
     from stpose_core.detect import has_passed
     from stpose_core.detect.builtin import BuiltinDetector
+    from stpose_core.devices import choose_device
     from stpose_core.weights import DETECTOR
 
     try:
-        BuiltinDetector()
+        runtime = BuiltinDetector().runtime
     except StposeError as error:
         return False, str(error)
-    runtime = _version("openvino")
-    where = f"runs in OpenVINO {runtime}" if runtime else "runs in torch; pip install '.[fast]' for several times the speed"
-    return True, f"{where}; {'what auto takes' if has_passed(DETECTOR) else 'auto takes it where no other is installed'}"
+    told = f"{'what auto takes' if has_passed(DETECTOR) else 'auto takes it where no other is installed'}; runs in {runtime}"
+    if choose_device("auto") == "cpu" and _version("openvino") is None:
+        told += f"; OpenVINO is several times as fast; {how_to_install('fast')}"
+    return True, told
 
 
 def _mediapipe() -> tuple[bool, str]:
@@ -89,19 +92,34 @@ def _mediapipe() -> tuple[bool, str]:
 
         bundled_models()
     except StposeError as error:
-        return False, f"{error} (Python up to 3.12)"
+        return False, str(error)
     except Exception as error:  # as in _fault
         return False, f"does not load ({' '.join(str(error).split())[:200]})"
     return True, f"mediapipe {_version('mediapipe')}"
 
 
 def _rtmpose() -> tuple[bool, str]:
-    for module in MODULES:
-        fault = _fault(module)
-        if fault is not None:
-            return False, f"not installed ({fault}): {REMEDY.format('rtmpose')}"
-    versions = ", ".join(f"{module} {_version(module)}" for module in MODULES)
-    return True, f"{versions}; its weights are downloaded on first use"
+    """Whether a model of RTMPose is there, with a package that runs it."""
+    from stpose_core.detect.onnx import runtime
+    from stpose_core.detect.rtmpose import find_rtmpose
+
+    package = runtime()
+    if package is None:
+        return False, f"no package that runs ONNX files; {how_to_install('onnx')}"
+    try:
+        model = find_rtmpose()
+    except StposeError as error:
+        return False, str(error)
+    return True, f"{model}, run by {package} {_version(package)}"
+
+
+def _extra(name: str, packages: tuple[str, ...]) -> str:
+    """What an extra brought; not imported, as some take seconds."""
+    versions = {package: _version(package) for package in packages}
+    missing = [package for package, version in versions.items() if version is None]
+    if missing:
+        return f"not installed ({', '.join(missing)} missing); {how_to_install(name)}"
+    return ", ".join(f"{package} {version}" for package, version in versions.items())
 
 
 def _weights(problems: list[str]) -> str:
@@ -119,7 +137,8 @@ def _weights(problems: list[str]) -> str:
 def _opencv(problems: list[str]) -> str:
     """The build of OpenCV that `import cv2` gets, which is that of the package installed last."""
     packages = [name for name in ("opencv-python-headless", "opencv-python", "opencv-contrib-python") if _version(name)]
-    remedy = HEADLESS.format(_version("opencv-python-headless") or "4.11.0.86")
+    headless = f"opencv-python-headless=={_version('opencv-python-headless') or '4.11.0.86'}"
+    remedy = install_command("--force-reinstall", "--no-deps", headless)
     try:
         import cv2
         from cv2 import version

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from stpose_core.errors import OutputError
 from stpose_core.files import check_output
-
-FORMATS = ("bvh", "csv", "npz")
+from stpose_core.formats import FORMATS
 
 
 @dataclass(frozen=True)
@@ -44,25 +43,29 @@ class Job:
         return files
 
 
-def plan_jobs(videos: Sequence[Path], out: str, everyone: bool, kind: str | None, overwrite: bool) -> list[Job]:
+def is_folder(out: str) -> bool:
+    """Whether an output is a folder: one that exists, or a name without a suffix or with a / at its end."""
+    return os.path.isdir(out) or not Path(out).suffix or out.endswith(("/", os.sep))
+
+
+def plan_jobs(videos: Sequence[Path], out: str, everyone: bool, kind: str, overwrite: bool) -> list[Job]:
     """A job for each video. out: a file for one person of one video, else a folder, which need not exist yet.
 
-    kind: the format of the files in a folder, one of FORMATS; "bvh" if None. A file that exists already is the
+    kind: the format of the files in a folder, a suffix without its dot. A file that exists already is the
     problem of its own job only. Raises OutputError where nothing at all could be written.
     """
     path = Path(out)
-    if not (os.path.isdir(path) or not path.suffix or out.endswith(("/", os.sep))):
-        if path.suffix[1:].lower() not in FORMATS:
-            raise OutputError(f"{out}: a file's name ends in {', '.join('.' + kind for kind in FORMATS)}, a folder's in /")
+    if not is_folder(out):
+        known = [entry.suffix for entry in FORMATS]
+        if path.suffix.lower() not in known:
+            raise OutputError(f"{out}: a file's name ends in {', '.join(known)}, a folder's in /")
         if len(videos) > 1 or everyone:
             what = f"{len(videos)} videos" if len(videos) > 1 else "--person all"
             raise OutputError(f"{out} is one file; for {what} give a folder (its name ending in /)")
-        if kind is not None:
-            raise OutputError(f"--format is for a folder; {out} says its format itself")
         return [Job(videos[0], check_output(path, overwrite), False)]
     _check_folder(path)
     names = Counter(video.stem for video in videos)
-    jobs = [Job(video, path / f"{video.stem}.{kind or 'bvh'}", everyone) for video in videos]
+    jobs = [Job(video, path / f"{video.stem}.{kind}", everyone) for video in videos]
     return [replace(job, problem=_problem(job, names[job.video.stem], overwrite)) for job in jobs]
 
 

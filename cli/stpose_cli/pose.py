@@ -20,8 +20,9 @@ from stpose_core.files import check_output, written_whole
 @click.option(
     "--detector", default="auto", show_default=True, metavar="NAME", help="auto, builtin, mediapipe, rtmpose, a folder of weights."
 )
+@click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda", "mps"]))
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
-def pose(pictures: tuple[str, ...], out: Path, detector: str, overwrite: bool) -> None:
+def pose(pictures: tuple[str, ...], out: Path, detector: str, device: str, overwrite: bool) -> None:
     """Find everybody's 2D joints in pictures.
 
     FOLDER stands for the pictures in it, sorted by name; @LIST for the files that a text file names, one a line. A picture that is
@@ -38,7 +39,7 @@ def pose(pictures: tuple[str, ...], out: Path, detector: str, overwrite: bool) -
     check_output(out, overwrite)
     files = list_pictures(pictures)
     check_not_input([out], [*files, *(Path(name[1:]) for name in pictures if name.startswith("@"))])
-    source = load_detector(detector)
+    source = load_detector(detector, device)
     if isinstance(source, KeypointFile):
         raise DetectorError(f"{detector} is a file of keypoints; stpose pose needs a detector, which looks at pictures")
     rows: list[dict[str, Any]] = []

@@ -4,15 +4,19 @@ JSON lines go to standard output, one object a line, each with "event" and "vide
     {"event": "progress", "video": "a.mp4", "stage": "detect", "done": 12, "total": 300, "eta": 9.6}
     {"event": "result", "video": "a.mp4", "files": ["a.bvh"], "frames": 300, "fps": 30.0, "people": 1, "seen": [0.98],
      "seconds": 11.2, "detector": "mediapipe"}  (on one line)
+    {"event": "warning", "video": "a.mp4", "message": "a.mp4: left out 1 of 3 people ..."}
     {"event": "error", "video": "b.mp4", "message": "there is no file b.mp4"}
-total and eta (seconds) are null where they are not known. Error lines go to standard error as well.
+total and eta (seconds) are null where they are not known. Warnings and errors go to standard error as well.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -51,12 +55,13 @@ class Progress(Protocol):
     def video(self, name: str) -> None: ...
     def __call__(self, stage: str, done: float, total: float | None) -> None: ...
     def result(self, result: Result) -> None: ...
+    def warning(self, message: str) -> None: ...
     def error(self, message: str) -> None: ...
     def close(self) -> None: ...
 
 
 class NoProgress:
-    """Results and errors only, a line each."""
+    """Results, warnings and errors only, a line each."""
 
     def video(self, name: str) -> None:
         """Nothing to say before the result."""
@@ -72,7 +77,13 @@ class NoProgress:
             encoding = sys.stdout.encoding
             print(str(result).encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
+    def warning(self, message: str) -> None:
+        self._tell(message)
+
     def error(self, message: str) -> None:
+        self._tell(message)
+
+    def _tell(self, message: str) -> None:
         print("stpose:", " ".join(message.split()), file=sys.stderr, flush=True)
 
     def close(self) -> None:
@@ -107,9 +118,9 @@ class BarProgress(NoProgress):
         self.close()
         super().result(result)
 
-    def error(self, message: str) -> None:
+    def _tell(self, message: str) -> None:
         self.close()
-        super().error(message)
+        super()._tell(message)
 
     def close(self) -> None:
         if self._bar is not None:
@@ -142,6 +153,10 @@ class JsonProgress(NoProgress):
     def result(self, result: Result) -> None:
         self._say("result", **{key: value for key, value in asdict(result).items() if key != "video"})
 
+    def warning(self, message: str) -> None:
+        self._say("warning", message=message)
+        super().warning(message)
+
     def error(self, message: str) -> None:
         self._say("error", message=message)
         super().error(message)
@@ -153,3 +168,24 @@ class JsonProgress(NoProgress):
 def make_progress(kind: str) -> Progress:
     """kind: "bar", "json" or "none"."""
     return {"bar": BarProgress, "json": JsonProgress, "none": NoProgress}[kind]()
+
+
+@contextmanager
+def warnings_to(progress: Progress) -> Iterator[None]:
+    """What the library warns of in its log is told as progress is, within."""
+    handler = _Teller(progress)
+    log = logging.getLogger("stpose_core")
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+
+
+class _Teller(logging.Handler):
+    def __init__(self, progress: Progress) -> None:
+        super().__init__(logging.WARNING)
+        self._progress = progress
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._progress.warning(record.getMessage())

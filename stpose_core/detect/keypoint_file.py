@@ -17,13 +17,16 @@ import numpy as np
 
 from stpose_core.arrays import read_arrays
 from stpose_core.data import Keypoints
-from stpose_core.detect.linking import link_people
-from stpose_core.detect.tracks import Track
 from stpose_core.detect.types import Floats
 from stpose_core.errors import FormatError
+from stpose_core.reading import one_line, read_bytes
+from stpose_core.track.linker import link_people
+from stpose_core.track.track import Track
 
 DEFAULT_FPS = 30.0
 MOST_BYTES, MOST_FRAMES, MOST_PEOPLE, MOST_PIXELS = 100_000_000, 2_000_000, 100, 1e6
+# Frame rates and, in seconds, times at which frames still differ in time.
+RATES, LATEST = (1e-3, 1e5), 1e7
 _NUMBER = re.compile(r"\d+")
 # COCO-18 of OpenPose (neck as joint 1, right side first) -> COCO-17: which of the 18 each of the 17 joints is.
 _COCO17_OF_18 = (0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10)
@@ -38,15 +41,17 @@ class KeypointFile:
 
     path: a folder of OpenPose JSON files, a COCO results .json file, or an .npz of `Keypoints`.
     fps, image_size: of the video it belongs to; a .npz knows its own, and start, the seconds from the video's first frame to its
-    own first one. Raises FormatError with what is wrong and where.
+    own first one. captured: whether it is a whole capture, whose keypoints were cleaned as they were captured. Raises FormatError
+    with what is wrong and where.
     """
 
     name = "keypoints"
+    maps = None  # joints alone, as of a detector without heat maps
 
     def __init__(self, path: str | Path, fps: float | None = None, image_size: tuple[int, int] | None = None) -> None:
         self.path = Path(path)
         self.fps, self.image_size = fps, image_size
-        self.start = 0.0
+        self.start, self.captured = 0.0, False
         self._keypoints: Keypoints | None = None
         self._frames: list[tuple[int, list[Sight]]] = []
         if self.path.is_dir():
@@ -54,7 +59,7 @@ class KeypointFile:
         elif self.path.suffix.lower() == ".json":
             frames = _coco_results(self.path)
         elif self.path.suffix.lower() == ".npz":
-            self._keypoints, self.start = _own(self.path)
+            self._keypoints, self.start, self.captured = _own(self.path)
             self.fps, self.image_size = self._keypoints.fps, self._keypoints.image_size
             self.skeleton = self._keypoints.skeleton
             return
@@ -89,12 +94,14 @@ def _timed(track: Track, frame_times: Floats, fps: float) -> Track:
 
 
 def _read_json(path: Path) -> Any:
+    if path.is_file() and path.stat().st_size > MOST_BYTES:
+        raise FormatError(f"{path}: larger than {MOST_BYTES // 1_000_000} MB, which no file of keypoints is")
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise FormatError(f"{path}: larger than {MOST_BYTES // 1_000_000} MB, which no file of keypoints is")
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise FormatError(f"{path}: not a JSON file that can be read ({error})") from error
+        return json.loads(read_bytes(path))
+    except RecursionError:
+        raise FormatError(f"{path}: not a JSON file that can be read (nested too deeply)") from None
+    except ValueError as error:
+        raise FormatError(f"{path}: not a JSON file that can be read ({one_line(error)})") from error
 
 
 def _openpose_folder(folder: Path) -> Iterator[tuple[int, list[Sight]]]:
@@ -171,10 +178,11 @@ def load_keypoints(path: str | Path) -> Keypoints:
     return _own(Path(path))[0]
 
 
-def _own(path: Path) -> tuple[Keypoints, float]:
+def _own(path: Path) -> tuple[Keypoints, float, bool]:
     """Our own .npz: xy, score, fps, image_size, skeleton; in the .npz of a whole capture the names start with "keypoints".
 
-    The second value is the time of its first frame in the video, seconds: "start" of a capture, 0 where the file has none.
+    The second value is the time of its first frame in the video, seconds: "start" of a capture, 0 where the file has none. The
+    third is whether the file is that of a whole capture.
     """
     content = read_arrays(path)
     names = {re.sub(r"^keypoints[^a-z0-9]", "", key): key for key in content if not key.startswith(("pose3d", "motion"))}
@@ -187,8 +195,12 @@ def _own(path: Path) -> tuple[Keypoints, float]:
         skeleton, start = str(content[names["skeleton"]]), float(content.get("start", np.array(0.0)))
         if len(xy) > MOST_FRAMES:
             raise FormatError(f"{path}: more than {MOST_FRAMES} frames")
-        if not (np.isfinite(start) and start >= 0):
+        if (np.abs(xy) > MOST_PIXELS).any():
+            raise FormatError(f"{path}: joints outside of +-{MOST_PIXELS:.0f} pixels")
+        if not RATES[0] <= fps <= RATES[1]:
+            raise FormatError(f"{path}: {fps:g} frames per second is no rate of a video")
+        if not 0 <= start <= LATEST:
             raise FormatError(f"{path}: starts at {start} s, which is no time in a video")
-        return Keypoints(xy, score, fps, (int(width), int(height)), skeleton), start
+        return Keypoints(xy, score, fps, (int(width), int(height)), skeleton), start, "motion.rotations" in content
     except (ValueError, TypeError, ArithmeticError, MemoryError) as error:
-        raise FormatError(f"{path}: not a .npz of keypoints that can be read ({' '.join(str(error).split())[:200]})") from error
+        raise FormatError(f"{path}: not a .npz of keypoints that can be read ({one_line(error)})") from error

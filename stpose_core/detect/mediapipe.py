@@ -18,8 +18,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from stpose_core.detect.types import Box, Floats, Image, Pose2D
+from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
+from stpose_core.devices import choose_device
 from stpose_core.errors import DetectorError
+from stpose_core.extras import how_to_install
 
 SEARCH_SIZE, POSE_SIZE = 224, 256  # input sides of the two networks, pixels
 ENLARGE = 1.25  # the pose network looks at this much more than the circle around the person (as it was trained)
@@ -66,13 +68,18 @@ _OPTIONS = (
 )  # fmt: skip
 
 
-class MediaPipeDetector:
-    """The networks in the wheel of MediaPipe 0.10.21 and before. Raises DetectorError if the wheel is missing or has none."""
+class MediaPipeDetector(Detector):
+    """The networks in the wheel of MediaPipe 0.10.21 and before.
+
+    device: checked like that of any detector; MediaPipe runs on the processor whatever it is. Raises DetectorError if the wheel is
+    missing or has no networks, StposeError if this machine does not have the device.
+    """
 
     name = "mediapipe"
     skeleton = "blazepose33"
 
-    def __init__(self) -> None:
+    def __init__(self, device: str = "auto") -> None:
+        choose_device(device)
         search, pose = bundled_models()
         getter = importlib.import_module("mediapipe.python.packet_getter")
 
@@ -87,7 +94,7 @@ class MediaPipeDetector:
             for graph, size in ((self._search, SEARCH_SIZE), (self._pose, POSE_SIZE)):
                 graph(np.zeros((size, size, 3), np.uint8))
 
-    def find(self, image: Image) -> list[Box]:
+    def find(self, image: Image, thorough: bool = False) -> list[Box]:
         """Search the whole picture and the squares that cover it, so that two people in one wide picture are told apart."""
         found: list[Box] = []
         for x, y, tile in tiles(image):
@@ -155,16 +162,14 @@ def bundled_models() -> tuple[Path, Path]:
     try:
         package = importlib.import_module("mediapipe")
     except (ImportError, OSError) as error:
-        raise DetectorError(
-            f"mediapipe cannot be imported ({error}); install it with: pip install '.[mediapipe]' (in the repository)"
-        ) from error
+        raise DetectorError(f"mediapipe cannot be imported ({error}); {how_to_install('mediapipe')}") from error
     modules = Path(str(package.__file__)).parent / "modules"
     paths = modules / "pose_detection" / "pose_detection.tflite", modules / "pose_landmark" / "pose_landmark_full.tflite"
     if not all(path.is_file() for path in paths):
         version = getattr(package, "__version__", "?")
         raise DetectorError(
-            f"mediapipe {version} carries no pose models; install it with: pip install mediapipe==0.10.21, "
-            "or give the path of a pose_landmarker .task file"
+            f"mediapipe {version} carries no pose models; give the path of a pose_landmarker .task file, or use mediapipe 0.10.21; "
+            f"{how_to_install('mediapipe')}"
         )
     return paths
 
@@ -181,9 +186,12 @@ def calibrate(raw: Floats) -> Floats:
 
 
 def tiles(image: Image) -> list[tuple[int, int, Image]]:
-    """(x, y, part) the whole picture, then squares of its shorter side that overlap by half or more if it is oblong."""
+    """(x, y, part) the whole picture, then squares of its shorter side that overlap by half or more if it is oblong.
+
+    The squares are larger than that side where it is less than an eighth of the longer one: there are 15 of them at most."""
     height, width = image.shape[:2]
-    side, longer = min(height, width), max(height, width)
+    longer = max(height, width)
+    side = max(min(height, width), -(-longer // 8))
     parts = [(0, 0, image)]
     if longer > 1.2 * side:
         for start in np.linspace(0, longer - side, int(np.ceil((longer - side) / (0.5 * side))) + 1).astype(int):

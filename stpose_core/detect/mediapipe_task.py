@@ -13,21 +13,28 @@ import cv2
 import numpy as np
 
 from stpose_core.detect.mediapipe import calibrate, circle_box, quiet, square_to_image, tiles, without_repeats
-from stpose_core.detect.types import Box, Floats, Image, Pose2D
+from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
+from stpose_core.devices import choose_device
 from stpose_core.errors import DetectorError
+from stpose_core.extras import install_command
 
 CROP = 384  # side of the square around one person, pixels: the search in it needs 224, the pose 256
 SEARCHED = 5  # people at most in one part of the picture
 OUTLINE = 1.1  # the circle around a person is this much larger than the farthest joint from the hips
 
 
-class MediaPipeTaskDetector:
-    """model: a pose_landmarker .task file. Raises DetectorError if it is missing or cannot be loaded."""
+class MediaPipeTaskDetector(Detector):
+    """model: a pose_landmarker .task file. device: checked like that of any detector; MediaPipe runs on the processor whatever it
+    is.
+
+    Raises DetectorError if the file is missing or cannot be loaded, StposeError if this machine does not have the device.
+    """
 
     name = "mediapipe"
     skeleton = "blazepose33"
 
-    def __init__(self, model: str | Path) -> None:
+    def __init__(self, model: str | Path, device: str = "auto") -> None:
+        choose_device(device)
         path = Path(model)
         if not path.is_file():
             raise DetectorError(f"{path}: no such .task file")
@@ -36,7 +43,9 @@ class MediaPipeTaskDetector:
             vision = importlib.import_module("mediapipe.tasks.python.vision")
             base = importlib.import_module("mediapipe.tasks.python")
         except (ImportError, OSError) as error:
-            raise DetectorError(f"mediapipe cannot be imported ({error}); install it with: pip install mediapipe") from error
+            # Any version will do, so this is not the extra, which asks for the one that carries models.
+            how = install_command("mediapipe")
+            raise DetectorError(f"mediapipe cannot be imported ({error}); install it with: {how}") from error
         try:
             with quiet():
                 self._landmarkers = {
@@ -55,7 +64,7 @@ class MediaPipeTaskDetector:
             reason = " ".join(str(error).split())[:200]
             raise DetectorError(f"{path}: not a pose landmarker that mediapipe can load ({reason})") from error
 
-    def find(self, image: Image) -> list[Box]:
+    def find(self, image: Image, thorough: bool = False) -> list[Box]:
         """Search the whole picture and the squares that cover it. score: the mean presence of shoulders and hips."""
         found: list[Box] = []
         for x, y, tile in tiles(image):

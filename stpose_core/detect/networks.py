@@ -8,7 +8,8 @@ from typing import Any
 from stpose_core.errors import WeightsError
 from stpose_core.networks.finder import FinderConfig, FinderNetwork
 from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork
-from stpose_core.weights import read_weights
+from stpose_core.reading import one_line
+from stpose_core.weights import filled, read_weights
 
 
 def load_spatial(path: str | Path) -> tuple[SpatialNetwork, dict[str, object]]:
@@ -24,8 +25,8 @@ def load_finder(path: str | Path) -> tuple[FinderNetwork, dict[str, object]]:
 def _load(path: str | Path, kind: str, config: Any, network_of: Any) -> tuple[Any, dict[str, object]]:
     tensors, header = read_weights(path, kind)
     try:
-        network = network_of(config.from_dict(header["network"]))
-        network.load_state_dict(tensors)
+        dimensions = config.from_dict(header["network"])
+        network = filled(lambda: network_of(dimensions), tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"{path} does not hold the network that it says: {' '.join(str(error).split())[:200]}") from error
+        raise WeightsError(f"{path} does not hold the network that it says: {one_line(error)}") from error
     return network.eval(), header

@@ -8,11 +8,11 @@ from __future__ import annotations
 import copy
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,13 +20,21 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from stpose_core.detect.prepared import compiled
+from stpose_core.detect.prepared import Precision, compiled
 from stpose_core.errors import DetectorError
 
 Arrays = tuple[NDArray[np.float32], ...]
-Runner = Callable[[NDArray[np.float32]], Arrays]
-"""Pictures (B, 3, H, W) -> the network's outputs, in the order of its dataclass."""
 MOST_THREADS = 4  # more hardly help with networks this small
+
+
+class Runner(Protocol):
+    """Runs a network: pictures (B, 3, H, W) -> its outputs, in the order of its dataclass."""
+
+    def __call__(self, pictures: NDArray[np.float32]) -> Arrays: ...
+
+    @property
+    def description(self) -> str:
+        """Where and in which precision it runs, and why."""
 
 
 def make_runner(network: nn.Module, device: str = "cpu", shape: tuple[int, ...] | None = None) -> Runner:
@@ -81,7 +89,11 @@ class TorchRunner:
 
     def __init__(self, network: nn.Module, device: str = "cpu") -> None:
         self._device = torch.device(device)
-        self._network = folded(network).to(self._device, memory_format=torch.channels_last)
+        self._network = folded(network).to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def description(self) -> str:
+        return f"torch {torch.__version__} on {self._device}, in single precision"
 
     def __call__(self, pictures: NDArray[np.float32]) -> Arrays:
         with torch_threads(spare_threads()), torch.inference_mode():
@@ -91,8 +103,8 @@ class TorchRunner:
 
 
 class OpenVINORunner:
-    """Runs a network in OpenVINO, in bfloat16 where the processor computes in it. Prepared for each size of pictures, which takes
-    about a second the first time on a machine, a tenth of that afterwards (see `stpose_core.detect.prepared`).
+    """Runs a network in OpenVINO, in the precision that this processor is faster in. Prepared for each size of pictures, which
+    takes about a second the first time on a machine, a tenth of that afterwards (see `stpose_core.detect.prepared`).
 
     Raises DetectorError if it cannot be prepared.
     """
@@ -100,8 +112,15 @@ class OpenVINORunner:
     def __init__(self, network: nn.Module, shape: tuple[int, ...] | None = None) -> None:
         self._network = network.eval()
         self._requests: dict[tuple[int, ...], Any] = {}
+        self._precision: Precision | None = None
         if shape is not None:
             self._request(shape)
+
+    @property
+    def description(self) -> str:
+        """The precision is known once the first size of pictures is prepared."""
+        version = import_module("openvino").__version__.split("-")[0]
+        return f"OpenVINO {version}" + (f" in {self._precision}" if self._precision else "")
 
     def __call__(self, pictures: NDArray[np.float32]) -> Arrays:
         outputs = self._request(pictures.shape).infer([np.ascontiguousarray(pictures)])
@@ -111,7 +130,7 @@ class OpenVINORunner:
         if shape not in self._requests:
             settings = {"INFERENCE_NUM_THREADS": spare_threads(), "PERFORMANCE_HINT": "LATENCY"}
             try:
-                model = compiled(self._network, shape, settings, lambda: self._converted(shape))
+                model, self._precision = compiled(self._network, shape, settings, lambda: self._converted(shape))
                 self._requests[shape] = model.create_infer_request()
             except (RuntimeError, ImportError) as error:
                 reason = " ".join(str(error).split())[:200]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from stpose_core.detect.likeness import box_overlap
+from stpose_core.detect.boxes import box_overlap
 from stpose_core.detect.types import Box
 from stpose_core.detect.views import Picture, cut
 from stpose_core.networks.finder import CELL, MULTIPLE

@@ -10,6 +10,7 @@ J. Schafer, University of Wisconsin, 1994; the length unit from the questions an
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from scipy.spatial.transform import Rotation
 
 from stpose_core.data import Array, Motion
 from stpose_core.errors import FormatError
+from stpose_core.reading import check_table, read_text
 
 _INCH = 0.0254
 _TURNS = {"rx": 0, "ry": 1, "rz": 2}
@@ -69,6 +71,8 @@ def read_amc(skeleton: str | Path | Skeleton, path: str | Path, fps: float = 120
     for place, kind in enumerate(asf.bones["root"].dof):
         if kind in _SHIFTS:
             root[:, _SHIFTS[kind]] += values["root"][:, place]
+    if not np.isfinite(root * asf.scale).all():
+        raise FormatError(f"{path} places the root at no distance that can be computed with")
     return Motion(
         names=names,
         parents=parents,
@@ -111,11 +115,7 @@ def _joints(asf: Skeleton) -> tuple[tuple[str, ...], NDArray[np.int64], Array]:
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """(number, words) of each line that is neither empty nor a comment."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig", errors="replace")
-    except OSError as error:
-        raise FormatError(f"cannot read {path}: {error.strerror}") from error
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         words = line.split("#")[0].replace("(", " ").replace(")", " ").split()
         if words:
             yield number, words
@@ -204,7 +204,8 @@ class _SkeletonReader:
             direction = np.array(self.parts["direction"])
             # Directions are rounded to six digits; the length is what counts.
             self.bone.vector = direction / (np.linalg.norm(direction) or 1.0) * self.parts["length"][0]
-            self.found[self.bone.name] = self.bone
+            self.found[name] = self.bone
+            self.bone, self.parts = _Bone(""), {}  # what follows without a "begin" is no more of it
 
     def _frame(self, angles: list[float], number: int) -> Rotation:
         if sorted(self.axes) != ["X", "Y", "Z"]:
@@ -223,9 +224,9 @@ class _SkeletonReader:
         """The bones in order. Raises FormatError where the hierarchy does not fit to them."""
         if "root" not in self.found or len(self.found) < 2:
             raise FormatError(f"{self.path} is not an .asf file: no :root or no :bonedata in it")
-        order, todo = {"root": self.found["root"]}, ["root"]
+        order, todo = {"root": self.found["root"]}, deque(["root"])
         while todo:
-            parent = todo.pop(0)
+            parent = todo.popleft()
             for name in self.children.get(parent, []):
                 if name not in self.found or name in order:
                     raise FormatError(f"{self.path}: the hierarchy names '{name[:40]}', which is no bone or has two parents")
@@ -233,11 +234,13 @@ class _SkeletonReader:
                 order[name].parent = parent
                 todo.append(name)
         if len(order) != len(self.found):
-            left = ", ".join(sorted(set(self.found) - set(order)))
+            left = ", ".join(sorted(set(self.found) - set(order)))[:200]
             raise FormatError(f"{self.path}: bones without a place in the hierarchy: {left}")
-        if self.length <= 0:
-            raise FormatError(f"{self.path}: the unit of length is {self.length}")
-        return Skeleton(self.path, order, _INCH / self.length, self.degrees)
+        scale = _INCH / self.length if self.length > 0 else 0.0
+        longest = max(float(np.abs(bone.vector).max()) for bone in order.values())
+        if not (scale and np.isfinite(scale * longest)):
+            raise FormatError(f"{self.path}: the unit of length is {self.length:g}, and the longest bone {longest:g}")
+        return Skeleton(self.path, order, scale, self.degrees)
 
 
 def _frames(asf: Skeleton, path: Path) -> tuple[dict[str, Array], bool]:
@@ -263,6 +266,8 @@ def _frames(asf: Skeleton, path: Path) -> tuple[dict[str, Array], bool]:
     missing = next((number for number, frame in enumerate(frames, 1) if "root" not in frame), None)
     if missing is not None:
         raise FormatError(f"{path}: frame {missing} does not place the root")
+    given = sum(len(values) for frame in frames for values in frame.values())
+    check_table(path, len(frames), sum(max(1, len(bone.dof)) for bone in asf.bones.values()), given)
     return {
         name: np.array([frame.get(name, [0.0] * len(bone.dof)) for frame in frames]).reshape(len(frames), -1)
         for name, bone in asf.bones.items()

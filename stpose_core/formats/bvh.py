@@ -15,9 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from stpose_core.data import Array, Motion
+from stpose_core.data import Array, Capture, Motion
 from stpose_core.errors import FormatError, OutputError
+from stpose_core.formats import motion_of
 from stpose_core.formats.euler import quaternions_from_euler, smooth_zxy
+from stpose_core.reading import check_table, numbers, read_text
 
 METRES = {"cm": 0.01, "m": 1.0}
 _ROOT_CHANNELS = "Xposition Yposition Zposition Zrotation Xrotation Yrotation"
@@ -25,6 +27,12 @@ _JOINT_CHANNELS = "Zrotation Xrotation Yrotation"
 _CHANNEL = re.compile(r"([XYZ])(position|rotation)", re.IGNORECASE)
 # Nobody is 8 m tall, or as small as 8 cm: a skeleton that spans more is in centimetres.
 _WIDEST_IN_METRES = 8.0
+_FRAME_TIMES = (1e-5, 1e3)  # seconds; others are mistakes
+
+
+def write(thing: Motion | Capture, path: str | Path, units: str = "cm") -> None:
+    """Write the motion of a capture, or a motion, as a `Format` does."""
+    write_bvh(motion_of(thing), path, units)
 
 
 def write_bvh(motion: Motion, path: str | Path, units: str = "cm") -> None:
@@ -95,6 +103,11 @@ class _Joint:
     end: bool = False
 
 
+def read(path: str | Path) -> Motion:
+    """The motion in a file, as a `Format` reads it."""
+    return read_bvh(path)
+
+
 def read_bvh(path: str | Path, units: str = "auto") -> Motion:
     """Read a BVH file of any tool: any order of channels, names, end sites, white space.
 
@@ -105,13 +118,10 @@ def read_bvh(path: str | Path, units: str = "auto") -> Motion:
     """
     if units != "auto":
         check_units(units)
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig", errors="replace")
-    except OSError as error:
-        raise FormatError(f"cannot read {path}: {error.strerror}") from error
-    reader = _Reader(Path(path), text)
+    reader = _Reader(Path(path), read_text(path))
     joints = reader.hierarchy()
     rows, fps = reader.motion()
+    check_table(path, len(rows), len(joints), rows.size)
     return _motion(joints, rows, fps, units)
 
 
@@ -157,14 +167,16 @@ def _span(joints: list[_Joint], offsets: Array) -> float:
 
 def _unique(names: list[str]) -> tuple[str, ...]:
     """The names, a number added to those that were there before."""
-    result: list[str] = []
+    result: dict[str, None] = {}
+    next_number: dict[str, int] = {}
     for name in names:
-        number, fresh = 2, name
+        fresh = name
         while fresh in result:
+            number = next_number.get(name, 2)
+            next_number[name] = number + 1
             # Before "End", which marks an end site.
             fresh = f"{name[:-3]}{number}End" if name.endswith("End") else f"{name}{number}"
-            number += 1
-        result.append(fresh)
+        result[fresh] = None
     return tuple(result)
 
 
@@ -203,7 +215,7 @@ class _Reader:
         except ValueError:
             raise self.fail(f"'{word[:40]}' is no number; {what} was expected") from None
         if not np.isfinite(value):
-            raise self.fail(f"'{word}' cannot be {what}")
+            raise self.fail(f"'{word[:40]}' cannot be {what}")
         return value
 
     def hierarchy(self) -> list[_Joint]:
@@ -232,7 +244,7 @@ class _Reader:
                 self._channels(joint)
             elif word == "}":
                 if joint.offset.size != 3:
-                    raise self.fail(f"joint {joint.name} has no OFFSET")
+                    raise self.fail(f"joint {joint.name[:40]} has no OFFSET")
                 if joint.end and not joint.offset.any():
                     joints.pop()
                 above.pop()
@@ -258,6 +270,8 @@ class _Reader:
 
     def _channels(self, joint: _Joint) -> None:
         count = self.number("the number of channels")
+        if count < 0 or count % 1:
+            raise self.fail(f"{count:g} cannot be the number of channels")
         for _ in range(int(count)):
             word = self.next("a channel")
             found = _CHANNEL.fullmatch(word)
@@ -271,31 +285,34 @@ class _Reader:
         if self.motion_line > len(self.lines):
             raise self.fail("the file has no MOTION", max(1, len(self.lines)))
         rest = [(number, line) for number, line in enumerate(self.lines, 1) if number > self.motion_line and line.strip()]
-        frames = self._header(rest[:1], r"\s*Frames\s*:?\s*(\d+)\s*", "Frames: and their number")
-        step = self._header(rest[1:2], r"\s*Frame\s+Time\s*:?\s*(\S+)\s*", "Frame Time: and seconds")
+        frames = self._header(rest[:1], "frames", "Frames: and their number")
+        step = self._header(rest[1:2], "frame time", "Frame Time: and seconds")
         try:
             fps = _rate(step)
         except (ValueError, ArithmeticError):
             raise self.fail(f"'{step[:40]}' is no frame time", rest[1][0]) from None
         if not self.columns:
             raise self.fail("no joint has channels, so that there is no motion", self.motion_line)
+        if not re.fullmatch(r"[0-9]+", frames):
+            raise self.fail(f"Frames: and their number expected, not '{frames[:40]}'", rest[0][0])
         # More than any file has lines; int() refuses thousands of digits.
         if len(frames.lstrip("0")) > 12:
             raise self.fail(f"{frames[:12]}... frames are announced, but {len(rest) - 2} follow", rest[0][0])
         words = [word for _, line in rest[2:] for word in line.split()]
         try:
-            values = np.array(words, dtype=np.float64)
+            values = numbers(words)
         except ValueError:
-            values = np.array([np.nan])
-        if values.size != int(frames) * self.columns or not np.isfinite(values).all():
+            raise self._fault(rest[2:], int(frames), rest[0][0]) from None
+        if values.size != int(frames) * self.columns:
             raise self._fault(rest[2:], int(frames), rest[0][0])
         return values.reshape(int(frames), self.columns), fps
 
-    def _header(self, line: list[tuple[int, str]], pattern: str, what: str) -> str:
-        found = re.fullmatch(pattern, line[0][1], re.IGNORECASE) if line else None
-        if found is None:
+    def _header(self, line: list[tuple[int, str]], name: str, what: str) -> str:
+        """The word after the name, with or without a colon between them."""
+        words = line[0][1].replace(":", " ", 1).split() if line else []
+        if " ".join(words[:-1]).lower() != name:
             raise self.fail(f"{what} expected", line[0][0] if line else len(self.lines))
-        return str(found[1])
+        return words[-1]
 
     def _fault(self, rows: list[tuple[int, str]], frames: int, header: int) -> FormatError:
         """What is wrong with the rows, and where first."""
@@ -316,7 +333,7 @@ class _Reader:
 def _rate(step: str) -> float:
     """Frames per second of a frame time as written: the whole or the NTSC rate that would be written so, or its inverse."""
     seconds = float(step)
-    if not (np.isfinite(seconds) and seconds > 0):
+    if not _FRAME_TIMES[0] <= seconds <= _FRAME_TIMES[1]:
         raise ValueError(step)
     exponent = Decimal(step).as_tuple().exponent
     rounding = 10.0 ** int(exponent)

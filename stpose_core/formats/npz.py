@@ -6,19 +6,33 @@ another. Text is stored as arrays of characters.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from stpose_core.arrays import read_arrays
 from stpose_core.data import Camera, Capture, Keypoints, Motion, Pose3D
 from stpose_core.errors import FormatError
+from stpose_core.reading import one_line
 from stpose_core.video import VideoInfo
+
+Made = TypeVar("Made")
 
 FORMAT = "stpose"
 VERSION = 1
+
+
+def write(thing: Capture | Motion, path: str | Path, units: str = "m") -> None:
+    """Write all stages of a capture, or a motion, as a `Format` does; always in metres."""
+    write_npz(thing, path)
+
+
+def read(path: str | Path) -> Motion:
+    """The motion in a file, as a `Format` reads it."""
+    return load_motion_npz(path)
 
 
 def write_npz(thing: Capture | Motion, path: str | Path) -> None:
@@ -30,31 +44,22 @@ def write_npz(thing: Capture | Motion, path: str | Path) -> None:
 
 def load_capture(path: str | Path) -> Capture:
     """The capture in a file. Raises FormatError if the file is damaged, something else, or of a newer version."""
-    content = _read(path)
-    try:
-        return Capture(
-            video=_video(content),
-            detector=str(content["detector"]),
-            keypoints=_keypoints(content),
-            pose3d=_pose3d(content),
-            motion=_motion(content),
-            start=float(content.get("start", np.array(0.0))),
-        )
-    except KeyError as error:
-        raise FormatError(f"{path} is no whole capture: {error.args[0]} is missing") from error
-    except (ValueError, TypeError, IndexError, AttributeError) as error:
-        raise FormatError(f"{path} is damaged: {error}") from error
+    return _made(path, _capture, "is no whole capture")
 
 
 def load_motion_npz(path: str | Path) -> Motion:
     """The motion in a file that holds a capture or a motion alone. Raises FormatError as `load_capture` does."""
+    return _made(path, _motion, "holds no motion")
+
+
+def _made(path: str | Path, make: Callable[[dict[str, np.ndarray]], Made], lacking: str) -> Made:
     content = _read(path)
     try:
-        return _motion(content)
+        return make(content)
     except KeyError as error:
-        raise FormatError(f"{path} holds no motion: {error.args[0]} is missing") from error
-    except (ValueError, TypeError, IndexError, AttributeError) as error:
-        raise FormatError(f"{path} is damaged: {error}") from error
+        raise FormatError(f"{path} {lacking}: {error.args[0]} is missing") from error
+    except (ValueError, TypeError, IndexError, AttributeError, ArithmeticError, FormatError) as error:
+        raise FormatError(f"{path} is damaged: {one_line(error)}") from error
 
 
 def _flat(thing: Any, prefix: str) -> dict[str, np.ndarray]:
@@ -75,9 +80,21 @@ def _read(path: str | Path) -> dict[str, np.ndarray]:
     content = read_arrays(path)
     if str(content.get("format")) != FORMAT or content.get("version", np.empty(2)).shape != ():
         raise FormatError(f"{path} was not written by stpose")
-    if not 1 <= int(content["version"]) <= VERSION:
-        raise FormatError(f"{path} is of version {content['version']}; this stpose reads up to {VERSION}: update it")
+    version = content["version"]
+    if version.dtype.kind not in "iu" or not 1 <= version <= VERSION:
+        raise FormatError(f"{path} is of version {str(version)[:20]}; this stpose reads up to {VERSION}: update it")
     return content
+
+
+def _capture(content: dict[str, np.ndarray]) -> Capture:
+    return Capture(
+        video=_video(content),
+        detector=str(content["detector"]),
+        keypoints=_keypoints(content),
+        pose3d=_pose3d(content),
+        motion=_motion(content),
+        start=float(content.get("start", np.array(0.0))),
+    )
 
 
 def _video(content: dict[str, np.ndarray]) -> VideoInfo:
@@ -114,13 +131,17 @@ def _pose3d(content: dict[str, np.ndarray]) -> Pose3D:
         fps=float(content["pose3d.fps"]),
         skeleton=str(content["pose3d.skeleton"]),
         camera=Camera(float(content["pose3d.camera.focal"]), (float(x), float(y))),
+        contacts=content.get("pose3d.contacts"),
     )
 
 
 def _motion(content: dict[str, np.ndarray]) -> Motion:
+    names, parents = content["motion.names"], content["motion.parents"]
+    if names.dtype.kind != "U" or names.ndim != 1 or parents.dtype.kind not in "iu":
+        raise ValueError("motion.names is no list of names, or motion.parents none of whole numbers")
     return Motion(
-        names=tuple(content["motion.names"].tolist()),
-        parents=content["motion.parents"],
+        names=tuple(names.tolist()),
+        parents=parents,
         offsets=content["motion.offsets"],
         rotations=content["motion.rotations"],
         root=content["motion.root"],

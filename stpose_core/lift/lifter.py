@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,9 @@ from stpose_core.errors import WeightsError
 from stpose_core.lift.heatmaps import HeatMaps, keypoint_blobs
 from stpose_core.lift.normalise import BOX_REACH, VISIBLE_SCORE, PersonView, network_inputs, person_view
 from stpose_core.networks.lifting import MULTI_STRIDE, LiftingNetwork, config_of, make_network, reads_maps
+from stpose_core.reading import one_line
 from stpose_core.skeletons import H36M17, convert
-from stpose_core.weights import LIFTER, read_weights
+from stpose_core.weights import LIFTER, filled, read_weights
 
 TRAINING_FPS = 30.0
 """Frame rate of the marker mocap that the weights were trained on; tempo was varied from half to double."""
@@ -28,6 +29,7 @@ BRIDGED = 15
 
 _BLOCK = 1024  # outputs a pass: bounds memory for clips of any length
 _HIDDEN_LOGIT = 0.0
+_OTHER_FOOT = [2, 3, 0, 1]  # left heel, left toe, right heel, right toe
 
 
 def phases(fps: float) -> tuple[int, int]:
@@ -52,6 +54,10 @@ class _Frames:
     sigma: NDArray[np.float64]
     hidden: NDArray[np.bool_]
     up: NDArray[np.float64]
+    contacts: NDArray[np.float64]
+
+
+_OUTPUTS = tuple(entry.name for entry in fields(_Frames))
 
 
 @dataclass(frozen=True)
@@ -158,7 +164,7 @@ class Lifter:
         maps: the heat maps of all these frames, and the camera of the rays."""
         ray = torch.from_numpy(np.ascontiguousarray(rays)).float()[None].to(self.device)
         seen = torch.from_numpy(np.ascontiguousarray(score)).float()[None].to(self.device)
-        pose, root, sigma, hidden, up = self._views(ray, seen, maps, mirrored=False)
+        pose, root, sigma, hidden, up, contacts = self._views(ray, seen, maps, mirrored=False)
         if flip:
             mirror = list(H36M17.mirror)
             side = torch.tensor([-1.0, 1.0, 1.0], device=self.device)
@@ -167,20 +173,24 @@ class Lifter:
             root = (root + other[1] * side) / 2
             sigma, hidden = (sigma + other[2][:, :, mirror]) / 2, (hidden + other[3][:, :, mirror]) / 2
             up = up + other[4] * side
+            if contacts.shape[-1]:
+                contacts = (contacts + other[5][..., _OTHER_FOOT]) / 2
         # First to the processor: Apple's graphics chips have no double precision.
-        outputs = [value[0].cpu().double().numpy() for value in (pose, root, sigma, hidden, up)]
+        outputs = [value[0].cpu().double().numpy() for value in (pose, root, sigma, hidden, up, torch.sigmoid(contacts))]
         core = slice(self.delay, len(score) - self.delay)
         missing = np.asarray(score < VISIBLE_SCORE)
         absent = ~_bridged(~missing.all(axis=1))[core]
-        frames = _Frames(outputs[0], outputs[1], outputs[2], missing[core] | (outputs[3] > _HIDDEN_LOGIT), outputs[4])
+        unseen = missing[core] | (outputs[3] > _HIDDEN_LOGIT)
+        frames = _Frames(outputs[0], outputs[1], outputs[2], unseen, outputs[4], outputs[5])
         for part in (frames.xyz, frames.root):
             part[absent] = np.nan
         frames.up[absent] = 0.0
+        frames.contacts[absent] = 0.0
         return frames
 
     def _views(
         self, rays: Tensor, score: Tensor, maps: tuple[HeatMaps, Camera] | None, mirrored: bool
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         view = person_view(rays, score)
         inputs, context = network_inputs(rays, score, view)
         if self.reads_maps:
@@ -194,7 +204,7 @@ class Lifter:
         pose = near.to_camera(out.pose) + unknown[..., None]
         root = near.root_to_camera(out.root) + unknown
         up = near.to_camera(F.normalize(out.up, dim=-1)) * near.known[..., None]
-        return pose, root, torch.exp(out.log_sigma.clamp(-7, 1)), out.hidden, up
+        return pose, root, torch.exp(out.log_sigma.clamp(-7, 1)), out.hidden, up, out.contacts
 
     def _maps(self, view: PersonView, maps: HeatMaps, camera: Camera, mirrored: bool) -> Tensor:
         """Heat maps in the view of the person, or, mirrored, in the view of the mirror image."""
@@ -272,25 +282,27 @@ def _upsample(rays: NDArray[np.float64], score: NDArray[np.float64], times: int)
 
 
 def _take(frames: _Frames, chosen: slice) -> _Frames:
-    return _Frames(frames.xyz[chosen], frames.root[chosen], frames.sigma[chosen], frames.hidden[chosen], frames.up[chosen])
+    return _Frames(*(getattr(frames, name)[chosen] for name in _OUTPUTS))
 
 
 def _join(blocks: Sequence[_Frames]) -> _Frames:
-    names = ("xyz", "root", "sigma", "hidden", "up")
-    return _Frames(*(np.concatenate([getattr(block, name) for block in blocks]) for name in names))
+    return _Frames(*(np.concatenate([getattr(block, name) for block in blocks]) for name in _OUTPUTS))
 
 
 def _assemble(parts: list[tuple[slice, _Frames]], total: int, points: Keypoints, camera: Camera) -> Pose3D:
     xyz, root = np.full((total, 17, 3), np.nan), np.full((total, 3), np.nan)
     sigma, hidden, up = np.full((total, 17), np.nan), np.ones((total, 17), bool), np.zeros((total, 3))
+    contacts = np.zeros((total, 4)) if parts and parts[0][1].contacts.shape[-1] else None
     for chosen, frames in parts:
         xyz[chosen], root[chosen], sigma[chosen] = frames.xyz, frames.root, frames.sigma
         hidden[chosen], up[chosen] = frames.hidden, frames.up
+        if contacts is not None:
+            contacts[chosen] = frames.contacts
     # One direction of gravity for the whole clip: cameras tilt less than single guesses scatter.
     direction = np.median(up[np.abs(up).sum(-1) > 0], axis=0) if np.abs(up).sum() > 0 else np.array([0.0, -1.0, 0.0])
     length = np.linalg.norm(direction)
     direction = direction / length if length > 1e-6 else np.array([0.0, -1.0, 0.0])
-    return Pose3D(xyz, root, hidden, sigma, direction, points.fps, H36M17.name, camera)
+    return Pose3D(xyz, root, hidden, sigma, direction, points.fps, H36M17.name, camera, contacts)
 
 
 def load_lifter(path: str | Path | None = None, device: str = "cpu") -> Lifter:
@@ -306,8 +318,7 @@ def load_lifter(path: str | Path | None = None, device: str = "cpu") -> Lifter:
         dimensions = config_of(name, dict(config["network"]))  # type: ignore[call-overload]
         if dimensions.joints != len(H36M17.joints):
             raise WeightsError(f"{path} holds a network of {dimensions.joints} joints; the lifter takes {len(H36M17.joints)}")
-        network = make_network(dimensions)
-        network.load_state_dict(tensors, strict=True)
+        network = filled(lambda: make_network(dimensions), tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"{path} does not fit the temporal network: {str(error).splitlines()[0]}") from error
+        raise WeightsError(f"{path} does not fit the temporal network: {one_line(error)}") from error
     return Lifter(network, device)

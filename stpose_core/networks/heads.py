@@ -24,7 +24,8 @@ class TemporalOutput:
 
     pose: (B, T, J, 3) metres relative to joint 0. root: (B, T, 3): pelvis (u, v) in person-box units, and log of its depth in
     person sizes. log_sigma: (B, T, J) log of the expected error in metres. hidden: (B, T, J) logit that a joint's input was
-    missing or wrong. up: (B, T, 3) direction against gravity, not normalised.
+    missing or wrong. up: (B, T, 3) direction against gravity, not normalised. contacts: (B, T, 4) logit that the left heel, left
+    toe, right heel and right toe are on the ground; (B, T, 0) for a network without that head.
     """
 
     pose: Tensor
@@ -32,25 +33,26 @@ class TemporalOutput:
     log_sigma: Tensor
     hidden: Tensor
     up: Tensor
+    contacts: Tensor
 
 
 class Heads(nn.Conv1d):
     """(B, C, T) features -> TemporalOutput, by one linear map of each frame."""
 
-    def __init__(self, channels: int, joints: int, more: int = 0) -> None:
-        self.sizes = (joints * 3, 3, joints, joints, 3, more)
+    def __init__(self, channels: int, joints: int, more: int = 0, contacts: int = 0) -> None:
+        self.sizes = (joints * 3, 3, joints, joints, 3, more, contacts)
         super().__init__(channels, sum(self.sizes), 1)
         nn.init.normal_(self.weight, std=0.002)  # outputs start near zero: metres are small numbers
 
     def split(self, features: Tensor) -> tuple[Tensor, ...]:
-        """-> pose (B, T, J, 3), root (B, T, 3), log_sigma, hidden, up and what was asked for beyond, as they come."""
+        """-> pose (B, T, J, 3), root (B, T, 3), log_sigma, hidden, up, `more` further channels, and contacts."""
         values = super().forward(features).transpose(1, 2).float()
         pose, *others = values.split(self.sizes, -1)
         return pose.unflatten(-1, (-1, 3)), *others
 
-    def forward(self, features: Tensor) -> TemporalOutput:
-        pose, root, log_sigma, hidden, up, _ = self.split(features)
-        return TemporalOutput(pose - pose[..., :1, :], root, log_sigma, hidden, up)
+    def forward(self, features: Tensor) -> TemporalOutput:  # type: ignore[override]  # one map with several meanings
+        pose, root, log_sigma, hidden, up, _, contacts = self.split(features)
+        return TemporalOutput(pose - pose[..., :1, :], root, log_sigma, hidden, up, contacts)
 
 
 class ProjectiveHeads(Heads):
@@ -61,14 +63,16 @@ class ProjectiveHeads(Heads):
     joint's place p (person-box units) and its depth d behind joint 0 in sizes: joint = S * (p * (1 + d * size), d).
     """
 
-    def __init__(self, channels: int, joints: int) -> None:
-        super().__init__(channels, joints, more=joints)
+    def __init__(self, channels: int, joints: int, contacts: int = 0) -> None:
+        super().__init__(channels, joints, more=joints, contacts=contacts)
 
-    def forward(self, features: Tensor, seen: Tensor | None = None, size: Tensor | None = None) -> TemporalOutput:
+    def forward(  # type: ignore[override]
+        self, features: Tensor, seen: Tensor | None = None, size: Tensor | None = None
+    ) -> TemporalOutput:
         """seen: (B, T, J, 2) places of the joints, any where hidden; size: (B, T) angular size of the person."""
         if seen is None or size is None:
             raise ValueError("a projective output needs the places of the joints and the person's angular size")
-        raw, root, log_sigma, hidden, up, trust = self.split(features)
+        raw, root, log_sigma, hidden, up, trust, contacts = self.split(features)
         # Trust in the places starts high (0.95): most of them are right.
         place = torch.sigmoid(trust + 3).unsqueeze(-1) * seen + raw[..., :2]
         depth = raw[..., 2:] - raw[..., :1, 2:]
@@ -76,7 +80,7 @@ class ProjectiveHeads(Heads):
         ahead = (1 + depth * size[..., None, None]).clamp_min(0.05)
         pose = torch.cat((place * ahead, depth), -1) * metric
         root = torch.cat((place[..., 0, :], root[..., 2:]), -1)
-        return TemporalOutput(pose - pose[..., :1, :], root, log_sigma, hidden, up)
+        return TemporalOutput(pose - pose[..., :1, :], root, log_sigma, hidden, up, contacts)
 
 
 def hann_weights(window: int, like: Tensor) -> Tensor:
@@ -95,8 +99,8 @@ def averaged(output: TemporalOutput, window: int) -> TemporalOutput:
         return torch.einsum("bt...k,k->bt...", values.unfold(1, len(taps), 1), taps)
 
     inner = slice(window, output.pose.shape[1] - window)
-    log_sigma, hidden, up = (values[:, inner] for values in (output.log_sigma, output.hidden, output.up))
-    return TemporalOutput(mean(output.pose), mean(output.root), log_sigma, hidden, up)
+    single = (values[:, inner] for values in (output.log_sigma, output.hidden, output.up, output.contacts))
+    return TemporalOutput(mean(output.pose), mean(output.root), *single)
 
 
 def places(joints: Tensor, window: int) -> Tensor:

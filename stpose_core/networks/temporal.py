@@ -25,7 +25,7 @@ OUTPUTS = ("metric", "projective")
 # What a weights file may ask for: far above any network of use, and about half a gigabyte at most to find out.
 _RANGES = {
     "joints": (1, 200), "latent": (1, 2048), "width": (1, 1024), "kernel": (1, 9), "spread": (1, 15), "map_features": (1, 256),
-    "frame_blocks": (0, 8), "place_window": (0, 8), "output_window": (0, 8),
+    "frame_blocks": (0, 8), "place_window": (0, 8), "output_window": (0, 8), "contacts": (0, 4),
 }  # fmt: skip
 _MOST_STRIDES, _LONGEST_STRIDE = 6, 64
 
@@ -41,7 +41,7 @@ class TemporalConfig:
     place_window: frames on each side over which the places that a projective output starts from are averaged. output_window: frames
     on each side over which poses and roots are averaged (Hann weights): what branches cannot know of a single frame is jitter.
     visibility: whether the keypoint path is told of scores and of which joints are hidden; without, a hidden joint is one in the
-    middle of the person. map_features: that each heat map is reduced to.
+    middle of the person. map_features: that each heat map is reduced to. contacts: 4 for a head of heel and toe contacts, else 0.
     """
 
     inputs: str = "keypoints"
@@ -58,6 +58,7 @@ class TemporalConfig:
     place_window: int = 0
     visibility: bool = True
     output_window: int = 0
+    contacts: int = 0
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for the header of a weights file."""
@@ -72,6 +73,8 @@ class TemporalConfig:
         if type(values.get("visibility", True)) is not bool:
             raise ValueError(f"visibility must be true or false, got {values['visibility']!r:.40}")
         inputs, strides = values.get("inputs", TemporalConfig.inputs), values.get("strides", TemporalConfig.strides)
+        if values.get("contacts", 0) not in (0, 4):
+            raise ValueError(f"contacts must be 0 or 4, got {values['contacts']!r:.40}")
         if inputs not in INPUTS:
             raise ValueError(f"inputs must be one of {', '.join(INPUTS)}, got {inputs!r:.40}")
         output = values.get("output", TemporalConfig.output)
@@ -200,7 +203,7 @@ class TemporalNetwork(nn.Module):
         )
         # The pose reads the concatenated branches and their mixture.
         heads = ProjectiveHeads if config.output == "projective" else Heads
-        self.heads = heads(merged + config.latent, config.joints)
+        self.heads = heads(merged + config.latent, config.joints, contacts=config.contacts)
 
     def forward(self, inputs: Tensor, context: Tensor) -> TemporalOutput:
         latent = self.frame(F.relu(self.norm(self.encoder(inputs, context))))
@@ -210,7 +213,8 @@ class TemporalNetwork(nn.Module):
         reach = self.config.context - window
         scales = []
         for branch in self.branches:
-            spare = reach - int(branch.margin)
+            assert isinstance(branch, Branch)
+            spare = reach - branch.margin
             scales.append(branch(latent[..., spare : frames - spare]))
         merged = torch.cat(scales, 1)
         features = torch.cat((merged, self.merge(merged)), 1)

@@ -6,12 +6,13 @@ A weights file is a safetensors file whose header holds the network's dimensions
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from stpose_core.errors import WeightsError
 from stpose_core.files import written_whole
+from stpose_core.reading import one_line
 
 LIFTER = Path(__file__).parent / "lifter.safetensors"
 DETECTOR = Path(__file__).parent
@@ -51,15 +52,35 @@ def _read(path: Path, kind: str, with_tensors: bool) -> tuple[dict[str, Any], di
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        raise WeightsError(f"no weights at {path}")
+        raise WeightsError(f"{path} is no weights file" if path.exists() else f"no weights at {path}")
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             names = file.keys() if with_tensors else ()
             tensors = {name: file.get_tensor(name) for name in names}
         config = json.loads(header.get("config", "null"))
-    except (SafetensorError, json.JSONDecodeError, OSError) as error:
-        raise WeightsError(f"{path} is not a readable weights file: {error}") from error
+        tensors = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+        unsound = next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
+    # What the file states may fail in safetensors, in torch or in the JSON of the config.
+    except (SafetensorError, ValueError, TypeError, AttributeError, RuntimeError, OSError) as error:
+        raise WeightsError(f"{path} is not a readable weights file: {one_line(error)}") from error
     if header.get("kind") != kind or not isinstance(config, dict):
-        raise WeightsError(f"{path} holds weights of kind '{header.get('kind')}', expected '{kind}'")
-    return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}, config
+        raise WeightsError(f"{path} holds weights of kind '{str(header.get('kind'))[:40]}', expected '{kind}'")
+    if unsound is not None:
+        raise WeightsError(f"{path} is damaged: {unsound[:60]} holds values that are no numbers")
+    return tensors, config
+
+
+def filled(make: Callable[[], Any], tensors: Mapping[str, Any]) -> Any:
+    """A network that takes these tensors as its own. make: makes it, without memory for its parameters.
+
+    Raises RuntimeError if they are not exactly its tensors: dimensions that a file claims cost nothing until they fit.
+    """
+    import torch
+
+    with torch.device("meta"):
+        network = make()
+    types = {name: values.dtype for name, values in network.state_dict().items()}
+    own = {name: values.to(types.get(name, values.dtype)) for name, values in tensors.items()}
+    network.load_state_dict(own, strict=True, assign=True)
+    return network

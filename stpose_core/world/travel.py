@@ -24,8 +24,8 @@ def travel(
 ) -> tuple[Array, Array]:
     """The root (T, 3) with feet that stand, and (T, 4) contact probabilities: left heel, left toe, right heel, right toe.
 
-    root: (T, 3) metres, y up, roughly above the floor. rays: (T, 3) metres from the camera to the root. seen: (T, 2) frames in which
-    the left and the right ankle were seen. ankle: metres of the ankle above the floor in standing. told: (T, 4) contact
+    root: (T, 3) metres, y up, roughly above the floor. rays: (T, 3) metres from the camera to the root. seen: (T, 2) frames in
+    which the left and the right ankle were seen. ankle: metres of the ankle above the floor in standing. told: (T, 4) contact
     probabilities from the picture, NaN where there are none.
     """
     distance = np.maximum(np.linalg.norm(rays, axis=1), 0.2)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from commands import alive, fake_command
-from job import CANCELLED, DONE, FAILED, RUNNING, Capture, CaptureJob, Job, find_command
+from job import CANCELLED, DETECTORS, DONE, FAILED, RUNNING, Capture, CaptureJob, Job, find_command
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in command is a script with a #! line")
 
@@ -118,3 +118,8 @@ def test_the_arguments_are_those_of_the_command() -> None:
     stpose_cli = pytest.importorskip("stpose_cli.mocap")
     known = {option for one in stpose_cli.mocap.params for option in one.opts}
     assert {word for word in words if word.startswith("-")} <= known
+
+
+def test_the_detectors_are_those_of_the_command() -> None:
+    known = pytest.importorskip("stpose_core.detect").NAMES
+    assert [name for name, _, _ in DETECTORS] == [*known, "file"]

@@ -1,4 +1,4 @@
-"""How well a lifter does on footage whose truth nobody knows: measures that need no 3D, in units that a user understands."""
+"""The quality of a lifter on footage without reference: measures that need no 3D, in units that a user understands."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _ANKLE = 0.08  # metres above the floor in standing
 
 @dataclass(frozen=True)
 class Quality:
-    """reprojection: mean distance of projected from seen joints, weighted by score, per cent of the person's size in the picture
-    (diagonal of the box around the joints). bones: mean over bones of the standard deviation of their length over time, mm.
-    slide: mean speed of ankles that stand on the floor, cm/s; NaN where none does. jitter: mean size of the second difference of
-    joints against the pelvis, m/s^2."""
+    """reprojection: mean distance of projected from detected joints, weighted by score, per cent of the person's size in the
+    picture (diagonal of the box around the joints). bones: mean over bones of the standard deviation of their length over time,
+    mm. slide: mean speed of ankles that stand on the floor, cm/s; NaN if none stands. jitter: mean size of the second
+    difference of joints against the pelvis, m/s^2."""
 
     reprojection: float
     bones: float
@@ -58,7 +58,7 @@ def quality(lifter: Lifter, clips: Sequence[Keypoints]) -> Quality:
 
 
 def table(before: Quality, after: Quality) -> str:
-    """Both, a line each measure."""
+    """A table of both, one line per measure."""
     width = max(len(title) for title, _ in ROWS)
     lines = [f"{'on clips kept apart':<{width}}  {'before':>8}  {'after':>8}"]
     lines += [f"{title:<{width}}  {_figure(before, name):>8}  {_figure(after, name):>8}" for title, name in ROWS]
@@ -80,7 +80,7 @@ def _reprojection(pose: Pose3D, clip: Keypoints, posed: Mask) -> tuple[float, fl
     points = (pose.xyz + pose.root[:, None])[posed]
     pixels = camera.focal * points[..., :2] / np.maximum(points[..., 2:], 0.05) + np.asarray(camera.centre)
     seen, score = np.asarray(clip.xy)[posed], np.asarray(clip.score)[posed]
-    # The clip's own size, which no lifter can change: of the box around the seen joints, from corner to corner.
+    # The person's size in the clip, independent of the lifter: the diagonal of the box around the detected joints.
     whole = seen[(score > 0).all(1)] if (score > 0).all(1).any() else seen[(score > 0).any(1)]
     size = float(np.median(np.linalg.norm(np.nanmax(whole, 1) - np.nanmin(whole, 1), axis=-1)))
     error = np.nan_to_num(np.linalg.norm(pixels - seen, axis=-1)) / max(size, 1e-6)

@@ -9,6 +9,8 @@ earlier and later.
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from scipy.ndimage import maximum_filter1d, minimum_filter1d
 from scipy.spatial.transform import Rotation
 
 from stpose_core.errors import FormatError
-from stpose_training.data.mocap import MOCAP_FPS
+from stpose_training.data.mocap import MOCAP_FPS, Clip
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -45,14 +47,17 @@ def _index(folder: Path) -> dict[str, tuple[str, str]]:
 
 
 def foot_points(folder: str | Path, name: str) -> Array | None:
-    """(T, 4, 3) left heel, left ball, right heel, right ball in metres, z up, 30 fps; None for a rig without toes.
+    """(T, 4, 3) left heel, left ball, right heel, right ball in metres, z up, 30 fps; None for a rig without toes and for a clip
+    whose rotations the folder lacks.
 
-    Raises FormatError where the folder has no such clip.
+    Raises FormatError if the folder has no such clip.
     """
     folder = Path(folder)
     if name not in _index(folder):
         raise FormatError(f"{folder}: no clip '{name}'")
     file = folder / _index(folder)[name][0].replace("positions17", "rotations")
+    if not file.is_file():
+        return None
     with np.load(file, allow_pickle=False) as archive:
         if f"{name}__names" not in archive.files:
             return None
@@ -98,6 +103,11 @@ def foot_contacts(folder: str | Path, name: str) -> Mask | None:
     """
     points = foot_points(folder, name)
     return None if points is None else contacts_of(points, is_level(folder, name))
+
+
+def with_contacts(folder: str | Path, clips: Sequence[Clip]) -> list[Clip]:
+    """The clips of a folder with their foot contacts, where those are known."""
+    return [replace(clip, contacts=foot_contacts(folder, clip.name)) for clip in clips]
 
 
 def contacts_of(points: Array, level: bool = True, fps: float = MOCAP_FPS) -> Mask:

@@ -1,8 +1,8 @@
-"""The four cameras of Human3.6M, from the files that its owners give out.
+"""The four cameras of Human3.6M, from the files of its owners.
 
 `metadata.xml` (in the owners' code package) holds one vector `w0` of 300 numbers: for camera c and subject s (1 to 11), six at
 6 (11 c + s - 1) are three angles and the camera's place in millimetres; nine at 264 + 9 c are focal lengths, centre,
-k1, k2, k3, p1, p2. `camera-parameters.json` is the same in matrices, as it circulates. No numbers of the set are repeated here.
+k1, k2, k3, p1, p2. `camera-parameters.json` has the same values as matrices. No numbers of the set are repeated here.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from stpose_core.data import Array
 from stpose_core.errors import FormatError
+from stpose_core.reading import numbers, one_line, read_bytes
 from stpose_training.data.recording import Calibration
 
 CAMERAS = ("54138969", "55011271", "58860488", "60457274")
@@ -26,9 +27,9 @@ _EXTRINSICS, _INTRINSICS = 6, 9
 
 
 def load_cameras(folder: Path) -> dict[tuple[str, str], Calibration]:
-    """(subject, camera) to its calibration, from a file in the folder or the one above; empty where there is none.
+    """(subject, camera) to its calibration, from a file in the folder or the one above; empty if there is none.
 
-    Raises FormatError where the file is there, but not as expected.
+    Raises FormatError if the file is not as expected.
     """
     for place in (folder, folder.parent):
         if (place / "metadata.xml").is_file():
@@ -41,15 +42,15 @@ def load_cameras(folder: Path) -> dict[tuple[str, str], Calibration]:
 def read_metadata(path: Path) -> dict[tuple[str, str], Calibration]:
     """All subjects' cameras from the owners' `metadata.xml`. Raises FormatError."""
     try:
-        node = ElementTree.parse(path).getroot().find("w0")
-        numbers = np.array((node.text or "").strip().strip("[]").split(), dtype=np.float64) if node is not None else np.empty(0)
-    except (OSError, ElementTree.ParseError, ValueError) as error:
-        raise FormatError(f"{path} is not Human3.6M's metadata.xml ({error})") from error
+        node = ElementTree.fromstring(read_bytes(path)).find("w0")
+        found = numbers((node.text or "").strip().strip("[]").split()) if node is not None else np.empty(0)
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # LookupError: an encoding that nobody knows
+        raise FormatError(f"{path} is not Human3.6M's metadata.xml ({one_line(error)})") from error
     split = len(CAMERAS) * len(SUBJECTS) * _EXTRINSICS
-    if len(numbers) != split + len(CAMERAS) * _INTRINSICS:
-        raise FormatError(f"{path}: its w0 has {len(numbers)} numbers, expected {split + len(CAMERAS) * _INTRINSICS}")
-    outer = numbers[:split].reshape(len(CAMERAS), len(SUBJECTS), _EXTRINSICS)
-    inner = numbers[split:].reshape(len(CAMERAS), _INTRINSICS)
+    if len(found) != split + len(CAMERAS) * _INTRINSICS:
+        raise FormatError(f"{path}: its w0 has {len(found)} numbers, expected {split + len(CAMERAS) * _INTRINSICS}")
+    outer = found[:split].reshape(len(CAMERAS), len(SUBJECTS), _EXTRINSICS)
+    inner = found[split:].reshape(len(CAMERAS), _INTRINSICS)
     cameras = {}
     for index, camera in enumerate(CAMERAS):
         fx, fy, cx, cy, k1, k2, k3, p1, p2 = (float(value) for value in inner[index])
@@ -73,7 +74,7 @@ def _rotation(angles: Array) -> Array:
 def read_parameters(path: Path) -> dict[tuple[str, str], Calibration]:
     """All subjects' cameras from `camera-parameters.json`: matrices, translations in millimetres. Raises FormatError."""
     try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        data: dict[str, Any] = json.loads(read_bytes(path))
         cameras = {}
         for index, camera in enumerate(CAMERAS):
             lens = data["intrinsics"][camera]
@@ -85,6 +86,6 @@ def read_parameters(path: Path) -> dict[tuple[str, str], Calibration]:
                 focal, centre = (float(matrix[0, 0]), float(matrix[1, 1])), (float(matrix[0, 2]), float(matrix[1, 2]))
                 distortion = (k1, k2, p1, p2, k3)
                 cameras[subject, camera] = Calibration(rotation, translation, focal, centre, IMAGE_SIZES[index], distortion)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FormatError(f"{path} does not hold Human3.6M's cameras as expected ({type(error).__name__}: {error})") from error
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise FormatError(f"{path} does not hold Human3.6M's cameras as expected ({one_line(repr(error))})") from error
     return cameras

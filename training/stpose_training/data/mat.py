@@ -1,21 +1,23 @@
-"""Arrays in MATLAB files, old (version 5) and new (7.3, which is HDF5), the right way round in both."""
+"""Arrays in MATLAB files, old (version 5) and new (7.3, which is HDF5), with the same order of axes."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
+from stpose_core.arrays import MOST_BYTES
 from stpose_core.errors import FormatError
+from stpose_core.reading import one_line
 from stpose_training.data.extras import extra
 
 
 def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
     """The named variables as MATLAB shows them (HDF5 stores their axes in reverse); cells become object arrays.
 
-    Raises FormatError where the file or a variable is missing, or the file is no MATLAB file.
+    Raises FormatError if the file or a variable is missing, or the file is not a MATLAB file.
     """
     try:
         with path.open("rb") as handle:
@@ -25,8 +27,9 @@ def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
         raise FormatError(f"cannot read {path}: {error.strerror or error}") from error
     except FormatError:
         raise
-    except (MatReadError, ValueError, TypeError, KeyError, EOFError, NotImplementedError) as error:
-        raise FormatError(f"{path} is not a readable MATLAB file ({error})") from error
+    except Exception as error:
+        # scipy and h5py raise whatever a damaged file leads them to.
+        raise FormatError(f"{path} is not a readable MATLAB file ({one_line(error)})") from error
     missing = [name for name in names if name not in found]
     if missing:
         raise FormatError(f"{path} has no variable {' and no '.join(missing)}")
@@ -40,11 +43,18 @@ def _new(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         for name in names:
             if name not in file:
                 continue
-            values = file[name][()]
+            values = whole(file[name])
             if values.dtype.hasobject:
                 cells = np.empty(values.shape, dtype=object)
                 for place, reference in enumerate(values.flat):
-                    cells.flat[place] = file[reference][()].T
+                    cells.flat[place] = whole(file[reference]).T
                 values = cells
             found[name] = values.T
     return found
+
+
+def whole(dataset: Any) -> np.ndarray:
+    """All of a data set. HDF5 makes any size of a few bytes: ValueError at one that is too large."""
+    if dataset.size * dataset.dtype.itemsize > MOST_BYTES:
+        raise ValueError(f"an array of shape {dataset.shape}")
+    return np.asarray(dataset[()])

@@ -1,6 +1,6 @@
 """MPI-INF-3DHP (Mehta et al. 2017): markerless ground truth of 8 people in a studio, and a test set of 6 more, also outdoors.
 
-Read are the owners' files: `TS1/annot_data.mat` ... `TS6/annot_data.mat` of the test set, and `S1/Seq1/annot.mat` with
+The reader takes the owners' files: `TS1/annot_data.mat` ... `TS6/annot_data.mat` of the test set, and `S1/Seq1/annot.mat` with
 `camera.calibration` of the training set. Joints are in millimetres in the axes of each camera: x right, y down, z forward.
 """
 
@@ -12,6 +12,8 @@ import numpy as np
 
 from stpose_core.data import Array
 from stpose_core.errors import FormatError
+from stpose_core.reading import expected, one_line, read_text
+from stpose_core.reading import numbers as parsed
 from stpose_training.data.mat import read_mat
 from stpose_training.data.recording import Calibration, Recording, View, given_keypoints
 
@@ -20,18 +22,18 @@ TEST = tuple(f"TS{number}" for number in range(1, 7))
 # Width and height of the test videos; the last two are filmed outdoors.
 TEST_SIZES = dict.fromkeys(TEST[:4], (2048, 2048)) | dict.fromkeys(TEST[4:], (1920, 1080))
 TEST_FPS = 25.0
-# Test joints, from the head top down the body, in Human3.6M's order; and the same joints of the 28 of the training set.
+# Test joints (from the head top down) in Human3.6M's order; and the same joints among the 28 of the training set.
 FROM_17 = (14, 8, 9, 10, 11, 12, 13, 15, 1, 16, 0, 5, 6, 7, 2, 3, 4)
 _RELEVANT = (7, 5, 14, 15, 16, 9, 10, 11, 23, 24, 25, 18, 19, 20, 4, 3, 6)
 FROM_28 = tuple(_RELEVANT[joint] for joint in FROM_17)
-# Frames of each sequence that are true, and its rate (the owners' `mpii_get_sequence_info`).
+# Usable frames of each sequence, and its frame rate (the owners' `mpii_get_sequence_info`).
 SEQUENCES = {
     ("S1", "Seq1"): (6416, 25.0), ("S1", "Seq2"): (12430, 50.0), ("S2", "Seq1"): (6502, 25.0), ("S2", "Seq2"): (6081, 25.0),
     ("S3", "Seq1"): (12488, 50.0), ("S3", "Seq2"): (12283, 50.0), ("S4", "Seq1"): (6171, 25.0), ("S4", "Seq2"): (6675, 25.0),
     ("S5", "Seq1"): (12820, 50.0), ("S5", "Seq2"): (12312, 50.0), ("S6", "Seq1"): (6188, 25.0), ("S6", "Seq2"): (6145, 25.0),
     ("S7", "Seq1"): (6239, 25.0), ("S7", "Seq2"): (6320, 25.0), ("S8", "Seq1"): (6468, 25.0), ("S8", "Seq2"): (6054, 25.0),
 }  # fmt: skip
-# Those of the 14 cameras that hang neither from the ceiling nor low over the floor (the owners' set "vnect").
+# The cameras, of 14, that are neither at the ceiling nor low over the floor (the owners' set "vnect").
 STUDIO_CAMERAS = (0, 1, 2, 4, 5, 6, 7, 8)
 
 
@@ -42,8 +44,8 @@ def load_mpi_inf_3dhp(
 
     path: the folder that holds TS1 ... or S1 .... annotation: "univ_annot3", joints on a body of one height, which the test set's
     own PCK is computed with, or "annot3", joints of the people's true size. cameras: which of the 14 become views (train).
-    A test recording is in the axes of its camera, and nothing tells what is up there. A training recording is in the studio's axes.
-    Raises FormatError where the files are not in the owners' layout, ValueError for another split or annotation.
+    A test recording is in the axes of its camera, with unknown up. A training recording is in the studio's axes.
+    Raises FormatError if the files are not in the owners' layout, ValueError for another split or annotation.
     """
     if split not in SPLITS or annotation not in ("univ_annot3", "annot3"):
         raise ValueError(f"unknown split '{split}' or annotation '{annotation}'")
@@ -51,18 +53,23 @@ def load_mpi_inf_3dhp(
     if split == "test":
         files = [(name, path / name / "annot_data.mat") for name in TEST]
         recordings = [_test(name, file, annotation) for name, file in files if file.is_file()]
-        expected = "TS1/annot_data.mat"
+        sought = "TS1/annot_data.mat"
     else:
         places = [(subject, sequence, path / subject / sequence) for subject, sequence in SEQUENCES]
         recordings = [_train(*place, annotation, cameras) for place in places if (place[2] / "annot.mat").is_file()]
-        expected = "S1/Seq1/annot.mat"
+        sought = "S1/Seq1/annot.mat"
     if not recordings:
-        raise FormatError(f"no MPI-INF-3DHP {split} set at {path}: expected {expected}")
+        raise FormatError(f"no MPI-INF-3DHP {split} set at {path}: expected {sought}")
     return recordings
 
 
 def _test(name: str, file: Path, annotation: str) -> Recording:
     data = read_mat(file, annotation, "annot3", "annot2", "valid_frame")
+    with expected(str(file)):
+        return _test_of(name, file, annotation, data)
+
+
+def _test_of(name: str, file: Path, annotation: str, data: dict[str, np.ndarray]) -> Recording:
     joints = _joints(data[annotation], file, annotation, 3) / 1000
     true = _joints(data["annot3"], file, "annot3", 3) / 1000
     pixels = _joints(data["annot2"], file, "annot2", 2)
@@ -72,7 +79,7 @@ def _test(name: str, file: Path, annotation: str) -> Recording:
     order = list(FROM_17)
     camera = _lens(true[valid], pixels[valid], TEST_SIZES[name])
     keypoints = given_keypoints(pixels[:, order], TEST_FPS, TEST_SIZES[name], "h36m17")
-    # Where a frame is not valid the file holds zeros or leftovers: no pose.
+    # The file holds zeros or leftovers in frames that are not valid: they have no pose.
     positions = np.where(valid[:, None, None], joints[:, order], np.nan)
     return Recording(name, name, name, TEST_FPS, positions, up=None, views=(View("camera", camera, keypoints, valid),))
 
@@ -88,7 +95,7 @@ def _joints(values: np.ndarray, file: Path, what: str, sides: int) -> Array:
 def _lens(points: Array, pixels: Array, image_size: tuple[int, int]) -> Calibration | None:
     """The camera without distortion that projects points in its axes to pixels: a line along each axis of the image.
 
-    None where it misses the median joint by more than 2 pixels.
+    None if it misses the median joint by more than 2 pixels.
     """
     if not len(points):
         return None
@@ -105,10 +112,23 @@ def _lens(points: Array, pixels: Array, image_size: tuple[int, int]) -> Calibrat
 
 def _train(subject: str, sequence: str, folder: Path, annotation: str, cameras: tuple[int, ...]) -> Recording:
     file = folder / "annot.mat"
-    frames, fps = SEQUENCES[subject, sequence]
     data = read_mat(file, annotation, "annot2", "cameras")
-    numbers = [int(np.ravel(number)[0]) for number in data["cameras"].ravel()]
     calibrations = read_calibration(folder / "camera.calibration")
+    with expected(str(file)):
+        return _train_of(subject, sequence, file, annotation, cameras, data, calibrations)
+
+
+def _train_of(
+    subject: str,
+    sequence: str,
+    file: Path,
+    annotation: str,
+    cameras: tuple[int, ...],
+    data: dict[str, np.ndarray],
+    calibrations: dict[int, Calibration],
+) -> Recording:
+    frames, fps = SEQUENCES[subject, sequence]
+    numbers = [int(np.ravel(number)[0]) for number in data["cameras"].ravel()]
     order = list(FROM_28)
     views, world = [], None
     for cell, number in enumerate(numbers):
@@ -137,7 +157,7 @@ def _rows(values: np.ndarray, file: Path, what: str, sides: int) -> Array:
 
 
 def _upward(calibrations: dict[int, Calibration]) -> tuple[float, float, float]:
-    """The axis of the studio nearest to what is up for its cameras on the whole (those at the ceiling look straight down)."""
+    """The studio axis nearest to the mean up direction of its cameras (those at the ceiling look straight down)."""
     mean = -np.mean([camera.rotation[1] for camera in calibrations.values()], axis=0)
     up = np.zeros(3)
     up[np.abs(mean).argmax()] = np.sign(mean[np.abs(mean).argmax()])
@@ -149,10 +169,7 @@ def read_calibration(path: Path) -> dict[int, Calibration]:
 
     Translations there are millimetres. Raises FormatError.
     """
-    try:
-        lines = [line.split() for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.split()]
-    except OSError as error:
-        raise FormatError(f"cannot read {path}: {error.strerror}") from error
+    lines = [line.split() for line in read_text(path).splitlines() if line.split()]
     cameras: dict[int, Calibration] = {}
     number = -1
     values: dict[str, Array] = {}
@@ -161,14 +178,14 @@ def read_calibration(path: Path) -> dict[int, Calibration]:
             if word == "name":
                 number, values = int(rest[0]), {}
             elif word in ("size", "intrinsic", "extrinsic"):
-                values[word] = np.array(rest, dtype=np.float64)
+                values[word] = parsed(rest)
             if number not in cameras and len(values) == 3:
                 lens, place = values["intrinsic"].reshape(4, 4), values["extrinsic"].reshape(4, 4)
                 focal, centre = (float(lens[0, 0]), float(lens[1, 1])), (float(lens[0, 2]), float(lens[1, 2]))
                 size = (int(values["size"][0]), int(values["size"][1]))
                 cameras[number] = Calibration(place[:3, :3], place[:3, 3] / 1000, focal, centre, size)
-    except (ValueError, IndexError) as error:
-        raise FormatError(f"{path} is not a camera calibration file ({error})") from error
+    except (ValueError, IndexError, ArithmeticError) as error:
+        raise FormatError(f"{path} is not a camera calibration file ({one_line(error)})") from error
     if not cameras:
         raise FormatError(f"{path} is not a camera calibration file: no camera with size, intrinsic and extrinsic")
     return cameras

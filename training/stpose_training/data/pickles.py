@@ -1,9 +1,10 @@
-"""Pickle files of others, read without running what they ask for.
+"""Pickle files from other sources, read without running any code that they name.
 
-A pickle is a program: `pickle.load` and `np.load(allow_pickle=True)` run any function that it names. Several data sets come as
-pickles all the same, so this reader lets through what data need - numbers, text, lists, dictionaries and numpy arrays - and
-refuses everything else by name. Not even numpy's own constructors run: they trust sizes and types that the file states.
-Arrays are put together here from checked parts.
+A pickle is a program: `pickle.load` and `np.load(allow_pickle=True)` run any function that it names. Several data sets are
+distributed as pickles, so this reader accepts plain data only - numbers, text, lists, dictionaries and numpy arrays - and refuses
+everything else by name. Even numpy's constructors do not run, because they trust sizes and types from the file. Arrays are
+assembled here from checked parts. A pickle of a few bytes can also ask for any amount of memory, so its operations are checked
+before it is read, and the memory of its results is counted.
 Sources: Python's `pickletools` (operations), numpy's `ndarray.__reduce__` (what an array's pickle holds) and `numpy.lib.format`.
 """
 
@@ -11,46 +12,55 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 import re
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from stpose_core.arrays import array_header, array_of, read_members
 from stpose_core.errors import FormatError
+from stpose_core.reading import read_bytes
+
+Spend = Callable[[int], None]
+"""Counts bytes that are made; raises _Refused when they are too many."""
 
 # Plain numbers, text and references to Python objects, in either byte order.
 _PLAIN_TYPE = re.compile(r"[<>=|]?(?:[biufcSU]\d+|O8?)")
 _DEEPEST = 32
+# What is made may take so many times the bytes of the pickle, and in any case so many: parts can be made of others again and again.
+_EXPANSION, _ALWAYS = 20, 1_000_000
+# Python's hash of a whole number is a remainder: dictionaries of larger ones can be made to take forever.
+_LARGEST = 2**64
 
 
 class _Refused(Exception):
-    """The message ends a sentence that begins with the file's name."""
+    """The message completes a sentence that begins with the file's name."""
 
 
 class _Constructor:
-    """What a pickle may call in place of the function that it names. Has no state, so that no file can change it."""
+    """Replacement for a function that a pickle names. A file cannot change it."""
 
-    __slots__ = ("make",)
+    __slots__ = ("make", "spend")
 
-    def __init__(self, make: Callable[..., Any]) -> None:
-        self.make = make
+    def __init__(self, make: Callable[..., Any], spend: Spend) -> None:
+        self.make, self.spend = make, spend
 
     def __call__(self, *arguments: Any) -> Any:
-        return self.make(*arguments)
+        return self.make(self.spend, *arguments)
 
     def __setstate__(self, state: object) -> None:
         raise _Refused("is not a plain data pickle")
 
 
 class _Type:
-    """A numpy type as a pickle states it."""
+    """A numpy type as described in a pickle."""
 
     __slots__ = ("dtype",)
 
-    def __init__(self, spec: object, *_: object) -> None:
+    def __init__(self, spend: Spend, spec: object, *_: object) -> None:
         if not isinstance(spec, str) or not _PLAIN_TYPE.fullmatch(spec):
             raise _Refused(f"holds arrays of type '{str(spec)[:40]}', which are not read")
         self.dtype = np.dtype(spec)
@@ -63,54 +73,64 @@ class _Type:
 
 
 class _Array:
-    """An array as a pickle states it: `value` is there once its state was read."""
+    """An array as described in a pickle: `value` is set once its state was read."""
 
-    __slots__ = ("value",)
+    __slots__ = ("spend", "value")
 
-    def __init__(self, *_: object) -> None:
+    def __init__(self, spend: Spend, *_: object) -> None:
+        self.spend = spend
         self.value: np.ndarray = np.empty(0)
 
     def __setstate__(self, state: Any) -> None:
         shape, kind, by_column, content = state[-4:]
-        self.value = _array(shape, kind, by_column, content)
+        self.value = _array(self.spend, shape, kind, by_column, content)
 
 
-def _array(shape: Any, kind: Any, by_column: object, content: Any) -> np.ndarray:
+def _array(spend: Spend, shape: Any, kind: Any, by_column: object, content: Any) -> np.ndarray:
     if not isinstance(kind, _Type) or not all(isinstance(side, int) and side >= 0 for side in shape):
         raise _Refused("holds an array of unknown type or shape")
     order = "F" if by_column else "C"
     if kind.dtype.hasobject:
         if not isinstance(content, list):
             raise _Refused("holds a damaged array of objects")
+        spend(16 * len(content))  # here, and once more in _plain
         flat = np.empty(len(content), dtype=object)
         for place, item in enumerate(content):
             flat[place] = item
     else:
-        # Pickles of Python 2 hold the bytes as text.
-        flat = np.frombuffer(content.encode("latin1") if isinstance(content, str) else content, dtype=kind.dtype)
+        if isinstance(content, str):  # pickles of Python 2 store bytes as text
+            spend(len(content))
+            content = content.encode("latin1")
+        flat = np.frombuffer(content, dtype=kind.dtype)
     return flat.reshape(tuple(shape), order=order)  # type: ignore[call-overload]
 
 
-def _scalar(kind: Any, content: Any) -> Any:
-    return _array((), kind, False, content)[()]
+def _scalar(spend: Spend, kind: Any, content: Any) -> Any:
+    return _array(spend, (), kind, False, content)[()]
 
 
-def _from_buffer(content: Any, kind: Any, shape: Any, order: Any) -> _Array:
-    made = _Array()
-    made.value = _array(shape, kind, order == "F", content)
+def _from_buffer(spend: Spend, content: Any, kind: Any, shape: Any, order: Any) -> _Array:
+    made = _Array(spend)
+    made.value = _array(spend, shape, kind, order == "F", content)
     return made
 
 
-def _encode(text: str, encoding: str) -> bytes:
-    """Pickles of protocol 2 that Python 3 wrote hold bytes as latin-1 text."""
+def _encode(spend: Spend, text: str, encoding: str) -> bytes:
+    """Pickles of protocol 2 written by Python 3 store bytes as latin-1 text."""
     if encoding not in ("latin1", "latin-1"):
         raise _Refused(f"holds text in the encoding '{str(encoding)[:40]}'")
+    spend(len(text))
     return text.encode("latin1")
 
 
-def _no_bytes() -> bytes:
+def _no_bytes(spend: Spend) -> bytes:
     """How Python 3 writes b"" in protocols 0 to 2."""
     return b""
+
+
+def _ordered(spend: Spend, pairs: Any = ()) -> dict[Any, Any]:
+    spend(100 * len(pairs))
+    return dict(pairs)
 
 
 _ALLOWED: dict[str, Callable[..., Any]] = {
@@ -127,19 +147,39 @@ _ALLOWED: dict[str, Callable[..., Any]] = {
     },
     "_codecs.encode": _encode,
     "__builtin__.bytes": _no_bytes,
-    "collections.OrderedDict": dict,
+    "collections.OrderedDict": _ordered,
 }
 
 
 class _Reader(pickle.Unpickler):
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(content), encoding="latin1")
+        self._left = _EXPANSION * len(content) + _ALWAYS
+
     def find_class(self, module: str, name: str) -> Any:
         if f"{module}.{name}" not in _ALLOWED:
-            raise _Refused(f"asks to run '{module}.{name}'; only numbers, text and arrays are read from pickles")
-        return _Constructor(_ALLOWED[f"{module}.{name}"])
+            raise _Refused(f"asks to run '{module[:80]}.{name[:80]}'; only numbers, text and arrays are read from pickles")
+        return _Constructor(_ALLOWED[f"{module}.{name}"], self._spend)
+
+    def _spend(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise _Refused("unpacks to far more than its size")
+
+
+def _look_through(content: bytes) -> None:
+    """Refuses operations that take more memory or time than the bytes of the pickle account for, in Python's own reader."""
+    argument: Any
+    for operation, argument, _ in pickletools.genops(content):
+        # The memo is a table as long as the highest number in it.
+        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > len(content):
+            raise _Refused("is not a plain data pickle")
+        if operation.name in ("INT", "LONG", "LONG1", "LONG4") and abs(argument) >= _LARGEST:
+            raise _Refused("holds a whole number of more than 64 bits")
 
 
 def _plain(value: Any, seen: dict[int, Any], depth: int = 0) -> Any:
-    """The value with real arrays in place of `_Array`, all the way down. seen: what was made of which object (by id)."""
+    """The value with real arrays instead of `_Array`, recursively. seen: results by the id of their source."""
     if depth > _DEEPEST:
         raise _Refused("is nested too deeply")
     if id(value) in seen:
@@ -165,10 +205,10 @@ def _plain(value: Any, seen: dict[int, Any], depth: int = 0) -> Any:
     return made
 
 
-def _read(handle: Any, what: str) -> Any:
+def _read(content: bytes, what: str) -> Any:
     try:
-        loaded = _Reader(handle, encoding="latin1").load()
-        return _plain(loaded, {})
+        _look_through(content)
+        return _plain(_Reader(content).load(), {})
     except _Refused as error:
         raise FormatError(f"{what} {error}") from None
     except MemoryError:
@@ -179,47 +219,33 @@ def _read(handle: Any, what: str) -> Any:
 
 
 def read_pickle(path: str | Path) -> Any:
-    """What a pickle file holds: numbers, text, lists, tuples, dictionaries and numpy arrays.
+    """The content of a pickle file: numbers, text, lists, tuples, dictionaries and numpy arrays.
 
-    Text of Python 2 is read as latin-1. Raises FormatError where the file is missing, damaged, or asks for anything else.
+    Text of Python 2 is read as latin-1. Raises FormatError if the file is missing, damaged, or holds anything else.
     """
-    try:
-        with Path(path).open("rb") as handle:
-            return _read(handle, str(path))
-    except OSError as error:
-        raise FormatError(f"cannot read {path}: {error.strerror or error}") from error
+    return _read(read_bytes(path), str(path))
 
 
 def read_npz(path: str | Path, *names: str) -> list[Any]:
     """The named members of an .npz file, also those that hold Python objects (as `np.savez(file, name=dictionary)` makes them).
 
-    A member without dimensions comes as what it holds. Raises FormatError where the file or a member is missing or damaged, or
-    asks for anything but plain data.
+    A member without dimensions is returned as its content. Raises FormatError if the file or a member is missing or damaged, or
+    holds anything but plain data.
     """
-    members = []
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for name in names:
-                if f"{name}.npy" not in archive.namelist():
-                    raise FormatError(f"{path} has no member '{name}'; it has {', '.join(archive.namelist()) or 'none'}")
-                members.append(_member(archive.read(f"{name}.npy"), f"{path}: '{name}'"))
-    except OSError as error:
-        raise FormatError(f"cannot read {path}: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
-        raise FormatError(f"{path} is not a readable .npz file ({error})") from error
-    return members
+    members = read_members(path, *names)
+    missing = [name for name in names if name not in members]
+    if missing:
+        raise FormatError(f"{path} has no member '{missing[0]}'")
+    return [_member(members[name], f"{path}: '{name}'") for name in names]
 
 
 def _member(content: bytes, what: str) -> Any:
     handle = io.BytesIO(content)
-    version = np.lib.format.read_magic(handle)
-    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = header(handle)
-    if not dtype.hasobject:
-        handle.seek(0)
-        array = np.lib.format.read_array(handle, allow_pickle=False)
-    else:
-        array = _read(handle, what)
+    try:
+        shape, _, dtype = array_header(handle)
+    except Exception as error:  # numpy evaluates the header as a Python literal: any error may come of it
+        raise FormatError(f"{what} is not a numpy array ({type(error).__name__})") from error
+    array = _read(content[handle.tell() :], what) if dtype.hasobject else array_of(content, what)
     if not isinstance(array, np.ndarray) or array.shape != shape:
-        raise FormatError(f"{what} is not what its header says")
+        raise FormatError(f"{what} does not match its header")
     return array[()] if array.shape == () else array

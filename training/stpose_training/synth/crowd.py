@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stpose_training.data.bodies import Random
+from stpose_training.synth.body import Rest
 from stpose_training.synth.kit import Garment, Kit
 from stpose_training.synth.postures import draw_poses, turn_bones
 
@@ -57,11 +58,14 @@ class Wardrobe:
 
     def crowd(self, phenotypes: Tensor, outfits: list[list[int]], part: str, random: Random) -> Crowd:
         """Persons of the given phenotypes (P, 6) who wear the garments of those numbers, in new poses of a part of the kit."""
-        kit, device, count = self.kit, self.kit.share.device, len(phenotypes)
+        rest = self.kit.body.rest(phenotypes.to(self.kit.share.device))
+        local = draw_poses(self.kit.poses[part], len(phenotypes), random).to(rest.heads)
+        return self.dressed(rest, turn_bones(self.kit.body, rest.heads, local, random), outfits, random)
+
+    def dressed(self, rest: Rest, turns: Tensor, outfits: list[list[int]], random: Random) -> Crowd:
+        """Persons of the given shapes in the given poses, world rotations (P, K, 3, 3), who wear the garments of those numbers."""
+        kit, device, count = self.kit, self.kit.share.device, len(turns)
         body = kit.body
-        rest = body.rest(phenotypes.to(device))
-        local = draw_poses(kit.poses[part], count, random).to(device)
-        turns = turn_bones(body, rest.heads, local, random)
         heads, moves = body.carry(rest, turns, rest.heads.new_zeros(count, 3))
         worn = torch.tensor([(p, g) for p, outfit in enumerate(outfits) for g in outfit], dtype=torch.int64)
         worn = worn.to(device).view(-1, 2)

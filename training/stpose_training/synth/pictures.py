@@ -23,14 +23,16 @@ from stpose_training.synth.zbuffer import Hits, draw
 
 MOST = 3
 """People in one picture, at most; the first is who the picture was taken of."""
-OUTSIDE, HIDDEN, VISIBLE = 0, 1, 2
+OUTSIDE, HIDDEN, VISIBLE, UNKNOWN = 0, 1, 2, 3
+"""State of a joint: outside of the picture, in it but hidden, visible; UNKNOWN only in labelled photographs, where it has no
+label."""
 MASK = 2  # pixels of a picture from one entry of its mask to the next
 
 # Metres of body in front of each joint (order of h36m17), of one 1.67 m tall: what is nearer to the camera than that hides it.
 _INSIDE = torch.tensor(
     [0.22, 0.19, 0.13, 0.12, 0.19, 0.13, 0.12, 0.22, 0.18, 0.18, 0.17, 0.16, 0.12, 0.11, 0.16, 0.12, 0.11]
 )  # fmt: skip
-_OPEN = ("hair", "hat", "skirt")  # garments whose inside is seen
+OPEN = ("hair", "hat", "skirt")  # garments whose inside is seen
 _LAMP_CELL, _LAMP_CELLS = 0.05, 128
 
 
@@ -100,7 +102,7 @@ def take_pictures(kit: Kit, wardrobe: Wardrobe, count: int, framing: Framing, pa
         return solid
 
     shape = (count, fine.size[1], fine.size[0])
-    closed = torch.tensor([kit.garments[g].kind not in _OPEN for outfit in outfits for g in outfit], dtype=torch.bool).to(device)
+    closed = torch.tensor([kit.garments[g].kind not in OPEN for outfit in outfits for g in outfit], dtype=torch.bool).to(device)
     one_sided = crowd.bare.clone()
     one_sided[~crowd.bare] = closed[crowd.surface[~crowd.bare] - len(picture)]
     hits = draw(corners, seen_in[first], shape, one_sided, keeps)
@@ -110,7 +112,7 @@ def take_pictures(kit: Kit, wardrobe: Wardrobe, count: int, framing: Framing, pa
         hits = hits.chosen(there[hits.pixel // (shape[1] * shape[2])])
     place = draw_surroundings(kit, small, part, random)
     lamp, light = _light(crowd, vertices, seen_in, place, random)
-    colour = _colours(kit, crowd, looks, hits, light)
+    colour = colours(kit, crowd, looks, hits, light)
     layer = torch.zeros(count * shape[1] * shape[2], 4, device=device)
     layer[hits.pixel] = torch.cat([colour, colour.new_ones(len(colour), 1)], 1)
     layer = functional.avg_pool2d(layer.view(count, *shape[1:], 4).permute(0, 3, 1, 2), framing.finer)
@@ -288,7 +290,7 @@ def _lit(vertices: Tensor, seen_in: Tensor, lamp: Tensor) -> Tensor:
     return 1 - 0.8 * ((nearest[index] - at[:, 2] - 0.08) / 0.06).clamp(0, 1)
 
 
-def _colours(kit: Kit, crowd: Crowd, looks: Looks, hits: Hits, light: Tensor) -> Tensor:
+def colours(kit: Kit, crowd: Crowd, looks: Looks, hits: Hits, light: Tensor) -> Tensor:
     """(Q, 3) linear colour of the drawn pixels."""
     faces = crowd.faces[hits.triangle]
     weight = hits.weight[..., None]

@@ -1,0 +1,156 @@
+"""The options of a capture, in one place: checked, and read and written as JSON.
+
+Every default stands here and nowhere else: the library, the command, batches and the Blender extension take it from here.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stpose_core.errors import OptionError
+from stpose_core.formats import FORMATS, UNITS
+
+if TYPE_CHECKING:
+    from stpose_core.data import Camera
+
+CAMERAS = ("auto", "static", "moving")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PERSONS = ("largest", "left", "right", "center", "all")
+SLOWEST = 1.0
+"""Frames per second: below this rate, a body can go anywhere from one frame to the next."""
+
+_LONGEST_JSON = 1_000_000  # characters
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptureOptions:
+    """How a video is captured. Raises OptionError for a value that is out of range or of a wrong type.
+
+    detector: "auto", "builtin", "mediapipe", "rtmpose", or the path of keypoints or of a detector's weights.
+    person: "largest", "left", "right", "center", "all", or "1", "2", ...: the n-th largest over the clip.
+    start, end: seconds from the video's first frame; None is the video's own start and end.
+    fps: frame rate of the result; None is the video's.
+    smooth: strength of the smoothing, 0 (none) to 1 (strong).
+    refine: whether the 3D joints are fitted to the 2D joints over the whole clip.
+    device: where networks run, "auto", "cpu", "cuda" or "mps".
+    weights: path of a lifter's weights; None is the one that ships.
+    camera: "static", "moving", or "auto", which finds out.
+    focal: focal length in pixels of the video; fov: field of view in degrees over the longer side. At most one of them; None where
+    it is unknown.
+    camera_height: metres above the floor; camera_pitch: degrees by which the camera looks down; actor_height: the person's standing
+    height in metres. None where unknown.
+    format: suffix, without its dot, of files in a folder. units: of lengths in formats that have a choice, "cm" or "m".
+    """
+
+    detector: str = "auto"
+    person: str = "largest"
+    start: float | None = None
+    end: float | None = None
+    fps: float | None = None
+    smooth: float = 0.4
+    refine: bool = True
+    device: str = "auto"
+    weights: str | None = None
+    camera: str = "auto"
+    focal: float | None = None
+    fov: float | None = None
+    camera_height: float | None = None
+    camera_pitch: float | None = None
+    actor_height: float | None = None
+    format: str = "bvh"
+    units: str = "cm"
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if isinstance(value, Path):
+                value = str(value)
+                object.__setattr__(self, entry.name, value)
+            _check_type(entry.name, value, str(entry.type))
+        if self.person not in PERSONS and not (self.person.isascii() and self.person.isdigit() and int(self.person) > 0):
+            raise OptionError(f"person: there is no choice '{self.person}'; use a number from 1, or {', '.join(PERSONS)}")
+        for name, choices in (("device", DEVICES), ("camera", CAMERAS), ("units", UNITS)):
+            if getattr(self, name) not in choices:
+                raise OptionError(f"{name}: there is no choice '{getattr(self, name)}'; use one of {', '.join(choices)}")
+        if self.format not in [entry.suffix[1:] for entry in FORMATS]:
+            known = ", ".join(entry.suffix[1:] for entry in FORMATS)
+            raise OptionError(f"format: there is no choice '{self.format}'; use one of {known}")
+        _check_range("smooth", self.smooth, 0, 1)
+        _check_range("start", self.start, 0, math.inf)
+        _check_range("fps", self.fps, SLOWEST, 1000)
+        _check_range("focal", self.focal, 1, 1e6)
+        _check_range("fov", self.fov, 5, 170)
+        _check_range("camera_height", self.camera_height, 0.05, 100)
+        _check_range("camera_pitch", self.camera_pitch, -90, 90)
+        _check_range("actor_height", self.actor_height, 0.3, 3)
+        if self.end is not None and self.end <= (self.start or 0.0):
+            raise OptionError(f"the range from {self.start or 0:g} s to {self.end:g} s holds no time")
+        if self.focal is not None and self.fov is not None:
+            raise OptionError("focal and fov say the same thing; give one of them")
+
+    def camera_of(self, image_size: tuple[int, int]) -> Camera | None:
+        """The camera of pictures of this size (width, height) in pixels, where its focal length is known."""
+        from stpose_core.data import Camera
+
+        focal = self.focal
+        if self.fov is not None:
+            focal = 0.5 * max(image_size) / math.tan(math.radians(self.fov) / 2)
+        return None if focal is None else Camera(focal, (image_size[0] / 2, image_size[1] / 2))
+
+    def to_json(self) -> str:
+        """All options as a JSON object, the inverse of `from_json`."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @staticmethod
+    def from_json(text: str) -> CaptureOptions:
+        """The options of a JSON object; those it lacks have their defaults.
+
+        Raises OptionError for text that is no such object, unknown names and values that are wrong.
+        """
+        if len(text) > _LONGEST_JSON:
+            raise OptionError(f"options of {len(text)} characters are too long")
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise OptionError(f"options are not JSON: {error}") from error
+        if not isinstance(values, dict):
+            raise OptionError("options have to be a JSON object, {...}")
+        return CaptureOptions(**known_options(values))
+
+
+def read_options(path: str | Path) -> CaptureOptions:
+    """The options in a JSON file. Raises OptionError as `CaptureOptions.from_json` does, and where the file cannot be read."""
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            return CaptureOptions.from_json(file.read(_LONGEST_JSON + 1))
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"cannot read options from {path}: {getattr(error, 'strerror', None) or error}") from error
+    except OptionError as error:
+        raise OptionError(f"{path}: {error}") from error
+
+
+def known_options(values: dict[str, Any]) -> dict[str, Any]:
+    """The values, if each name is one of an option. Raises OptionError with the names that are not."""
+    names = [entry.name for entry in fields(CaptureOptions)]
+    unknown = [name for name in values if name not in names]
+    if unknown:
+        raise OptionError(f"there is no option {', '.join(unknown)[:100]}; there are {', '.join(names)}")
+    return values
+
+
+def _check_type(name: str, value: object, declared: str) -> None:
+    kinds: tuple[type, ...] = {"str": (str,), "float": (int, float), "bool": (bool,)}[declared.split(" | ")[0]]
+    if value is None and "None" in declared:
+        return
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        raise OptionError(f"{name} must be of type {declared}, got {value!r:.60}")
+
+
+def _check_range(name: str, value: float | None, least: float, most: float) -> None:
+    if value is not None and not (math.isfinite(value) and least <= value <= most):
+        limits = f"{least:g} or more" if math.isinf(most) else f"from {least:g} to {most:g}"
+        raise OptionError(f"{name} must be {limits}, got {value:g}")

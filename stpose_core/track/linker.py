@@ -1,0 +1,83 @@
+"""People linked over time where only their joints are known, as in files of keypoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from stpose_core.detect.boxes import SEEN, extent
+from stpose_core.detect.types import Box, Floats, Pose2D
+from stpose_core.track.similarity import JOINT_SPREAD, area
+from stpose_core.track.track import Track
+
+LOST_SECONDS = 1.0  # somebody not seen for longer comes back as somebody new
+LEAST = 0.3  # likeness (of joints, or overlap of boxes) below which two sights are not the same person
+FLICKER = 3  # people seen in fewer frames than this are dropped, if anybody is seen in more
+
+
+@dataclass
+class _Linked:
+    track: Track
+    velocity: Floats
+
+    def predicted(self, time: float) -> tuple[Floats, Floats]:
+        last = self.track.pose(-1)
+        return last.xy + self.velocity * min(time - float(self.track.times[-1]), 0.25), last.score
+
+
+def link_people(frames: Iterable[tuple[int, Sequence[tuple[Floats, Floats]]]], fps: float, skeleton: str) -> list[Track]:
+    """Tracks of everybody, each frame's people matched to those before by joints, boxes and constant velocity.
+
+    frames: rising frame numbers, each with people as (xy (J, 2) pixels, NaN where not seen; score (J,)).
+    """
+    people: list[_Linked] = []
+    for number, sights in frames:
+        time = number / fps
+        known = [p for p in people if time - p.track.times[-1] <= LOST_SECONDS]
+        likeness = _likeness([p.predicted(time) for p in known], sights)
+        linked: dict[int, _Linked] = {}
+        for row, column in zip(*linear_sum_assignment(-likeness)):
+            if likeness[row, column] >= LEAST:
+                linked[int(column)] = known[row]
+        for index, (xy, score) in enumerate(sights):
+            box = extent(xy, score)
+            person = linked.get(index)
+            if person is None:
+                person = _Linked(Track(len(people) + 1, skeleton), np.zeros(2))
+                people.append(person)
+            else:
+                last = person.track.pose(-1).box
+                step = (box.centre - last.centre) / (time - float(person.track.times[-1]))
+                person.velocity = 0.5 * person.velocity + 0.5 * step
+            person.track.add(time, number, Pose2D(xy, score, float(score.max(initial=0.0)), box))
+    tracks = [person.track for person in people]
+    lasting = [track for track in tracks if len(track) >= FLICKER]
+    return lasting or tracks
+
+
+def _likeness(known: Sequence[tuple[Floats, Floats]], sights: Sequence[tuple[Floats, Floats]]) -> Floats:
+    """(K, S) how alike each known person and each sight are: the mean of `joint_similarity` and of box overlap."""
+    if not known or not sights:
+        return np.zeros((len(known), len(sights)))
+    # All pairs at once: in a crowd there are thousands of them in a frame.
+    a, b = (np.stack([xy for xy, _ in group]) for group in (known, sights))
+    score_a, score_b = (np.stack([score for _, score in group]) for group in (known, sights))
+    boxes_a, boxes_b = ([extent(xy, score) for xy, score in group] for group in (known, sights))
+    spread = JOINT_SPREAD * np.sqrt(np.sqrt(np.outer([area(box) for box in boxes_a], [area(box) for box in boxes_b]))) + 1e-9
+    seen_a, seen_b = (np.isfinite(xy).all(-1) & (score >= SEEN) for xy, score in ((a, score_a), (b, score_b)))
+    both = seen_a[:, None] & seen_b
+    distance = np.linalg.norm(np.where(both[..., None], a[:, None] - b, 0.0), axis=-1)
+    joints = (np.exp(-0.5 * (distance / spread[..., None]) ** 2) * both).sum(-1) / np.maximum(both.sum(-1), 1)
+    return np.asarray(0.5 * np.where(both.sum(-1) >= 3, joints, 0.0) + 0.5 * _overlap(boxes_a, boxes_b))
+
+
+def _overlap(a: Sequence[Box], b: Sequence[Box]) -> Floats:
+    """(K, S) intersection over union of each pair of boxes, 0..1."""
+    one, other = (np.array([(box.x0, box.y0, box.x1, box.y1) for box in boxes]) for boxes in (a, b))
+    low, high = np.maximum(one[:, None, :2], other[:, :2]), np.minimum(one[:, None, 2:], other[:, 2:])
+    common = np.clip(high - low, 0.0, None).prod(-1)
+    sizes = [(boxes[:, 2:] - boxes[:, :2]).prod(-1) for boxes in (one, other)]
+    return np.asarray(common / np.maximum(sizes[0][:, None] + sizes[1] - common, 1e-9))

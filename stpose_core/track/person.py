@@ -1,0 +1,103 @@
+"""The state of one followed person, and what decides whether two detections are the same person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from stpose_core.detect.boxes import SEEN, extent
+from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
+from stpose_core.track.similarity import joint_similarity
+from stpose_core.track.track import SELDOM_FRAMES, Track
+
+HELD, SURE = 0.5, 0.9  # presence to keep following a person; presence to accept a new one
+SAME = 0.5  # joint similarity from which two poses in one frame are the same person
+RADIUS = 0.6  # of the joints' extent: about a metre
+_LONGEST_PREDICTION = 0.25  # s: a jump or a turn comes sooner than half a second
+
+
+@dataclass(eq=False)
+class Person:
+    """A person who is followed, or was lost a short while ago.
+
+    pose, time: the last detection. found: time of the last search that confirmed the person. colours: of the torso.
+    velocity: (2,) pixels a second. since: row of the track at which the present stretch begins. shown: size in pixels summed over
+    the frames. lost: not followed at present. behind_cut: lost because the shot changed.
+    """
+
+    pose: Pose2D
+    time: float
+    found: float
+    track: Track
+    colours: Floats | None = None
+    velocity: Floats = field(default_factory=lambda: np.zeros(2))
+    since: int = 0
+    shown: float = 0.0
+    lost: bool = False
+    behind_cut: bool = False
+
+    def predicted(self, time: float) -> Box:
+        """The box at another time, at constant velocity for a short while."""
+        return self.pose.box.moved(self.velocity * np.clip(time - self.time, -_LONGEST_PREDICTION, _LONGEST_PREDICTION))
+
+    def moved_to(self, pose: Pose2D, time: float) -> None:
+        """Take a detection that is later, or earlier where a person is followed backwards."""
+        step = (seen_box(pose).centre - seen_box(self.pose).centre) / max(abs(time - self.time), 1e-3) * np.sign(time - self.time)
+        self.velocity = 0.5 * self.velocity + 0.5 * step
+        self.pose, self.time = pose, time
+
+    def can_continue_as(self, pose: Pose2D, time: float) -> bool:
+        """Whether the person can have come from the last pose to this one in the time between."""
+        was, now = seen_box(self.pose), seen_box(pose)
+        radius = RADIUS * max(was.size, 1e-6)
+        distance = np.hypot(*(now.centre - was.centre - (self.predicted(time).centre - self.pose.box.centre)))
+        passed = abs(time - self.time)
+        # The pose's own noise, and 4 m/s (8 m/s for the limbs) for a radius of a metre.
+        if distance > (0.3 + 4.0 * passed) * radius or not 0.6 < now.size / max(was.size, 1e-6) < 1.67:
+            return False
+        moved = np.nanmean(np.linalg.norm(pose.xy - self.pose.xy, axis=1)) if np.isfinite(pose.xy).any() else 0.0
+        return bool(pose.presence >= SURE or moved <= (0.2 + 8.0 * passed) * radius)
+
+
+def verified(detector: Detector, image: Image, first: Pose2D, sure: float = SURE) -> Pose2D | None:
+    """The pose of a second look at a found box, if both looks are sure of a person and agree on the joints; else None."""
+    if first.presence < HELD:
+        return None
+    pose = detector.pose(image, first.box)
+    if min(first.presence, pose.presence) < sure or similarity(first, pose) < SAME or not is_in_picture(pose, image):
+        return None
+    return pose
+
+
+def seen_box(pose: Pose2D) -> Box:
+    """The box around the visible joints. The detector's next box has room for hidden legs, so it grows as soon as ankles vanish."""
+    return extent(pose.xy, pose.score)
+
+
+def similarity(a: Pose2D, b: Pose2D | None) -> float:
+    """Joint similarity of two poses in one frame, 0..1; 0 where there is no other."""
+    return 0.0 if b is None else joint_similarity(a.xy, a.score, b.xy, b.score)
+
+
+def pose_at(track: Track, frame: int | np.int64) -> Pose2D | None:
+    """The detection of a frame, or the nearest one where the person was not looked at in every frame; None if there is none."""
+    if not len(track):
+        return None
+    row = int(np.abs(track.frames - frame).argmin())
+    return track.pose(row) if abs(track.frames[row] - frame) < (SELDOM_FRAMES if track.seldom else 1) else None
+
+
+def explains(pose: Pose2D, box: Box) -> bool:
+    """Whether a found box is that of this pose: about the same place and size."""
+    seen = seen_box(pose)
+    near = np.hypot(*(seen.centre - box.centre)) < 0.3 * seen.size
+    return bool(near and 0.7 < box.size / max(seen.size, 1e-6) < 1.9)
+
+
+def is_in_picture(pose: Pose2D, image: Image) -> bool:
+    """Whether at least four of the visible joints, and a third of them, lie in the picture."""
+    height, width = image.shape[:2]
+    seen = (pose.score >= SEEN) & np.isfinite(pose.xy).all(axis=1)
+    inside = seen & (pose.xy >= 0).all(axis=1) & (pose.xy < (width, height)).all(axis=1)
+    return bool(inside.sum() >= max(4, seen.sum() / 3))

@@ -1,0 +1,41 @@
+"""From the frames in which a person was seen to a uniform time grid."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stpose_core.data import Keypoints
+from stpose_core.detect.types import Floats
+from stpose_core.track.track import LONGEST_GAP, Track
+
+
+def track_to_keypoints(track: Track, frame_times: Floats, fps: float, image_size: tuple[int, int]) -> Keypoints:
+    """The track on the uniform grid t0, t0 + 1 / fps, ... up to the last frame.
+
+    frame_times: (T,) the stamps of all of the clip's frames, seconds. A sight within a quarter frame of a grid point is copied;
+    between two sights at most 0.25 s apart (or in neighbouring frames) joints are interpolated; all else is a gap: NaN, score 0.
+    """
+    stamps = np.asarray(frame_times, dtype=float)
+    if not len(stamps):
+        raise ValueError("frame_times is empty")
+    grid = stamps[0] + np.arange(round((stamps[-1] - stamps[0]) * fps) + 1) / fps
+    xy = np.full((len(grid), *track.xy.shape[1:]), np.nan)
+    score = np.zeros(xy.shape[:2])
+    if not len(track):
+        return Keypoints(xy, score, fps, image_size, track.skeleton)
+    times = track.times
+    after = np.searchsorted(times, grid)
+    low, high = np.clip(after - 1, 0, len(times) - 1), np.clip(after, 0, len(times) - 1)
+    nearest = np.where(np.abs(times[low] - grid) <= np.abs(times[high] - grid), low, high)
+    copied = np.abs(times[nearest] - grid) <= 0.25 / fps
+    xy[copied], score[copied] = track.xy[nearest[copied]], track.score[nearest[copied]]
+
+    gap = times[high] - times[low]
+    close = (gap <= LONGEST_GAP + 1e-9) | (track.frames[high] - track.frames[low] == 1)
+    between = np.flatnonzero(~copied & (times[low] < grid) & (grid < times[high]) & close)
+    if len(between):
+        a, b = low[between], high[between]
+        share = ((grid[between] - times[a]) / gap[between])[:, None]
+        xy[between] = track.xy[a] * (1 - share[..., None]) + track.xy[b] * share[..., None]
+        score[between] = np.minimum(track.score[a], track.score[b])
+    return Keypoints(xy, score, fps, image_size, track.skeleton)

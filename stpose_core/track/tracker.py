@@ -1,0 +1,314 @@
+"""People in a video: found by searches, followed from frame to frame, and kept apart where they cross.
+
+The policy, in the order of `PeopleTracker.update`:
+
+1. A shot cut loses everybody.
+2. Each followed person is looked at where they should be now: one pose a person and frame. Where only the largest person is asked
+   for, people in the background are looked at in every third frame.
+3. Where two people have become one pose, the one who looks less like it is hidden, and lost.
+4. From time to time the whole picture is searched. A new person must be seen twice in the same way, and is then followed backwards
+   through the frames since the last search, so that nothing is missed.
+5. A person who stays lost for too long ends; one who returns by then is the same person, by place, size and colours.
+
+A person is accepted only where search, pose and time agree. A stretch at whose end the pose faded is cut back to where it was sure.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stpose_core.detect.types import Detector, Floats, Pose2D
+from stpose_core.track.cuts import is_cut, thumbnail
+from stpose_core.track.person import (
+    HELD,
+    SAME,
+    SURE,
+    Person,
+    explains,
+    is_in_picture,
+    pose_at,
+    seen_box,
+    similarity,
+    verified,
+)
+from stpose_core.track.rejected import REJECTED, RejectedPlaces
+from stpose_core.track.similarity import colour_similarity, torso_colours
+from stpose_core.track.track import SELDOM_FRAMES, Track
+
+if TYPE_CHECKING:
+    from stpose_core.video import Frame
+
+# Seconds between two searches of the whole picture: while people are followed; while nobody is; just after a person was lost.
+# At most so many frames: a search costs as much as four poses.
+SEARCH_CALM, SEARCH_EMPTY, SEARCH_LOST, SEARCH_FRAMES = 1.0, 0.5, 0.2, 45
+BUFFER_BYTES = 200_000_000  # frames kept for following backwards; with 4K pictures searches come more often instead
+MERGING = 0.3  # where two become one pose, the hidden one is cut back to where their joints were less similar than this
+LOST_SECONDS = 2.0  # a person who was lost may return within this time
+LIVED_SECONDS, LIVED_FRAMES = 0.3, 3  # a shorter stretch is a flicker
+BACKGROUND = 0.67  # of the largest person's size, now and summed over time: people below it are in the background
+SELDOM_SECONDS = 0.095  # people in the background are looked at again after SELDOM_FRAMES or this time, whichever comes first
+UNCONFIRMED_SECONDS = 3.0  # followed for longer than this without a search that finds a person there: not a person
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One person in one frame."""
+
+    person: int
+    pose: Pose2D
+
+
+class PeopleTracker:
+    """Follows everybody through a video, frame by frame.
+
+    detector: any `Detector`. largest: only the largest person is asked for, so people in the background are not looked at in every
+    frame; their tracks say so (`Track.seldom`).
+    """
+
+    def __init__(self, detector: Detector, largest: bool = False) -> None:
+        self._detector, self._largest = detector, largest
+        self._people: list[Person] = []
+        self._ended: list[Track] = []
+        self._buffer: deque[Frame] = deque()
+        self._thumbnail: Floats | None = None
+        self._rejected = RejectedPlaces()
+        self._searched: tuple[float, int] | None = None  # time and number of the frame
+        self._first, self._last, self._frames, self._ids = 0.0, 0.0, 0, 0
+
+    @property
+    def tracks(self) -> list[Track]:
+        """Everybody who was there for long enough, by the time they came, as detected (`clean_tracks` follows)."""
+        seconds, frames = min(LIVED_SECONDS, 0.5 * (self._last - self._first)), max(1, min(LIVED_FRAMES, self._frames))
+        tracks = self._ended + [person.track for person in self._people]
+        lived = [t for t in tracks if len(t) >= frames and t.times[-1] - t.times[0] >= seconds]
+        return sorted(lived, key=lambda track: float(track.times[0]))
+
+    def update(self, frame: Frame) -> list[Observation]:
+        """Take the next frame and return the people in it. A new person may still turn out to be nobody; `tracks` is final."""
+        if not self._frames:
+            self._first = frame.time
+        self._last, self._frames = frame.time, self._frames + 1
+        self._lose_all_at_a_cut(frame)
+        self._follow_all(frame)
+        self._separate(frame)
+        if self._search_is_due(frame):
+            # People who were left out are looked at after all: a search has to know where everybody is.
+            for person in [p for p in self._followed() if p.time < frame.time]:
+                self._follow(person, frame)
+            self._search(frame)
+        self._end_the_lost(frame)
+        self._remember(frame)
+        return [Observation(person.track.id, person.pose) for person in self._followed() if person.time == frame.time]
+
+    def _followed(self) -> list[Person]:
+        return [person for person in self._people if not person.lost]
+
+    # 1. Shot cuts
+
+    def _lose_all_at_a_cut(self, frame: Frame) -> None:
+        small = thumbnail(frame.image)
+        if self._thumbnail is not None and is_cut(self._thumbnail, small):
+            for person in self._followed():
+                person.behind_cut = True
+                self._lose(person)
+            self._buffer.clear()
+            self._rejected.clear()
+            self._searched = None
+        self._thumbnail = small
+
+    # 2. Following
+
+    def _follow_all(self, frame: Frame) -> None:
+        for person in self._followed():
+            person.shown += seen_box(person.pose).size
+            if self._can_wait(person, frame):
+                person.track.seldom = True
+            else:
+                self._follow(person, frame)
+
+    def _can_wait(self, person: Person, frame: Frame) -> bool:
+        """Whether a person in the background need not be looked at in this frame."""
+        if (
+            not self._largest
+            or frame.index - person.track.frames[-1] >= SELDOM_FRAMES
+            or frame.time - person.time >= SELDOM_SECONDS
+        ):
+            return False
+        size = seen_box(person.pose).size
+        return any(
+            size < BACKGROUND * seen_box(other.pose).size and person.shown < BACKGROUND * other.shown for other in self._followed()
+        )
+
+    def _follow(self, person: Person, frame: Frame) -> None:
+        pose = self._next_pose(person, frame)
+        if pose is None:
+            self._lose(person)
+            self._searched = None  # search at once
+            return
+        person.moved_to(pose, frame.time)
+        person.track.add(frame.time, frame.index, pose)
+        alone = all(
+            np.hypot(*(pose.box.centre - other.pose.box.centre)) > 0.5 * pose.box.size
+            for other in self._people
+            if other is not person
+        )
+        if alone or person.colours is None:
+            colours = torso_colours(frame.image, pose.xy, pose.score, self._detector.skeleton)
+            if colours is not None:
+                person.colours = colours if person.colours is None else 0.9 * person.colours + 0.1 * colours
+
+    def _next_pose(self, person: Person, frame: Frame) -> Pose2D | None:
+        """The person's pose in the next (or previous) frame; None where it cannot be told."""
+        expected = person.predicted(frame.time)
+        for box in (expected, person.pose.box, expected.moved(np.zeros(2), 1.3)):
+            pose = self._detector.pose(frame.image, box)
+            if pose.presence >= HELD and is_in_picture(pose, frame.image) and person.can_continue_as(pose, frame.time):
+                return pose
+        return None
+
+    def _lose(self, person: Person) -> None:
+        # As a person leaves, the pose drifts off them before its presence falls: the last sure detection is where they were.
+        track = person.track
+        sure = np.flatnonzero(track.presence >= SURE)
+        track.cut(int(sure[-1]) + 1 if len(sure) else 0)
+        # Furniture looks like a person now and then, but never for long; a stretch that a shot cut ends may just be short.
+        stretch = track.times[person.since :]
+        if not person.behind_cut and (len(stretch) < LIVED_FRAMES or stretch[-1] - stretch[0] < LIVED_SECONDS):
+            track.cut(person.since)
+        person.lost = True
+        if len(track):
+            person.pose, person.time = track.pose(-1), float(track.times[-1])
+        else:
+            self._people.remove(person)
+
+    # 3. Two people in one pose
+
+    def _separate(self, frame: Frame) -> None:
+        for person in self._followed():
+            for other in self._followed():
+                if person.track.id >= other.track.id or person.lost or other.lost:
+                    continue
+                if similarity(person.pose, other.pose) < SAME:
+                    continue
+                hidden = self._less_similar(person, other, frame)
+                keeper = other if hidden is person else person
+                rows = len(hidden.track)
+                while rows and self._merged(hidden.track, keeper.track, rows - 1):
+                    rows -= 1
+                hidden.track.cut(rows)
+                self._lose(hidden)
+
+    @staticmethod
+    def _merged(hidden: Track, keeper: Track, row: int) -> bool:
+        return similarity(hidden.pose(row), pose_at(keeper, hidden.frames[row])) > MERGING
+
+    def _less_similar(self, a: Person, b: Person, frame: Frame) -> Person:
+        """Which of two people the pose that both share looks less like: by colours, else the one known for less time."""
+        now = torso_colours(frame.image, a.pose.xy, a.pose.score, self._detector.skeleton)
+        like_a, like_b = colour_similarity(now, a.colours), colour_similarity(now, b.colours)
+        if like_a is not None and like_b is not None and abs(like_a - like_b) > 0.05:
+            return a if like_a < like_b else b
+        return a if len(a.track) < len(b.track) else b
+
+    # 4. Searching
+
+    def _search_is_due(self, frame: Frame) -> bool:
+        if self._searched is None:
+            return True
+        time, number = self._searched
+        every = SEARCH_CALM if self._followed() else SEARCH_EMPTY
+        if any(person.lost and frame.time - person.time < 1.0 for person in self._people):
+            every = SEARCH_LOST
+        return frame.time - time >= every - 1e-6 or self._frames - number >= SEARCH_FRAMES
+
+    def _search(self, frame: Frame) -> None:
+        self._searched = frame.time, self._frames
+        for box in self._detector.find(frame.image):
+            known = [p for p in self._followed() if explains(p.pose, box)]
+            if not known and not self._rejected.holds(frame.image, box, frame.time):
+                first = self._detector.pose(frame.image, box)
+                if first.presence < REJECTED:
+                    self._rejected.add(frame.image, box, frame.time)
+                pose = verified(self._detector, frame.image, first)
+                if pose is None:
+                    continue
+                known = [p for p in self._followed() if similarity(p.pose, pose) >= SAME]
+                if not known:
+                    self._begin(pose, frame)
+            for person in known:
+                person.found = frame.time
+        for person in self._followed():
+            if frame.time - person.found > UNCONFIRMED_SECONDS:
+                person.track.cut(int(np.searchsorted(person.track.times, person.found, side="right")))
+                self._lose(person)
+
+    def _begin(self, pose: Pose2D, frame: Frame) -> None:
+        """Follow a found person back through the buffered frames, and go on with a lost person's track if it is the same one."""
+        new = Person(pose, frame.time, frame.time, Track(0, self._detector.skeleton))
+        new.colours = torso_colours(frame.image, pose.xy, pose.score, self._detector.skeleton)
+        stretch = self._followed_back(new, pose, frame)
+        person = self._returned(stretch, new.colours)
+        if person is None:
+            self._ids += 1
+            person = Person(pose, frame.time, frame.time, Track(self._ids, self._detector.skeleton))
+            self._people.append(person)
+        person.since = len(person.track)
+        for time, index, detection in stretch:
+            if not len(person.track) or time > person.track.times[-1]:
+                person.track.add(time, index, detection)
+        person.pose, person.time, person.found, person.velocity = pose, frame.time, frame.time, new.velocity
+        person.colours = new.colours if new.colours is not None else person.colours
+        person.lost = person.behind_cut = False
+
+    def _followed_back(self, new: Person, pose: Pose2D, frame: Frame) -> list[tuple[float, int, Pose2D]]:
+        """(time, frame, pose) of a new person since they can be told from others, rising in time. `new` ends where they began."""
+        stretch = [(frame.time, frame.index, pose)]
+        for past in reversed(self._buffer):
+            earlier = self._next_pose(new, past)
+            taken = [p for p in self._people if similarity(earlier, pose_at(p.track, past.index)) >= SAME] if earlier else []
+            if earlier is None or taken:
+                break
+            new.moved_to(earlier, past.time)
+            stretch.append((past.time, past.index, earlier))
+        while len(stretch) > 1 and stretch[-1][2].presence < SURE:
+            stretch.pop()
+        return stretch[::-1]
+
+    # 5. People who return
+
+    def _returned(self, stretch: list[tuple[float, int, Pose2D]], colours: Floats | None) -> Person | None:
+        """The lost person whom a new stretch shows, by place, size and colours; None if nobody fits."""
+        best, best_cost = None, np.inf
+        for person in self._people:
+            later = [detection for detection in stretch if detection[0] > person.time]
+            if not person.lost or not later:
+                continue
+            time, _, pose = later[0]
+            radius, gap = person.pose.box.size / 2, time - person.time
+            reach = 0.5 if person.behind_cut else 0.5 + 3.5 * gap  # radii: a radius is about a metre, and people run
+            distance = float(np.hypot(*(pose.box.centre - person.predicted(time).centre))) / radius
+            alike = colour_similarity(colours, person.colours)
+            if alike is None:
+                alike = 0.7
+            ratio = pose.box.size / person.pose.box.size
+            if distance > reach or not 0.55 < ratio < 1.8 or alike < (0.7 if person.behind_cut else 0.3):
+                continue
+            cost = distance / reach + 1 - alike
+            if cost < best_cost:
+                best, best_cost = person, cost
+        return best
+
+    def _end_the_lost(self, frame: Frame) -> None:
+        for person in [p for p in self._people if p.lost and frame.time - p.time > LOST_SECONDS]:
+            self._people.remove(person)
+            self._ended.append(person.track)
+
+    def _remember(self, frame: Frame) -> None:
+        self._buffer.append(frame)
+        most = max(1, min(SEARCH_FRAMES + 1, BUFFER_BYTES // max(frame.image.nbytes, 1)))
+        while len(self._buffer) > most or frame.time - self._buffer[0].time > SEARCH_CALM:
+            self._buffer.popleft()

@@ -1,0 +1,137 @@
+"""Try a reader with damaged files, guided by the code they reach: python tools/fuzz.py bvh --minutes 10
+
+Needs atheris (pip install atheris; Linux). A finding is an exception other than StposeError, over 10 s of processor time, or over
+500 MB of memory. Each is written to --out, and `--replay FILE` tries it alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+MOST_SECONDS, MOST_MB = 10.0, 500.0
+# The machine is kept alive, and a hang is ended, whatever the reader does.
+_ADDRESSES, _HANG = 6_000_000_000, 120
+_MOST_FINDINGS = 20
+_FAULT = "fault: "
+
+
+def peak_mb() -> float:
+    """The most memory that this process has had so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+
+
+def child(reader: str, arguments: list[str]) -> None:
+    """Runs libFuzzer in this process; it does not return."""
+    import atheris
+
+    with atheris.instrument_imports(include=["stpose_core", "stpose_training", "fuzz_readers", "json", "zipfile", "pickletools"]):
+        from fuzz_readers import READERS
+    folder = Path(tempfile.mkdtemp(dir=arguments[0]))
+    read = READERS[reader].read
+    for seed in READERS[reader].seeds(folder):
+        read(seed, folder)
+    before = peak_mb()
+    resource.setrlimit(resource.RLIMIT_AS, (_ADDRESSES, _ADDRESSES))
+
+    def one(data: bytes) -> None:
+        began = time.process_time()
+        try:
+            read(data, folder)
+            if (took := time.process_time() - began) > MOST_SECONDS:
+                raise AssertionError(f"took {took:.1f} s")
+            if (grown := peak_mb() - before) > MOST_MB:
+                raise AssertionError(f"took {grown:.0f} MB")
+        except BaseException as error:
+            places = traceback.extract_tb(error.__traceback__)
+            own = [place for place in places if "stpose_" in place.filename] or places
+            where = f"{Path(own[-1].filename).name}:{own[-1].lineno}"
+            said = " ".join(re.sub(r"[0-9.]+ ", "", str(error)).split())[:100]
+            print(f"\n{_FAULT}{type(error).__name__} at {where}: {said}", file=sys.stderr, flush=True)
+            raise
+
+    atheris.Setup([sys.argv[0], *arguments[1:]], one)
+    atheris.Fuzz()
+
+
+def run(reader: str, minutes: float, out: Path) -> int:
+    """Fuzz for that long, on past every finding. Returns the number of different ones."""
+    from fuzz_readers import READERS
+
+    out.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Path] = {}
+    executions, began = 0, time.monotonic()
+    # In memory: an input is written to a file for every try.
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as work:
+        corpus, words = Path(work, "corpus"), Path(work, "words")
+        corpus.mkdir()
+        for seed in READERS[reader].seeds(Path(work)):
+            (corpus / hashlib.sha1(seed).hexdigest()).write_bytes(seed)
+        words.write_text("".join(_quoted(word) for word in READERS[reader].words))
+        while (left := minutes * 60 - (time.monotonic() - began)) > 1 and len(found) < _MOST_FINDINGS:
+            options = [f"-max_total_time={int(left)}", f"-timeout={_HANG}", "-rss_limit_mb=0", f"-dict={words}", "-max_len=200000",
+                       f"-artifact_prefix={work}/", "-print_final_stats=1", str(corpus)]  # fmt: skip
+            command = [sys.executable, __file__, reader, "--child", work, *options]
+            ran = subprocess.run(command, capture_output=True, text=True, errors="replace")
+            executions += max(map(int, re.findall(r"^#(\d+)", ran.stderr, re.MULTILINE)), default=0)
+            artifacts = [path for path in Path(work).iterdir() if re.match(r"(crash|timeout|oom|slow-unit)-", path.name)]
+            if not artifacts and ran.returncode:
+                print(ran.stderr[-3000:], file=sys.stderr)
+                raise SystemExit(f"the fuzzer itself failed with {ran.returncode}")
+            for path in artifacts:
+                what = _what(ran.stderr) if not path.name.startswith("slow-unit") else "slow unit"
+                content = path.read_bytes()
+                path.unlink()
+                if what not in found:
+                    found[what] = out / f"{reader}-{hashlib.sha1(content).hexdigest()[:10]}"
+                    found[what].write_bytes(content)
+                    print(f"{found[what]}: {what}", flush=True)
+    spent = (time.monotonic() - began) / 60
+    print(f"| {reader} | {executions} | {len(found)} | {spent:.1f} |", flush=True)
+    return len(found)
+
+
+def _quoted(word: bytes) -> str:
+    """A line of libFuzzer's dictionary."""
+    return '"' + "".join(f"\\x{byte:02x}" for byte in word) + '"\n'
+
+
+def _what(log: str) -> str:
+    """What failed: as the child says, or libFuzzer, which ends a hang."""
+    found = re.findall(rf"^{_FAULT}(.*)$|^==[0-9]+== ERROR: libFuzzer: (.*)$", log, re.MULTILINE)
+    return (found[0][0] or found[0][1])[:200] if found else "unknown"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("reader")
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--out", type=Path, default=Path("fuzz-findings"), help="folder for inputs that fail")
+    parser.add_argument("--replay", type=Path, metavar="FILE", help="try this input alone")
+    options = parser.parse_args()
+    from fuzz_readers import READERS
+
+    if options.reader not in READERS:
+        parser.error(f"no reader {options.reader}; there are {', '.join(READERS)}")
+    if options.replay is not None:
+        began = time.process_time()
+        READERS[options.reader].read(options.replay.read_bytes(), Path(tempfile.mkdtemp()))
+        print(f"{time.process_time() - began:.2f} s, {peak_mb():.0f} MB in all")
+        return
+    sys.exit(1 if run(options.reader, options.minutes, options.out) else 0)
+
+
+if __name__ == "__main__":
+    if sys.argv[2:3] == ["--child"]:
+        child(sys.argv[1], sys.argv[3:])
+    else:
+        main()
