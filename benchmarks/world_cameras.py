@@ -138,5 +138,5 @@ def _estimated(camera: Camera, rotation: Array, static: bool, rng: np.random.Gen
         error = np.arange(frames)[:, None] / MOCAP_FPS * _DRIFT * axis / np.linalg.norm(axis)
         error = error + _TREMBLE * rng.normal(size=(frames, 3))
         turned = Rotation.from_rotvec(error).as_matrix() @ turned
-    known, shot = np.ones(frames), np.zeros(frames, np.int64)
-    return CameraPath(np.full(frames, camera.focal), camera.centre, turned, np.zeros((frames, 3)), known, shot, static)
+    none, sure = np.zeros((frames, 3)), np.ones(frames)
+    return CameraPath(np.full(frames, camera.focal), camera.centre, turned, none, sure, np.zeros(frames, np.int64), static)

@@ -167,7 +167,9 @@ def test_hidden_joints_and_degenerate_poses_give_finite_motions():
     pose = seen(h36m(walk()), 30.0)
     hidden = np.ones((len(pose), 17), bool)
     motion = animate(pose3d(pose.xyz, pose.root, 30.0, hidden))
-    assert np.allclose(relative(h36m(motion)), relative(h36m(animate(pose))), atol=0.01)
+    # Of feet that nobody saw, none is held on the ground.
+    assert not (motion.contacts > 0.5).any()
+    assert np.allclose(relative(h36m(motion))[:, 7:], relative(h36m(animate(pose)))[:, 7:], atol=0.01)
     for xyz in (np.zeros((10, 17, 3)), np.random.default_rng(0).normal(size=(60, 17, 3))):
         for root in (np.tile([0.0, 0.0, 3.0], (len(xyz), 1)), np.zeros((len(xyz), 3))):
             odd = animate(pose3d(xyz, root, 30.0))

@@ -18,10 +18,10 @@ FIRM = Stiffness(speed=0.003, height=0.01, acceleration=6.0)
 AHEAD = np.tile([0.0, 0.0, -1.0], (90, 1))
 
 
-def camera_path(rotation: Array, static: bool = False) -> CameraPath:
+def camera_path(rotation: Array, shot: Array | None = None) -> CameraPath:
     frames = len(rotation)
-    known, shot = np.ones(frames), np.zeros(frames, np.int64)
-    return CameraPath(np.full(frames, CAMERA.focal), CAMERA.centre, rotation, np.zeros((frames, 3)), known, shot, static)
+    shots = np.zeros(frames, np.int64) if shot is None else shot
+    return CameraPath(np.full(frames, CAMERA.focal), CAMERA.centre, rotation, np.zeros((frames, 3)), np.ones(frames), shots, False)
 
 
 def through(pose: Pose3D, rotation: Array) -> Pose3D:
@@ -56,6 +56,23 @@ def test_a_panning_camera_neither_turns_nor_pins_the_person() -> None:
     # Negative control: without the path, the person turns and goes elsewhere.
     ignored = animate(through(pose, rotation))
     assert np.abs(h36m(ignored) - h36m(still_camera)).max() > 0.4
+
+
+def test_each_shot_is_levelled_by_itself() -> None:
+    """The second shot's camera leans; what is up in its own axes is the same."""
+    pose = seen(h36m(still(120)), 30.0)
+    lean = Rotation.from_rotvec([0.0, 0.0, 0.5]).as_matrix()
+    xyz, root = pose.xyz.copy(), pose.root.copy()
+    shot = np.repeat([0, 1], 60)
+    rotation = np.tile(np.eye(3), (120, 1, 1))
+    rotation[90:] = lean  # within the second shot the camera straightens up
+    back = np.swapaxes(rotation, -1, -2)
+    turned = pose3d(np.einsum("tij,tkj->tki", back, xyz), np.einsum("tij,tj->ti", back, root), 30.0)
+    motion = animate(turned, camera=camera_path(rotation, shot))
+    spine = h36m(motion)[:, 8] - h36m(motion)[:, 0]
+    upright = spine[:, 1] / np.linalg.norm(spine, axis=1)
+    assert upright[:55].min() > 0.99
+    assert upright[65:].min() > 0.95
 
 
 def test_a_path_of_another_length_is_refused() -> None:

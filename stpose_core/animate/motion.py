@@ -13,10 +13,13 @@ from stpose_core.animate.rotations import local_rotations, pose_body
 from stpose_core.animate.smooth import bridge, confidence, find_spikes, smooth_bones
 from stpose_core.data import Array, CameraPath, Motion, Pose3D
 from stpose_core.errors import FormatError, NoPersonError
+from stpose_core.skeletons import H36M17
 from stpose_core.world.contacts import shown
 from stpose_core.world.ground import clearance, room_from_camera, stand
 from stpose_core.world.legs import plant
 from stpose_core.world.travel import travel
+
+_ANKLES = H36M17.index("l_ankle", "r_ankle")
 
 
 def animate(pose: Pose3D, smooth: float = 0.4, *, camera: CameraPath | None = None) -> Motion:
@@ -46,9 +49,9 @@ def animate(pose: Pose3D, smooth: float = 0.4, *, camera: CameraPath | None = No
     ankle = ankle_height(lengths)
     lowest, part = clearance(skeleton.joints_from_bones(bones) + root[:, None], ankle)
     seen = posed & ~pose.hidden[np.arange(len(pose)), part]
-    rays = root
+    rays, told = root, pose.contacts
     root = root - stand(lowest, seen, pose.fps, steady=smooth > 0)[:, None] * np.array([0.0, 1.0, 0.0])
-    moved, contacts = travel(body, root, rays, ankle, pose.fps)
+    moved, contacts = travel(body, root, rays, posed[:, None] & ~pose.hidden[:, _ANKLES], ankle, pose.fps, told)
     root = moved if smooth > 0 else root
     root = plant(body, root, contacts, ankle, pose.fps, firm=smooth > 0)
     root = root - root[0] * np.array([1.0, 0.0, 1.0])
@@ -73,9 +76,7 @@ def smoothed_joints(pose: Pose3D, smooth: float = 0.4, camera: CameraPath | None
 def _clean(pose: Pose3D, smooth: float, camera: CameraPath | None) -> tuple[Array, Array, Array]:
     """Bone vectors (T, 17, 3) and root (T, 3) in the room's axes, filled and smoothed, and weights (T, 17) of the bones."""
     gaps = Gaps(pose.posed, pose.fps)
-    turns: Array = np.tile(np.eye(3), (len(pose), 1, 1)) if camera is None else camera.rotation
-    # The operator keeps the camera about level: what is up in its axes is so in most frames.
-    turns = room_from_camera((turns @ pose.up).mean(axis=0)) @ turns
+    turns = _turns(pose, camera)
     level = np.einsum("tij,tkj->tki", turns, np.where(gaps.posed[:, None, None], pose.xyz, 0.0))
     bones = fill_bones(skeleton.bone_vectors(level), gaps)
     seen = confidence(pose.sigma, pose.hidden, ~gaps.posed)
@@ -94,3 +95,15 @@ def _clean(pose: Pose3D, smooth: float, camera: CameraPath | None) -> tuple[Arra
     root = smooth_root(track, seen.mean(axis=1), smooth, pose.fps)
     bones[:, 1:] = smooth_bones(bones[:, 1:], weights[:, 1:], smooth, pose.fps)
     return bones, weights, root
+
+
+def _turns(pose: Pose3D, camera: CameraPath | None) -> Array:
+    """(T, 3, 3) rotations from the camera axes of each frame to those of the world."""
+    if camera is None:
+        return np.tile(room_from_camera(pose.up), (len(pose), 1, 1))
+    turns = np.empty((len(pose), 3, 3))
+    for shot in np.unique(camera.shot):
+        frames = camera.shot == shot
+        # The operator keeps the camera about level: what is up in its axes is so in most frames.
+        turns[frames] = room_from_camera((camera.rotation[frames] @ pose.up).mean(axis=0)) @ camera.rotation[frames]
+    return turns
