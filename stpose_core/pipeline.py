@@ -166,8 +166,8 @@ def _maps_of(
 
 @dataclass(frozen=True)
 class Observed:
-    """What a detector saw. times: (N,) seconds of the frames in the range, rising. tracks: one a person, cleaned. camera: its path over
-    these frames, if it was followed."""
+    """What a detector saw. times: (N,) seconds of the frames in the range, rising. tracks: one a person, cleaned. camera: its path
+    over these frames, if it was followed."""
 
     times: Array
     tracks: list[Track]
