@@ -16,7 +16,7 @@ from stpose_training.loop import make_fabric
 from stpose_training.spatial import run as runs
 from stpose_training.spatial.crops import Crops, find_boxes, people_in
 from stpose_training.spatial.feed import Batch
-from stpose_training.spatial.footage import follow, pairs, taught
+from stpose_training.spatial.footage import follow, pairs, pseudo_labels
 from stpose_training.spatial.recipe import SpatialPaths
 from stpose_training.spatial.run import Run, Step, train
 from stpose_training.synth.cache import decode
@@ -155,12 +155,12 @@ def test_sources_are_drawn_alike_however_many_people_they_hold() -> None:
 def test_what_the_teacher_sees_is_taught_where_it_lies_in_the_changed_view(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stpose_training.vision.pixels.recoloured", lambda pictures, seed: pictures)
     seen = next(pairs(crops_of(1, ["a"], [False]), (192, 256), 40, 1, CPU))
-    lesson = taught(Consistent(), seen, 0.55)
+    lesson = pseudo_labels(Consistent(), seen, 0.55)
     known = lesson.state == VISIBLE
     assert known.float().mean() > 0.7
     # Where a picture and its mirror image are read differently, as by one who knows sides by colours, sides are not taught.
     paired = torch.arange(17) != torch.tensor(H36M17.mirror)
-    assert not (taught(Knowing(), seen, 0.55).state == VISIBLE)[:, paired].any()
+    assert not (pseudo_labels(Knowing(), seen, 0.55).state == VISIBLE)[:, paired].any()
     assert 8 < seen.mirrored.sum() < 32
 
     def right(places: Tensor, mirror: Tensor) -> float:
@@ -178,9 +178,9 @@ def test_what_the_teacher_sees_is_taught_where_it_lies_in_the_changed_view(monke
     assert right(lesson.joints, ~seen.mirrored) < 0.5
     still = seen.matrix.clone()
     seen.matrix[:] = torch.eye(2, 3)
-    assert right(taught(Consistent(), seen, 0.5).joints, seen.mirrored) < 0.5
+    assert right(pseudo_labels(Consistent(), seen, 0.5).joints, seen.mirrored) < 0.5
     seen.matrix[:] = still
-    assert not (taught(Knowing(), seen, 1.01).state == VISIBLE).any()  # nothing is trusted
+    assert not (pseudo_labels(Knowing(), seen, 1.01).state == VISIBLE).any()  # nothing is trusted
 
     class Legless(Consistent):
         """Knows places for legs, but that they cannot be seen, as where the picture ends above them."""
@@ -190,7 +190,7 @@ def test_what_the_teacher_sees_is_taught_where_it_lies_in_the_changed_view(monke
             found.hidden[:, LEGS] = 5.0
             return found
 
-    without = taught(Legless(), seen, 0.55).state == VISIBLE
+    without = pseudo_labels(Legless(), seen, 0.55).state == VISIBLE
     assert known[:, LEGS].any()
     assert not without[:, LEGS].any()
     others = [joint for joint in range(17) if joint not in LEGS]
@@ -253,7 +253,7 @@ def test_what_a_wider_look_tells_otherwise_is_taught_as_it_tells() -> None:
     seen = next(pairs(crops_of(1, ["a"], [False]), (192, 256), 40, 1, CPU))
     own = torch.where(seen.mirrored, *H36M17.index("r_wrist", "l_wrist"))
     rows = torch.arange(40)
-    right, corrected, wrong = (taught(network, seen, 0.4) for network in (Consistent(), Near(), Everywhere()))
+    right, corrected, wrong = (pseudo_labels(network, seen, 0.4) for network in (Consistent(), Near(), Everywhere()))
 
     def apart(lesson: Batch) -> Tensor:
         both = (lesson.state == VISIBLE) & (right.state == VISIBLE)
@@ -281,7 +281,7 @@ def test_what_a_wider_look_is_not_sure_of_is_not_taught_and_two_people_neither()
             return found
 
     class Another(Consistent):
-        """In the wider look somebody else is seen: everything lies elsewhere, surely."""
+        """In the wider view another person is found: everything lies elsewhere, with confidence."""
 
         def forward(self, pictures: Tensor) -> SpatialOutput:
             found = super().forward(pictures)
@@ -291,10 +291,10 @@ def test_what_a_wider_look_is_not_sure_of_is_not_taught_and_two_people_neither()
 
     own = torch.where(seen.mirrored, *H36M17.index("r_wrist", "l_wrist"))
     rows = torch.arange(40)
-    assert (taught(Near(), seen, 0.4).state == VISIBLE)[rows, own].any()
-    assert not (taught(Doubting(), seen, 0.4).state == VISIBLE)[rows, own].any()
-    assert (taught(Consistent(), seen, 0.4).state == VISIBLE).any()
-    assert not (taught(Another(), seen, 0.4).state == VISIBLE).any()
+    assert (pseudo_labels(Near(), seen, 0.4).state == VISIBLE)[rows, own].any()
+    assert not (pseudo_labels(Doubting(), seen, 0.4).state == VISIBLE)[rows, own].any()
+    assert (pseudo_labels(Consistent(), seen, 0.4).state == VISIBLE).any()
+    assert not (pseudo_labels(Another(), seen, 0.4).state == VISIBLE).any()
 
 
 def test_a_joint_that_jumps_for_a_moment_is_taught_where_it_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,7 +312,7 @@ def test_a_joint_that_jumps_for_a_moment_is_taught_where_it_belongs(monkeypatch:
     def apart(crops: Crops) -> float:
         seen = next(pairs(crops, (192, 256), 40, 1, CPU))
         assert seen.filmed.all() == bool(len(crops.before[0]))
-        right, wrong = (taught(network, seen, 0.55) for network in (Consistent(), Jumping()))
+        right, wrong = (pseudo_labels(network, seen, 0.55) for network in (Consistent(), Jumping()))
         both = (right.state == VISIBLE) & (wrong.state == VISIBLE)
         far = torch.where(both, (right.joints - wrong.joints).norm(dim=-1), 0.0)
         own = torch.where(seen.mirrored, *H36M17.index("r_wrist", "l_wrist"))
@@ -322,7 +322,7 @@ def test_a_joint_that_jumps_for_a_moment_is_taught_where_it_belongs(monkeypatch:
     # What lasts is not sure for that: sides that are read differently in the mirror image are not taught.
     paired = torch.arange(17) != torch.tensor(H36M17.mirror)
     seen = next(pairs(filmed, (192, 256), 40, 1, CPU))
-    assert not (taught(Knowing(), seen, 0.55).state == VISIBLE)[:, paired].any()
+    assert not (pseudo_labels(Knowing(), seen, 0.55).state == VISIBLE)[:, paired].any()
     assert apart(filmed) < 4
     assert apart(crops) > 20  # the control: without the frames around, the wrong place is taught
 
@@ -350,6 +350,6 @@ def test_footage_joins_a_run_after_its_share(folder: Path, tmp_path: Path, monke
     train(paths, config=TINY, recipe=recipe, fabric=make_fabric("cpu"), say=lambda text: None)
     assert joined == [False] * 10 + [True] * 10
     row = json.loads((state / "log.jsonl").read_text().splitlines()[-1])["train"]
-    assert row["taught"] > 0
+    assert row["pseudo_labels"] > 0
     assert row["footage"] > 0
     assert (state / "footage.npz").is_file()

@@ -200,7 +200,7 @@ def test_joints_lie_on_the_person_they_belong_to(pictures: Pictures) -> None:
                 off.append(bool(away == 1))
     assert len(on) > 100
     assert np.mean(on) > 0.97
-    assert np.mean(off) < 0.5  # half a picture away it is somebody else, or nobody
+    assert np.mean(off) < 0.5  # half a picture away it is another person, or none
 
 
 def test_states_and_boxes_say_what_is_in_the_picture(pictures: Pictures) -> None:

@@ -14,7 +14,7 @@ from stpose_training.data.cameras import Views, film
 from stpose_training.data.confusion import confuse
 from stpose_training.data.flexion import flex, grounded
 from stpose_training.data.footage import Seen
-from stpose_training.data.heatmaps import believe, beside
+from stpose_training.data.heatmaps import draw_blobs, independent
 from stpose_training.data.mocap import MotionBank
 from stpose_training.data.noise import detect
 from stpose_training.data.occlusion import hide
@@ -156,7 +156,7 @@ def observe(
     joints, context = network_inputs(rays, score, view)
     blobs = None
     if maps:
-        blobs = believe(found.true, found.rays, rays, score, wrong, view.size, beside(random)).in_view(view)
+        blobs = draw_blobs(found.true, found.rays, rays, score, wrong, view.size, independent(random)).in_view(view)
     pelvis = points[:, :, 0] * torch.cat((torch.ones_like(zoom[:, 0].expand(-1, 2)), 1 / zoom[:, 0]), -1)[:, None]
     pose = (points - points[:, :, :1]) @ view.rotation.transpose(-1, -2)
     up = (view.rotation @ views.up.unsqueeze(-1)).squeeze(-1)

@@ -100,7 +100,7 @@ def _packed_pairs(crops: Crops, size: tuple[int, int], count: int, seed: int) ->
 
 
 @torch.no_grad()
-def taught(teacher: SpatialNetwork, seen: Pairs, trust: float) -> Batch:
+def pseudo_labels(teacher: SpatialNetwork, seen: Pairs, trust: float) -> Batch:
     """The changed views with the joints that the teacher finds in the plain ones, corrected by the wider ones: reliable joints
     inside of the changed view as VISIBLE, if there are four or more, all others as OUTSIDE."""
     training = teacher.training
@@ -113,23 +113,23 @@ def taught(teacher: SpatialNetwork, seen: Pairs, trust: float) -> Batch:
     at, mass = decode_maps(both, STRIDE)
     # Hidden joints are not learned, however sharp their map: legs that the picture cuts off would be learned on the arms.
     now, before, after, wide = zip(*(part.chunk(4) for part in (at, torch.where(unseen < 0, mass, 0.0))))
-    (places, sure), (followed, sure_followed) = now, follow(now, before, after, trust, seen.plain.shape[2])
+    (places, confidence), (followed, followed_confidence) = now, follow(now, before, after, trust, seen.plain.shape[2])
     filmed = seen.filmed[:, None]
-    places, sure = torch.where(filmed[..., None], followed, places), torch.where(filmed, sure_followed, sure)
-    places, sure = _corrected(places, sure, now[0], _moved(seen.nearer, wide[0]), wide[1], trust, seen.plain.shape[2])
+    places, confidence = torch.where(filmed[..., None], followed, places), torch.where(filmed, followed_confidence, confidence)
+    places, confidence = _corrected(places, confidence, now[0], _moved(seen.nearer, wide[0]), wide[1], trust, seen.plain.shape[2])
     places = _moved(seen.matrix, places)
     order = torch.tensor(H36M17.mirror, device=places.device)
     other = seen.mirrored[:, None]
     places = torch.where(other[..., None], places[:, order], places)
-    sure = torch.where(other, sure[:, order], sure)
+    confidence = torch.where(other, confidence[:, order], confidence)
     size = places.new_tensor([seen.changed.shape[3], seen.changed.shape[2]])
-    known = (sure >= trust) & ((places >= 0) & (places < size)).all(-1)
+    known = (confidence >= trust) & ((places >= 0) & (places < size)).all(-1)
     known &= known.sum(1, keepdim=True) >= 4
     return Batch(seen.changed, places, torch.where(known, VISIBLE, OUTSIDE))
 
 
 def _corrected(
-    places: Tensor, sure: Tensor, now: Tensor, farther: Tensor, sure_farther: Tensor, trust: float, height: float
+    places: Tensor, confidence: Tensor, now: Tensor, wide_places: Tensor, wide_confidence: Tensor, trust: float, height: float
 ) -> tuple[Tensor, Tensor]:
     """Positions (B, J, 2) of joints and their confidence (B, J), corrected by those of a wider view: if both are confident and
     differ, the wider view is right.
@@ -138,14 +138,13 @@ def _corrected(
     the waist is taken for a small whole person. At another scale the network reads the picture without that error. If the views
     disagree on most joints, they may show two people, and nothing is learned.
     """
-    agreed = (farther - places).norm(dim=-1) <= _AGREED * height
-    agreed |= (places - now).norm(
-        dim=-1
-    ) > _REACH * height  # corrected by the frames around; the wider view has the same error as the plain one
-    both = (sure >= trust) & (sure_farther >= trust)
+    agreed = (wide_places - places).norm(dim=-1) <= _AGREED * height
+    # Corrected by the frames around: the wider view has the same error as the plain one.
+    agreed |= (places - now).norm(dim=-1) > _REACH * height
+    both = (confidence >= trust) & (wide_confidence >= trust)
     same = (agreed & both).sum(1, keepdim=True) * 3 >= both.sum(1, keepdim=True).clamp(min=1)
-    places = torch.where(agreed[..., None], places, farther)
-    return places, torch.where(same & (agreed | both), sure, torch.zeros_like(sure))
+    places = torch.where(agreed[..., None], places, wide_places)
+    return places, torch.where(same & (agreed | both), confidence, torch.zeros_like(confidence))
 
 
 def _moved(matrix: Tensor, places: Tensor) -> Tensor:

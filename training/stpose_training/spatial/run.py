@@ -12,7 +12,7 @@ from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork, SpatialO
 from stpose_training.journal import Journal
 from stpose_training.spatial.crops import Crops, people_in
 from stpose_training.spatial.feed import Batch, Source, feed
-from stpose_training.spatial.footage import Pairs, pairs, taught
+from stpose_training.spatial.footage import Pairs, pairs, pseudo_labels
 from stpose_training.spatial.losses import place_loss, spatial_loss
 from stpose_training.spatial.measure import Truth, footage_truth, judge, rendered_truth
 from stpose_training.spatial.oks import judge_photos, kept_apart
@@ -55,11 +55,11 @@ class Run(PictureRun):
         loss, parts = spatial_loss(own, labelled, recipe)
         if seen is not None:
             with self.fabric.autocast():
-                lesson = taught(self._teacher, seen, recipe.trust)
-            footage = place_loss(output.maps[count:], lesson, recipe.sigma, recipe.hidden)
+                labels = pseudo_labels(self._teacher, seen, recipe.trust)
+            footage = place_loss(output.maps[count:], labels, recipe.sigma, recipe.hidden)
             loss = loss + recipe.unlabelled * footage
-            share = (lesson.state == VISIBLE).float().mean()
-            parts |= {"footage": float(footage.detach()), "taught": float(share)}
+            share = (labels.state == VISIBLE).float().mean()
+            parts |= {"footage": float(footage.detach()), "pseudo_labels": float(share)}
         return loss, parts
 
 
