@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -102,7 +103,7 @@ def test_people_are_found_where_they_are() -> None:
 
 def test_people_of_a_folder_are_kept_and_read_again(folder: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    crops = people_in(folder, tmp_path / "kept.npz", Knowing(), SIZE, CPU, said.append)
+    crops = people_in(folder, kept=tmp_path / "kept.npz", network=Knowing(), size=SIZE, device=CPU, say=said.append)
     assert set(crops.source) == {"park", "a", "b", "c"}
     assert (crops.clip == (crops.source == "park")).all()
     assert 6 <= crops.clip.sum() <= 8  # three frames of each of two clips; a part of the figure may be taken for a second one
@@ -118,19 +119,21 @@ def test_people_of_a_folder_are_kept_and_read_again(folder: Path, tmp_path: Path
         height, width = decode(page).shape[:2]
         assert ((box >= -14) & (box <= (width + 14, height + 14, width + 14, height + 14))).all()
         assert box[3] - box[1] > 0.5 * height
-    again = people_in(folder, tmp_path / "kept.npz", Knowing(), SIZE, CPU, lambda text: pytest.fail("searched again"))
+    again = people_in(
+        folder, kept=tmp_path / "kept.npz", network=Knowing(), size=SIZE, device=CPU, say=lambda text: pytest.fail("searched again")
+    )
     np.testing.assert_array_equal(again.box, crops.box)
     for one, other in ((again.jpeg, crops.jpeg), (again.before, crops.before), (again.after, crops.after)):
         assert all(np.array_equal(page, same) for page, same in zip(one, other, strict=True))
     (tmp_path / "kept.npz").write_bytes(b"nothing")
     with pytest.raises(FormatError, match="remove it"):
-        people_in(folder, tmp_path / "kept.npz", Knowing(), SIZE, CPU, said.append)
+        people_in(folder, kept=tmp_path / "kept.npz", network=Knowing(), size=SIZE, device=CPU, say=said.append)
     (tmp_path / "none").mkdir()
     with pytest.raises(TrainingError, match="no clips"):
-        people_in(tmp_path / "none", tmp_path / "other.npz", Knowing(), SIZE, CPU, said.append)
+        people_in(tmp_path / "none", kept=tmp_path / "other.npz", network=Knowing(), size=SIZE, device=CPU, say=said.append)
     cv2.imwrite(str(tmp_path / "none" / "empty.png"), dots(400, 300, []))
     with pytest.raises(TrainingError, match="nobody was found"):
-        people_in(tmp_path / "none", tmp_path / "other.npz", Knowing(), SIZE, CPU, said.append)
+        people_in(tmp_path / "none", kept=tmp_path / "other.npz", network=Knowing(), size=SIZE, device=CPU, say=said.append)
 
 
 def crops_of(count: int, sources: list[str], clip: list[bool]) -> Crops:
@@ -146,7 +149,7 @@ def test_sources_are_drawn_alike_however_many_people_they_hold() -> None:
         picture = np.full((60, 40, 3), 5 * number + 20, np.uint8)
         crops.jpeg[number] = cv2.imencode(".png", picture)[1].reshape(-1) if len(page) else page
         crops.box[number] = (10, 10, 30, 50)
-    drawn = next(pairs(crops, (32, 32), 600, 0, CPU)).plain[:, 0, 16, 16]
+    drawn = next(pairs(crops, size=(32, 32), count=600, seed=0, device=CPU)).plain[:, 0, 16, 16]
     number = ((drawn + 0.5) * 255 - 20).div(5).round()
     assert 0.2 < (number == 30).float().mean() < 0.3  # the one of "short": half of the clips' half
     assert 0.44 < (number > 30).float().mean() < 0.56
@@ -154,7 +157,7 @@ def test_sources_are_drawn_alike_however_many_people_they_hold() -> None:
 
 def test_what_the_teacher_sees_is_taught_where_it_lies_in_the_changed_view(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stpose_training.vision.pixels.recoloured", lambda pictures, seed: pictures)
-    seen = next(pairs(crops_of(1, ["a"], [False]), (192, 256), 40, 1, CPU))
+    seen = next(pairs(crops_of(1, ["a"], [False]), size=(192, 256), count=40, seed=1, device=CPU))
     lesson = pseudo_labels(Consistent(), seen, 0.55)
     known = lesson.state == VISIBLE
     assert known.float().mean() > 0.7
@@ -250,7 +253,7 @@ class Everywhere(Near):
 
 
 def test_what_a_wider_look_tells_otherwise_is_taught_as_it_tells() -> None:
-    seen = next(pairs(crops_of(1, ["a"], [False]), (192, 256), 40, 1, CPU))
+    seen = next(pairs(crops_of(1, ["a"], [False]), size=(192, 256), count=40, seed=1, device=CPU))
     own = torch.where(seen.mirrored, *H36M17.index("r_wrist", "l_wrist"))
     rows = torch.arange(40)
     right, corrected, wrong = (pseudo_labels(network, seen, 0.4) for network in (Consistent(), Near(), Everywhere()))
@@ -268,7 +271,7 @@ def test_what_a_wider_look_tells_otherwise_is_taught_as_it_tells() -> None:
 
 
 def test_what_a_wider_look_is_not_sure_of_is_not_taught_and_two_people_neither() -> None:
-    seen = next(pairs(crops_of(1, ["a"], [False]), (192, 256), 40, 1, CPU))
+    seen = next(pairs(crops_of(1, ["a"], [False]), size=(192, 256), count=40, seed=1, device=CPU))
     wrist = H36M17.index("l_wrist")[0]
 
     class Doubting(Near):
@@ -310,7 +313,7 @@ def test_a_joint_that_jumps_for_a_moment_is_taught_where_it_belongs(monkeypatch:
     filmed = Crops(crops.jpeg, crops.box, crops.source, crops.clip, crops.jpeg, crops.jpeg)
 
     def apart(crops: Crops) -> float:
-        seen = next(pairs(crops, (192, 256), 40, 1, CPU))
+        seen = next(pairs(crops, size=(192, 256), count=40, seed=1, device=CPU))
         assert seen.filmed.all() == bool(len(crops.before[0]))
         right, wrong = (pseudo_labels(network, seen, 0.55) for network in (Consistent(), Jumping()))
         both = (right.state == VISIBLE) & (wrong.state == VISIBLE)
@@ -321,7 +324,7 @@ def test_a_joint_that_jumps_for_a_moment_is_taught_where_it_belongs(monkeypatch:
 
     # What lasts is not sure for that: sides that are read differently in the mirror image are not taught.
     paired = torch.arange(17) != torch.tensor(H36M17.mirror)
-    seen = next(pairs(filmed, (192, 256), 40, 1, CPU))
+    seen = next(pairs(filmed, size=(192, 256), count=40, seed=1, device=CPU))
     assert not (pseudo_labels(Knowing(), seen, 0.55).state == VISIBLE)[:, paired].any()
     assert apart(filmed) < 4
     assert apart(crops) > 20  # the control: without the frames around, the wrong place is taught
@@ -334,8 +337,8 @@ def test_footage_joins_a_run_after_its_share(folder: Path, tmp_path: Path, monke
     write_dots(cache, "validation", 0)
     found = runs.people_in
 
-    def helped(place: Path, kept: Path, network: nn.Module, *rest: object) -> Crops:
-        return found(place, kept, Knowing(), *rest)  # type: ignore[arg-type]
+    def helped(place: Path, **options: Any) -> Crops:
+        return found(place, **{**options, "network": Knowing()})
 
     monkeypatch.setattr(runs, "people_in", helped)
     joined, learn = [], Run.learn

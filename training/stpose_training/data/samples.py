@@ -54,7 +54,7 @@ class Batch:
 
 
 def new_motions(
-    bank: MotionBank, batch: int, frames: int, random: Random, pace: float = 1.0, recorded: float = 0.0
+    bank: MotionBank, *, batch: int, frames: int, random: Random, pace: float = 1.0, recorded: float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """New motions (B, T, 17, 3): recombined, bent further, reshaped, mirrored and turned; z up, metres. And their contacts
     (B, T, 4), NaN where unknown.
@@ -149,7 +149,7 @@ def observe(
     rays, score, mixed = found.rays, found.score, torch.zeros_like(found.outside)
     if faults.confused:
         rays, score, mixed = confuse(rays, score, size_of(found.true), random, faults.confused)
-    rays, score, wrong = hide(rays, score, random, faults.severity, faults.masked)
+    rays, score, wrong = hide(rays, score, random, severity=faults.severity, share=faults.masked)
     wrong = wrong | mixed
     rays, score = thin(rays, score, every)
     view = person_view(rays, score)
@@ -188,5 +188,5 @@ def draw_batch(
     """One batch of `batch` samples with `frames` outputs each. reach: frames of input on each side of the outputs. maps: with heat
     maps. recorded: see `new_motions`."""
     total = frames + 2 * (reach + BOX_REACH)
-    motions, contacts = new_motions(bank, batch, total, random, recorded=recorded)
+    motions, contacts = new_motions(bank, batch=batch, frames=total, random=random, recorded=recorded)
     return observe(film(motions, random), random, reach, faults, maps=maps, contacts=contacts)

@@ -64,7 +64,7 @@ class _Moment:
 
 
 def people_in(
-    folder: Path, kept: Path, network: SpatialNetwork, size: tuple[int, int], device: torch.device, say: Callable[[str], None]
+    folder: Path, *, kept: Path, network: SpatialNetwork, size: tuple[int, int], device: torch.device, say: Callable[[str], None]
 ) -> Crops:
     """The people in the clips and photographs of a folder and its sub-folders, detected by the network and kept in a file; read
     from that file if it exists. Raises TrainingError if nobody is found."""

@@ -53,7 +53,7 @@ class Pairs:
 
 
 def pairs(
-    crops: Crops, size: tuple[int, int], count: int, seed: int, device: torch.device, workers: int = 0
+    crops: Crops, *, size: tuple[int, int], count: int, seed: int, device: torch.device, workers: int = 0
 ) -> Generator[Pairs, None, None]:
     """Endless batches of `count` people: photographs and clips equally often, and each source of a kind equally often. workers:
     processes that draw them, if any."""

@@ -83,11 +83,12 @@ def train(
             size = recipe.size(run.seen, config.size)
             people = None
             if paths.footage is not None and recipe.joined(run.seen):
-                arguments = paths.footage, paths.state / "footage.npz", run.averaged, size, fabric.device, say
+                search: dict[str, Any] = {"kept": paths.state / "footage.npz", "network": run.averaged, "size": size}
+                search |= {"device": fabric.device, "say": say}
                 if chief:
-                    people_in(*arguments)
+                    people_in(paths.footage, **search)
                 fabric.barrier()
-                people = people_in(*arguments)
+                people = people_in(paths.footage, **search)
             _train_at(run, Source(paths.cache, size, photos), journal, people)
     finally:
         if journal:
@@ -109,7 +110,11 @@ def _train_at(run: Run, source: Source, journal: Journal | None, people: Crops |
     def batches() -> Generator[Step, None, None]:
         unlabelled = max(1, round(share * recipe.unlabelled))
         samples = feed(source, batch=share, seed=seed, device=fabric.device, recipe=recipe, hardness=run.hardness)
-        real = pairs(people, size, unlabelled, seed, fabric.device, -(-recipe.workers // 2)) if people else None
+        real = (
+            pairs(people, size=size, count=unlabelled, seed=seed, device=fabric.device, workers=-(-recipe.workers // 2))
+            if people
+            else None
+        )
         try:
             while True:
                 yield next(samples), next(real) if real else None
@@ -125,4 +130,4 @@ def _train_at(run: Run, source: Source, journal: Journal | None, people: Crops |
     def more() -> bool:
         return (recipe.size(run.seen, full), recipe.joined(run.seen)) == asked
 
-    run_through(run, batches(), journal, judged, more, {"width": size[0], "height": size[1]})
+    run_through(run, batches(), journal=journal, judged=judged, more=more, noted={"width": size[0], "height": size[1]})

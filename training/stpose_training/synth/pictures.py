@@ -70,7 +70,7 @@ class Framing:
     deserted: float = 0.0
 
 
-def take_pictures(kit: Kit, wardrobe: Wardrobe, count: int, framing: Framing, part: str, random: Random) -> Pictures:
+def take_pictures(kit: Kit, wardrobe: Wardrobe, *, count: int, framing: Framing, part: str, random: Random) -> Pictures:
     """A batch of `count` pictures. part: "train" or "validation" (other poses, surroundings and textures)."""
     device = kit.share.device
     people = 1 + (torch.rand(count, 1, generator=random.generator) > torch.tensor([0.55, 0.87])).sum(1)
@@ -124,13 +124,13 @@ def take_pictures(kit: Kit, wardrobe: Wardrobe, count: int, framing: Framing, pa
     centre = places[subject, :, :2].mean(1)
     extent = (places[subject, :, 1].amax(1) - places[subject, :, 1].amin(1)).clamp(16, 2.0 * framing.taken[1])
     for share in (0.35, 0.2):
-        place, _ = draw_clutter(kit, place, centre, extent, share, part, random)
+        place, _ = draw_clutter(kit, place, centre=centre, extent=extent, share=share, part=part, random=random)
     strength = torch.stack([random.uniform(0.0, 0.7, count), random.uniform(0.2, 0.8, count)], 1).to(device) * there[:, None]
     place = place * (1 - floor_shade(small, vertices, seen_in, lamp, strength))[..., None]
     composed = place.permute(0, 3, 1, 2) * (1 - layer[:, 3:]) + layer[:, :3]
     composed, covered = composed.permute(0, 2, 3, 1), torch.zeros(place.shape[:3], device=device)
     for share in (0.22, 0.12):
-        composed, cover = draw_clutter(kit, composed, centre, extent, share, part, random)
+        composed, cover = draw_clutter(kit, composed, centre=centre, extent=extent, share=share, part=part, random=random)
         covered = torch.maximum(covered, cover)
     rgb = expose(composed.permute(0, 3, 1, 2), random, min(1.0, framing.taken[0] / framing.size[0]))
     if framing.taken != framing.size:

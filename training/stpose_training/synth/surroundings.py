@@ -144,7 +144,7 @@ def _room(kit: Kit, rays: Tensor, eye: Tensor, part: str, random: Random) -> Ten
 
 
 def draw_clutter(
-    kit: Kit, picture: Tensor, centre: Tensor, extent: Tensor, share: float, part: str, random: Random
+    kit: Kit, picture: Tensor, *, centre: Tensor, extent: Tensor, share: float, part: str, random: Random
 ) -> tuple[Tensor, Tensor]:
     """Textured shapes over pictures (B, H, W, 3), around positions centre (B, 2), as large as extent (B,) pixels.
 
