@@ -293,7 +293,7 @@ def test_the_command_says_what_weights_that_read_maps_are_shown(
     monkeypatch.setattr(judging, "evaluate", lambda *_, **__: judging.Report())
     for weights, says in ((["--weights", str(path)], True), ([], False)):
         assert command(["evaluate", "lifter", "--data", str(tmp_path), *weights]) == 0
-        assert ("maps are drawn of the keypoints" in capsys.readouterr().err) is says
+        assert ("maps are drawn from the keypoints" in capsys.readouterr().err) is says
 
 
 def test_training_on_maps_learns(folder: Path, tmp_path: Path) -> None:
