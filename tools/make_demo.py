@@ -55,7 +55,7 @@ def studio(view: View) -> Background:
     eye, rays = torch.tensor(view.eye), view.rays()
     reach = torch.where(rays[..., 2] < -1e-6, -eye[2] / rays[..., 2], torch.inf)
     place = eye + rays * reach.clamp(max=1e3)[..., None]
-    fade = torch.exp(-(place[..., :2].norm(dim=-1) / 3.0) ** 2)
+    fade = torch.exp(-((place[..., :2].norm(dim=-1) / 3.0) ** 2))
     line = ((place[..., :2] / 0.5).frac().abs() - 0.5).abs().amax(-1) > 0.5 - 0.012 / 0.5
     colour = torch.tensor([0.60, 0.63, 0.68]) - (0.10 + 0.16 * line.float())[..., None] * fade[..., None]
     on_floor = torch.isfinite(reach)
