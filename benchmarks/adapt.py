@@ -28,7 +28,7 @@ from stpose_training.conditions import PLAIN, Take, at_tempo, film_clip
 from stpose_training.data.bodies import Random
 from stpose_training.data.cameras import Stands, film
 from stpose_training.data.mocap import Clip, load_mocap
-from stpose_training.data.samples import see
+from stpose_training.data.samples import detections_of
 from stpose_training.evaluate import SETS, Measures, measure
 
 from stpose_core.data import Camera, Keypoints
@@ -51,13 +51,13 @@ def film_low(clip: Clip, number: int) -> Take:
     below = float(clip.positions[:, 0, 2].mean()) - HEIGHT
     stands = Stands(*(torch.tensor([v]) for v in (-math.asin(below / DISTANCE), math.radians(ROLL), math.log(DISTANCE))))
     views = film(torch.from_numpy(positions)[None], random, stands=stands)
-    sight = see(views, random)
-    rays, score = sight.rays[0, ::BETWEEN].double().numpy(), sight.score[0, ::BETWEEN].double().numpy()
+    found = detections_of(views, random)
+    rays, score = found.rays[0, ::BETWEEN].double().numpy(), found.score[0, ::BETWEEN].double().numpy()
     reach = views.reach[0].numpy()
     width, height = np.maximum(2, np.round(_LONGER_SIDE * reach / reach.max())).astype(int)
     camera = Camera.assumed((int(width), int(height)))
     xy = np.where(score[..., None] > 0, camera.focal * rays + np.asarray(camera.centre), np.nan)
-    truth = (sight.points - sight.points[:, :, :1])[0, ::BETWEEN].double().numpy()
+    truth = (found.points - found.points[:, :, :1])[0, ::BETWEEN].double().numpy()
     keypoints = Keypoints(xy, score, FPS, (int(width), int(height)), H36M17.name)
     return Take(keypoints, truth, np.zeros(score.shape, bool))
 

@@ -6,7 +6,7 @@
 
 What is not a file is the name of a network, and is trained first: with the same preset, data, cameras, noise, budget and seed.
 A benchmark that is stopped goes on from its checkpoints in --state. Errors are in mm; ratios below 1 are in our favour, but for
-the speed. Conditions are those of `stpose evaluate`; "hidden" is the error of the hidden joints alone.
+the speed. Conditions are those of `stpose evaluate lifter`; "hidden" is the error of the hidden joints alone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ import torch
 from stpose_training.conditions import DISTANCES, OCCLUSION, PLAIN, TEMPOS, Condition, takes
 from stpose_training.data.mocap import load_mocap
 from stpose_training.evaluate import Measures, Report, evaluate, some
-from stpose_training.lifter import make_fabric, train
+from stpose_training.lifter import train
+from stpose_training.loop import make_fabric
 from stpose_training.recipe import load_plan
 
 from stpose_core.data import Keypoints
@@ -50,7 +51,7 @@ def weights_of(what: str, options: argparse.Namespace) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     out = folder / f"{what}.safetensors"
     print(f"training {what}", flush=True)
-    train(options.data, out, plan, folder / what, make_fabric(options.device, plan.recipe.precision))
+    train(options.data, output=out, plan=plan, state=folder / what, fabric=make_fabric(options.device, plan.recipe.precision))
     return out
 
 

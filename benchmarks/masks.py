@@ -22,7 +22,7 @@ from stpose_training.data.bodies import Random
 from stpose_training.data.cameras import film
 from stpose_training.data.mocap import load_mocap
 from stpose_training.data.occlusion import KINDS, hide
-from stpose_training.data.samples import see
+from stpose_training.data.samples import detections_of
 
 from stpose_core.data import Array, Mask
 from stpose_core.files import written_whole
@@ -60,15 +60,15 @@ class Example:
 def examples(positions: np.ndarray, seed: int) -> dict[tuple[str, str], Example]:
     """(kind, severity) -> what becomes of this clip (T, 17, 3), the same camera and detections for all."""
     random = Random(seed)
-    sight = see(film(torch.from_numpy(positions)[None], random, (1.2, 1.21)), random)
-    true = sight.rays[0].double().numpy()
+    plain = detections_of(film(torch.from_numpy(positions)[None], random, (1.2, 1.21)), random)
+    true = plain.rays[0].double().numpy()
     found: dict[tuple[str, str], Example] = {}
     for number, kind in enumerate(KINDS):
         for name, severity in SEVERITIES.items():
             # Some draws of a kind hide nothing (a box beside the person): the first one that does.
             for attempt in range(50):
                 draw = Random(seed + 1000 * number + attempt)
-                shown, score, wrong = hide(sight.rays, torch.ones_like(sight.score), draw, severity, 1.0, (kind,))
+                shown, score, wrong = hide(plain.rays, torch.ones_like(plain.score), draw, severity, 1.0, (kind,))
                 if wrong.float().mean() > 0.004:
                     break
             hidden = (score[0] == 0).numpy()

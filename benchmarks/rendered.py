@@ -2,7 +2,7 @@
 
     python benchmarks/rendered.py --cache CACHE [--detector builtin]
 
-PCK at 0.2 torso of the 12 limb joints of the pictures that `stpose train spatial --judge` measures on. "once": in the person's own
+PCK at 0.2 torso of the 12 limb joints of the pictures that `stpose evaluate spatial` measures on. "once": in the person's own
 box, as it stands in the picture, as there. "again": in the box that the first look gives, turned as the trunk was found, which is
 how everybody is seen who is followed, or found in a still picture. "searched": the detector looks for people by itself, the pose
 nearest to the subject counts, and whoever is not found is missed.

@@ -101,7 +101,7 @@ def main() -> None:
     print("| network | runtime | " + " | ".join(f"ms, {count} thread{'s' * (count > 1)}" for count in options.threads) + " |")
     print("|---|---|" + "---|" * len(options.threads))
     for title, network, size in networks:
-        network.eval().to(memory_format=torch.channels_last)
+        network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         picture = torch.rand(1, 3, size[1], size[0]) - 0.5
         name = f"{title}, {size[0]} x {size[1]}, {count_multiplications(network, size) / 1e9:.2f} GMAC"
         times = [least(runs_of(network, picture, count), options.rounds) for count in options.threads]

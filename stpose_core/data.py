@@ -54,6 +54,48 @@ class Camera:
 
 
 @dataclass(frozen=True)
+class CameraPath:
+    """How the camera of a clip moved, frame by frame. Pixels are focal * (x, y) / z + centre, as with `Camera`.
+
+    A path has its own axes: the camera axes (x right, y down, z forward) of its first frame. A cut begins a new path.
+
+    focal: (T,) pixels. centre: (x, y) of the principal point in pixels.
+    rotation: (T, 3, 3) from the camera axes of a frame to the axes of its path; identity throughout where the camera is static.
+    position: (T, 3) metres of the camera in the axes of its path; zeros where it is not known.
+    confidence: (T,) 0..1 how well the background shows the motion; 0 where nothing is known and a still camera is assumed.
+    shot: (T,) number of the path, from 0, never falling.
+    static: whether the camera neither turns, moves nor zooms in any path.
+    """
+
+    focal: Array
+    centre: tuple[float, float]
+    rotation: Array
+    position: Array
+    confidence: Array
+    shot: NDArray[np.int64]
+    static: bool
+
+    def __post_init__(self) -> None:
+        frames = len(self.rotation)
+        object.__setattr__(self, "focal", _own(self.focal, np.float64, (frames,), "focal"))
+        object.__setattr__(self, "rotation", _own(self.rotation, np.float64, (frames, 3, 3), "rotation"))
+        object.__setattr__(self, "position", _own(self.position, np.float64, (frames, 3), "position"))
+        object.__setattr__(self, "confidence", _own(self.confidence, np.float64, (frames,), "confidence"))
+        object.__setattr__(self, "shot", _own(self.shot, np.int64, (frames,), "shot"))
+
+    def __len__(self) -> int:
+        return len(self.rotation)
+
+    @staticmethod
+    def still(camera: Camera, frames: int, confidence: float = 1.0) -> CameraPath:
+        """The path of a camera that does not move."""
+        none = np.zeros((frames, 3))
+        turns = np.tile(np.eye(3), (frames, 1, 1))
+        sure, shot = np.full(frames, confidence), np.zeros(frames, np.int64)
+        return CameraPath(np.full(frames, camera.focal), camera.centre, turns, none, sure, shot, True)
+
+
+@dataclass(frozen=True)
 class Keypoints:
     """2D joints of one person over time, at a constant frame rate.
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from stpose_core.errors import StposeError
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
+from stpose_core.options import DEVICES
 
 
 def choose_device(name: str) -> str:

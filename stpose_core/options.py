@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stpose_core.errors import OptionError
+from stpose_core.formats import FORMATS, UNITS
 
 if TYPE_CHECKING:
     from stpose_core.data import Camera
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 CAMERAS = ("auto", "static", "moving")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PERSONS = ("largest", "left", "right", "center", "all")
-UNITS = ("cm", "m")
 SLOWEST = 1.0
 """Frames per second: below this rate, a body can go anywhere from one frame to the next."""
 
@@ -38,11 +38,10 @@ class CaptureOptions:
     refine: whether the 3D joints are fitted to the 2D joints over the whole clip.
     device: where networks run, "auto", "cpu", "cuda" or "mps".
     weights: path of a lifter's weights; None is the one that ships.
-    camera: "static", "moving", or "auto", which finds out.
+    camera: "static" takes the camera as one that does not move; "moving" follows its rotation and zoom by the background; "auto"
+    does so too, and finds out whether it is static.
     focal: focal length in pixels of the video; fov: field of view in degrees over the longer side. At most one of them; None where
     it is unknown.
-    camera_height: metres above the floor; camera_pitch: degrees by which the camera looks down; actor_height: the person's standing
-    height in metres. None where unknown.
     format: suffix, without its dot, of files in a folder. units: of lengths in formats that have a choice, "cm" or "m".
     """
 
@@ -58,9 +57,6 @@ class CaptureOptions:
     camera: str = "auto"
     focal: float | None = None
     fov: float | None = None
-    camera_height: float | None = None
-    camera_pitch: float | None = None
-    actor_height: float | None = None
     format: str = "bvh"
     units: str = "cm"
 
@@ -76,14 +72,14 @@ class CaptureOptions:
         for name, choices in (("device", DEVICES), ("camera", CAMERAS), ("units", UNITS)):
             if getattr(self, name) not in choices:
                 raise OptionError(f"{name}: there is no choice '{getattr(self, name)}'; use one of {', '.join(choices)}")
+        if self.format not in [entry.suffix[1:] for entry in FORMATS]:
+            known = ", ".join(entry.suffix[1:] for entry in FORMATS)
+            raise OptionError(f"format: there is no choice '{self.format}'; use one of {known}")
         _check_range("smooth", self.smooth, 0, 1)
         _check_range("start", self.start, 0, math.inf)
         _check_range("fps", self.fps, SLOWEST, 1000)
         _check_range("focal", self.focal, 1, 1e6)
         _check_range("fov", self.fov, 5, 170)
-        _check_range("camera_height", self.camera_height, 0.05, 100)
-        _check_range("camera_pitch", self.camera_pitch, -90, 90)
-        _check_range("actor_height", self.actor_height, 0.3, 3)
         if self.end is not None and self.end <= (self.start or 0.0):
             raise OptionError(f"the range from {self.start or 0:g} s to {self.end:g} s holds no time")
         if self.focal is not None and self.fov is not None:

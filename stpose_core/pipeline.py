@@ -12,7 +12,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from stpose_core.animate import animate
-from stpose_core.data import Array, Capture, Keypoints
+from stpose_core.data import Array, CameraPath, Capture, Keypoints
 from stpose_core.detect import KeypointFile, load_detector
+from stpose_core.detect.boxes import extent
 from stpose_core.devices import choose_device
 from stpose_core.errors import FormatError, NoPersonError, VideoError
+from stpose_core.frames import Frame, FrameSource, VideoInfo, open_source
 from stpose_core.lift import load_lifter
 from stpose_core.lift.refine import refine as refine_pose
 from stpose_core.options import SLOWEST, CaptureOptions, known_options
@@ -32,7 +34,8 @@ from stpose_core.track.cleaning import clean_tracks
 from stpose_core.track.resample import track_to_keypoints
 from stpose_core.track.track import Track
 from stpose_core.track.tracker import PeopleTracker
-from stpose_core.video import VideoInfo, frame_times, probe, read_frames
+from stpose_core.world.camera_motion import CameraMotion
+from stpose_core.world.camera_path import on_grid
 
 if TYPE_CHECKING:
     from stpose_core.detect import Detector
@@ -50,7 +53,7 @@ _log = logging.getLogger(__name__)
 
 
 def capture(
-    path: str | Path,
+    path: str | Path | FrameSource,
     *,
     options: CaptureOptions | None = None,
     lifter: Lifter | None = None,
@@ -64,7 +67,7 @@ def capture(
 
 
 def capture_people(
-    path: str | Path,
+    path: str | Path | FrameSource,
     *,
     options: CaptureOptions | None = None,
     lifter: Lifter | None = None,
@@ -73,6 +76,7 @@ def capture_people(
 ) -> list[Capture]:
     """Capture the chosen people of a video, each over the whole range, with gaps marked where they were not seen.
 
+    path: a video file, a folder of pictures (30 a second), or a source of frames, which stays open.
     options: everybody with the default options where none are given.
     changes: fields of CaptureOptions that differ from `options`, by name: `capture_people("a.mp4", smooth=0.2)`. `detector` may
     also be a detector that is loaded already.
@@ -86,7 +90,14 @@ def capture_people(
     if isinstance(detector, str | Path):
         changes["detector"], detector = str(detector), None
     options = replace(options or CaptureOptions(person="all"), **known_options(changes))
-    info = probe(path)
+    with open_source(path) if isinstance(path, str | Path) else nullcontext(path) as video:
+        return _captured(video, options, detector, lifter, report)
+
+
+def _captured(
+    video: FrameSource, options: CaptureOptions, detector: Detector | KeypointFile | None, lifter: Lifter | None, report: Progress
+) -> list[Capture]:
+    info = video.info
     if info.fps < SLOWEST:
         raise VideoError(f"{info.path} has {info.fps:.3g} frames per second; movement cannot be followed below {SLOWEST:g}")
     if info.fps > FASTEST:
@@ -96,12 +107,14 @@ def capture_people(
     lifter = lifter or load_lifter(options.weights, device=choose_device(options.device))
     camera = options.camera_of(size)
     largest = options.person in ("largest", "1")
-    seen = observe(info, source, start, end, report, largest)
+    watch = None if options.camera == "static" else CameraMotion(size, camera, decide=options.camera == "auto")
+    seen = observe(video, source, start, end, report, largest, watch)
     chosen = choose_people(seen.tracks, options.person, size, len(seen.times))
     if any(track.seldom for track in chosen):
         # Whoever is the largest over the whole clip was in the background for a while, and not looked at in every frame.
         before = len(seen.times)
-        seen = observe(info, source, start, end, lambda stage, done, total: report(stage, before + done, before + (total or 0)))
+        more: Progress = lambda stage, done, total: report(stage, before + done, before + (total or 0))  # noqa: E731
+        seen = replace(observe(video, source, start, end, more), camera=seen.camera)
         chosen = choose_people(seen.tracks, options.person, size, len(seen.times))
     captures: list[Capture] = []
     unposed: list[int] = []
@@ -110,7 +123,7 @@ def capture_people(
         report("lift", number * len(seen.times), total)
         keypoints = track_to_keypoints(track, seen.times, options.fps or info.fps, size)
         with _one_thread():
-            maps = _maps_of(source, lifter, track, keypoints, seen.times, info, start, end)
+            maps = _maps_of(source, lifter, track, keypoints, seen.times, video.frames(start, end))
             known: dict[str, Any] = {} if camera is None else {"camera": camera}
             pose3d = lifter(keypoints, **known) if maps is None else lifter(keypoints, maps=maps, **known)
             if options.refine:
@@ -118,7 +131,7 @@ def capture_people(
         if not pose3d.posed.any():
             unposed.append(number + 1)
             continue
-        motion = animate(pose3d, options.smooth)
+        motion = animate(pose3d, options.smooth, camera=_camera_at(seen, keypoints))
         captures.append(Capture(info, source.name, keypoints, pose3d, motion, float(seen.times[0])))
     report("lift", total, total)
     if not captures:
@@ -136,64 +149,77 @@ def _maps_of(
     track: Track,
     keypoints: Keypoints,
     times: Array,
-    info: VideoInfo,
-    start: float | None,
-    end: float | None,
+    frames: Iterator[Frame],
 ) -> HeatMaps | None:
     """The detector's heat maps of a person, where it has some and the lifter reads them. Most lifters do not, so they are not kept
-    while people are followed: the video is gone through once more."""
-    from stpose_core.detect.builtin import BuiltinDetector
+    while people are tracked: the video is read once more. frames: those at `times`."""
     from stpose_core.detect.maps import person_maps
     from stpose_core.lift.heatmaps import HeatMaps
     from stpose_core.lift.lifter import phases
 
     # Where joints are interpolated between frames, maps are not read.
-    if not isinstance(source, BuiltinDetector) or not lifter.reads_maps or phases(keypoints.fps)[1] > 1:
+    if source.maps is None or not lifter.reads_maps or phases(keypoints.fps)[1] > 1:
         return None
-    pictures = (frame.image for frame in read_frames(info.path, start, end))
-    return HeatMaps(*person_maps(source.look, track, keypoints, times, pictures))
+    pictures = (frame.image for frame in frames)
+    return HeatMaps(*person_maps(source.maps, track, keypoints, times, pictures))
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What a detector saw. times: (N,) seconds of the video's frames in the range, rising; tracks: one a person, cleaned."""
+    """What a detector saw. times: (N,) seconds of the frames in the range, rising. tracks: one a person, cleaned. camera: its path
+    over these frames, if it was followed."""
 
     times: Array
     tracks: list[Track]
+    camera: CameraPath | None = None
 
 
 def observe(
-    info: VideoInfo,
+    video: FrameSource,
     source: Detector | KeypointFile,
     start: float | None = None,
     end: float | None = None,
     progress: Progress | None = None,
     largest: bool = False,
+    watch: CameraMotion | None = None,
 ) -> Observed:
     """Follow everybody in the range of a video, and clean their tracks. With a keypoint file the video is not decoded.
 
     largest: only the largest person is asked for, so people in the background are not looked at in every frame (`Track.seldom`).
+    watch: receives every frame, with boxes around the people in it.
     """
     if isinstance(source, KeypointFile):
-        times, tracks = _tracks_of_file(info, source, start, end)
+        times, tracks = _tracks_of_file(video, source, start, end)
         return Observed(times, tracks if source.captured else clean_tracks(tracks))
     report = progress or _silent
-    total = _expected_frames(info, start, end)
+    total = _expected_frames(video.info, start, end)
     tracker = PeopleTracker(source, largest)
     stamps: list[float] = []
     report("detect", 0, total)
-    for frame in decode_ahead(read_frames(info.path, start, end)):
-        tracker.update(frame)
-        stamps.append(frame.time)
-        # The length that a container states is a guess: never more done than there is to do.
-        report("detect", len(stamps), max(total, len(stamps)))
+    # Closed at once if the detector fails: the thread must have ended before the source is closed.
+    with closing(decode_ahead(video.frames(start, end))) as frames:
+        for frame in frames:
+            people = tracker.update(frame)
+            if watch is not None:
+                boxes = [extent(person.pose.xy, person.pose.score) for person in people]
+                watch.update(frame.image, frame.time, [(box.x0, box.y0, box.x1, box.y1) for box in boxes])
+            stamps.append(frame.time)
+            # The length that a container states is a guess: never more done than there is to do.
+            report("detect", len(stamps), max(total, len(stamps)))
     if not stamps:
-        raise VideoError(f"{info.path}: no frame in the range asked for")
+        raise VideoError(f"{video.info.path}: no frame in the range asked for")
     report("detect", len(stamps), len(stamps))
-    return Observed(np.array(stamps), clean_tracks(tracker.tracks))
+    return Observed(np.array(stamps), clean_tracks(tracker.tracks), None if watch is None else watch.path())
 
 
-def decode_ahead(items: Iterable[Item], size: int = AHEAD) -> Iterator[Item]:
+def _camera_at(seen: Observed, keypoints: Keypoints) -> CameraPath | None:
+    """The path of the camera at the frames of the keypoints, which begin with the first of the times; None where it is unknown."""
+    if seen.camera is None:
+        return None
+    return on_grid(seen.camera, seen.times, seen.times[0] + np.arange(len(keypoints)) / keypoints.fps)
+
+
+def decode_ahead(items: Iterable[Item], size: int = AHEAD) -> Generator[Item, None, None]:
     """The same items, made in a thread up to `size` ahead. An error of the maker is raised here, in its place."""
     waiting: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(maxsize=size)
     stopped = threading.Event()
@@ -254,11 +280,12 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _tracks_of_file(info: VideoInfo, file: KeypointFile, start: float | None, end: float | None) -> tuple[Array, list[Track]]:
+def _tracks_of_file(video: FrameSource, file: KeypointFile, start: float | None, end: float | None) -> tuple[Array, list[Track]]:
+    info = video.info
     if file.image_size not in (None, (info.width, info.height)):
         size = "{} x {}".format(*file.image_size)
         raise FormatError(f"{file.path} is of a video of {size} pixels, {info.path} has {info.width} x {info.height}")
-    stamps = frame_times(info.path)
+    stamps = video.times()
     first, last = (start or 0.0) - 1e-6, (np.inf if end is None else end - 1e-6)
     times = stamps[(stamps >= first) & (stamps < last)]
     if not len(times):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stpose_core.data import Array, Capture
+from stpose_core.frames import FrameSource, open_source
 from stpose_core.pipeline import Progress, decode_ahead
 from stpose_core.skeletons import Skeleton, get_skeleton
-from stpose_core.video import PreviewWriter, read_frames
+from stpose_core.video_writer import PreviewWriter
 
 if TYPE_CHECKING:
     Image = NDArray[np.uint8]
@@ -30,19 +32,35 @@ def write_preview(
     start: float | None = None,
     end: float | None = None,
     progress: Progress | None = None,
+    *,
+    video: FrameSource | None = None,
 ) -> None:
     """Write the video again with everybody's joints drawn over it: as many frames as the captures have, at their rate.
 
-    start, end: the range that was captured. The file appears whole or not at all; an existing one is replaced.
+    start, end: the range that was captured. video: the source that was captured, if it is still open; by default the file or folder
+    that the captures name is opened again. The file appears whole or not at all; an existing one is replaced.
     Raises VideoError, OutputError.
     """
+    info = captures[0].video
+    with nullcontext(video) if video else open_source(info.path, info.fps) as source:
+        _write(captures, path, source, start, end, progress)
+
+
+def _write(
+    captures: Sequence[Capture],
+    path: str | Path,
+    source: FrameSource,
+    start: float | None,
+    end: float | None,
+    progress: Progress | None,
+) -> None:
     first = captures[0]
     frames, fps, info = len(first), first.motion.fps, first.video
-    with PreviewWriter(path, fps, (info.width, info.height)) as writer:
+    with PreviewWriter(path, fps, (info.width, info.height)) as writer, closing(decode_ahead(source.frames(start, end))) as decoded:
         origin: float | None = None
         written = 0
         before: Image | None = None
-        for frame in decode_ahead(read_frames(info.path, start, end)):
+        for frame in decoded:
             origin = frame.time if origin is None else origin
             place = min(round((frame.time - origin) * fps), frames - 1)
             # Frames of the grid that the video jumps over show the picture before.

@@ -74,8 +74,7 @@ def people_in(image: Image, detector: Detector) -> list[StillPerson]:
     sure: a box around legs alone, or around two people, gives such poses.
     """
     height, width = image.shape[:2]
-    find = getattr(detector, "find_thoroughly", detector.find)
-    poses = [verified(detector, image, detector.pose(image, box), HELD) for box in find(image)]
+    poses = [verified(detector, image, detector.pose(image, box), HELD) for box in detector.find(image, thorough=True)]
     seen = [_person(pose, detector.skeleton, (width, height)) for pose in poses if pose is not None]
     people: list[StillPerson] = []
     for person in sorted(seen, key=lambda person: -person.score):

@@ -1,4 +1,4 @@
-"""Video: frames with their time stamps, one after the other in constant memory; and writing a preview video.
+"""Video files: frames with their time stamps, one after the other in constant memory.
 
 Time comes from the stamps in the file, never from counting, so that a variable frame rate keeps its tempo (see `stamps.py`).
 The rotation tag (ISO/IEC 14496-12, `tkhd` matrix; FFmpeg's display matrix) and pixels that are not square are
@@ -7,60 +7,26 @@ applied to the picture.
 
 from __future__ import annotations
 
+import threading
 from array import array
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
-from stpose_core.errors import OutputError, VideoError
-from stpose_core.files import written_whole
-from stpose_core.stamps import STAMP_ERROR, Clock, Stamps, read_stamps
+from stpose_core.container import decode, open_container, read_packets, seek_exactly, stores_only_dts
+from stpose_core.errors import VideoError
+from stpose_core.frames import Frame, Image, VideoInfo, checked_range, empty_range
+from stpose_core.stamps import STAMP_ERROR, Clock, read_stamps
 
-Image = NDArray[np.uint8]
-
-# FFmpeg opens these although they hold text: terminal art, and lists of other files.
-_TEXT_FORMATS = {"tty", "hls", "dash", "concat"}
-# A seek that lands too late is tried again so many seconds earlier; the last resort is to decode from the beginning.
+# A seek that lands too late is repeated so many seconds earlier; after that decoding begins with the first frame.
 _SEEK_MARGINS = (0.0, 10.0)
-# Of one picture: twice that of 8K. A small file can claim, and hold, pictures that need gigabytes each.
-_MOST_PIXELS = 2**26
-_LONGEST_SIDE = 16384  # of a picture in H.264
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """What a video is. width, height: pixels after rotation; fps: mean rate by the time stamps; duration: seconds.
-
-    frames: number of frames, or None where the file does not tell.
-    """
-
-    path: Path
-    width: int
-    height: int
-    fps: float
-    duration: float
-    frames: int | None
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One picture. index: its number in the whole video, from 0; time: seconds from the video's first frame.
-
-    image: (H, W, 3) uint8 RGB, upright.
-    """
-
-    index: int
-    time: float
-    image: Image
 
 
 @dataclass(frozen=True)
@@ -83,47 +49,178 @@ class _Layout:
         return self.size[::-1] if self.transpose else self.size
 
 
-def probe(path: str | Path) -> VideoInfo:
-    """Size, rate and length of a video. Reads through the file once (its packets; it decodes one picture only).
+class VideoFile:
+    """A video file as a FrameSource. A new pass seeks back in the open file, or reopens it where a seek is not exact.
 
-    Raises VideoError if the file is missing, is no video, or has no picture that can be decoded.
+    Opening reads through the file's packets and decodes one picture. Memory does not grow with the length of the video, but for
+    8 bytes a frame. Threads may share it; one at a time uses the file.
+    Raises VideoError if the file is missing, is not a video, or has no picture that can be decoded.
     """
-    _, layout = _first_frame(Path(path))
-    stamps = _read_stamps(Path(path))
-    width, height = layout.upright_size
-    return VideoInfo(Path(path), width, height, stamps.fps, stamps.seconds, stamps.count or None)
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._lock = threading.Lock()
+        self._latest = 0  # number of the pass that may read
+        self._state = _state(self._path)
+        self._container, self._stream = open_container(self._path)
+        try:
+            self._read_head()
+        except BaseException:
+            self.close()
+            raise
+        width, height = self._layout.upright_size
+        stamps = self._stamps
+        self.info = VideoInfo(self._path, width, height, stamps.fps, stamps.seconds, stamps.count or None)
+
+    def _read_head(self) -> None:
+        self._tick, self._by_dts = self._stream.time_base, stores_only_dts(self._container)
+        notes = _PacketNotes(self._by_dts)
+        packets = notes.taken(read_packets(self._container, self._stream))
+        first = next(decode(self._container, self._stream, packets), None)
+        if first is None:
+            raise VideoError(f"{self._path} has a video stream, but no frame of it can be decoded")
+        for _ in packets:
+            pass  # the rest is not decoded
+        self._origin, self._layout = first[0], _layout(first[1], self._stream)
+        self._begins = notes.begins
+        nominal = [float(rate) for rate in (self._stream.average_rate, self._stream.guessed_rate) if rate]
+        found = np.array(notes.stamps, np.int64)
+        self._stamps = read_stamps(found, notes.complete, notes.count, float(self._tick or 0), nominal)
+
+    def times(self) -> NDArray[np.float64]:
+        """(N,) as `FrameSource.times`. Where packets lack stamps the frames are taken as evenly spaced."""
+        stamps, origin = self._stamps, self._origin
+        if stamps.shown is None or origin is None:
+            return np.arange(stamps.count) / stamps.fps
+        # Pictures before the first that can be decoded are not shown.
+        before = np.flatnonzero(stamps.shown == origin)[:1]
+        shown = stamps.shown if self._by_dts or not len(before) else stamps.shown[before[0] :]
+        clock = Clock(int(shown[0]), self._tick, stamps.fps)
+        return np.array([clock(int(stamp)) for stamp in shown])
+
+    def frames(self, start: float | None = None, end: float | None = None) -> Iterator[Frame]:
+        """As `FrameSource.frames`. After `close` the file is opened again.
+
+        Times always rise: `stamps.Clock` handles stamps that are missing, repeated or go back. Damaged packets are skipped. All
+        pictures have the size of the first one. Raises VideoError if no frame is in the range, or the file has changed.
+        """
+        first, last = checked_range(self._path, start, end)
+        with self._lock:
+            self._latest += 1
+            number = self._latest
+        decoded = self._decode_from(first)
+        count = 0
+        while True:
+            with self._lock:
+                if number != self._latest:
+                    raise RuntimeError(f"{self._path} was closed or is read by a later pass")
+                found = next(decoded, None)
+            if found is None or found[1] >= last - STAMP_ERROR:
+                break
+            count += 1
+            yield Frame(found[0], found[1], self._upright(found[2]))
+        if not count:
+            raise empty_range(self.info, first, last)
+
+    def close(self) -> None:
+        """Close the file, after the step that a pass in another thread is in. That pass ends with RuntimeError."""
+        with self._lock:
+            self._latest += 1
+            self._release()
+
+    def __enter__(self) -> VideoFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    def _release(self) -> None:
+        if self._container is not None:
+            self._container.close()
+        self._container = self._stream = None
+
+    def _reopen(self) -> None:
+        self._release()
+        self._container, self._stream = open_container(self._path)
+
+    def _upright(self, frame: av.VideoFrame) -> Image:
+        try:
+            return self._layout(frame)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise VideoError(f"{self._path} has pictures of the pixel format {frame.format.name}, which cannot be read") from error
+
+    def _decode_from(self, start: float) -> Iterator[tuple[int, float, av.VideoFrame]]:
+        """(index, time, frame) from the first frame with time >= start on."""
+        if _state(self._path) != self._state:
+            raise VideoError(f"{self._path} has changed since it was opened")
+        if self._container is None:
+            self._reopen()
+        clock = Clock(self._origin if self._stamps.told else None, self._tick, self._stamps.fps)
+        found = self._sought(start)
+        if found is not None:
+            index, frames = found
+        else:
+            index, frames = 0, self._rewound()
+        for number, (stamp, frame) in enumerate(frames, index):
+            time = clock(stamp)
+            if time >= start - STAMP_ERROR:
+                yield number, time, frame
+
+    def _sought(self, start: float) -> tuple[int, Iterator[tuple[int | None, av.VideoFrame]]] | None:
+        """(index, (stamp, frame) from the first at or after `start` on), or None if no seek is sure to be exact."""
+        if start <= 0 or self._by_dts or not self._stamps.rising or self._stamps.shown is None or self._origin is None:
+            return None
+        for margin in _SEEK_MARGINS:
+            target = self._origin + round((start - margin) / self._tick)
+            if target <= self._origin:
+                return None
+            found = seek_exactly(self._container, self._stream, target, self._origin, start)
+            if found is not None:
+                first, rest = found
+                index = int(np.subtract(*np.searchsorted(self._stamps.shown, [first[0], self._origin])))
+                return index, chain([first], rest)
+        return None
+
+    def _rewound(self) -> Iterator[tuple[int | None, av.VideoFrame]]:
+        """All frames. The file is opened again unless seeking back leads to the first packet, and from there to the first frame.
+
+        Indexes are wrong in some files, and a wrong one can even give a wrong picture the right stamp.
+        """
+        packets = self._packets_again()
+        first_packet = next(packets, None)
+        if first_packet is not None and _identity(first_packet) == self._begins:
+            frames = decode(self._container, self._stream, chain([first_packet], packets))
+            first = next(frames, None)
+            if first is not None and first[0] == self._origin:
+                return chain([first], frames)
+        self._reopen()
+        return decode(self._container, self._stream)
+
+    def _packets_again(self) -> Iterator[Any]:
+        begins = self._begins
+        stamp = None if begins is None else begins.pts if begins.dts is None else begins.dts
+        if stamp is None:
+            return iter(())
+        try:
+            self._container.seek(stamp, stream=self._stream, backward=True)
+        except av.error.FFmpegError:
+            return iter(())  # some formats cannot seek
+        return read_packets(self._container, self._stream)
+
+
+def probe(path: str | Path) -> VideoInfo:
+    """Size, rate and length of a video file. Reads through the file once (its packets; it decodes one picture only).
+
+    Raises VideoError if the file is missing, is not a video, or has no picture that can be decoded.
+    """
+    with VideoFile(path) as video:
+        return video.info
 
 
 def read_frames(path: str | Path, start: float | None = None, end: float | None = None) -> Iterator[Frame]:
-    """The frames with start <= time < end (seconds from the first frame), in order, decoded as they are asked for.
-
-    Memory does not grow with the length of the video, but for 8 bytes a frame. Times always rise: `stamps.Clock` says what becomes
-    of stamps that are missing, repeated or go back. Damaged packets are skipped. All pictures have the size of the first one.
-    Raises VideoError if the file is missing, is no video, or holds no frame in the range.
-    """
-    path = Path(path)
-    first = 0.0 if start is None else float(start)
-    last = np.inf if end is None else float(end)
-    if not (np.isfinite(first) and first >= 0 and last > first):
-        raise VideoError(f"{path}: cannot read {_range(first, last)}; the end must come after the start")
-    origin, layout = _first_frame(path)
-    stamps = _read_stamps(path)
-    count = 0
-    for index, time, frame in _decode_from(path, first, origin, stamps):
-        if time >= last - STAMP_ERROR:
-            break
-        count += 1
-        try:
-            image = layout(frame)
-        except (av.error.FFmpegError, ValueError) as error:
-            raise VideoError(f"{path} has pictures of the pixel format {frame.format.name}, which cannot be read") from error
-        yield Frame(index, time, image)
-    if not count:
-        raise VideoError(f"{path}: no frames {_range(first, last)}; the video lasts {stamps.seconds:.2f} s")
-
-
-def _range(first: float, last: float) -> str:
-    return f"from {first:g} s {f'to {last:g} s' if np.isfinite(last) else 'on'}"
+    """The frames of a video file as `VideoFile.frames` gives them. Raises VideoError as `VideoFile` and `VideoFile.frames` do."""
+    with VideoFile(path) as video:
+        yield from video.frames(start, end)
 
 
 def frame_times(path: str | Path) -> NDArray[np.float64]:
@@ -132,93 +229,57 @@ def frame_times(path: str | Path) -> NDArray[np.float64]:
     Reads through the packets and decodes one picture only. Where packets lack stamps the frames are taken as evenly spaced.
     Raises VideoError as `probe` does.
     """
-    path = Path(path)
-    origin, _ = _first_frame(path)
-    with _opened(path) as (container, stream):
-        stamps, tick, by_dts = _read_stamps(path), stream.time_base, _stores_only_dts(container)
-    if stamps.shown is None or origin is None:
-        return np.arange(stamps.count) / stamps.fps
-    # Pictures before the first that can be decoded are not shown.
-    before = np.flatnonzero(stamps.shown == origin)[:1]
-    shown = stamps.shown if by_dts or not len(before) else stamps.shown[before[0] :]
-    clock = Clock(int(shown[0]), tick, stamps.fps)
-    return np.array([clock(int(stamp)) for stamp in shown])
+    with VideoFile(path) as video:
+        return video.times()
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """The container and its video stream. Raises VideoError."""
+def _state(path: Path) -> tuple[int, int] | None:
+    """Changes when the file does."""
     try:
-        if not path.is_file():
-            raise VideoError(f"{path} is {_what(path)}, not a video" if path.exists() else f"there is no file {path}")
-        # An absolute path, so that no name can be taken for one of FFmpeg's protocols; nor may a playlist in the file name others.
-        options = {"protocol_whitelist": "file"}
-        container = av.open(str(path.absolute()), metadata_errors="replace", options=options)
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise VideoError(f"{path} cannot be read as a video: {getattr(error, 'strerror', None) or error}") from error
-    with container:
-        if _TEXT_FORMATS & set(container.format.name.split(",")):
-            raise VideoError(f"{path} is not a video")
-        streams = [stream for stream in container.streams.video if not _is_cover(stream)]
-        if not streams:
-            raise VideoError(f"{path} has no video stream")
-        # A stream without a codec has no size either.
-        streams = [stream for stream in streams if stream.codec_context is not None]
-        if not streams:
-            raise VideoError(f"{path} has a video stream in a format that is not known here")
-        stream = max(streams, key=lambda stream: stream.width * stream.height)
-        if stream.width * stream.height > _MOST_PIXELS:
-            size = f"{stream.width} x {stream.height}"
-            raise VideoError(f"{path} has pictures of {size} pixels; more than {_MOST_PIXELS // 10**6} million are not read")
-        stream.thread_type = "AUTO"
-        # Pictures may be larger than the file's header says.
-        stream.codec_context.options = {"max_pixels": str(_MOST_PIXELS)}
-        yield container, stream
+        found = path.stat()
+    except (OSError, ValueError):
+        return None  # opening says why
+    return found.st_size, found.st_mtime_ns
 
 
-def _what(path: Path) -> str:
-    return "a folder" if path.is_dir() else "no regular file"
+class _Identity(NamedTuple):
+    """Tells a packet of a file from the others. pos: its place in bytes."""
+
+    dts: int | None
+    pts: int | None
+    pos: int | None
+    size: int
 
 
-def _is_cover(stream: Any) -> bool:
-    """Whether a stream is the cover picture of a sound file. Versions of PyAV before 13 cannot tell."""
-    disposition = getattr(stream, "disposition", None)
-    return disposition is not None and bool(disposition & disposition.__class__.attached_pic)
+def _identity(packet: Any) -> _Identity:
+    return _Identity(packet.dts, packet.pts, packet.pos, packet.size)
 
 
-def _packets(container: Any, stream: Any) -> Iterator[Any]:
-    """The packets with data. A file that breaks off ends where it breaks off."""
-    try:
-        for packet in container.demux(stream):
-            if packet.size:
-                yield packet
-    except av.error.FFmpegError:
-        return
+@dataclass
+class _PacketNotes:
+    """What packets tell, in the order of the file: see `stamps.read_stamps`. begins: the first of them."""
 
+    by_dts: bool
+    stamps: array[int] = field(default_factory=lambda: array("q"))
+    count: int = 0
+    complete: bool = True
+    begins: _Identity | None = None
 
-def _decoded(container: Any, stream: Any) -> Iterator[tuple[int | None, av.VideoFrame]]:
-    """(stamp in time_base units or None, frame) in the order of display."""
-    by_dts = _stores_only_dts(container)
-    for packet in chain(_packets(container, stream), [None]):
-        try:
-            frames = stream.decode(packet)
-        except av.error.FFmpegError:
-            continue  # a damaged packet, by whichever of FFmpeg's names: the decoder goes on with the next one
-        for frame in frames:
-            yield (frame.dts if by_dts else frame.pts), frame
+    def taken(self, packets: Iterable[Any]) -> Iterator[Any]:
+        """The same packets, noted as they are used."""
+        for number, packet in enumerate(packets):
+            if not number:
+                self.begins = _identity(packet)
+            if not packet.is_discard:
+                self._note(packet)
+            yield packet
 
-
-def _stores_only_dts(container: Any) -> bool:
-    """AVI has no presentation stamps; guesses at them are wrong once pictures are reordered. Decoding ones are not."""
-    return bool(container.format.name == "avi")
-
-
-def _first_frame(path: Path) -> tuple[int | None, _Layout]:
-    """The stamp of the first frame that can be decoded, and how to turn the video's pictures upright."""
-    with _opened(path) as (container, stream):
-        for stamp, frame in _decoded(container, stream):
-            return stamp, _layout(frame, stream)
-    raise VideoError(f"{path} has a video stream, but no frame of it can be decoded")
+    def _note(self, packet: Any) -> None:
+        self.count += 1
+        stamp = packet.dts if self.by_dts or packet.pts is None else packet.pts
+        self.complete = self.complete and stamp is not None and (self.by_dts or packet.pts is not None)
+        if stamp is not None:
+            self.stamps.append(stamp)
 
 
 def _layout(frame: av.VideoFrame, stream: Any) -> _Layout:
@@ -243,124 +304,3 @@ def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
         return 1, 0, 0, 1
     matrix = np.frombuffer(bytes(data), dtype=np.int32)
     return int(matrix[0]), int(matrix[1]), int(matrix[3]), int(matrix[4])
-
-
-def _read_stamps(path: Path) -> Stamps:
-    found, count, complete = array("q"), 0, True
-    with _opened(path) as (container, stream):
-        by_dts = _stores_only_dts(container)
-        for packet in _packets(container, stream):
-            if packet.is_discard:
-                continue
-            count += 1
-            stamp = packet.dts if by_dts or packet.pts is None else packet.pts
-            complete = complete and stamp is not None and (by_dts or packet.pts is not None)
-            if stamp is not None:
-                found.append(stamp)
-        nominal = [float(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
-        return read_stamps(np.array(found, np.int64), complete, count, float(stream.time_base or 0), nominal)
-
-
-def _decode_from(path: Path, start: float, origin: int | None, stamps: Stamps) -> Iterator[tuple[int, float, av.VideoFrame]]:
-    """(index, time, frame) from the first frame with time >= start on."""
-    if start > 0 and stamps.rising and stamps.shown is not None and origin is not None:
-        for margin in _SEEK_MARGINS:
-            with _opened(path) as (container, stream):
-                target = origin + round((start - margin) / stream.time_base)
-                if target <= origin or _stores_only_dts(container):
-                    break
-                found = _sought(container, stream, target, origin, start)
-                if found is None:
-                    continue
-                first, rest = found
-                index = int(np.subtract(*np.searchsorted(stamps.shown, [first[0], origin])))
-                clock = Clock(origin, stream.time_base, stamps.fps)
-                for number, (stamp, frame) in enumerate(chain([first], rest), index):
-                    yield number, clock(stamp), frame
-                return
-    with _opened(path) as (container, stream):
-        clock = Clock(origin if stamps.told else None, stream.time_base, stamps.fps)
-        for number, (stamp, frame) in enumerate(_decoded(container, stream)):
-            time = clock(stamp)
-            if time >= start - STAMP_ERROR:
-                yield number, time, frame
-
-
-def _sought(container: Any, stream: Any, target: int, origin: int, start: float) -> Any:
-    """((stamp, frame), the rest) from the first frame at or after `start`, or None if the seek is not sure to be exact.
-
-    It is once a key frame has come out at or before `start`: what follows a key frame in display order is decodable.
-    """
-    try:
-        container.seek(target, stream=stream, backward=True)
-    except av.error.FFmpegError:
-        return None
-    decoded = _decoded(container, stream)
-    keyed = False
-    for stamp, frame in decoded:
-        if stamp is None:
-            return None
-        ahead = float((stamp - origin) * stream.time_base) - start
-        keyed = keyed or (bool(frame.key_frame) and ahead <= STAMP_ERROR)
-        if ahead >= -STAMP_ERROR:
-            return ((stamp, frame), decoded) if keyed else None
-    return None
-
-
-class PreviewWriter:
-    """Writes pictures to an H.264 mp4 that any player shows; a context manager; the file appears whole or not at all.
-
-    path: the output; fps: frames per second; size: (width, height) of the pictures. Odd sizes gain a copy of the last
-    row or column, as yuv420p needs even ones. If the block fails, nothing is left behind. An existing file is replaced.
-    Raises OutputError if the file cannot be written or the block ends without a picture.
-    """
-
-    def __init__(self, path: str | Path, fps: float, size: tuple[int, int]) -> None:
-        self.path, self.size = Path(path), (int(size[0]), int(size[1]))
-        self._rate = Fraction(fps).limit_denominator(1001)
-        if self._rate <= 0 or min(self.size) < 1:
-            raise ValueError(f"fps and size must be positive, got {fps} and {size}")
-        if max(self.size) > _LONGEST_SIDE:
-            raise OutputError(f"cannot write {path}: sides of H.264 pictures have at most {_LONGEST_SIDE} pixels, not {max(size)}")
-        self._count = 0
-
-    def __enter__(self) -> PreviewWriter:
-        self._encoding = _encoding(self.path, self._rate, self.size)
-        self._container, self._stream = self._encoding.__enter__()
-        return self
-
-    def write(self, image: Image) -> None:
-        """Appends a picture. image: (H, W, 3) uint8 RGB of the size given at the start."""
-        width, height = self.size
-        if image.shape != (height, width, 3) or image.dtype != np.uint8:
-            raise ValueError(f"expected a ({height}, {width}, 3) uint8 image, got {image.shape} {image.dtype}")
-        even = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
-        frame.pts, frame.time_base = self._count, 1 / self._rate
-        try:
-            self._container.mux(self._stream.encode(frame))
-        except av.error.FFmpegError as error:
-            raise OutputError(f"cannot write {self.path}: {error.strerror}") from error
-        self._count += 1
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        if error is None and self._count:
-            self._encoding.__exit__(None, None, None)
-            return
-        abandoned = OutputError(f"{self.path}: no picture was written")
-        self._encoding.__exit__(OutputError, abandoned, None)
-        if error is None:
-            raise abandoned
-
-
-@contextmanager
-def _encoding(path: Path, rate: Fraction, size: tuple[int, int]) -> Iterator[tuple[Any, Any]]:
-    """The container and stream to encode into; ends the file properly unless the block fails."""
-    with written_whole(path, overwrite=True) as temporary:
-        options = {"movflags": "faststart"}
-        with av.open(str(temporary.absolute()), "w", format="mp4", options=options) as container:
-            stream = container.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "20"})
-            stream.width, stream.height = (side + side % 2 for side in size)
-            stream.pix_fmt = "yuv420p"
-            yield container, stream
-            container.mux(stream.encode(None))

@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from stpose_training.spatial.feed import feed
+from stpose_training.spatial.feed import Source, feed
 from stpose_training.spatial.recipe import Recipe
-from stpose_training.spatial.workers import in_processes
 from stpose_training.synth.cache import shards
 from stpose_training.synth.pictures import VISIBLE
+from stpose_training.vision.workers import in_processes
 from test_train_spatial import SIZE, write_cache
 
 from stpose_core.errors import FormatError
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def test_processes_draw_each_its_own_and_end_with_the_iterator() -> None:
 def test_a_process_draws_what_a_thread_does(cache: Path) -> None:
     batches = []
     for workers in (0, 1):
-        samples = feed(cache, SIZE, 8, 3, torch.device("cpu"), Recipe(workers=workers))
+        samples = feed(Source(cache, SIZE), batch=8, seed=3, device=CPU, recipe=Recipe(workers=workers))
         batches.append([next(samples) for _ in range(2)])
         samples.close()  # type: ignore[attr-defined]
     for one, other in zip(*batches):
@@ -65,7 +67,7 @@ def test_a_process_draws_what_a_thread_does(cache: Path) -> None:
 
 def test_a_process_hears_how_hard_samples_are_to_be(cache: Path) -> None:
     hard = [0.0]
-    samples = feed(cache, SIZE, 64, 3, torch.device("cpu"), Recipe(workers=1), lambda: hard[0])
+    samples = feed(Source(cache, SIZE), batch=64, seed=3, device=CPU, recipe=Recipe(workers=1), hardness=lambda: hard[0])
 
     def unseen() -> float:
         return float(sum((next(samples).state != VISIBLE).float().mean() for _ in range(4)) / 4)
@@ -81,4 +83,4 @@ def test_what_is_wrong_in_a_process_is_told_in_one_line(cache: Path) -> None:
     for path in shards(cache, "train"):
         path.write_bytes(b"no shard")
     with pytest.raises(FormatError, match=r"^\S+ is not a shard of rendered pictures: [^\n]*$"):
-        next(feed(cache, SIZE, 8, 0, torch.device("cpu"), Recipe(workers=1)))
+        next(feed(Source(cache, SIZE), batch=8, seed=0, device=CPU, recipe=Recipe(workers=1)))

@@ -10,7 +10,7 @@ import av
 import numpy as np
 
 from stpose_core.data import Camera, Keypoints, Pose3D
-from stpose_core.detect.types import Box, Pose2D
+from stpose_core.detect.types import Box, Detector, Pose2D
 from stpose_core.skeletons import get_skeleton
 
 SIZE = (160, 120)
@@ -47,7 +47,7 @@ def film(path: Path, fps: float = 25, stamps: Iterable[int] | int = 25, there: I
     return path
 
 
-class BarDetector:
+class BarDetector(Detector):
     """Finds the bar, and says that its joints are where a standing person's would be."""
 
     name = "bar"
@@ -56,7 +56,7 @@ class BarDetector:
     def __init__(self) -> None:
         self.looked = 0
 
-    def find(self, image: np.ndarray) -> list[Box]:
+    def find(self, image: np.ndarray, thorough: bool = False) -> list[Box]:
         box = _bar(image)
         return [] if box is None else [box]
 

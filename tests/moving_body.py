@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from stpose_core.animate import MOTION_FROM_H36M, forward_kinematics
-from stpose_core.animate.body import INDEX, NAMES, Rest, parents, rest_offsets
+from stpose_core.animate.body import INDEX, NAMES, Rest, ankle_height, parents, rest_offsets
 from stpose_core.data import Array, Camera, Motion, Pose3D
 from stpose_core.skeletons import H36M17
 
@@ -33,10 +33,19 @@ def still(frames: int = 30, fps: float = 30.0) -> Motion:
     return body({}, np.tile([0.0, ROOT_HEIGHT, 0.0], (frames, 1)), fps)
 
 
-def walk(seconds: float = 3.0, fps: float = 30.0, speed: float = 1.2, bend: float = 0.5) -> Motion:
-    """One stride a second towards +z, arms hanging and swinging, elbows and knees bent by at least about `bend` rad."""
+def walk(seconds: float = 3.0, fps: float = 30.0, bend: float = 0.5) -> Motion:
+    """A stride a second towards +z, arms hanging and swinging, elbows and knees bent by at least about `bend` rad.
+
+    The lower foot stands on the floor: the root goes where that takes it.
+    """
     time = np.arange(round(seconds * fps)) / fps
     swing = np.sin(2 * np.pi * time)
+
+    def thigh(after: float) -> tuple[Array, Array]:
+        """Its swing in -1 (ahead) .. 1, even for the 0.6 s that the foot stands, and how far the knee is raised meanwhile."""
+        phase = (time + after) % 1.0
+        back = np.clip((phase - 0.6) / 0.4, 0.0, 1.0)
+        return np.where(phase < 0.6, phase / 0.3 - 1, np.cos(np.pi * back)), np.sin(np.pi * back) ** 2
 
     def about(axis: int, angle: Array) -> Array:
         vectors = np.zeros((len(time), 3))
@@ -44,13 +53,19 @@ def walk(seconds: float = 3.0, fps: float = 30.0, speed: float = 1.2, bend: floa
         return vectors
 
     turns = {"Hips": about(1, 0.1 * swing), "UpperChest": about(1, -0.15 * swing)}
-    for side, out, phase in (("Left", 1.0, swing), ("Right", -1.0, -swing)):
+    for side, out, after in (("Left", 1.0, 0.0), ("Right", -1.0, 0.5)):
+        phase, raised = thigh(after)
         hang = Rotation.from_rotvec([0.0, 0.0, -1.3 * out])
         turns[side + "Arm"] = (Rotation.from_rotvec(about(0, 0.5 * phase)) * hang).as_rotvec()
         turns[side + "ForeArm"] = about(1, -out * (bend + 0.3 * (1 - phase)))
-        turns[side + "UpLeg"] = about(0, 0.5 * phase - bend / 2)
-        turns[side + "Leg"] = about(0, bend + 0.4 * (1 + phase))
-    root = np.stack([0 * time, ROOT_HEIGHT - 0.05 + 0.02 * np.cos(4 * np.pi * time), speed * time], axis=1)
+        turns[side + "UpLeg"] = about(0, 0.45 * phase - bend / 2 - 0.3 * raised)
+        turns[side + "Leg"] = about(0, bend + 0.8 * raised)
+    hanging = body(turns, np.zeros((len(time), 3)), fps)
+    ankles = forward_kinematics(hanging)[:, [INDEX["LeftFoot"], INDEX["RightFoot"]]]
+    share = 1 / (1 + np.exp(np.clip((ankles[:, :1, 1] - ankles[:, 1:, 1]) / 0.004, -50, 50)))  # of the left foot in standing
+    steps = share[1:] * np.diff(ankles[:, 0], axis=0) + (1 - share[1:]) * np.diff(ankles[:, 1], axis=0)
+    root = np.concatenate([np.zeros((1, 3)), -np.cumsum(steps, axis=0)])
+    root[:, 1] = ankle_height(LENGTHS) - (share * ankles[:, 0] + (1 - share) * ankles[:, 1])[:, 1]
     return body(turns, root, fps)
 
 

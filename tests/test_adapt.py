@@ -18,6 +18,7 @@ from stpose_training.adapt import Adaptation, adapt, keep_apart, learn, read_cli
 from stpose_training.data.bodies import Random
 from stpose_training.data.footage import usable
 from stpose_training.data.mocap import MotionBank, load_mocap
+from stpose_training.data.samples import NO_FAULTS, Batch
 from stpose_training.quality import quality, table
 from stpose_training.replay import Look, draw_like, lifted_motions, look_of, looks_of
 
@@ -71,7 +72,7 @@ def test_it_writes_weights_that_lift_and_says_what_changed(
     for measure in ("reprojection error", "bone-length drift", "foot slide", "jitter", "before", "after"):
         assert measure in said
     assert ("MPJPE" in said) == with_mocap
-    assert ("not checked against marker mocap, which needs --data" in said) != with_mocap
+    assert ("not checked on marker mocap: that needs --data" in said) != with_mocap
     header = read_weights(out, "temporal")[1]
     assert header["adapted_from"] == "tiny.safetensors"
     assert load_lifter(out)(footage(4)).posed.any()
@@ -174,7 +175,7 @@ def test_videos_are_captured_first(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(stpose_core.pipeline, "load_detector", lambda name, device: detector)
     clips = read_clips([video, npz], "auto", "largest", "cpu", said.append)
     assert [(len(clip), clip.fps) for clip in clips] == [(30, 25.0), (60, 30.0)]
-    assert said == [f"captures {video}"]
+    assert said == [f"capturing {video}"]
     assert detector.looked
 
 
@@ -202,12 +203,12 @@ def test_some_clips_are_kept_apart() -> None:
 def test_one_short_clip_leaves_nothing_to_judge_on(tmp_path: Path) -> None:
     weights = write_tiny(tmp_path / "tiny.safetensors")
     long = footage(0, 200)
-    # Somebody comes in after four fifths, or goes away before.
+    # A person comes in after four fifths, or leaves before.
     ends = (np.arange(200) >= 160)[:, None]
     late, early = (replace(long, score=np.where(shown, long.score, 0.0)) for shown in (ends, ~ends))
     for clip, frames in ((footage(0, 40), 40), (late, 200), (early, 200)):
         with pytest.raises(TrainingError, match=f"one clip of {frames} frames is too short"):
-            adapt([usable(clip, "a")], tmp_path / "a.safetensors", weights, plan=QUICK)
+            adapt([usable(clip, "a")], output=tmp_path / "a.safetensors", weights=weights, plan=QUICK)
 
 
 def tilted(above: float, roll: float, distance: float, fps: float) -> Pose3D:
@@ -233,17 +234,21 @@ def test_a_look_says_how_the_camera_stands() -> None:
 def test_replayed_motion_is_filmed_by_such_cameras(folder: Path) -> None:
     bank = MotionBank(load_mocap(folder))
     low = Look(-0.3, 0.45, math.log(2.5), 24.0, 2, 50)
-    batch = draw_like(bank, [low], 64, 16, 16, Random(0), 0.0, 0.0, True)
+
+    def drawn(look: Look) -> Batch:
+        return draw_like(bank, [look], batch=64, frames=16, reach=16, random=Random(0), faults=NO_FAULTS, sure=True)
+
+    batch = drawn(low)
     up = batch.up[:, 8]
     rolls = torch.atan2(up[:, 0], -up[:, 1])
     assert float(rolls.abs().mean()) == pytest.approx(0.45, abs=0.1)
     assert 10 < int((rolls > 0).sum()) < 54  # to both sides: lifting looks at the mirror image, too
     assert float(torch.asin(-up[:, 2]).median()) == pytest.approx(-0.3, abs=0.1)
     # The control: a level camera's pictures.
-    level = draw_like(bank, [replace(low, roll=0.0)], 64, 16, 16, Random(0), 0.0, 0.0, True)
+    level = drawn(replace(low, roll=0.0))
     assert float(torch.atan2(level.up[:, 8, 0], -level.up[:, 8, 1]).abs().mean()) < 0.2
     # Every second frame is interpolated: the third lies half-way between its neighbours, in the rays that the view turns.
-    other = draw_like(bank, [replace(low, between=1)], 64, 16, 16, Random(0), 0.0, 0.0, True)
+    other = drawn(replace(low, between=1))
     assert batch.joints[..., :2].diff(n=2, dim=1).norm() < 0.8 * other.joints[..., :2].diff(n=2, dim=1).norm()
 
 

@@ -19,6 +19,7 @@ SMALL = '{"latent": 16, "width": 8, "map_features": 4}'
 
 
 def script(name: str) -> ModuleType:
+    sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
     spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "benchmarks" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -47,7 +48,7 @@ def test_rows_are_trained_once_and_judged(
     lines = [line for line in printed.splitlines() if line.startswith("| ")]
     assert len(lines) == 2 * 4  # a table after each seed
     assert "±" not in lines[1]
-    assert lines[-2].startswith("| heat maps in the place of their peaks | 2 | ")
+    assert lines[-2].startswith("| heat maps instead of their peaks | 2 | ")
     assert lines[-2].count("±") == 8
     kept = json.loads((tmp_path / "all.json").read_text())
     assert {row: set(values["seeds"]) for row, values in kept.items()} == {row: {"0", "1"} for row in ("full", "maps", "drawn")}
@@ -65,7 +66,7 @@ def test_rows_are_trained_once_and_judged(
     with pytest.raises(AssertionError, match="trained again"):  # the control
         benchmark.main([*arguments, "--seeds", "3"])
     monkeypatch.undo()
-    with pytest.raises(TrainingError, match="another plan"):
+    with pytest.raises(TrainingError, match="another run"):
         benchmark.main([*arguments, "--steps", "3"])
 
 

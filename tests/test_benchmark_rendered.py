@@ -33,7 +33,7 @@ class Fixed:
         self.xy, self.moved = xy, again
         self.box = Box(0.0, 0.0, 10.0, 10.0, 1.0, 1.5)
 
-    def find(self, image: np.ndarray) -> list[Box]:
+    def find(self, image: np.ndarray, thorough: bool = False) -> list[Box]:
         return []
 
     def pose(self, image: np.ndarray, box: Box) -> Pose2D:

@@ -19,6 +19,7 @@ from stpose_core.detect.networks import load_spatial
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
     path = Path(__file__).parents[1] / "benchmarks" / "spatial_ablations.py"
+    sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location("spatial_ablations", path)
     assert spec is not None
     assert spec.loader is not None

@@ -49,7 +49,7 @@ class Scripted(BuiltinDetector):
     def __init__(self, folder: Path, mirrored: bool = False) -> None:
         super().__init__(folder, mirrored)
         self._spatial = self._joints  # type: ignore[assignment]
-        self._finder = self._people  # type: ignore[assignment]
+        self._search._run = self._people  # type: ignore[assignment]
         self.views: list[np.ndarray] = []
 
     def _joints(self, pictures: np.ndarray) -> tuple[np.ndarray, ...]:

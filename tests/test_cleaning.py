@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +17,11 @@ from test_sides import walker, wrong
 import stpose_core as sp
 from stpose_core import pipeline
 from stpose_core.data import Keypoints
+from stpose_core.detect.types import Box, Pose2D
 from stpose_core.skeletons import H36M17, get_skeleton
 from stpose_core.track.cleaning import clean_tracks
+from stpose_core.track.jumps import mend_jumps
+from stpose_core.track.sides import mend_sides
 from stpose_core.track.track import Track
 
 TURNED = slice(40, 75)  # frames in which left and right are exchanged
@@ -46,6 +50,42 @@ def test_tracks_come_out_cleaned_and_those_given_stay_as_they_are() -> None:
     again = clean_tracks([sides, leaping])
     np.testing.assert_array_equal(again[0].xy, first.xy)
     np.testing.assert_array_equal(again[1].xy, second.xy)
+
+
+@pytest.mark.parametrize("mend", [mend_sides, mend_jumps])
+def test_each_step_leaves_its_track_as_it_is(mend: Callable[[Track], Track]) -> None:
+    track = walking() if mend is mend_jumps else walker()
+    if mend is mend_jumps:
+        track.xy[60:66, KNEE] += (60, -30)
+    else:
+        track.swap_sides(TURNED)
+    xy, score = track.xy.copy(), track.score.copy()
+    assert (mend(track).xy != xy).any()
+    np.testing.assert_array_equal(track.xy, xy)
+    np.testing.assert_array_equal(track.score, score)
+
+
+class Turning(BarDetector):
+    """Takes left for right while the bar is in one part of the picture."""
+
+    def pose(self, image: np.ndarray, box: Box) -> Pose2D:
+        pose = super().pose(image, box)
+        if 60 <= box.centre[0] < 66:
+            pose.xy[:] = pose.xy[list(H36M17.mirror)]
+        return pose
+
+
+def test_what_a_detector_sees_is_cleaned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = film(tmp_path / "a.mp4", 30, 120)
+
+    def captured(detector: BarDetector) -> np.ndarray:
+        return sp.capture(video, detector=detector, lifter=lift_standing, device="cpu").keypoints.xy  # type: ignore[arg-type]
+
+    right = captured(BarDetector())
+    np.testing.assert_allclose(captured(Turning()), right, atol=1e-3)
+    # Control: some frames are seen the other way round.
+    monkeypatch.setattr(pipeline, "clean_tracks", list)
+    assert 5 < (np.abs(captured(Turning()) - right) > 1).any(axis=(1, 2)).sum() < 30
 
 
 def write_coco(path: Path, track: Track) -> Path:

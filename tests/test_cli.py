@@ -241,11 +241,11 @@ def test_detectors_that_are_unknown_or_not_installed(
 ) -> None:
     fails(capsys, "mocap", video, "-o", tmp_path / "a.bvh", "--detector", "nonsense", *ARGUMENTS)
     without_builtin(monkeypatch, tmp_path / "none")
-    for name in ("mediapipe", "rtmlib", "onnxruntime"):
-        monkeypatch.setitem(sys.modules, name, None)
-    for detector in ("auto", "mediapipe", "rtmpose"):
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    monkeypatch.setenv("STPOSE_MODELS", str(tmp_path / "none"))
+    for detector, remedy in (("auto", "pip install"), ("mediapipe", "pip install"), ("rtmpose", "STPOSE_MODELS")):
         told = fails(capsys, "mocap", video, "-o", tmp_path / "a.bvh", "--detector", detector, *ARGUMENTS)
-        assert "pip install" in told
+        assert remedy in told
     with pytest.raises(DetectorError):
         stpose_core.load_detector("auto")
     assert files(tmp_path) == ["in/walk.mp4"]

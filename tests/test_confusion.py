@@ -13,7 +13,7 @@ from stpose_training.data.bodies import Random
 from stpose_training.data.confusion import PAIRS, confuse
 from stpose_training.data.fit_confusion import statistics
 from stpose_training.data.mocap import MotionBank, load_mocap
-from stpose_training.feed import feed
+from stpose_training.feed import Source, feed
 from stpose_training.recipe import Recipe
 
 from stpose_core.skeletons import H36M17
@@ -95,7 +95,7 @@ def test_statistics_know_one_on_the_other_from_both_and_from_elsewhere() -> None
 @pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0.0, 0.05), (1.0, 0.08, 0.4)])
 def test_a_recipe_says_how_many_samples_are_confused(share: float, least: float, most: float, tmp_path: Path) -> None:
     bank = MotionBank(load_mocap(write_folder(tmp_path)), "cpu")
-    batches = feed(bank, Recipe(batch=64, frames=16, reach=8, masked=0.0, confused=share), 8, 0, lambda step: 1.0)
+    batches = feed(Source(bank, 8), Recipe(batch=64, frames=16, reach=8, masked=0.0, confused=share), 0, lambda step: 1.0)
     batch = next(batches)
     batches.close()
     # Joints outside of the picture count as wrong too, and have no score.

@@ -8,7 +8,7 @@ import torch
 pytest.importorskip("lightning_fabric")
 
 from stpose_training.critic import RESTS, Critic
-from stpose_training.lifter import make_fabric
+from stpose_training.loop import make_fabric
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 
 from stpose_core.detect import load_detector
 from stpose_core.detect.mediapipe import SHARE, calibrate, circle_box, quiet, square_to_image, tiles, without_repeats
+from stpose_core.detect.rtmpose import FILES, model_folder
 from stpose_core.detect.types import Box
 from stpose_core.errors import DetectorError
 from stpose_core.weights import FINDER_FILE, SPATIAL_FILE
@@ -26,69 +27,12 @@ def missing(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
         monkeypatch.setitem(sys.modules, name, None)
 
 
-class FakeRtmlib(types.ModuleType):
-    """Finds one person and gives 26 joints on a circle in the box; `error` is what its download raises."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        super().__init__("rtmlib")
-        self.error = error
-        self.seen: list[Any] = []
-
-    def BodyWithFeet(self, mode: str, backend: str, device: str) -> object:
-        print("load something")
-        if self.error:
-            raise self.error
-        self.seen.append((mode, backend, device))
-        return types.SimpleNamespace(det_model=self._search, pose_model=self._pose)
-
-    def _search(self, image: np.ndarray) -> np.ndarray:
-        self.seen.append(image[0, 0].tolist())
-        return np.array([[10, 20, 60, 200]], dtype=np.float32) if image.any() else np.array([])
-
-    def _pose(self, image: np.ndarray, bboxes: list[list[float]]) -> tuple[np.ndarray, np.ndarray]:
-        x0, y0, x1, y1 = bboxes[0]
-        angle = np.linspace(0, 6, 26)
-        xy = np.column_stack([(x0 + x1) / 2 + 20 * np.cos(angle), (y0 + y1) / 2 + 80 * np.sin(angle)])
-        return xy[None], np.linspace(0, 1.1, 26)[None]
-
-
-@pytest.fixture
-def rtmlib(monkeypatch: pytest.MonkeyPatch) -> FakeRtmlib:
-    fake = FakeRtmlib()
-    monkeypatch.setitem(sys.modules, "rtmlib", fake)
-    monkeypatch.setitem(sys.modules, "onnxruntime", types.ModuleType("onnxruntime"))
-    return fake
-
-
-def test_rtmpose(rtmlib: FakeRtmlib, capsys: pytest.CaptureFixture[str]) -> None:
-    detector: Any = load_detector("rtmpose", mode="lightweight")
-    assert capsys.readouterr().out == "", "standard output is the command's"
-    assert rtmlib.seen == [("lightweight", "onnxruntime", "cpu")]
-    image = np.zeros((240, 320, 3), np.uint8)
-    assert detector.find(image) == []
-    image[0, 0] = (1, 2, 3)
-    (box,) = detector.find(image)
-    assert rtmlib.seen[-1] == [3, 2, 1], "rtmlib takes BGR"
-    pose = detector.pose(image, box)
-    assert pose.xy.shape == (26, 2)
-    assert pose.score.min() == 0
-    assert pose.score.max() == 1
-    assert pose.presence > 0.9
-    assert np.hypot(*(pose.box.centre - box.centre)) < 10
-
-
-def test_rtmpose_without_a_network(rtmlib: FakeRtmlib) -> None:
-    rtmlib.error = OSError("Name or service\nnot known")
-    with pytest.raises(DetectorError, match=r"service not known.*mediapipe or a keypoint file") as caught:
-        load_detector("rtmpose")
-    assert "\n" not in str(caught.value)
-
-
 def test_what_is_missing_is_named_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for module in ("stpose_core.detect", "stpose_core.detect.builtin"):
         monkeypatch.setattr(f"{module}.DETECTOR", tmp_path)
-    missing(monkeypatch, "mediapipe", "rtmlib", "onnxruntime")
-    for name in ("mediapipe", "rtmpose", "auto"):
+    missing(monkeypatch, "mediapipe")
+    monkeypatch.setenv("STPOSE_MODELS", str(tmp_path))
+    for name in ("mediapipe", "auto"):
         with pytest.raises(DetectorError, match="pip install"):
             load_detector(name)
     with pytest.raises(DetectorError, match="no weights here yet"):
@@ -99,8 +43,40 @@ def test_what_is_missing_is_named_with_the_way_to_get_it(monkeypatch: pytest.Mon
         load_detector("mediapipe", model="none.task")
 
 
+def test_rtmpose_is_the_published_file_and_where_it_belongs_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made: list[tuple[Path, dict[str, Any]]] = []
+    monkeypatch.setattr("stpose_core.detect._onnx", lambda path, **options: made.append((path, options)))
+    monkeypatch.setenv("STPOSE_MODELS", str(tmp_path))
+    with pytest.raises(DetectorError) as caught:
+        load_detector("rtmpose")
+    told = str(caught.value)
+    for words in (str(tmp_path), f"{FILES['balanced']}.onnx", "end2end.onnx", "github.com/open-mmlab/mmpose", "STPOSE_MODELS"):
+        assert words in told
+    assert "\n" not in told
+    for mode in ("lightweight", "performance", "balanced"):
+        path = tmp_path / f"{FILES[mode]}.onnx"
+        path.touch()
+        load_detector("rtmpose", device="cpu")
+        assert made[-1] == (path, {"name": "rtmpose", "device": "cpu"}), "the best that is there"
+    load_detector("rtmpose", mode="lightweight")
+    assert made[-1][0].name.startswith("rtmpose-s")
+    with pytest.raises(DetectorError, match="unknown rtmpose mode 'fast'"):
+        load_detector("rtmpose", mode="fast")
+
+
+def test_models_are_in_the_cache_unless_a_folder_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("STPOSE_MODELS", raising=False)
+    monkeypatch.setenv("STPOSE_CACHE", str(tmp_path / "cache"))
+    assert model_folder() == tmp_path / "cache" / "models"
+    monkeypatch.delenv("STPOSE_CACHE")
+    missing(monkeypatch, "platformdirs")
+    with pytest.raises(DetectorError, match="STPOSE_MODELS"):
+        load_detector("rtmpose")
+
+
 def test_auto_takes_the_builtin_one_where_nothing_else_is_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    missing(monkeypatch, "mediapipe", "rtmlib", "onnxruntime")
+    missing(monkeypatch, "mediapipe")
+    monkeypatch.setenv("STPOSE_MODELS", str(tmp_path))
     monkeypatch.setattr("stpose_core.detect._builtin", lambda **options: "builtin")
     monkeypatch.setattr("stpose_core.detect.DETECTOR", tmp_path)
     with pytest.raises(DetectorError, match="no detector is installed"):
@@ -110,12 +86,17 @@ def test_auto_takes_the_builtin_one_where_nothing_else_is_installed(monkeypatch:
     assert load_detector("auto") == "builtin"
 
 
-def test_auto_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_takes_rtmpose_only_where_its_file_is_and_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     missing(monkeypatch, "mediapipe")
-    monkeypatch.setattr("stpose_core.detect._found", lambda module: True)
-    monkeypatch.setitem(sys.modules, "rtmlib", FakeRtmlib())
+    monkeypatch.setenv("STPOSE_MODELS", str(tmp_path))
     monkeypatch.setitem(sys.modules, "onnxruntime", types.ModuleType("onnxruntime"))
-    assert load_detector("auto").name == "rtmpose"
+    monkeypatch.setattr("stpose_core.detect._builtin", lambda **options: "builtin")
+    monkeypatch.setattr("stpose_core.detect._onnx", lambda path, **options: path.name)
+    assert load_detector("auto") == "builtin"
+    (tmp_path / f"{FILES['balanced']}.onnx").touch()
+    assert load_detector("auto") == f"{FILES['balanced']}.onnx"
+    missing(monkeypatch, "onnxruntime", "openvino")
+    assert load_detector("auto") == "builtin"
 
 
 def test_a_closed_standard_error_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

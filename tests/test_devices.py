@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +11,12 @@ import pytest
 from fakes import film, lift_standing
 from stpose_cli.main import run as stpose
 from test_builtin import write_detector
-from test_detect_models import FakeRtmlib, missing
+from test_detect_models import missing
 
 import stpose_core.lift
 from stpose_core import detect
-from stpose_core.detect import builtin, load_detector, mediapipe, mediapipe_task
+from stpose_core.detect import builtin, finder, load_detector, mediapipe, mediapipe_task, onnx_finder, onnx_pose
+from stpose_core.detect.rtmpose import FILES
 from stpose_core.errors import DetectorError, StposeError
 from stpose_core.pipeline import capture_people, choose_device, open_detector
 
@@ -37,21 +37,27 @@ def networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return types.SimpleNamespace(description="nothing")
 
     folder = write_detector(tmp_path / "weights", passed=True)
-    monkeypatch.setattr(builtin, "make_runner", make)
+    for module in (builtin, finder):
+        monkeypatch.setattr(module, "make_runner", make)
     for module in (builtin, detect):
         monkeypatch.setattr(module, "DETECTOR", folder)
     return made
 
 
 @pytest.fixture
-def rtmlib(monkeypatch: pytest.MonkeyPatch) -> FakeRtmlib:
-    """rtmlib, with an onnxruntime that is built for CUDA."""
-    fake = FakeRtmlib()
-    monkeypatch.setitem(sys.modules, "rtmlib", fake)
-    runtime: Any = types.ModuleType("onnxruntime")
-    runtime.get_available_providers = lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
-    return fake
+def rtmpose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What is opened for which device by a model of RTMPose, with the built-in finder beside it."""
+    opened: list[tuple[str, str]] = []
+
+    def network(path: Path, device: str) -> Any:
+        opened.append(("pose", device))
+        return types.SimpleNamespace(size=(192, 256), outputs={"simcc_x": (1, 26, 384), "simcc_y": (1, 26, 512)})
+
+    monkeypatch.setattr(onnx_pose, "OnnxNetwork", network)
+    monkeypatch.setattr(onnx_finder, "Finder", lambda weights, device: opened.append(("finder", device)))
+    monkeypatch.setenv("STPOSE_MODELS", str(tmp_path))
+    (tmp_path / f"{FILES['balanced']}.onnx").touch()
+    return opened
 
 
 @pytest.mark.usefixtures("cuda")
@@ -64,27 +70,16 @@ def test_the_built_in_detector_runs_where_it_is_told_to(networks: list[str], tmp
 
 
 @pytest.mark.usefixtures("cuda")
-@pytest.mark.parametrize(("device", "place"), [("cuda", "cuda"), ("auto", "cuda"), ("cpu", "cpu")])
+@pytest.mark.parametrize(("device", "pose", "search"), [("cuda", "cuda", "cuda"), ("auto", "auto", "cuda"), ("cpu", "cpu", "cpu")])
 @pytest.mark.parametrize("name", ["rtmpose", "auto"])
 def test_rtmpose_runs_where_it_is_told_to(
-    rtmlib: FakeRtmlib, name: str, device: str, place: str, monkeypatch: pytest.MonkeyPatch
+    rtmpose: list[tuple[str, str]], name: str, device: str, pose: str, search: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     missing(monkeypatch, "mediapipe")
     monkeypatch.setattr(detect, "has_passed", lambda weights: False)
-    monkeypatch.setattr("stpose_core.detect._found", lambda module: True)
+    monkeypatch.setattr("stpose_core.detect.onnx.runtime", lambda: "onnxruntime")
     assert open_detector(name, device).name == "rtmpose"
-    assert rtmlib.seen == [("balanced", "onnxruntime", place)]
-
-
-@pytest.mark.usefixtures("cuda")
-def test_rtmpose_says_so_if_its_runtime_cannot_use_the_device(rtmlib: FakeRtmlib) -> None:
-    sys.modules["onnxruntime"].get_available_providers = lambda: ["CPUExecutionProvider"]  # type: ignore[attr-defined]
-    with pytest.raises(DetectorError, match=r"onnxruntime has no CUDA.*--device cpu") as caught:
-        load_detector("rtmpose", "cuda")
-    assert "\n" not in str(caught.value)
-    assert rtmlib.seen == []
-    load_detector("rtmpose", "auto")
-    assert rtmlib.seen[-1][-1] == "cpu"
+    assert rtmpose == [("pose", pose), ("finder", search)]
 
 
 def test_mediapipe_takes_a_device_and_runs_on_the_processor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -106,7 +101,7 @@ def without_cuda(load: Callable[[], object]) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.usefixtures("networks", "rtmlib")
+@pytest.mark.usefixtures("networks", "rtmpose")
 def test_a_device_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     without_cuda(lambda: choose_device("cuda"))

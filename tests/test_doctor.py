@@ -11,6 +11,7 @@ from stpose_cli.main import run
 from test_builtin import write_detector
 
 from stpose_core.detect import prepared
+from stpose_core.detect.rtmpose import FILES
 from stpose_core.extras import how_to_install
 from stpose_core.precision import Timing
 
@@ -28,35 +29,38 @@ def test_doctor_says_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture
         assert word in told
     assert ("not ready" in told) == (status == 2)
     without_builtin(monkeypatch, tmp_path)
-    for name in ("mediapipe", "rtmlib", "onnxruntime"):
+    for name in ("mediapipe", "onnxruntime", "openvino"):
         monkeypatch.setitem(sys.modules, name, None)
     assert run(["doctor"]) == 2
-    assert "no detector is installed" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "no detector is installed" in told
+    assert "no package that runs ONNX files; install it with: pip install" in told
 
 
 def test_doctor_tries_what_it_tells_of(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     without_builtin(monkeypatch, tmp_path)
-    # Packages that are there, but of no use: the wheel without models, rtmlib without its runtime.
+    # Packages that are there, but of no use: the wheel without models, a runtime without a model.
     empty = types.ModuleType("mediapipe")
     empty.__file__ = str(tmp_path / "__init__.py")
     monkeypatch.setitem(sys.modules, "mediapipe", empty)
-    monkeypatch.setitem(sys.modules, "rtmlib", types.ModuleType("rtmlib"))
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "onnxruntime", types.ModuleType("onnxruntime"))
+    monkeypatch.setenv("STPOSE_MODELS", str(tmp_path))
     monkeypatch.setitem(sys.modules, "safetensors", None)
     assert run(["doctor"]) == 2
     told = capsys.readouterr().out
     assert "no pose models" in told
+    assert f"no RTMPose model in {tmp_path}" in told
     assert "no detector is installed" in told
     assert "safetensors does not load" in told
     monkeypatch.delitem(sys.modules, "safetensors")
     damaged = tmp_path / "lifter.safetensors"
     damaged.write_bytes(b"nothing of use")
     monkeypatch.setattr("stpose_core.weights.LIFTER", damaged)
-    monkeypatch.setitem(sys.modules, "onnxruntime", types.ModuleType("onnxruntime"))
+    (tmp_path / f"{FILES['balanced']}.onnx").write_bytes(b"")
     assert run(["doctor"]) == 2
     told = capsys.readouterr().out
     assert "not a readable weights file" in told
-    assert "downloaded on first use" in told
+    assert f"{FILES['balanced']}.onnx, run by onnxruntime" in told
     assert "no detector is installed" not in told
 
 

@@ -203,7 +203,7 @@ def test_the_command_prints_tables_and_writes_figures(
     folder: Path, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "figures.json"
-    arguments = ["evaluate", "--data", str(folder), "--weights", str(tiny), "--clips", "1", "--json", str(out)]
+    arguments = ["evaluate", "lifter", "--data", str(folder), "--weights", str(tiny), "--clips", "1", "--json", str(out)]
     assert command(arguments) == 0
     printed = capsys.readouterr().out
     for text in (
@@ -220,5 +220,5 @@ def test_the_command_prints_tables_and_writes_figures(
     assert f"| plain | {figures['measures']['HDM05']['accuracy']['plain']['mpjpe']:.1f} |" in printed
     assert command(arguments) == 2
     assert "exists already" in capsys.readouterr().err
-    assert command(["evaluate", "--data", str(folder), "--weights", str(tmp_path / "none.safetensors")]) == 2
+    assert command(["evaluate", "lifter", "--data", str(folder), "--weights", str(tmp_path / "none.safetensors")]) == 2
     assert "no weights at" in capsys.readouterr().err

@@ -13,10 +13,10 @@ import pytest
 
 import stpose_core as sp
 from stpose_core.animate import MOTION_FROM_H36M, forward_kinematics
-from stpose_core.animate.levelling import room_from_camera
 from stpose_core.data import Array, Capture
 from stpose_core.metrics import mpjpe
 from stpose_core.skeletons import H36M17
+from stpose_core.world.ground import room_from_camera
 
 pytest.importorskip("mediapipe", reason="the mediapipe extra is not installed")
 

@@ -49,8 +49,8 @@ def test_a_source_folder_is_installed_again_with_the_extra(tmp_path: Path) -> No
     copy_module(source)
     for name in ("pyproject.toml", "README.md", "LICENSE", "constraints.txt"):
         shutil.copy(ROOT / name, source / name)
-    command = told_by(source, "rtmpose").removeprefix(START)
-    assert shlex.split(command)[-4:] == ["-c", f"{source}/constraints.txt", "-e", f"{source}[rtmpose]"]
+    command = told_by(source, "onnx").removeprefix(START)
+    assert shlex.split(command)[-4:] == ["-c", f"{source}/constraints.txt", "-e", f"{source}[onnx]"]
     # Whether pip takes it, from another folder: all but the downloads.
     trial = f"{command} --dry-run --no-deps --no-build-isolation --no-index --disable-pip-version-check"
     run = subprocess.run(trial, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -60,7 +60,7 @@ def test_a_source_folder_is_installed_again_with_the_extra(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("extra", "packages"),
-    [("fast", ["openvino>=2024.4", "platformdirs>=4"]), ("rtmpose", ["rtmlib>=0.0.13", "onnxruntime>=1.17"])],
+    [("fast", ["openvino>=2024.4", "platformdirs>=4"]), ("onnx", ["onnxruntime>=1.17", "platformdirs>=4"])],
 )
 def test_of_an_installed_wheel_the_packages_are_named(installed: Path, extra: str, packages: list[str]) -> None:
     words = shlex.split(told_by(installed, extra).removeprefix(START))

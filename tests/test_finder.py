@@ -27,11 +27,12 @@ from stpose_training.finder.feed import (
 )  # fmt: skip
 from stpose_training.finder.losses import finder_loss, targets
 from stpose_training.finder.measure import held_out_frames, judge_finder
+from stpose_training.finder.recipe import Recipe
 from stpose_training.finder.run import FinderRun, train_finder
-from stpose_training.lifter import make_fabric
-from stpose_training.spatial.recipe import Recipe
+from stpose_training.loop import make_fabric
 from stpose_training.synth.cache import decode, read_shard
 from stpose_training.synth.pictures import VISIBLE
+from stpose_training.vision.recipe import Paths
 
 from stpose_core.detect.networks import load_finder, load_spatial
 from stpose_core.detect.search import find_people, letterbox, summits
@@ -220,39 +221,41 @@ def test_mosaics_hold_many_people_and_their_boxes_stay_in_their_parts(cache: Pat
 def test_a_loss_is_least_at_the_truth_and_leaves_out_who_is_unclear() -> None:
     batch = batch_of([(20, 8, 60, 56), (80, 10, 110, 50)], [FOUND, UNCLEAR])
     best = perfect(batch, 8, 16)
-    loss, parts = finder_loss(best, batch)
+    loss, parts = finder_loss(best, batch, Recipe())
     assert loss < 0.01
     assert parts["box"] < 0.01
     assert targets(batch, 8, 16).centre.max() == 1
     for change, name in (("centre", "centre"), ("sides", "box"), ("up", "up")):
         worse = FinderOutput(best.centre.clone(), best.sides.clone(), best.up.clone())
         setattr(worse, change, {"centre": best.centre.roll(3, 2), "sides": best.sides * 1.5, "up": -best.up}[change])
-        assert finder_loss(worse, batch)[1][name] > parts[name] + 0.2
+        assert finder_loss(worse, batch, Recipe())[1][name] > parts[name] + 0.2
     seen = FinderOutput(best.centre.clone(), best.sides, best.up)
     seen.centre[0, 3, 11] = 9.0  # inside of the box of the one who is unclear
-    assert finder_loss(seen, batch)[1]["centre"] == pytest.approx(parts["centre"], abs=1e-4)
+    assert finder_loss(seen, batch, Recipe())[1]["centre"] == pytest.approx(parts["centre"], abs=1e-4)
     seen.centre[0, 0, 15] = 9.0
-    assert finder_loss(seen, batch)[1]["centre"] > parts["centre"] + 1
+    assert finder_loss(seen, batch, Recipe())[1]["centre"] > parts["centre"] + 1
 
 
 def test_an_empty_frame_has_a_loss_too() -> None:
     batch = batch_of([(0, 0, 0, 0)], [NOBODY])
-    loss, parts = finder_loss(FinderOutput(torch.full((1, 8, 16), 5.0), torch.ones(1, 4, 8, 16), torch.zeros(1, 2, 8, 16)), batch)
+    output = FinderOutput(torch.full((1, 8, 16), 5.0), torch.ones(1, 4, 8, 16), torch.zeros(1, 2, 8, 16))
+    loss, parts = finder_loss(output, batch, Recipe())
     assert torch.isfinite(loss)
     assert parts["centre"] > 1
     assert parts["box"] == parts["up"] == 0
 
 
-def test_a_run_learns_goes_on_and_writes_weights_that_a_detector_reads(cache: Path, tmp_path: Path) -> None:
+def test_a_run_learns_resumes_and_writes_weights_that_a_detector_reads(cache: Path, tmp_path: Path) -> None:
     write_frames(cache, "train", 0)  # for the mosaics
     out, state, said = tmp_path / "finder.safetensors", tmp_path / "run", []
+    paths = Paths(cache=cache, output=out, state=state)
     fabric = make_fabric("cpu", "32-true")
     recipe = Recipe(samples=320, batch=8, rate=6e-3, warmup=40, ema=60, judge_every=160, save_every=160, precision="32-true")
     before = judge_finder(FinderNetwork(TINY).eval(), held_out_frames(cache), torch.device("cpu"))
-    train_finder(cache, out, recipe, state, fabric, said.append, TINY)
+    train_finder(paths, recipe=recipe, fabric=fabric, say=said.append, config=TINY)
     longer = Recipe(**{**vars(recipe), "samples": 960})
-    train_finder(cache, out, longer, state, fabric, said.append, TINY)
-    assert any("goes on from 320 samples" in line for line in said)
+    train_finder(paths, recipe=longer, fabric=fabric, say=said.append, config=TINY)
+    assert any("resumes at 320 samples" in line for line in said)
     rows = [json.loads(line) for line in (state / "log.jsonl").read_text().splitlines()]
     assert [row["seen"]["samples"] for row in rows] == [160, 320, 480, 640, 800, 960]
     network, header = load_finder(out)
@@ -264,26 +267,25 @@ def test_a_run_learns_goes_on_and_writes_weights_that_a_detector_reads(cache: Pa
     with pytest.raises(WeightsError, match="kind 'finder'"):
         load_spatial(out)
     with pytest.raises(TrainingError, match="another run"):
-        FinderRun(FinderConfig(), longer, fabric, state / "checkpoint.pt")
+        FinderRun(FinderConfig(), longer, fabric, paths)
 
 
 def test_errors_are_lines(cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(TrainingError, match="no rendered pictures"):
-        next(feed_frames(tmp_path, 2, 0, 1, torch.device("cpu")))
+        next(feed_frames(tmp_path, batch=2, seed=0, recipe=Recipe(), device=torch.device("cpu")))
     with pytest.raises(FormatError, match="no held-out frames"):
         held_out_frames(tmp_path)
     for arguments, message in (
-        ([], "nothing to do"),
-        (["--render", "2"], "give --assets and --mocap"),
-        (["--judge", str(tmp_path / "none")], "no weights"),
-        (["-o", str(tmp_path / "none" / "f.safetensors")], "no folder"),
+        (["render", "--frames", "--count", "2"], "give --assets and --mocap"),
+        (["evaluate", "finder", "--weights", str(tmp_path / "none")], "no weights"),
+        (["train", "finder", "-o", str(tmp_path / "none" / "f.safetensors")], "no folder"),
     ):
-        assert stpose(["train", "finder", "--cache", str(cache), "--device", "cpu", *arguments]) == 2
+        assert stpose([*arguments, "--cache", str(cache), "--device", "cpu"]) == 2
         assert message in capsys.readouterr().err
 
 
 def test_batches_are_of_frames_wide_and_tall(cache: Path) -> None:
-    samples = feed_frames(cache, 4, 0, 1, torch.device("cpu"))
+    samples = feed_frames(cache, batch=4, seed=0, recipe=Recipe(), device=torch.device("cpu"))
     shapes = [tuple(next(samples).pictures.shape) for _ in range(4)]
     assert shapes == [(4, 3, 192, 320), (4, 3, 320, 192)] * 2
     views = [drawn_frame(read_shard(cache / "frames-train-00000.npz"), np.random.default_rng(0), WIDE) for _ in range(2)]

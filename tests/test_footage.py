@@ -80,7 +80,7 @@ def test_what_is_no_footage_is_said(tmp_path: Path) -> None:
         (tmp_path / "slow.npz", "slow.npz: 30 frames at 1e-09 fps are too long"),
         (tmp_path / "text.npz", "cannot be read as .npz"),
         (tmp_path / "none.npz", "there is no file"),
-        (tmp_path / "short.npz", r"short.npz: somebody is seen in \d+ frames; 20 are needed"),
+        (tmp_path / "short.npz", r"short.npz: a person is detected in \d+ frames; 20 are needed"),
     ):
         with pytest.raises(FormatError, match=message):
             load_footage([path])
@@ -195,7 +195,7 @@ def test_a_run_with_footage_goes_on_to_the_same_result(
 ) -> None:
     plan = Plan(replace(SHORT, critic=critic, critic_from=0.2, critic_ramp=0.3), dimensions=TINY)
     whole, half, none = (tmp_path / f"{name}.safetensors" for name in ("whole", "half", "none"))
-    train(folder, whole, plan, tmp_path / "whole", footage=[films])
+    train(folder, output=whole, plan=plan, state=tmp_path / "whole", footage=[films])
 
     class Killed(BaseException):
         pass
@@ -209,13 +209,13 @@ def test_a_run_with_footage_goes_on_to_the_same_result(
 
     monkeypatch.setattr(module, "save_checkpoint", dying)
     with pytest.raises(Killed):
-        train(folder, half, plan, tmp_path / "half", footage=[films])
+        train(folder, output=half, plan=plan, state=tmp_path / "half", footage=[films])
     monkeypatch.setattr(module, "save_checkpoint", real)
-    with pytest.raises(TrainingError, match="another plan"):
-        train(folder, half, plan, tmp_path / "half")
-    train(folder, half, plan, tmp_path / "half", footage=[films])
+    with pytest.raises(TrainingError, match="another run"):
+        train(folder, output=half, plan=plan, state=tmp_path / "half")
+    train(folder, output=half, plan=plan, state=tmp_path / "half", footage=[films])
     assert same(whole, half)
-    train(folder, none, plan, tmp_path / "none")
+    train(folder, output=none, plan=plan, state=tmp_path / "none")
     assert not same(whole, none)
     assert "reprojection" in (tmp_path / "whole" / "log.jsonl").read_text()
 
@@ -223,6 +223,6 @@ def test_a_run_with_footage_goes_on_to_the_same_result(
 def test_a_network_that_reads_heat_maps_takes_no_footage(folder: Path, films: Path, tmp_path: Path) -> None:
     plan = Plan(SHORT, dimensions={**TINY, "inputs": "heatmaps"})
     with pytest.raises(TrainingError, match="footage holds keypoints; this network reads heat maps"):
-        train(folder, tmp_path / "a.safetensors", plan, tmp_path / "state", footage=[films])
+        train(folder, output=tmp_path / "a.safetensors", plan=plan, state=tmp_path / "state", footage=[films])
     with pytest.raises(TrainingError, match="a share of a batch"):
         Recipe(footage=1.0)

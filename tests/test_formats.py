@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from test_bvh import NAMES, joints_by_name, make_motion
 
+from stpose_core import formats
 from stpose_core.data import Camera, Capture, Keypoints, Pose3D
 from stpose_core.errors import FormatError, OutputError
 from stpose_core.formats import load_capture, load_motion, save
@@ -51,6 +52,7 @@ def make_capture(frames: int = 9) -> Capture:
             fps=30,
             skeleton="h36m17",
             camera=Camera(1100.5, (640.0, 360.0)),
+            contacts=random.uniform(size=(frames, 4)),
         ),
         motion=make_motion(frames, fps=30),
     )
@@ -183,3 +185,18 @@ def test_a_folder_without_permission_is_refused(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "access", lambda *arguments: False)
     with pytest.raises(OutputError, match="no permission"):
         save(make_motion(frames=2), tmp_path / "a.bvh")
+
+
+def test_a_new_format_is_one_module_and_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "frame_count.py").write_text(
+        "def write(thing, path, units):\n    path.write_text(f'{len(thing)} frames in {units}')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    count = formats.Format(".count", "number of frames", "frame_count", readable=False)
+    with pytest.raises(FormatError, match=r"unknown format '\.count'"):
+        save(make_motion(4, 30), tmp_path / "a.count")
+    monkeypatch.setattr(formats, "FORMATS", (*formats.FORMATS, count))
+    save(make_motion(4, 30), tmp_path / "a.count", units="m")
+    assert (tmp_path / "a.count").read_text() == f"{len(make_motion(4, 30))} frames in m"
+    with pytest.raises(FormatError, match="holds number of frames, not a skeleton"):
+        load_motion(tmp_path / "a.count")

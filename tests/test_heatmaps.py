@@ -18,7 +18,7 @@ from stpose_training.conditions import OCCLUSION, PLAIN, Take, film_clip
 from stpose_training.data.bodies import Random
 from stpose_training.data.heatmaps import believe
 from stpose_training.data.mocap import Clip, MotionBank, load_mocap
-from stpose_training.data.samples import draw_batch
+from stpose_training.data.samples import Faults, draw_batch
 from stpose_training.recipe import Plan, Recipe, load_plan
 from stpose_training.validation import fixed_batches
 
@@ -105,7 +105,7 @@ def test_a_map_is_highest_where_the_joint_is() -> None:
 
 
 def test_a_hidden_joint_has_no_mass(bank: MotionBank) -> None:
-    batch = draw_batch(bank, 16, 32, 8, Random(4), 1.0, share=1.0, maps=True)
+    batch = draw_batch(bank, batch=16, frames=32, reach=8, random=Random(4), faults=Faults(1.0), maps=True)
     assert batch.blobs is not None
     maps = Blobs(batch.blobs.place, batch.blobs.height, batch.blobs.spread).draw()  # without the background
     hidden = batch.joints[..., 3] == 0
@@ -119,7 +119,9 @@ def test_a_hidden_joint_has_no_mass(bank: MotionBank) -> None:
 
 
 def test_the_peak_of_a_sample_is_its_joint_and_the_rest_of_the_sample_the_same(bank: MotionBank) -> None:
-    plain, drawn = (draw_batch(bank, 8, 32, 8, Random(5), 1.0, maps=maps) for maps in (False, True))
+    plain, drawn = (
+        draw_batch(bank, batch=8, frames=32, reach=8, random=Random(5), faults=Faults(0.5), maps=maps) for maps in (False, True)
+    )
     for name in ("joints", "context", "pose", "root", "up", "wrong"):
         assert torch.equal(getattr(plain, name), getattr(drawn, name))
     assert torch.equal(plain.inputs, plain.joints)
@@ -136,7 +138,10 @@ def test_the_peak_of_a_sample_is_its_joint_and_the_rest_of_the_sample_the_same(b
 
 
 def test_maps_come_back_with_their_seed(bank: MotionBank) -> None:
-    first, again, other = (draw_batch(bank, 4, 16, 8, Random(seed), 1.0, maps=True).inputs for seed in (7, 7, 8))
+    first, again, other = (
+        draw_batch(bank, batch=4, frames=16, reach=8, random=Random(seed), faults=Faults(0.5), maps=True).inputs
+        for seed in (7, 7, 8)
+    )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -287,7 +292,7 @@ def test_the_command_says_what_weights_that_read_maps_are_shown(
     write_weights(path, small.network.state_dict(), "temporal", {"network": small.network.config.to_dict()})
     monkeypatch.setattr(judging, "evaluate", lambda *_, **__: judging.Report())
     for weights, says in ((["--weights", str(path)], True), ([], False)):
-        assert command(["evaluate", "--data", str(tmp_path), *weights]) == 0
+        assert command(["evaluate", "lifter", "--data", str(tmp_path), *weights]) == 0
         assert ("maps are drawn of the keypoints" in capsys.readouterr().err) is says
 
 
@@ -297,7 +302,7 @@ def test_training_on_maps_learns(folder: Path, tmp_path: Path) -> None:
     errors = {}
     for name, rate in (("taught", 5e-3), ("untaught", 0.0)):
         plan = Plan(replace(recipe, rate=rate), dimensions=dimensions)
-        training.train(folder, tmp_path / f"{name}.safetensors", plan, tmp_path / name)
+        training.train(folder, output=tmp_path / f"{name}.safetensors", plan=plan, state=tmp_path / name)
         errors[name] = json.loads((tmp_path / name / "log.jsonl").read_text())["cmu_validation"]["mpjpe"]
     assert errors["taught"] < 0.7 * errors["untaught"]
 
@@ -334,7 +339,7 @@ def test_a_stopped_run_on_maps_goes_on_to_the_same_result(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, critic: float
 ) -> None:
     plan = Plan(replace(SHORT, critic=critic, critic_from=0.2, critic_ramp=0.3), dimensions=TINY)
-    training.train(folder, tmp_path / "whole.safetensors", plan, tmp_path / "whole")
+    training.train(folder, output=tmp_path / "whole.safetensors", plan=plan, state=tmp_path / "whole")
 
     class Killed(BaseException):
         pass
@@ -348,12 +353,14 @@ def test_a_stopped_run_on_maps_goes_on_to_the_same_result(
 
     monkeypatch.setattr(training, "save_checkpoint", dying)
     with pytest.raises(Killed):
-        training.train(folder, tmp_path / "half.safetensors", plan, tmp_path / "half")
+        training.train(folder, output=tmp_path / "half.safetensors", plan=plan, state=tmp_path / "half")
     monkeypatch.setattr(training, "save_checkpoint", real)
-    training.train(folder, tmp_path / "half.safetensors", plan, tmp_path / "half")
+    training.train(folder, output=tmp_path / "half.safetensors", plan=plan, state=tmp_path / "half")
     whole, half = (load_lifter(tmp_path / f"{name}.safetensors").network.state_dict() for name in ("whole", "half"))
     assert all(torch.equal(whole[name], half[name]) for name in whole)
-    training.train(folder, tmp_path / "b.safetensors", replace(plan, recipe=replace(plan.recipe, seed=1)), tmp_path / "b")
+    training.train(
+        folder, output=tmp_path / "b.safetensors", plan=replace(plan, recipe=replace(plan.recipe, seed=1)), state=tmp_path / "b"
+    )
     other = load_lifter(tmp_path / "b.safetensors").network.state_dict()
     assert not all(torch.equal(whole[name], other[name]) for name in whole)
 

@@ -41,8 +41,6 @@ def test_options_come_back_from_json() -> None:
         ({"focal": 0.0}, "focal"),
         ({"fov": 180.0}, "fov"),
         ({"focal": 900.0, "fov": 60.0}, "one of them"),
-        ({"camera_pitch": 120.0}, "camera_pitch"),
-        ({"actor_height": 17.0}, "actor_height"),
         ({"colour": "red"}, "no option colour"),
     ],
 )

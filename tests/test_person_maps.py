@@ -11,7 +11,6 @@ import pytest
 from test_builtin import STANDING, Scripted, around, picture_of, turned, write_detector
 from test_heatmaps import map_reader
 
-from stpose_core import pipeline
 from stpose_core.data import Keypoints, Pose3D
 from stpose_core.detect.maps import CELLS, person_maps
 from stpose_core.lift import Lifter
@@ -119,7 +118,7 @@ def test_a_lifter_that_reads_maps_is_given_the_detectors(
         for number in range(30):
             yield Frame(number, number / 25, picture_of(STANDING + (number, 0)))
 
-    monkeypatch.setattr(pipeline, "read_frames", frames)
+    monkeypatch.setattr("stpose_core.video.VideoFile.frames", frames)
     given: list[HeatMaps | None] = []
     lift = Lifter.__call__
 

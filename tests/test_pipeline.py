@@ -120,7 +120,7 @@ def test_frames_are_seen_in_order_and_progress_ends_at_its_total(tmp_path: Path)
 class TwoDetector(BarDetector):
     """Sees somebody small, and fidgeting, at the right edge beside the bar."""
 
-    def find(self, image: np.ndarray) -> list[Box]:
+    def find(self, image: np.ndarray, thorough: bool = False) -> list[Box]:
         return [*super().find(image), Box(132, 40, 148, 76, 1.0)]
 
     def pose(self, image: np.ndarray, box: Box) -> Pose2D:
@@ -179,10 +179,11 @@ def test_joints_from_a_file_take_the_place_of_looking(tmp_path: Path, monkeypatc
     path = film(tmp_path / "a.mp4", 10, 30)
     folder = write_openpose(tmp_path / "joints", range(5, 30))
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object) -> Iterator[None]:
         raise AssertionError("the video was decoded")
+        yield
 
-    monkeypatch.setattr("stpose_core.pipeline.read_frames", refuse)
+    monkeypatch.setattr("stpose_core.video.VideoFile.frames", refuse)
     result = run(path, detector=folder, lifter=lift_any)
     assert (len(result), result.motion.fps, result.detector) == (30, pytest.approx(10), "keypoints")
     assert result.keypoints.seen.tolist() == [False] * 5 + [True] * 25

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from stpose_training import lifter, precision
+from stpose_training import loop, precision
 from stpose_training.precision import pays_in_bfloat16
 
 from stpose_core.precision import Timing, measure
@@ -72,9 +72,9 @@ def test_both_run_in_turns_and_the_first_run_does_not_count() -> None:
 
 @pytest.mark.parametrize(("pays", "kind"), [(True, torch.bfloat16), (False, torch.float32)])
 def test_a_mixed_run_computes_in_what_pays(pays: bool, kind: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifter, "pays_in_bfloat16", lambda device: pays)
-    fabric = lifter.make_fabric("cpu", "bf16-mixed")
+    monkeypatch.setattr(loop, "pays_in_bfloat16", lambda device: pays)
+    fabric = loop.make_fabric("cpu", "bf16-mixed")
     with fabric.autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == kind
-    with lifter.make_fabric("cpu", "32-true").autocast():
+    with loop.make_fabric("cpu", "32-true").autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from stpose_training.lifter import hold_norms
+from stpose_training.loop import hold_norms
 
 from stpose_core.detect.heatmaps import decode
 from stpose_core.detect.search import letterbox

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from stpose_training.spatial.feed import Stock, collate, drawn_view, feed, plain_view, recoloured
+from stpose_training.spatial.feed import Source, Stock, collate, drawn_view, feed, plain_view
 from stpose_training.spatial.losses import gaussians, spatial_loss
 from stpose_training.spatial.recipe import Recipe
 from stpose_training.synth.cache import Shard, read_shard, shards
 from stpose_training.synth.pictures import HIDDEN, OUTSIDE, VISIBLE
+from stpose_training.vision.pixels import recoloured
 from test_train_spatial import COLOURS, SIZE, short, write_cache, write_dots
 
 from stpose_core.errors import TrainingError
@@ -106,8 +107,8 @@ def test_a_plain_view_is_the_same_each_time_and_shows_the_box(cache: Path) -> No
 
 def test_the_feed_draws_from_a_folder_that_grows(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    monkeypatch.setattr("stpose_training.spatial.feed.read_shard", lambda path: (read.append(path.stem), read_shard(path))[1])
-    samples = feed(cache, SIZE, 8, 0, torch.device("cpu"), Recipe())
+    monkeypatch.setattr("stpose_training.vision.pool.read_shard", lambda path: (read.append(path.stem), read_shard(path))[1])
+    samples = feed(Source(cache, SIZE), batch=8, seed=0, device=torch.device("cpu"), recipe=Recipe())
     batch = next(samples)
     assert batch.pictures.shape == (8, 3, 96, 64)
     assert -0.5 <= batch.pictures.min() <= batch.pictures.max() <= 0.5
@@ -117,7 +118,7 @@ def test_the_feed_draws_from_a_folder_that_grows(cache: Path, monkeypatch: pytes
         next(samples)
     assert "train-00007" in read
     with pytest.raises(TrainingError, match="no rendered pictures"):
-        next(feed(cache / "..", SIZE, 8, 0, torch.device("cpu"), Recipe()))
+        next(feed(Source(cache / "..", SIZE), batch=8, seed=0, device=torch.device("cpu"), recipe=Recipe()))
 
 
 def test_samples_are_drawn_in_processes() -> None:
@@ -172,7 +173,7 @@ def test_the_loss_is_least_at_the_truth_and_leaves_out_what_is_outside(cache: Pa
 def test_samples_become_harder_and_plain_ones_are_whole(cache: Path) -> None:
     recipe = short(samples=1000, hardening=0.5)
     assert [recipe.hardness(seen) for seen in (0, 250, 500, 1000)] == [0, 0.5, 1, 1]
-    assert recipe.going_on().hardness(0) == 1, "a network that was taught before is not spared"
+    assert recipe.continued().hardness(0) == 1, "a network that was taught before is not spared"
     shard = read_shard(shards(cache, "train")[0])
 
     def unseen(hardness: float) -> int:

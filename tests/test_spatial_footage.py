@@ -12,12 +12,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from stpose_training.lifter import make_fabric
+from stpose_training.loop import make_fabric
 from stpose_training.spatial import run as runs
 from stpose_training.spatial.crops import Crops, find_boxes, people_in
 from stpose_training.spatial.feed import Batch
 from stpose_training.spatial.footage import follow, pairs, taught
-from stpose_training.spatial.run import Run, train
+from stpose_training.spatial.recipe import SpatialPaths
+from stpose_training.spatial.run import Run, Step, train
 from stpose_training.synth.cache import decode
 from stpose_training.synth.pictures import VISIBLE
 from test_train_spatial import COLOURS, STANDING, TINY, short, write_dots
@@ -152,7 +153,7 @@ def test_sources_are_drawn_alike_however_many_people_they_hold() -> None:
 
 
 def test_what_the_teacher_sees_is_taught_where_it_lies_in_the_changed_view(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stpose_training.spatial.feed.recoloured", lambda pictures, seed: pictures)
+    monkeypatch.setattr("stpose_training.vision.pixels.recoloured", lambda pictures, seed: pictures)
     seen = next(pairs(crops_of(1, ["a"], [False]), (192, 256), 40, 1, CPU))
     lesson = taught(Consistent(), seen, 0.55)
     known = lesson.state == VISIBLE
@@ -297,7 +298,7 @@ def test_what_a_wider_look_is_not_sure_of_is_not_taught_and_two_people_neither()
 
 
 def test_a_joint_that_jumps_for_a_moment_is_taught_where_it_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stpose_training.spatial.feed.recoloured", lambda pictures, seed: pictures)
+    monkeypatch.setattr("stpose_training.vision.pixels.recoloured", lambda pictures, seed: pictures)
 
     class Jumping(Consistent):
         """Takes the left wrist for the right one in the plain and wide views, but not in the frames around."""
@@ -339,13 +340,14 @@ def test_footage_joins_a_run_after_its_share(folder: Path, tmp_path: Path, monke
     monkeypatch.setattr(runs, "people_in", helped)
     joined, learn = [], Run.learn
 
-    def told(self: Run, batch: object, seen: object = None) -> dict[str, float]:
-        joined.append(seen is not None)
-        return learn(self, batch, seen)  # type: ignore[arg-type]
+    def noted(self: Run, batch: Step) -> dict[str, float]:
+        joined.append(batch[1] is not None)
+        return learn(self, batch)
 
-    monkeypatch.setattr(Run, "learn", told)
-    recipe, out, state = short(samples=320, alone=0.5, trust=0.0, judge_every=320), tmp_path / "w.safetensors", tmp_path / "run"
-    train(cache, out, TINY, recipe, state, make_fabric("cpu"), None, lambda text: None, folder)
+    monkeypatch.setattr(Run, "learn", noted)
+    recipe, state = short(samples=320, alone=0.5, trust=0.0, judge_every=320), tmp_path / "run"
+    paths = SpatialPaths(cache=cache, output=tmp_path / "w.safetensors", state=state, footage=folder)
+    train(paths, config=TINY, recipe=recipe, fabric=make_fabric("cpu"), say=lambda text: None)
     assert joined == [False] * 10 + [True] * 10
     row = json.loads((state / "log.jsonl").read_text().splitlines()[-1])["train"]
     assert row["taught"] > 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from stpose_training.spatial.optimiser import Muon, make_optimisers
 from stpose_training.spatial.recipe import Recipe
+from stpose_training.vision.optimiser import Muon, make_optimisers
 
 from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork
 
@@ -29,7 +29,7 @@ def test_muon_moves_the_kernels_themselves_by_orthogonal_steps() -> None:
 
 @pytest.mark.parametrize("half", [False, True])
 def test_muon_agrees_with_that_of_torch(half: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stpose_training.spatial.optimiser.pays_in_bfloat16", lambda device: half)
+    monkeypatch.setattr("stpose_training.vision.optimiser.pays_in_bfloat16", lambda device: half)
     torch.manual_seed(0)
     mine = torch.nn.Parameter(torch.randn(24, 6, 3, 3).contiguous(memory_format=torch.channels_last))
     theirs = torch.nn.Parameter(mine.detach().permute(0, 2, 3, 1).flatten(1).clone())

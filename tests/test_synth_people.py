@@ -130,8 +130,9 @@ def test_assets_that_are_not_there_are_told(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def kit(tmp_path_factory: pytest.TempPathFactory) -> Kit:
-    """A kit of made-up assets: a shirt and trousers cut out of the body, four panoramas, four photographs, six tiles."""
+def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made-up assets: a shirt and trousers cut out of the body, four panoramas, four photographs, six tiles, and mocap in
+    `mocap`."""
     torch.set_num_threads(1)
     anny = pytest.importorskip("anny", reason="the body needs the package anny")
     from stpose_training.synth.wardrobe import _read_obj
@@ -154,8 +155,13 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Kit:
         kind = ("fabric", "wood")[number % 2]
         cv2.imwrite(str(folder / "textures" / f"made_{kind}_{number}.jpg"), np.full((64, 64, 3), 40 * number))
     _write_mocap(folder / "mocap")
-    bake_kit(folder, folder / "mocap", folder / "kit.npz")
-    return load_kit(folder / "kit.npz")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def kit(assets: Path) -> Kit:
+    bake_kit(assets, assets / "mocap", assets / "kit.npz")
+    return load_kit(assets / "kit.npz")
 
 
 def _write_mocap(folder: Path) -> None:
@@ -232,7 +238,7 @@ def test_whole_frames_are_wide_and_tall_by_turns_and_some_are_deserted(
     kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stpose_training.synth.cache._DESERTED", 0.5)
-    fill_cache(kit, tmp_path, 12, 0, 0, lambda text: None, size=6, kind=FRAMES)
+    fill_cache(kit, folder=tmp_path, count=12, held_out=0, seed=0, say=lambda text: None, size=6, kind=FRAMES)
     assert shards(tmp_path, "train") == []
     wide, tall = (read_shard(path) for path in shards(tmp_path, f"{FRAMES}train"))
     assert [decode(shard.jpeg[0]).shape for shard in (wide, tall)] == [(288, 384, 3), (384, 288, 3)]
@@ -271,7 +277,7 @@ def test_outfits_cover_what_people_cover(kit: Kit) -> None:
 
 def test_a_shard_is_read_as_it_was_written_and_a_cache_goes_on(kit: Kit, tmp_path: Path) -> None:
     said: list[str] = []
-    fill_cache(kit, tmp_path, 4, 2, 0, said.append, size=2)
+    fill_cache(kit, folder=tmp_path, count=4, held_out=2, seed=0, say=said.append, size=2)
     assert [path.name for path in shards(tmp_path, "train")] == ["train-00000.npz", "train-00001.npz"]
     assert len(shards(tmp_path, "validation")) == 1
     assert len(said) == 3
@@ -286,7 +292,7 @@ def test_a_shard_is_read_as_it_was_written_and_a_cache_goes_on(kit: Kit, tmp_pat
     before = shard_path(tmp_path, "train", 0).stat().st_mtime_ns
     shard_path(tmp_path, "train", 1).unlink()
     (tmp_path / ".train-00001.npz.lock").write_text("999999999")
-    fill_cache(kit, tmp_path, 4, 2, 0, said.append, size=2)
+    fill_cache(kit, folder=tmp_path, count=4, held_out=2, seed=0, say=said.append, size=2)
     assert shard_path(tmp_path, "train", 0).stat().st_mtime_ns == before
     np.testing.assert_array_equal(read_shard(shard_path(tmp_path, "train", 1)).joints, shard.joints)
 
@@ -301,7 +307,7 @@ def test_a_lock_that_a_living_process_holds_is_left_alone(kit: Kit, tmp_path: Pa
     import os
 
     (tmp_path / ".train-00000.npz.lock").write_text(str(os.getpid()))
-    fill_cache(kit, tmp_path, 2, 0, 0, lambda text: None, size=2)
+    fill_cache(kit, folder=tmp_path, count=2, held_out=0, seed=0, say=lambda text: None, size=2)
     assert not shards(tmp_path, "train")
 
 
@@ -330,10 +336,10 @@ def test_rendering_a_shard_leaves_nothing_behind_when_it_fails(kit: Kit, tmp_pat
 
     monkeypatch.setattr("stpose_training.synth.cache.take_pictures", broken)
     with pytest.raises(RuntimeError):
-        fill_cache(kit, tmp_path, 2, 0, 0, lambda text: None, size=2)
+        fill_cache(kit, folder=tmp_path, count=2, held_out=0, seed=0, say=lambda text: None, size=2)
     assert not list(tmp_path.iterdir())
     with pytest.raises(RuntimeError):
-        render_shard(kit, tmp_path / "train-00000.npz", "train", 0, 0, 2)
+        render_shard(kit, tmp_path / "train-00000.npz", part="train", number=0, seed=0, size=2)
     assert not list(tmp_path.iterdir())
 
 

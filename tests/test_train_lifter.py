@@ -18,9 +18,10 @@ from small_mocap import write_folder
 from stpose_cli.main import run as command
 from stpose_training import lifter as module
 from stpose_training.data.mocap import MotionBank, load_mocap
-from stpose_training.feed import feed
+from stpose_training.feed import Source, feed
 from stpose_training.journal import Journal
 from stpose_training.lifter import train
+from stpose_training.loop import make_fabric
 from stpose_training.recipe import NETWORKS, PRESETS, Plan, Recipe, critic_weight, load_plan
 
 from stpose_core.errors import TrainingError
@@ -71,11 +72,11 @@ def test_training_learns_and_what_it_writes_can_be_loaded(
     folder: Path, tmp_path: Path, architecture: str, dimensions: dict[str, object], kind: type
 ) -> None:
     recipe = Recipe(steps=60, batch=8, frames=16, reach=16, rate=5e-3, warmup=5, judged=1, evaluate_every=30, checkpoint_every=30)
-    train(folder, tmp_path / "a.safetensors", Plan(recipe, architecture, dimensions), tmp_path / "state")
+    train(folder, output=tmp_path / "a.safetensors", plan=Plan(recipe, architecture, dimensions), state=tmp_path / "state")
     rows = [json.loads(line) for line in (tmp_path / "state" / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [30, 60]
     untaught = Plan(replace(recipe, rate=0.0, evaluate_every=60), architecture, dimensions)
-    train(folder, tmp_path / "b.safetensors", untaught, tmp_path / "control")
+    train(folder, output=tmp_path / "b.safetensors", plan=untaught, state=tmp_path / "control")
     control = json.loads((tmp_path / "control" / "log.jsonl").read_text())
     assert rows[-1]["cmu_validation"]["mpjpe"] < 0.7 * control["cmu_validation"]["mpjpe"]
     assert isinstance(load_lifter(tmp_path / "a.safetensors").network, kind)
@@ -86,7 +87,7 @@ def test_a_stopped_run_goes_on_to_the_same_result(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, critic: float
 ) -> None:
     plan = Plan(replace(SHORT, critic=critic, critic_from=0.2, critic_ramp=0.3), dimensions=TINY)
-    train(folder, tmp_path / "whole.safetensors", plan, tmp_path / "whole")
+    train(folder, output=tmp_path / "whole.safetensors", plan=plan, state=tmp_path / "whole")
 
     class Killed(BaseException):
         pass
@@ -100,10 +101,10 @@ def test_a_stopped_run_goes_on_to_the_same_result(
 
     monkeypatch.setattr(module, "save_checkpoint", dying)
     with pytest.raises(Killed):
-        train(folder, tmp_path / "half.safetensors", plan, tmp_path / "half")
+        train(folder, output=tmp_path / "half.safetensors", plan=plan, state=tmp_path / "half")
     monkeypatch.setattr(module, "save_checkpoint", real)
     assert not (tmp_path / "half.safetensors").exists()
-    train(folder, tmp_path / "half.safetensors", plan, tmp_path / "half")
+    train(folder, output=tmp_path / "half.safetensors", plan=plan, state=tmp_path / "half")
     whole = weights(tmp_path / "whole.safetensors")
     assert same(whole, weights(tmp_path / "half.safetensors"))
     states = [torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in ("whole", "half")]
@@ -112,7 +113,7 @@ def test_a_stopped_run_goes_on_to_the_same_result(
         assert same(states[0]["critic"]["network"], states[1]["critic"]["network"])
     # The control: another seed gives another result,.
     other = Plan(replace(plan.recipe, seed=1), dimensions=TINY)
-    train(folder, tmp_path / "other.safetensors", other, tmp_path / "other")
+    train(folder, output=tmp_path / "other.safetensors", plan=other, state=tmp_path / "other")
     assert not same(whole, weights(tmp_path / "other.safetensors"))
 
 
@@ -123,7 +124,7 @@ def test_the_critic_acts_from_its_share_of_the_run_on(folder: Path, tmp_path: Pa
     results = {}
     for name, critic, begin in (("off", 0.0, 0.5), ("on", 0.5, 0.5), ("late", 0.5, 1.0)):
         plan = Plan(replace(recipe, critic=critic, critic_from=begin), dimensions=TINY)
-        train(folder, tmp_path / f"{name}.safetensors", plan, tmp_path / name)
+        train(folder, output=tmp_path / f"{name}.safetensors", plan=plan, state=tmp_path / name)
         results[name] = weights(tmp_path / f"{name}.safetensors")
     assert same(results["off"], results["late"])
     assert not same(results["off"], results["on"])
@@ -137,24 +138,24 @@ def test_a_damaged_checkpoint_is_said_in_one_line(folder: Path, tmp_path: Path, 
     whole = (tmp_path / "checkpoint.pt").read_bytes()
     (tmp_path / "checkpoint.pt").write_bytes({"half": whole[: len(whole) // 2], "text": b"no checkpoint", "nothing": b""}[damage])
     with pytest.raises(TrainingError, match=r"checkpoint\.pt is damaged") as error:
-        train(folder, tmp_path / "a.safetensors", Plan(SHORT, dimensions=TINY), tmp_path)
+        train(folder, output=tmp_path / "a.safetensors", plan=Plan(SHORT, dimensions=TINY), state=tmp_path)
     assert "\n" not in str(error.value)
 
 
 def test_a_run_is_not_gone_on_with_under_another_plan(folder: Path, tmp_path: Path) -> None:
     plan = Plan(replace(SHORT, steps=4, evaluate_every=4), dimensions=TINY)
-    train(folder, tmp_path / "a.safetensors", plan, tmp_path / "state")
+    train(folder, output=tmp_path / "a.safetensors", plan=plan, state=tmp_path / "state")
     for other in (Plan(replace(plan.recipe, seed=3), dimensions=TINY), Plan(plan.recipe, dimensions={**TINY, "width": 4})):
-        with pytest.raises(TrainingError, match=r"another plan \((seed 0 -> 3|dimensions)"):
-            train(folder, tmp_path / "a.safetensors", other, tmp_path / "state")
+        with pytest.raises(TrainingError, match=r"another run \((seed 0 -> 3|dimensions)"):
+            train(folder, output=tmp_path / "a.safetensors", plan=other, state=tmp_path / "state")
     written = (tmp_path / "a.safetensors").stat().st_mtime_ns
     said: list[str] = []
-    train(folder, tmp_path / "a.safetensors", plan, tmp_path / "state", say=said.append)
-    assert said == [f"{tmp_path / 'state'}: was finished at step 4"]
+    train(folder, output=tmp_path / "a.safetensors", plan=plan, state=tmp_path / "state", say=said.append)
+    assert said == [f"{tmp_path / 'state'}: finished at step 4"]
     assert (tmp_path / "a.safetensors").stat().st_mtime_ns == written
     before = weights(tmp_path / "a.safetensors")
     (tmp_path / "a.safetensors").unlink()  # lost, or never written because the run was killed just then
-    train(folder, tmp_path / "a.safetensors", plan, tmp_path / "state")
+    train(folder, output=tmp_path / "a.safetensors", plan=plan, state=tmp_path / "state")
     assert same(before, weights(tmp_path / "a.safetensors"))
 
 
@@ -170,7 +171,7 @@ def test_a_budget_in_minutes_ends_by_the_clock_with_the_rate_run_down(
 
     monkeypatch.setattr(module, "learning_rate", noted)
     plan = Plan(replace(SHORT, steps=100_000, minutes=0.05), dimensions=TINY)
-    train(folder, tmp_path / "a.safetensors", plan, tmp_path / "state")
+    train(folder, output=tmp_path / "a.safetensors", plan=plan, state=tmp_path / "state")
     state = torch.load(tmp_path / "state" / "checkpoint.pt", weights_only=True)
     assert 3.0 <= state["seconds"] < 8.0  # the last step may take long on a busy machine
     assert 5 < state["step"] < 100_000
@@ -181,7 +182,8 @@ def test_a_budget_in_minutes_ends_by_the_clock_with_the_rate_run_down(
 def test_networks_of_other_reach_are_shown_the_same_samples(folder: Path) -> None:
     bank = MotionBank(load_mocap(folder))
     wide, narrow, alone = (
-        next(feed(bank, replace(SHORT, reach=reach), own, 3, lambda step: 1.0)) for reach, own in ((24, 24), (24, 4), (4, 4))
+        next(feed(Source(bank, own), replace(SHORT, reach=reach), 3, lambda step: 1.0))
+        for reach, own in ((24, 24), (24, 4), (4, 4))
     )
     assert torch.equal(wide.pose, narrow.pose)
     assert torch.equal(wide.joints[:, 20:-20], narrow.joints)
@@ -197,14 +199,14 @@ def test_a_failure_while_drawing_reaches_the_loop(folder: Path) -> None:
         raise ZeroDivisionError("in the thread")
 
     with pytest.raises(ZeroDivisionError, match="in the thread"):
-        next(feed(bank, SHORT, 16, 0, broken))
-    with pytest.raises(TrainingError, match="cannot be shared evenly by 3"):
-        next(feed(bank, SHORT, 16, 0, lambda step: 1.0, 0, 3))
+        next(feed(Source(bank, 16), SHORT, 0, broken))
+    with pytest.raises(TrainingError, match="cannot be divided evenly among 3"):
+        next(feed(Source(bank, 16), SHORT, 0, lambda step: 1.0, 0, 3))
 
 
 def test_processes_that_work_together_draw_different_parts_of_a_batch(folder: Path) -> None:
     bank = MotionBank(load_mocap(folder))
-    first, second = (next(feed(bank, SHORT, 16, 0, lambda step: 1.0, rank, 2)) for rank in (0, 1))
+    first, second = (next(feed(Source(bank, 16), SHORT, 0, lambda step: 1.0, rank, 2)) for rank in (0, 1))
     assert len(first.pose) == len(second.pose) == SHORT.batch // 2
     assert not torch.equal(first.pose, second.pose)
 
@@ -212,7 +214,7 @@ def test_processes_that_work_together_draw_different_parts_of_a_batch(folder: Pa
 def test_what_to_install_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lightning_fabric", None)
     with pytest.raises(TrainingError, match=r"pip install .*\[train\]"):
-        module.make_fabric("cpu")
+        make_fabric("cpu")
 
 
 def test_the_journal_forgets_what_came_after_the_checkpoint(tmp_path: Path) -> None:
@@ -244,7 +246,7 @@ def test_every_preset_makes_every_network(preset: str, network: str | None) -> N
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[recipe]\nstep = 3", "a recipe has no 'step'"),
+        ("[recipe]\nstep = 3", "there is no 'step'"),
         ("[recipe]\nsteps = 3.5", "steps must be of type int"),
         ("[recipe]\nsteps = 0", "steps must be at least 1"),
         ("[recipes]\nsteps = 3", "unknown entry recipes"),
@@ -323,28 +325,28 @@ def test_two_processes_train_together(folder: Path, tmp_path: Path, alone: dict[
 def test_a_run_can_begin_with_weights_of_another(folder: Path, tmp_path: Path) -> None:
     first, second, alone = (tmp_path / f"{name}.safetensors" for name in ("first", "second", "alone"))
     plan = Plan(SHORT, dimensions=TINY)
-    train(folder, first, plan, tmp_path / "first")
+    train(folder, output=first, plan=plan, state=tmp_path / "first")
     short = replace(plan, recipe=replace(SHORT, steps=1, rate=1e-6, seed=5))
-    train(folder, second, short, tmp_path / "second", start=first)
-    train(folder, alone, short, tmp_path / "alone")
+    train(folder, output=second, plan=short, state=tmp_path / "second", start=first)
+    train(folder, output=alone, plan=short, state=tmp_path / "alone")
     began, went_on, random = (weights(path)["merge.0.weight"] for path in (first, second, alone))
     assert torch.allclose(began, went_on, atol=1e-3)
     assert not torch.allclose(began, random, atol=1e-3)
     with pytest.raises(TrainingError, match="another network"):
-        train(folder, second, replace(short, dimensions={**TINY, "width": 12}), tmp_path / "third", start=first)
+        train(folder, output=second, plan=replace(short, dimensions={**TINY, "width": 12}), state=tmp_path / "third", start=first)
 
 
 def test_a_network_that_reads_maps_can_begin_with_one_that_reads_keypoints(folder: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
     plan = Plan(SHORT, dimensions=TINY)
-    train(folder, first, plan, tmp_path / "first")
+    train(folder, output=first, plan=plan, state=tmp_path / "first")
     maps = Plan(replace(SHORT, steps=1, rate=1e-6, confused=0.5), dimensions={**TINY, "inputs": "heatmaps", "map_features": 4})
-    train(folder, second, maps, tmp_path / "second", start=first)
+    train(folder, output=second, plan=maps, state=tmp_path / "second", start=first)
     began, went_on = weights(first), weights(second)
     assert torch.allclose(began["merge.0.weight"], went_on["merge.0.weight"], atol=1e-3)
     assert load_lifter(second).reads_maps
     with pytest.raises(TrainingError, match="another network"):  # the other way round there is no encoder to take
-        train(folder, first, plan, tmp_path / "third", start=second)
+        train(folder, output=first, plan=plan, state=tmp_path / "third", start=second)
 
 
 @pytest.mark.parametrize("preset", sorted(path.stem for path in PRESETS.glob("*.toml")))

@@ -6,19 +6,21 @@ The pictures are made up here: a coloured dot at each joint, which a small netwo
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from stpose_cli.main import run as stpose
-from stpose_training.lifter import make_fabric
-from stpose_training.spatial.feed import Batch, View
+from stpose_training.loop import make_fabric
+from stpose_training.spatial.feed import View
 from stpose_training.spatial.measure import LIMBS, Truth, footage_truth, judge, rendered_truth
-from stpose_training.spatial.recipe import Recipe
-from stpose_training.spatial.run import Run, train
+from stpose_training.spatial.recipe import Recipe, SpatialPaths
+from stpose_training.spatial.run import Run, Step, train
 from stpose_training.synth.pictures import HIDDEN, OUTSIDE, VISIBLE
 
 from stpose_core.detect.builtin import Calibration
@@ -110,9 +112,25 @@ def short(**changes: object) -> Recipe:
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
+def paths_in(
+    cache: Path, folder: Path, state: str = "run", output: str = "w.safetensors", start: Path | None = None
+) -> SpatialPaths:
+    return SpatialPaths(cache=cache, output=folder / output, state=folder / state, start=start)
+
+
+def teach(cache: Path, folder: Path, recipe: Recipe, say: Callable[[str], None] = lambda text: None, **places: Any) -> SpatialPaths:
+    """Trains a tiny network; what is written lies in the folder."""
+    paths = paths_in(cache, folder, **places)
+    train(paths, config=TINY, recipe=recipe, fabric=make_fabric("cpu"), say=say)
+    return paths
+
+
+def run_of(paths: SpatialPaths, recipe: Recipe, config: SpatialConfig = TINY) -> Run:
+    return Run(config, recipe, make_fabric("cpu"), paths)
+
+
 def test_a_network_learns_to_find_dots(cache: Path, tmp_path: Path) -> None:
-    said: list[str] = []
-    train(cache, tmp_path / "w.safetensors", TINY, short(samples=1200), tmp_path / "run", make_fabric("cpu"), None, said.append)
+    teach(cache, tmp_path, short(samples=1200))
     rows = [json.loads(row) for row in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [row["seen"]["samples"] for row in rows] == [480, 960, 1200]
     assert rows[-1]["train"]["maps"] < 2.3
@@ -125,59 +143,58 @@ def test_a_network_learns_to_find_dots(cache: Path, tmp_path: Path) -> None:
     assert {"visible", "hidden", "goal", "upright", "lying", "inverted", "below_80_px", "flag"} <= set(reached)
 
 
-def test_a_stopped_run_goes_on_and_another_is_refused(cache: Path, tmp_path: Path) -> None:
-    fabric, state = make_fabric("cpu"), tmp_path / "run"
-    train(cache, tmp_path / "w.safetensors", TINY, short(samples=320), state, fabric, None, lambda text: None)
-    run = Run(TINY, short(), fabric, state / "checkpoint.pt")
+def test_a_stopped_run_resumes_and_another_is_refused(cache: Path, tmp_path: Path) -> None:
+    paths = teach(cache, tmp_path, short(samples=320))
+    run = run_of(paths, short())
     assert (run.seen, run.step) == (320, 20)
     said: list[str] = []
-    # Longer, with other batches: the same run goes on.
-    train(cache, tmp_path / "w.safetensors", TINY, short(samples=480, batch=32), state, fabric, None, said.append)
-    assert any("goes on from 320" in line for line in said)
-    assert Run(TINY, short(), fabric, state / "checkpoint.pt").seen == 480
+    # Longer, with other batches: the same run resumes.
+    teach(cache, tmp_path, short(samples=480, batch=32), said.append)
+    assert any("resumes at 320" in line for line in said)
+    assert run_of(paths, short()).seen == 480
     with pytest.raises(TrainingError, match=r"another run \(rate"):
-        train(cache, tmp_path / "w.safetensors", TINY, short(rate=1.0), state, fabric, None, said.append)
-    # A checkpoint from before a field of the recipe: the field was as it usually is.
-    saved = torch.load(state / "checkpoint.pt", weights_only=True)
+        teach(cache, tmp_path, short(rate=1.0))
+    # A checkpoint from before a field of the recipe: the field had its default.
+    checkpoint = paths.state / "checkpoint.pt"
+    saved = torch.load(checkpoint, weights_only=True)
     del saved["recipe"]["held"]
-    torch.save(saved, state / "checkpoint.pt")
-    assert Run(TINY, short(), fabric, state / "checkpoint.pt").seen == 480
+    torch.save(saved, checkpoint)
+    assert run_of(paths, short()).seen == 480
     with pytest.raises(TrainingError, match=r"another run \(held False -> True"):
-        Run(TINY, short(held=True), fabric, state / "checkpoint.pt")
+        run_of(paths, short(held=True))
 
 
-def test_going_on_from_weights_holds_their_norms_also_after_a_stop(cache: Path, tmp_path: Path) -> None:
-    fabric, first, second = make_fabric("cpu"), tmp_path / "w.safetensors", tmp_path / "second.safetensors"
-    train(cache, first, TINY, short(samples=320), tmp_path / "run", fabric, None, lambda text: None)
+def test_a_run_from_weights_holds_their_norms_also_after_a_stop(cache: Path, tmp_path: Path) -> None:
+    first = teach(cache, tmp_path, short(samples=320)).output
 
     def moved(recipe: Recipe, *lengths: int) -> tuple[bool, bool]:
-        """Whether any norm's statistics, and whether other weights, differ from those that the run began with."""
-        state = tmp_path / f"{recipe.held}-{len(lengths)}"
+        """Whether any norm's statistics, and whether other weights, differ from those that the run started from."""
         for length in lengths:
-            train(cache, second, TINY, replace(recipe, samples=length), state, fabric, None, lambda text: None, start=first)
-        before, after = (load_spatial(path)[0].state_dict() for path in (first, second))
+            state = f"{recipe.held}-{len(lengths)}"
+            paths = teach(cache, tmp_path, replace(recipe, samples=length), state=state, output="second.safetensors", start=first)
+        before, after = (load_spatial(path)[0].state_dict() for path in (first, paths.output))
         changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
         return any("running" in name for name in changed), "maps.weight" in changed
 
-    assert moved(short().going_on(), 320) == (False, True)
-    assert moved(short().going_on(), 160, 320) == (False, True)
+    assert moved(short().continued(), 320) == (False, True)
+    assert moved(short().continued(), 160, 320) == (False, True)
     assert moved(short(), 320) == (True, True), "the control"
 
 
-def test_a_run_begins_with_given_weights_of_the_same_network(cache: Path, tmp_path: Path) -> None:
-    fabric, first = make_fabric("cpu"), tmp_path / "w.safetensors"
-    train(cache, first, TINY, short(samples=640), tmp_path / "run", fabric, None, lambda text: None)
+def test_a_run_starts_from_given_weights_of_the_same_network(cache: Path, tmp_path: Path) -> None:
+    first = teach(cache, tmp_path, short(samples=640)).output
     start = load_spatial(first)[0].state_dict()
     for given in (first, None):
-        begun, same = Run(TINY, short(), fabric, tmp_path / "none", given), given is not None
+        begun, same = run_of(paths_in(cache, tmp_path, "none", start=given), short()), given is not None
         assert begun.seen == 0
         assert torch.equal(begun.network.state_dict()["maps.weight"], start["maps.weight"]) == same
         assert torch.equal(begun.averaged.state_dict()["maps.weight"], start["maps.weight"]) == same
-    attending = Run(replace(TINY, heads=4), short(), fabric, tmp_path / "none", first).network.state_dict()
+    paths = paths_in(cache, tmp_path, "none", start=first)
+    attending = run_of(paths, short(), replace(TINY, heads=4)).network.state_dict()
     assert torch.equal(attending["maps.weight"], start["maps.weight"])
     assert any(name.startswith("attention.") for name in attending)
     with pytest.raises(TrainingError, match="another network"):
-        Run(replace(TINY, head=TINY.head + 1), short(), fabric, tmp_path / "none", first)
+        run_of(paths, short(), replace(TINY, head=TINY.head + 1))
 
 
 def test_compiled_networks_learn_the_same(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +206,9 @@ def test_compiled_networks_learn_the_same(cache: Path, tmp_path: Path, monkeypat
         return compiled(network, **{**options, "backend": "aot_eager"})
 
     monkeypatch.setattr(torch, "compile", traced)
-    arguments = ["train", "spatial", "--cache", str(cache), "--samples", "64", "--batch", "16", "--coarse", "0", "--device", "cpu"]
+    recipe = tmp_path / "fine.toml"
+    recipe.write_text("[spatial]\ncoarse = 0.0\nbatch = 16\n")
+    arguments = ["train", "spatial", "--cache", str(cache), "--samples", "64", "--recipe", str(recipe), "--device", "cpu"]
     learned = []
     for name, extra in (("plain", []), ("compiled", ["--compile"])):
         out = tmp_path / f"{name}.safetensors"
@@ -203,37 +222,37 @@ def test_compiled_networks_learn_the_same(cache: Path, tmp_path: Path, monkeypat
 def test_a_damaged_checkpoint_is_said(cache: Path, tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(b"no checkpoint")
     with pytest.raises(TrainingError, match=r"checkpoint\.pt is damaged"):
-        train(cache, tmp_path / "w.safetensors", TINY, short(), tmp_path, make_fabric("cpu"), None, lambda text: None)
+        teach(cache, tmp_path, short(), state=".")
 
 
-def test_a_run_sees_half_size_first_and_goes_on_at_the_size_it_was_stopped_at(
+def test_a_run_sees_half_size_first_and_resumes_at_the_size_it_was_stopped_at(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = short(samples=960, coarse=0.5, judge_every=160)
     assert [recipe.size(seen, (192, 256)) for seen in (0, 479, 480, 960)] == [(96, 128)] * 2 + [(192, 256)] * 2
-    out, state, fabric, seen = tmp_path / "w.safetensors", tmp_path / "run", make_fabric("cpu"), []
+    seen: list[tuple[int, ...]] = []
     learn = Run.learn
 
-    def killed(self: Run, batch: Batch, _: None = None) -> dict[str, float]:
-        seen.append(tuple(batch.pictures.shape[2:]))
+    def killed(self: Run, batch: Step) -> dict[str, float]:
+        seen.append(tuple(batch[0].pictures.shape[2:]))
         if self.seen in stops:
             raise KeyboardInterrupt
         return learn(self, batch)
 
     monkeypatch.setattr(Run, "learn", killed)
-    stops = {352, 656}  # in the first half and in the second
+    stops, paths = {352, 656}, paths_in(cache, tmp_path)  # in the first half and in the second
     for resumed in (352, 656):
         with pytest.raises(KeyboardInterrupt):
-            train(cache, out, TINY, recipe, state, fabric, None, lambda text: None)
-        assert Run(TINY, recipe, fabric, state / "checkpoint.pt").seen == resumed
+            teach(cache, tmp_path, recipe)
+        assert run_of(paths, recipe).seen == resumed
         stops = {656} - {resumed}
     stops = set()
-    train(cache, out, TINY, recipe, state, fabric, None, lambda text: None)
+    teach(cache, tmp_path, recipe)
     assert set(seen[:30]) == {(48, 32)}
     assert set(seen[-20:]) == {(96, 64)}
-    rows = [json.loads(row)["seen"] for row in (state / "log.jsonl").read_text().splitlines()]
+    rows = [json.loads(row)["seen"] for row in (paths.state / "log.jsonl").read_text().splitlines()]
     assert [(row["samples"], row["width"]) for row in rows] == [(160, 32), (320, 32), (480, 32), (640, 64), (800, 64), (960, 64)]
-    assert load_spatial(out)[0].config.size == SIZE
+    assert load_spatial(paths.output)[0].config.size == SIZE
     with pytest.raises(TrainingError, match="coarse"):
         short(coarse=1.5)
 
@@ -271,28 +290,29 @@ def test_what_is_missing_is_told(cache: Path, tmp_path: Path, capsys: pytest.Cap
         footage_truth(tmp_path, SIZE)
     with pytest.raises(WeightsError):
         load_spatial(tmp_path / "none.safetensors")
+    spatial = ["train", "spatial", "--cache"]
     for arguments, message in (
-        (["--cache", str(cache)], "nothing to do"),
-        (["--cache", str(tmp_path / "new"), "--render", "2"], "give --assets and --mocap"),
-        (["--cache", str(cache), "-o", str(tmp_path / "none" / "w.safetensors")], "no folder"),
-        (["--cache", str(tmp_path / "new"), "-o", str(tmp_path / "w.safetensors")], "no held-out pictures"),
+        (["render", "--cache", str(cache)], "nothing to do"),
+        (["render", "--cache", str(tmp_path / "new"), "--count", "2"], "give --assets and --mocap"),
+        (["evaluate", "spatial"], "nothing to measure on"),
+        ([*spatial, str(cache), "-o", str(tmp_path / "none" / "w.safetensors")], "no folder"),
+        ([*spatial, str(tmp_path / "new"), "-o", str(tmp_path / "w.safetensors")], "no held-out pictures"),
+        ([*spatial, str(cache), "-o", str(tmp_path / "w.safetensors"), "--network", "huge"], "no spatial network 'huge'"),
+        ([*spatial, str(cache), "-o", str(tmp_path / "w.safetensors"), "--recipe", "none"], "no preset none; there are builtin"),
     ):
-        assert stpose(["train", "spatial", *arguments]) == 2
+        assert stpose(arguments) == 2, arguments
         assert message in capsys.readouterr().err
 
 
-def test_the_command_trains_and_judges(cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "w.safetensors"
-    arguments = ["--cache", str(cache), "-o", str(out), "--state", str(tmp_path / "run"), "--samples", "64", "--device", "cpu"]
-    assert stpose(["train", "spatial", *arguments]) == 0
-    assert load_spatial(out)[0].config == TINY
-    arguments[3:6] = [str(tmp_path / "second.safetensors"), "--state", str(tmp_path / "second")]
-    assert stpose(["train", "spatial", *arguments, "--start", str(out)]) == 0
-    assert [load_spatial(path)[1]["recipe"]["held"] for path in (out, tmp_path / "second.safetensors")] == [False, True]
+def test_the_commands_train_and_measure(cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = tmp_path / "w.safetensors", tmp_path / "second.safetensors"
+    arguments = ["train", "spatial", "--cache", str(cache), "--samples", "64", "--device", "cpu"]
+    assert stpose([*arguments, "-o", str(first), "--state", str(tmp_path / "run")]) == 0
+    assert load_spatial(first)[0].config == TINY
+    assert stpose([*arguments, "-o", str(second), "--state", str(tmp_path / "second"), "--start", str(first)]) == 0
+    assert [load_spatial(path)[1]["recipe"]["held"] for path in (first, second)] == [False, True]
     capsys.readouterr()
-    assert stpose(["train", "spatial", *arguments, "--start", str(out), "--coarse", "0.5"]) == 2
-    assert "Leave out --coarse" in capsys.readouterr().err
-    assert stpose(["train", "spatial", "--cache", str(cache), "--judge", str(out), "--device", "cpu"]) == 0
+    assert stpose(["evaluate", "spatial", "--cache", str(cache), "--weights", str(first), "--device", "cpu"]) == 0
     table = capsys.readouterr().out
     assert "| rendered | hidden |" in table
     assert "| rendered | visible, above 80 px |" in table
@@ -303,7 +323,7 @@ def test_what_scores_mean_is_measured_and_noted_in_the_weights(
 ) -> None:
     out = tmp_path / "w.safetensors"
     write_weights(out, SpatialNetwork(TINY).state_dict(), "spatial", {"network": TINY.to_dict(), "samples": 7})
-    arguments = ["train", "spatial", "--cache", str(cache), "--calibrate", str(out), "--device", "cpu"]
+    arguments = ["calibrate", str(out), "--cache", str(cache)]
     assert stpose(arguments) == 2
     assert "no held-out frames" in capsys.readouterr().err
     write_dots(cache, "frames-validation", 0)

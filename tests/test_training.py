@@ -14,7 +14,7 @@ from stpose_training.data.bodies import Random
 from stpose_training.data.cameras import film
 from stpose_training.data.flexion import _legs, flex, grounded
 from stpose_training.data.mocap import Clip, MotionBank, load_mocap
-from stpose_training.data.samples import draw_batch, new_motions
+from stpose_training.data.samples import Faults, draw_batch, new_motions
 from stpose_training.losses import (
     acceleration_error,
     bone_length_spread,
@@ -228,7 +228,9 @@ def test_no_share_hides_nothing() -> None:
 
 
 def test_a_seed_gives_the_same_batch(bank: MotionBank) -> None:
-    first, again, other = (draw_batch(bank, 4, 16, 8, Random(seed), 1.0) for seed in (7, 7, 8))
+    first, again, other = (
+        draw_batch(bank, batch=4, frames=16, reach=8, random=Random(seed), faults=Faults(0.5)) for seed in (7, 7, 8)
+    )
     for name, value in vars(first).items():
         if isinstance(value, torch.Tensor):
             torch.testing.assert_close(value, getattr(again, name), rtol=0, atol=0, equal_nan=True)
@@ -237,7 +239,7 @@ def test_a_seed_gives_the_same_batch(bank: MotionBank) -> None:
 
 def test_targets_project_onto_the_inputs(bank: MotionBank) -> None:
     """Pose and root target together, seen by the person's own camera, lie where the network is shown the joints."""
-    batch = draw_batch(bank, 32, 16, 8, Random(9), severity=0.0, share=0.0)
+    batch = draw_batch(bank, batch=32, frames=16, reach=8, random=Random(9))
     depth = torch.exp(batch.root[..., 2])
     joints = batch.joints[:, 8:-8]
     size = torch.exp(batch.context[:, 8:-8, 2])
@@ -251,7 +253,7 @@ def test_targets_project_onto_the_inputs(bank: MotionBank) -> None:
 
 
 def test_loss_parts_against_closed_forms(bank: MotionBank) -> None:
-    batch = draw_batch(bank, 4, 16, 8, Random(0), 1.0)
+    batch = draw_batch(bank, batch=4, frames=16, reach=8, random=Random(0), faults=Faults(0.5))
     zero = torch.zeros(4, 16, 17)
     none = torch.zeros(4, 16, 0)
     exact = TemporalOutput(batch.pose, batch.root, zero - 3, zero, batch.up, none)

@@ -13,8 +13,10 @@ import av
 import numpy as np
 import pytest
 
+from stpose_core import container
 from stpose_core.errors import OutputError, VideoError
-from stpose_core.video import PreviewWriter, frame_times, probe, read_frames
+from stpose_core.video import frame_times, probe, read_frames
+from stpose_core.video_writer import PreviewWriter
 
 BITS = 8  # a picture carries its number in so many blocks along its upper half, black or white
 
@@ -53,16 +55,16 @@ def make_video(
 ) -> Path:
     """A video of numbered pictures. stamps: in units of 1/fps, or how many at a constant rate."""
     rate = Fraction(fps).limit_denominator(1001)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate, options=options)
+    with av.open(str(path), "w") as muxer:
+        stream = muxer.add_stream(codec, rate=rate, options=options)
         stream.width, stream.height = size
         stream.pix_fmt = pixels
         stream.codec_context.time_base = 1 / rate
         for number, stamp in enumerate(range(stamps) if isinstance(stamps, int) else stamps):
             frame = av.VideoFrame.from_ndarray(numbered(number, size), format="rgb24")
             frame.pts, frame.time_base = stamp, 1 / rate
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+            muxer.mux(stream.encode(frame))
+        muxer.mux(stream.encode(None))
     return path
 
 
@@ -151,12 +153,12 @@ def test_the_rotation_tag_turns_the_picture_upright(turn: str, tmp_path: Path) -
 
 def test_pixels_that_are_not_square_are_made_square(tmp_path: Path) -> None:
     path = tmp_path / "wide.mkv"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=30)
+    with av.open(str(path), "w") as muxer:
+        stream = muxer.add_stream("libx264", rate=30)
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
         stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(numbered(0), format="rgb24")))
-        container.mux(stream.encode(None))
+        muxer.mux(stream.encode(av.VideoFrame.from_ndarray(numbered(0), format="rgb24")))
+        muxer.mux(stream.encode(None))
     assert (probe(path).width, probe(path).height) == (128, 64)
     assert next(read_frames(path)).image.shape == (64, 128, 3)
 
@@ -192,10 +194,8 @@ def test_start_and_end_give_exactly_the_frames_in_between(make: Callable[[Path],
 
 def test_seeking_decodes_only_what_it_must(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_video(tmp_path / "long.mp4", stamps=240, g="30")
-    import stpose_core.video as video
-
     decoded = 0
-    original = video._decoded
+    original = container.decode
 
     def counted(*arguments: object) -> Iterable[object]:
         nonlocal decoded
@@ -203,7 +203,8 @@ def test_seeking_decodes_only_what_it_must(tmp_path: Path, monkeypatch: pytest.M
             decoded += 1
             yield item
 
-    monkeypatch.setattr(video, "_decoded", counted)
+    monkeypatch.setattr(container, "decode", counted)
+    monkeypatch.setattr("stpose_core.video.decode", counted)
     assert len(list(read_frames(path, 7.0, 7.5))) == 15
     assert decoded < 60
 
@@ -260,12 +261,12 @@ def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
 
 
 def sound_file(path: Path) -> None:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("aac", rate=44100)
+    with av.open(str(path), "w") as muxer:
+        stream = muxer.add_stream("aac", rate=44100)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
         frame.sample_rate = 44100
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+        muxer.mux(stream.encode(frame))
+        muxer.mux(stream.encode(None))
 
 
 def damaged_video(path: Path) -> None:
@@ -323,14 +324,16 @@ class Refusing:
 
 @pytest.mark.parametrize("always", [False, True])
 def test_a_packet_that_cannot_be_decoded_is_skipped(always: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import stpose_core.video as video
-
     path = make_video(tmp_path / "a.avi", "mjpeg", "yuvj420p", stamps=10)
     kinds = (av.error.PatchWelcomeError, av.error.UnknownError, av.error.ArgumentError, av.error.InvalidDataError)
     errors = {2 * number: kind(1, "refused") for number, kind in enumerate(kinds)}
-    decoded, packets = video._decoded, video._packets
-    monkeypatch.setattr(video, "_decoded", lambda container, stream: decoded(container, Refusing(stream, errors, always)))
-    monkeypatch.setattr(video, "_packets", lambda container, stream: packets(container, getattr(stream, "_stream", stream)))
+    decode, packets = container.decode, container.read_packets
+
+    def refusing(opened: object, stream: object, *given: object) -> object:
+        return decode(opened, Refusing(stream, errors, always), *given)
+
+    monkeypatch.setattr("stpose_core.video.decode", refusing)
+    monkeypatch.setattr(container, "read_packets", lambda opened, stream: packets(opened, getattr(stream, "_stream", stream)))
     if always:
         with pytest.raises(VideoError, match="no frame of it can be decoded"):
             list(read_frames(path))
@@ -354,8 +357,8 @@ def test_a_preview_can_be_read_again(tmp_path: Path) -> None:
     assert (info.width, info.height, info.frames) == (98, 64, 12)
     assert info.fps == pytest.approx(29.97, rel=1e-4)
     assert [number_of(frame.image[:63, :97]) for frame in read_frames(tmp_path / "p.mp4")] == list(range(12))
-    with av.open(str(tmp_path / "p.mp4")) as container:
-        stream = container.streams.video[0]
+    with av.open(str(tmp_path / "p.mp4")) as muxer:
+        stream = muxer.streams.video[0]
         assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
 
 

@@ -1,6 +1,6 @@
 """The moving picture of the README: a rendered person, and beside it the skeleton that stpose captures from this video.
 
-    stpose train spatial --cache CACHE --assets ASSETS --mocap MOCAP --preview sheet.png      # bakes CACHE/kit.npz
+    stpose render --cache CACHE --assets ASSETS --mocap MOCAP --preview sheet.png      # bakes CACHE/kit.npz
     python tools/make_demo.py --kit CACHE/kit.npz --mocap MOCAP/rotations/cmu_006.npz -o docs/images/demo.webp --film demo.mp4
 
 Three steps: render a dressed person in a mocap clip (`stpose_training.synth.film`); capture this video as `stpose mocap` does;
@@ -26,7 +26,8 @@ from stpose_training.synth.scene import Background, Light, Room, View, develop, 
 
 import stpose_core as sp
 from stpose_core.files import written_whole
-from stpose_core.video import PreviewWriter, read_frames
+from stpose_core.video import read_frames
+from stpose_core.video_writer import PreviewWriter
 
 FILM = (420, 560)
 FINER = 2

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from stpose_core.options import CAMERAS, DEVICES, UNITS, CaptureOptions, read_options
+from stpose_core.formats import FORMATS, UNITS
+from stpose_core.options import CAMERAS, DEVICES, CaptureOptions, read_options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-FORMATS = ("bvh", "csv", "npz")
 
 
 class Seconds(click.ParamType):
@@ -54,13 +54,10 @@ _OPTIONS: tuple[tuple[str, Any, str], ...] = (
     ("end", Seconds(), "Where to stop."),
     ("device", click.Choice(DEVICES), "Where the networks run."),
     ("weights", _FILE, "Lifter to use, .safetensors.  [default: the one that ships]"),
-    ("camera", click.Choice(CAMERAS), "Whether the camera moves; auto finds out."),
+    ("camera", click.Choice(CAMERAS), "static or moving (turns and zooms are followed by the background); auto finds out."),
     ("focal", Number(1, 1e6), "Focal length in pixels.  [default: unknown]"),
     ("fov", Number(5, 170), "Field of view in degrees over the longer side.  [default: unknown]"),
-    ("camera-height", Number(0.05, 100), "Height of the camera above the floor, metres.  [default: unknown]"),
-    ("camera-pitch", Number(-90, 90), "Degrees by which the camera looks down.  [default: unknown]"),
-    ("actor-height", Number(0.3, 3), "Standing height of the person, metres.  [default: unknown]"),
-    ("format", click.Choice(FORMATS), "Format of the files in a folder."),
+    ("format", click.Choice([entry.suffix[1:] for entry in FORMATS]), "Format of the files in a folder."),
     ("units", click.Choice(UNITS), "Unit of lengths in .bvh."),
 )
 

@@ -12,7 +12,6 @@ from stpose_core.errors import StposeError
 from stpose_core.extras import how_to_install, install_command
 
 PACKAGES = ("torch", "numpy", "scipy", "av", "safetensors")
-MODULES = ("rtmlib", "onnxruntime")
 EXTRAS = {"train": ("lightning-fabric", "tensorboard"), "synth": ("anny", "pillow"), "datasets": ("h5py", "cdflib")}
 FAILED = 2
 
@@ -100,12 +99,18 @@ def _mediapipe() -> tuple[bool, str]:
 
 
 def _rtmpose() -> tuple[bool, str]:
-    for module in MODULES:
-        fault = _fault(module)
-        if fault is not None:
-            return False, f"not installed ({fault}); {how_to_install('rtmpose')}"
-    versions = ", ".join(f"{module} {_version(module)}" for module in MODULES)
-    return True, f"{versions}; its weights are downloaded on first use"
+    """Whether a model of RTMPose is there, with a package that runs it."""
+    from stpose_core.detect.onnx import runtime
+    from stpose_core.detect.rtmpose import find_rtmpose
+
+    package = runtime()
+    if package is None:
+        return False, f"no package that runs ONNX files; {how_to_install('onnx')}"
+    try:
+        model = find_rtmpose()
+    except StposeError as error:
+        return False, str(error)
+    return True, f"{model}, run by {package} {_version(package)}"
 
 
 def _extra(name: str, packages: tuple[str, ...]) -> str:

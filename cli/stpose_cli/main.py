@@ -11,10 +11,12 @@ from types import FrameType
 
 import click
 
+from stpose_cli.calibrate import calibrate
 from stpose_cli.doctor import doctor
 from stpose_cli.evaluate import evaluate
 from stpose_cli.mocap import mocap
 from stpose_cli.pose import pose
+from stpose_cli.render import render
 from stpose_cli.train import train
 from stpose_core import __version__
 from stpose_core.errors import StposeError
@@ -30,7 +32,9 @@ def cli() -> None:
 
 cli.add_command(mocap)
 cli.add_command(pose)
+cli.add_command(render)
 cli.add_command(train)
+cli.add_command(calibrate)
 cli.add_command(evaluate)
 cli.add_command(doctor)
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from stpose_cli.capture_options import capture_options, chosen_options, was_given
+from stpose_cli.capture_options import Number, capture_options, chosen_options, was_given
 from stpose_cli.outputs import Job, check_not_input, is_folder, plan_jobs
 from stpose_cli.progress import Progress, Result, make_progress, warnings_to
 from stpose_core.errors import DetectorError, OutputError, StposeError
 from stpose_core.extras import how_to_install
 from stpose_core.files import check_output
 from stpose_core.options import CaptureOptions
+
+if TYPE_CHECKING:
+    from stpose_core.frames import FrameSource
 
 FAILED = 2
 
@@ -38,6 +41,12 @@ FAILED = 2
     type=click.Path(path_type=Path),
     help="Also write the video with the joints drawn in.",
 )
+@click.option(
+    "--picture-fps",
+    metavar="F",
+    type=Number(1, 1000),
+    help="Pictures per second, if VIDEO is a folder of pictures.  [default: 30]",
+)
 @click.pass_context
 def mocap(
     context: click.Context,
@@ -46,13 +55,15 @@ def mocap(
     overwrite: bool,
     progress: str,
     preview: Path | None,
+    picture_fps: float | None,
     **_: object,
 ) -> int:
     """Capture the motion of people in videos.
 
+    VIDEO is a video file, or a folder of numbered pictures (.png, .jpg).
     OUT is a file for one person of one video. For several videos, or --person all, it is a folder.
     """
-    from stpose_core.video import probe
+    from stpose_core.frames import open_source
 
     say = make_progress(progress)
     say.video(str(videos[0]) if len(videos) == 1 else "")
@@ -66,15 +77,15 @@ def mocap(
         check_not_input(
             [*(file for job in jobs for file in job.known()), *([preview] if preview else [])], [*videos, Path(options.detector)]
         )
-        if len(jobs) == 1:
-            # Told at once, not after the networks were loaded.
-            probe(jobs[0].video)
+        # A single video is opened now, so that its errors are reported before the networks are loaded.
+        only = open_source(jobs[0].video, picture_fps) if len(jobs) == 1 else None
         loaded = _load(options, len(videos))
         for job in jobs:
             say.video(str(job.video))
             try:
-                with warnings_to(say):
-                    say.result(_run(job, options, loaded, say, overwrite, preview))
+                _check(job)
+                with warnings_to(say), only or open_source(job.video, picture_fps) as video:
+                    say.result(_run(job, video, options, loaded, say, overwrite, preview))
             except StposeError as error:
                 message = str(error)
             except Exception as error:
@@ -114,21 +125,32 @@ def _load(options: CaptureOptions, videos: int) -> dict[str, Any]:
     return {"detector": source, "lifter": load_lifter(options.weights, device=place)}
 
 
-def _run(job: Job, options: CaptureOptions, loaded: dict[str, Any], say: Progress, overwrite: bool, preview: Path | None) -> Result:
+def _check(job: Job) -> None:
+    if job.problem:
+        raise OutputError(job.problem)
+
+
+def _run(
+    job: Job,
+    video: FrameSource,
+    options: CaptureOptions,
+    loaded: dict[str, Any],
+    say: Progress,
+    overwrite: bool,
+    preview: Path | None,
+) -> Result:
     """Do one job. Raises StposeError; then no file of it is left."""
     from stpose_core import capture_people, save
 
-    if job.problem:
-        raise OutputError(job.problem)
     began = time.monotonic()
-    captures = capture_people(job.video, options=options, progress=say, **loaded)
+    captures = capture_people(video, options=options, progress=say, **loaded)
     files = job.files(len(captures))
     made: list[Path] = []
     try:
         if preview:
             from stpose_core.preview import write_preview
 
-            write_preview(captures, preview, options.start, options.end, say)
+            write_preview(captures, preview, options.start, options.end, say, video=video)
             made.append(preview)
         _make_folder(job.out.parent)
         for capture, file in zip(captures, files):

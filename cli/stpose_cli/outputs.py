@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stpose_cli.capture_options import FORMATS
 from stpose_core.errors import OutputError
 from stpose_core.files import check_output
+from stpose_core.formats import FORMATS
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,14 @@ def is_folder(out: str) -> bool:
 def plan_jobs(videos: Sequence[Path], out: str, everyone: bool, kind: str, overwrite: bool) -> list[Job]:
     """A job for each video. out: a file for one person of one video, else a folder, which need not exist yet.
 
-    kind: the format of the files in a folder, one of FORMATS. A file that exists already is the
+    kind: the format of the files in a folder, a suffix without its dot. A file that exists already is the
     problem of its own job only. Raises OutputError where nothing at all could be written.
     """
     path = Path(out)
     if not is_folder(out):
-        if path.suffix[1:].lower() not in FORMATS:
-            raise OutputError(f"{out}: a file's name ends in {', '.join('.' + kind for kind in FORMATS)}, a folder's in /")
+        known = [entry.suffix for entry in FORMATS]
+        if path.suffix.lower() not in known:
+            raise OutputError(f"{out}: a file's name ends in {', '.join(known)}, a folder's in /")
         if len(videos) > 1 or everyone:
             what = f"{len(videos)} videos" if len(videos) > 1 else "--person all"
             raise OutputError(f"{out} is one file; for {what} give a folder (its name ending in /)")

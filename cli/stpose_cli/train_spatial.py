@@ -1,156 +1,138 @@
-"""`stpose train spatial`: renders people and trains the network that sees them."""
+"""`stpose train spatial`: trains the network that finds the joints of a person."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from stpose_core.errors import TrainingError
+from stpose_cli.commands import (
+    ANY,
+    CACHE,
+    DEVICE,
+    FILE,
+    FOLDER,
+    THREADS,
+    adjusted,
+    check_footage,
+    choose_place,
+    into,
+    workers_for,
+)  # fmt: skip
 from stpose_core.files import check_output
 
-if TYPE_CHECKING:
-    from stpose_training.synth.kit import Kit
+RECIPE = click.option("--recipe", default="builtin", show_default=True, metavar="NAME", help="builtin, or a .toml file.")
+LABELLED = click.option(
+    "--labelled",
+    metavar="PATH",
+    type=ANY,
+    help="Labelled photographs to learn from: a folder with COCO keypoints, or the .json file.",
+)
+FOOTAGE = click.option(
+    "--footage", metavar="FOLDER", type=FOLDER, help="Clips and photographs of people, without labels, to learn from."
+)
+VIDEOS = click.option("--videos", metavar="FOLDER", type=FOLDER, help="Measure on balance/ of this folder as well.")
+STATE = click.option("--state", metavar="FOLDER", type=FOLDER, help="Checkpoint and log.  [default: runs/ and the name of --out]")
+START = click.option("--start", metavar="FILE", type=FILE, help="Start from these weights, of the same network.")
+SAMPLES = click.option("--samples", type=click.IntRange(1), help="Length of the run.  [default: the recipe's]")
+BATCH = click.option(
+    "--batch", type=click.IntRange(2), help="Samples a step, of all processes.  [default: the recipe's, with CUDA 256]"
+)
+RATE = click.option("--rate", type=click.FloatRange(0, 0.1, min_open=True), help="Greatest learning rate, at batches of 32.")
+COMPILE = click.option(
+    "--compile", "compiled", is_flag=True, help="Compile the network first (needs a C++ compiler): faster steps."
+)
+SEED = click.option("--seed", type=int, help="Each number gives another run.")
+WORKERS = click.option("--workers", type=click.IntRange(0), help="Processes that draw samples.  [default: 0, with CUDA most cores]")
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_FILE = click.Path(path_type=Path, dir_okay=False)
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """Options that training the spatial network and the finder have in common, by their names."""
+
+    cache: Path
+    out: Path
+    recipe: str
+    labelled: Path | None
+    state: Path | None
+    start: Path | None
+    samples: int | None
+    batch: int | None
+    rate: float | None
+    compiled: bool
+    seed: int | None
+    device: str
+    threads: int | None
+
+    @property
+    def folder(self) -> Path:
+        """Where the checkpoint and the log go."""
+        return self.state or Path("runs") / self.out.stem
+
+    @property
+    def changes(self) -> dict[str, object]:
+        """Fields of the recipe that the options change."""
+        given: dict[str, object] = {name: getattr(self, name) for name in ("samples", "batch", "rate", "seed")}
+        return {**given, "compiled": self.compiled or None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpatialOptions(TrainOptions):
+    """The options of the command, by their names."""
+
+    network: str | None
+    videos: Path | None
+    footage: Path | None
+    workers: int | None
 
 
 @click.command()
-@click.option("--cache", required=True, metavar="FOLDER", type=_FOLDER, help="Rendered pictures, and what they are rendered from.")
-@click.option("--assets", metavar="FOLDER", type=_FOLDER, help="Clothes, hair, textures, backgrounds; needed once a cache.")
-@click.option("--mocap", metavar="FOLDER", type=_FOLDER, help="Marker mocap with rotations; needed once a cache.")
-@click.option("--render", type=click.IntRange(1), metavar="N", help="Render until the cache holds N pictures.")
-@click.option("--held-out", type=click.IntRange(0), default=1000, show_default=True, help="Pictures to measure on, with --render.")
-@click.option("--preview", metavar="FILE", type=_FILE, help="Draw a contact sheet with labels (.png), and end.")
-@click.option("--judge", metavar="FILE", type=_FILE, help="Measure these weights on the held-out pictures (and --videos), and end.")
-@click.option("--calibrate", metavar="FILE", type=_FILE, help="Measure what these weights' scores mean, note it there, and end.")
-@click.option("-o", "--out", metavar="FILE", type=_FILE, help="Train, and write the weights here (.safetensors).")
-@click.option("--preset", default="small", show_default=True, type=click.Choice(["small", "base"]), help="Size of the network.")
-@click.option("--videos", metavar="FOLDER", type=_FOLDER, help="Measure on balance/ of this folder as well, while training.")
-@click.option("--footage", metavar="FOLDER", type=_FOLDER, help="Clips and photographs of people without labels, which join in.")
-@click.option("--state", metavar="FOLDER", type=_FOLDER, help="Checkpoint and log.  [default: runs/ and the name of --out]")
-@click.option("--start", metavar="FILE", type=_FILE, help="Go on from these weights, of a network of the same size.")
-@click.option("--samples", type=click.IntRange(1), help="Length of the run.  [default: 2,000,000]")
-@click.option("--batch", type=click.IntRange(2), help="Samples a step, of all processes.  [default: 32, with CUDA 256]")
-@click.option("--coarse", type=click.FloatRange(0, 1), help="First share of the run, at half size.  [default: 0.7; 0 with --start]")
-@click.option("--rate", type=click.FloatRange(0, 0.1, min_open=True), help="Greatest learning rate, at batches of 32.")
-@click.option("--compile", "compiled", is_flag=True, help="Compile the network first (needs a C++ compiler): quicker steps.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Other numbers give other pictures and another run.")
-@click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]))
-@click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: 1, with CUDA all]")
-@click.option("--workers", type=click.IntRange(0), help="Processes that draw samples.  [default: 0, with CUDA most cores]")
-@click.option("--judge-every", type=click.IntRange(1), help="Samples between measurements, which write the weights too.")
-def spatial(
-    cache: Path,
-    assets: Path | None,
-    mocap: Path | None,
-    render: int | None,
-    held_out: int,
-    preview: Path | None,
-    judge: Path | None,
-    calibrate: Path | None,
-    out: Path | None,
-    preset: str,
-    videos: Path | None,
-    footage: Path | None,
-    state: Path | None,
-    start: Path | None,
-    samples: int | None,
-    batch: int | None,
-    coarse: float | None,
-    rate: float | None,
-    compiled: bool,
-    seed: int,
-    device: str,
-    threads: int | None,
-    workers: int | None,
-    judge_every: int | None,
-) -> None:
-    """Train the network that finds 2D joints in pictures, on rendered people.
+@CACHE
+@click.option("-o", "--out", required=True, metavar="FILE", type=FILE, help="Weights to write (.safetensors).")
+@RECIPE
+@click.option("--network", metavar="NAME", help="Size of the network: small or base.  [default: the recipe's]")
+@LABELLED
+@FOOTAGE
+@VIDEOS
+@STATE
+@START
+@SAMPLES
+@BATCH
+@RATE
+@COMPILE
+@SEED
+@DEVICE
+@THREADS
+@WORKERS
+@into(SpatialOptions)
+def spatial(options: SpatialOptions) -> None:
+    """Train the network that finds the joints of a person, on pictures of stpose render.
 
-    Pictures are rendered into a folder (--render), which may go on while training reads it (-o). Either goes on where it was
-    stopped when the same command is given again.
+    The same command resumes a run after a stop. Rendering may continue meanwhile.
     """
-    from stpose_training.spatial.recipe import Recipe
+    from stpose_training.detector_recipe import load_recipe
 
-    if preview is None and render is None and judge is None and calibrate is None and out is None:
-        raise TrainingError("nothing to do: give --preview, --render, --judge, --calibrate or -o")
-    if start is not None and coarse:
-        raise TrainingError("--start goes on at full size: the weights' norms are those of such pictures. Leave out --coarse")
-    if footage is not None and not footage.is_dir():
-        raise TrainingError(f"there is no folder {footage}")
-    for path in (preview, out):
-        if path is not None:
-            check_output(path, overwrite=True)
-    cuda, threads = place_and_threads(device, threads)
-    if preview is not None or render is not None:
-        _render(open_kit(cache, assets, mocap, cuda), cache, render, held_out, preview, seed)
-    if judge is not None:
-        from stpose_training.spatial.measure import report
+    plan = load_recipe(options.recipe)
+    check_footage(options.footage)
+    check_output(options.out, overwrite=True)
+    place, threads = choose_place(options.device, options.threads)
+    from stpose_training.detector import config_of
+    from stpose_training.loop import make_fabric
+    from stpose_training.spatial.recipe import SpatialPaths
+    from stpose_training.spatial.run import train
 
-        from stpose_core.detect.networks import load_spatial
-
-        click.echo(report(load_spatial(judge)[0], cache, videos, "cuda" if cuda else "cpu"))
-    if calibrate is not None:
-        from stpose_training.spatial.calibrate import calibrate as note_calibration
-
-        click.echo(note_calibration(calibrate, cache, seed))
-    if out is not None:
-        from stpose_training.lifter import make_fabric
-        from stpose_training.spatial.run import train
-
-        from stpose_core.networks.spatial import PRESETS
-
-        given: dict[str, Any] = {"samples": samples, "batch": batch or (256 if cuda else None), "judge_every": judge_every}
-        given |= {"coarse": coarse, "rate": rate}
-        if workers is None:
-            # Half as many again draw footage.
-            spare = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)) - 2
-            workers = max(1, spare * 2 // 3 if footage else spare) if cuda else 0
-        recipe = Recipe(seed=seed, threads=threads, compiled=compiled, workers=workers)
-        recipe = replace(
-            recipe.going_on() if start else recipe, **{name: value for name, value in given.items() if value is not None}
-        )
-        fabric = make_fabric("cuda" if cuda else "cpu", recipe.precision)
-        train(cache, out, PRESETS[preset], recipe, state or Path("runs") / out.stem, fabric, videos, click.echo, footage, start)
-
-
-def place_and_threads(device: str, threads: int | None) -> tuple[bool, int]:
-    """Whether to use CUDA, and how many threads torch is set to. Raises TrainingError if CUDA is asked for and not there."""
-    import torch
-
-    cuda = torch.cuda.is_available() if device == "auto" else device == "cuda"
-    if cuda and not torch.cuda.is_available():
-        raise TrainingError("cannot use 'cuda': there is no CUDA device")
-    threads = threads or (os.cpu_count() or 1 if cuda else 1)
-    torch.set_num_threads(threads)
-    return cuda, threads
-
-
-def open_kit(cache: Path, assets: Path | None, mocap: Path | None, cuda: bool) -> Kit:
-    """What pictures are rendered from, baked first if the cache has none. Raises TrainingError if that needs what is not given."""
-    from stpose_training.synth.cache import KIT
-    from stpose_training.synth.kit import bake_kit, load_kit
-
-    path = cache / KIT
-    if not path.exists():
-        if assets is None or mocap is None:
-            raise TrainingError(f"there is no {path}: give --assets and --mocap, and it is made from them")
-        cache.mkdir(parents=True, exist_ok=True)
-        bake_kit(assets, mocap, path)
-    return load_kit(path).to("cuda" if cuda else "cpu")
-
-
-def _render(kit: Kit, cache: Path, count: int | None, held_out: int, preview: Path | None, seed: int) -> None:
-    from stpose_training.synth.cache import batches, fill_cache
-    from stpose_training.synth.sheet import draw_sheet
-
-    if preview is not None:
-        draw_sheet(list(batches(kit, "train", 99_999, seed, 64)), preview)
-        click.echo(preview)
-    if count is not None:
-        fill_cache(kit, cache, count, held_out, seed, click.echo)
+    recipe = plan.spatial.continued() if options.start else plan.spatial
+    workers = workers_for(options.workers, place, options.footage)
+    recipe = adjusted(recipe, place, threads=threads, workers=workers, **options.changes)
+    paths = SpatialPaths(
+        cache=options.cache,
+        output=options.out,
+        state=options.folder,
+        labelled=options.labelled,
+        start=options.start,
+        videos=options.videos,
+        footage=options.footage,
+    )
+    config = config_of(options.network or plan.network)
+    train(paths, config=config, recipe=recipe, fabric=make_fabric(place, recipe.precision), say=click.echo)

@@ -1,9 +1,24 @@
-"""Animation: a Pose3D to a Motion with constant bones, joint rotations and a root in metres, smooth and without holes."""
+"""Animation: a Pose3D to a Motion with constant bones, joint rotations and a root in metres, smooth and without holes.
+
+Everything is loaded on first use: `stpose_core.world` is built on modules of this package, and `animate` on that.
+"""
 
 from __future__ import annotations
 
-from stpose_core.animate.body import MOTION_FROM_H36M
-from stpose_core.animate.motion import animate
-from stpose_core.animate.rotations import forward_kinematics
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stpose_core.animate.body import MOTION_FROM_H36M
+    from stpose_core.animate.motion import animate
+    from stpose_core.animate.rotations import forward_kinematics
 
 __all__ = ["MOTION_FROM_H36M", "animate", "forward_kinematics"]
+
+_HOMES = {"MOTION_FROM_H36M": "body", "animate": "motion", "forward_kinematics": "rotations"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'stpose_core.animate' has no attribute '{name}'")
+    return getattr(import_module(f"stpose_core.animate.{_HOMES[name]}"), name)

@@ -5,27 +5,26 @@ from __future__ import annotations
 import numpy as np
 
 from stpose_core.animate.frames import about, across, frame, ramp, turn, unit
-from stpose_core.animate.smooth import whittaker
+from stpose_core.animate.smooth import held, whittaker
 from stpose_core.data import Array
 
 _UP = np.array([0.0, 1.0, 0.0])
 _LEFT = np.array([1.0, 0.0, 0.0])
 _PITCHES = np.radians(np.arange(-45.0, 71.0, 5.0))  # toes up .. toes down, of a foot against its shin
 _FOOT_HERTZ = 6.0
+_BLEND_HERTZ = 5.0
 
 
-def foot_frames(shin: Array, ankle: Array, toe: Array, height: float, fps: float) -> Array:
+def foot_frames(shin: Array, ankle: Array, toe: Array, height: float, contacts: Array, fps: float) -> Array:
     """World frames (T, 3, 3) of a foot.
 
     shin: (T, 3, 3) frame of the lower leg. ankle: (T, 3) metres, y above the floor. toe: (3,) from ankle to toe tip at rest.
-    height: of the ankle above the floor when the foot stands flat.
+    height: of the ankle above the floor when the foot stands flat. contacts: (T, 2) in 0..1, heel and toe on the ground.
     """
-    speed = np.linalg.norm(np.gradient(ankle, axis=0), axis=1) * fps if len(ankle) > 1 else np.zeros(len(ankle))
-    upright = shin[:, 1, 1]
-    grounded = ramp(ankle[:, 1], height + 0.14, height + 0.05) * ramp(speed, 1.8, 0.6) * ramp(upright, 0.2, 0.5)
-    grounded = np.clip(whittaker(grounded[:, None], np.ones(len(ankle)), 5.0, fps, order=2)[:, 0], 0.0, 1.0)
+    grounded = ramp(contacts.max(axis=1), 0.2, 0.8)
+    grounded = np.clip(whittaker(grounded[:, None], np.ones(len(ankle)), _BLEND_HERTZ, fps, order=2)[:, 0], 0.0, 1.0)
     air = _above_floor(shin, ankle, toe, fps)
-    ground = _on_floor(shin, ankle, toe, height)
+    ground = _on_floor(shin, ankle, toe, height, contacts, fps)
     pitch = grounded * _pitch(shin, ground) + (1 - grounded) * air
     level = ground @ about(_LEFT, -_pitch(shin, ground))  # the heading and roll of a standing foot, the pitch of the shin
     blend = _mix(shin, level, grounded)
@@ -44,9 +43,13 @@ def _pitch(shin: Array, foot: Array) -> Array:
     return np.arctan2(-(forward * shin[..., 1]).sum(-1), (forward * shin[..., 2]).sum(-1))
 
 
-def _on_floor(shin: Array, ankle: Array, toe: Array, height: float) -> Array:
-    """(T, 3, 3) frames of a foot whose toe tip is on the floor: flat where the ankle is at its height, heel up where above."""
+def _on_floor(shin: Array, ankle: Array, toe: Array, height: float, contacts: Array, fps: float) -> Array:
+    """(T, 3, 3) frames of a foot whose toe tip is on the floor: flat where the ankle is at its height, heel up where above.
+
+    It keeps its heading for as long as it stands.
+    """
     heading = unit(across(shin[..., 2] + 1e-6 * np.array([0.0, 0.0, 1.0]), _UP))
+    heading = unit(held(heading, contacts.max(axis=1), fps))
     flat = frame(np.cross(_UP, heading), np.broadcast_to(_UP, heading.shape), keep="y")
     reach = float(np.linalg.norm(toe))
     down = np.arcsin(np.clip(ankle[:, 1] / reach, -0.3, 0.85)) - np.arcsin(np.clip(height / reach, -1.0, 1.0))

@@ -1,26 +1,32 @@
-"""The steps of animation in their order: level, fill, smooth, measure the bones, rotate, stand on the floor."""
+"""The steps of animation in their order: level, fill, smooth, measure the bones, rotate, travel, stand on the floor."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from stpose_core.animate import bones as skeleton
-from stpose_core.animate.body import INDEX, NAMES, ankle_height, parents
-from stpose_core.animate.contacts import contact_probability, steadying_shift
-from stpose_core.animate.feet import foot_frames
+from stpose_core.animate.body import NAMES, ankle_height, parents
+from stpose_core.animate.frames import turn
 from stpose_core.animate.gaps import Gaps, fill_bones, fill_track
-from stpose_core.animate.levelling import clearance, room_from_camera, stand
 from stpose_core.animate.root import from_ray, smooth_root, to_ray
-from stpose_core.animate.rotations import Body, local_rotations, pose_body, world_positions
+from stpose_core.animate.rotations import local_rotations, pose_body
 from stpose_core.animate.smooth import bridge, confidence, find_spikes, smooth_bones
-from stpose_core.data import Array, Motion, Pose3D
+from stpose_core.data import Array, CameraPath, Motion, Pose3D
 from stpose_core.errors import FormatError, NoPersonError
+from stpose_core.skeletons import H36M17
+from stpose_core.world.contacts import shown
+from stpose_core.world.ground import clearance, room_from_camera, stand
+from stpose_core.world.legs import plant
+from stpose_core.world.travel import travel
+
+_ANKLES = H36M17.index("l_ankle", "r_ankle")
 
 
-def animate(pose: Pose3D, smooth: float = 0.4) -> Motion:
-    """Turn a pose in camera axes into an animated skeleton in the room.
+def animate(pose: Pose3D, smooth: float = 0.4, *, camera: CameraPath | None = None) -> Motion:
+    """Turn a pose in camera axes into an animated skeleton in the world.
 
     smooth: 0..1, strength of the smoothing, the same at each frame rate; 0 leaves the poses as they are.
+    camera: how the camera moved, frame by frame; one that stands still if it is not given.
     The motion has the frames and the rate of the pose; frames without a pose are filled;
     they and those in which nothing was seen are marked in Motion.filled.
 
@@ -34,44 +40,45 @@ def animate(pose: Pose3D, smooth: float = 0.4) -> Motion:
     posed = pose.posed
     if not posed.any():
         raise NoPersonError(f"nothing to animate: none of the {len(pose)} frames has a pose")
-    bones, weights, root = _clean(pose, smooth)
+    if camera is not None and len(camera) != len(pose):
+        raise ValueError(f"a camera path of {len(camera)} frames does not belong to {len(pose)} poses")
+    bones, weights, root = _clean(pose, smooth, camera)
     measured = weights * posed[:, None]
     lengths, rest = skeleton.bone_lengths(bones, measured), skeleton.rest_directions(bones, measured)
     body = pose_body(bones, lengths, rest, pose.fps)
     ankle = ankle_height(lengths)
     lowest, part = clearance(skeleton.joints_from_bones(bones) + root[:, None], ankle)
     seen = posed & ~pose.hidden[np.arange(len(pose)), part]
+    rays, told = root, pose.contacts
     root = root - stand(lowest, seen, pose.fps, steady=smooth > 0)[:, None] * np.array([0.0, 1.0, 0.0])
-    if smooth > 0:
-        feet = world_positions(body, root)[:, [INDEX["LeftFoot"], INDEX["RightFoot"]]]
-        standing = np.stack([contact_probability(feet[:, side], ankle, pose.fps) for side in (0, 1)], axis=1)
-        root = root + steadying_shift(feet, standing, pose.fps, min(1.0, 2 * smooth))
+    moved, contacts = travel(body, root, rays, posed[:, None] & ~pose.hidden[:, _ANKLES], ankle, pose.fps, told)
+    root = moved if smooth > 0 else root
+    root = plant(body, root, contacts, ankle, pose.fps, firm=smooth > 0)
     root = root - root[0] * np.array([1.0, 0.0, 1.0])
-    _plant_feet(body, world_positions(body, root), ankle, pose.fps)
-    places = world_positions(body, root)
     return Motion(
         names=NAMES,
         parents=parents(),
         offsets=body.offsets,
         rotations=local_rotations(body.frames),
         root=root,
-        contacts=_contacts(places, ankle, pose.fps),
+        contacts=shown(contacts),
         filled=~posed | pose.hidden.all(axis=1),  # bridged frames have a pose, but nobody saw it
         fps=pose.fps,
     )
 
 
-def smoothed_joints(pose: Pose3D, smooth: float = 0.4) -> Array:
+def smoothed_joints(pose: Pose3D, smooth: float = 0.4, camera: CameraPath | None = None) -> Array:
     """(T, 17, 3) the pose's joints in the room, filled and smoothed, before bones are made constant; metres, not on the floor."""
-    bones, _, root = _clean(pose, smooth)
+    bones, _, root = _clean(pose, smooth, camera)
     return skeleton.joints_from_bones(bones) + root[:, None]
 
 
-def _clean(pose: Pose3D, smooth: float) -> tuple[Array, Array, Array]:
+def _clean(pose: Pose3D, smooth: float, camera: CameraPath | None) -> tuple[Array, Array, Array]:
     """Bone vectors (T, 17, 3) and root (T, 3) in the room's axes, filled and smoothed, and weights (T, 17) of the bones."""
     gaps = Gaps(pose.posed, pose.fps)
-    turn = room_from_camera(pose.up)
-    bones = fill_bones(skeleton.bone_vectors(np.where(gaps.posed[:, None, None], pose.xyz, 0.0) @ turn.T), gaps)
+    turns = _turns(pose, camera)
+    level = np.einsum("tij,tkj->tki", turns, np.where(gaps.posed[:, None, None], pose.xyz, 0.0))
+    bones = fill_bones(skeleton.bone_vectors(level), gaps)
     seen = confidence(pose.sigma, pose.hidden, ~gaps.posed)
     if smooth > 0:
         joints = skeleton.joints_from_bones(bones)
@@ -82,27 +89,21 @@ def _clean(pose: Pose3D, smooth: float) -> tuple[Array, Array, Array]:
         seen = np.where(spikes, 0.1, seen)
         bones = skeleton.bone_vectors(joints)
     weights = 2.0 / (1.0 / seen + 1.0 / seen[:, np.maximum(skeleton.PARENTS, 0)])  # a bone has the errors of both its ends
-    track = np.where(gaps.posed[:, None], pose.root, np.array([0.0, 0.0, 1.0]))
-    in_front = bool((track[:, 2] > 0.2).all())
+    in_front = bool((pose.root[gaps.posed, 2] > 0.2).all())
+    track = turn(turns, np.where(gaps.posed[:, None], pose.root, np.array([0.0, 0.0, 1.0])))
     track = from_ray(fill_track(to_ray(track), gaps)) if in_front else fill_track(track, gaps)
-    root = smooth_root(track, seen.mean(axis=1), smooth, pose.fps) @ turn.T
+    root = smooth_root(track, seen.mean(axis=1), smooth, pose.fps)
     bones[:, 1:] = smooth_bones(bones[:, 1:], weights[:, 1:], smooth, pose.fps)
     return bones, weights, root
 
 
-def _plant_feet(body: Body, places: Array, ankle: float, fps: float) -> None:
-    """Give the feet their frames, which the pose does not show."""
-    for side in ("Left", "Right"):
-        toe = body.offsets[INDEX[side + "ToeBase"]] + body.offsets[INDEX[side + "ToeEnd"]]
-        foot = foot_frames(body[side + "Leg"], places[:, INDEX[side + "Foot"]], toe, ankle, fps)
-        for name in ("Foot", "ToeBase", "ToeEnd"):
-            body.put(side + name, foot)
-
-
-def _contacts(places: Array, ankle: float, fps: float) -> Array:
-    """(T, 4) left heel, left toe, right heel, right toe."""
-    columns = []
-    for side in ("Left", "Right"):
-        columns.append(contact_probability(places[:, INDEX[side + "Foot"]], ankle, fps))
-        columns.append(contact_probability(places[:, INDEX[side + "ToeEnd"]], 0.0, fps))
-    return np.stack(columns, axis=1)
+def _turns(pose: Pose3D, camera: CameraPath | None) -> Array:
+    """(T, 3, 3) rotations from the camera axes of each frame to those of the world."""
+    if camera is None:
+        return np.tile(room_from_camera(pose.up), (len(pose), 1, 1))
+    turns = np.empty((len(pose), 3, 3))
+    for shot in np.unique(camera.shot):
+        frames = camera.shot == shot
+        # The operator keeps the camera about level: what is up in its axes is so in most frames.
+        turns[frames] = room_from_camera((camera.rotation[frames] @ pose.up).mean(axis=0)) @ camera.rotation[frames]
+    return turns

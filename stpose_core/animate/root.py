@@ -1,13 +1,15 @@
-"""The way of the pelvis through the room: from the camera's axes to a smooth track in metres that never jumps.
+"""The path of the pelvis as its camera sees it, made smooth and free of jumps.
 
-A camera tells the direction to a person well and the distance badly. So the track is smoothed as direction (x / z, y / z)
-and log distance, the distance the more strongly.
+A camera tells the direction to a person well and the distance badly. So the track is smoothed as a unit vector and a log
+distance, the distance the more strongly. The axes are those of the first frame's camera: in them, a camera that turns after a
+person does not turn the person.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from stpose_core.animate.frames import unit
 from stpose_core.animate.smooth import bridge, cutoff, find_spikes, speed_of, whittaker
 from stpose_core.data import Array, Mask
 
@@ -17,15 +19,14 @@ _WINDOW = 0.1  # s on each side of a step over which its height is taken
 
 
 def to_ray(track: Array) -> Array:
-    """Positions (T, 3) in camera axes as (x / z, y / z, log z)."""
-    depth = np.maximum(track[:, 2], _NEAREST)
-    return np.stack([track[:, 0] / depth, track[:, 1] / depth, np.log(depth)], axis=1)
+    """Positions (T, 3) from the camera as (T, 4): unit direction and log distance."""
+    distance = np.maximum(np.linalg.norm(track, axis=1, keepdims=True), _NEAREST)
+    return np.concatenate([track / distance, np.log(distance)], axis=1)
 
 
 def from_ray(ray: Array) -> Array:
-    """The inverse of `to_ray`."""
-    depth = np.exp(ray[:, 2])
-    return np.stack([ray[:, 0] * depth, ray[:, 1] * depth, depth], axis=1)
+    """The inverse of `to_ray`; the direction need not be of unit length."""
+    return np.asarray(unit(ray[:, :3]) * np.exp(ray[:, 3:]))
 
 
 def remove_steps(track: Array, fps: float) -> Array:
@@ -47,35 +48,31 @@ def remove_steps(track: Array, fps: float) -> Array:
 
 
 def smooth_root(track: Array, weights: Array, strength: float, fps: float) -> Array:
-    """Smooth positions (T, 3) metres in camera axes; weights (T,). A strength of 0 removes impossible steps alone."""
-    if (track[:, 2] <= _NEAREST).any():
+    """Smooth positions (T, 3), metres from the camera; weights (T,). A strength of 0 removes impossible steps alone."""
+    if (np.linalg.norm(track, axis=1) <= _NEAREST).any():
         # Not a place in front of a camera: nothing is known about a ray, all axes are alike.
         track = remove_steps(track, fps)
         return whittaker(track, weights, cutoff(strength), fps) if strength > 0 and len(track) > 2 else track
     if strength <= 0 or len(track) < 3:
         return remove_steps(track, fps)
     spikes: Mask = find_spikes(track[:, None], fps)[:, 0]
-    track = remove_steps(bridge(track, spikes), fps)
-    track[:, 2] = np.maximum(track[:, 2], _NEAREST)
-    ray = to_ray(track)
+    ray = to_ray(remove_steps(bridge(track, spikes), fps))
     weights = np.where(spikes, 0.1, weights)
     return from_ray(np.concatenate([_direction(ray, weights, strength, fps), _distance(ray, weights, strength, fps)], axis=1))
 
 
 def _direction(ray: Array, weights: Array, strength: float, fps: float) -> Array:
-    """(T, 2) x / z and y / z, smoothed the less the faster the person crosses the view."""
-    away = np.exp(np.median(ray[:, 2]))
-    plane = np.concatenate([ray[:, :2] * away, np.zeros((len(ray), 1))], axis=1)
-    speed = speed_of(plane, weights, fps)  # m/s
-    return whittaker(ray[:, :2], weights, cutoff(strength) * (1 + speed), fps)
+    """(T, 3) the direction, smoothed the less the faster the person crosses the view."""
+    speed = speed_of(ray[:, :3] * np.exp(np.median(ray[:, 3])), weights, fps)  # m/s
+    return whittaker(ray[:, :3], weights, cutoff(strength) * (1 + speed), fps)
 
 
 def _distance(ray: Array, weights: Array, strength: float, fps: float) -> Array:
-    """(T, 1) log z, smoothed strongly, with little weight for what lies far from the smooth way."""
-    smooth, trust = ray[:, 2:], weights
+    """(T, 1) log distance, smoothed strongly, with little weight for what lies far from the smooth path."""
+    smooth, trust = ray[:, 3:], weights
     for _ in range(3):
-        smooth = whittaker(ray[:, 2:], trust, cutoff(strength) / 4, fps)
-        off = np.abs(ray[:, 2] - smooth[:, 0])
+        smooth = whittaker(ray[:, 3:], trust, cutoff(strength) / 4, fps)
+        off = np.abs(ray[:, 3] - smooth[:, 0])
         usual = 1.5 * np.median(off) + 1e-6
         trust = weights / (1 + (off / (3 * usual)) ** 2)
     return smooth

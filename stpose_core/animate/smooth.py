@@ -22,6 +22,7 @@ _SPIKE_SECONDS = 0.05
 # period of the highest cut-off; above the second one nothing is smoothed any stronger.
 _STIFF, _STIFFEST = 1e8, 1e11
 _KNOTS_PER_PERIOD = 16
+_HELD = 1.0  # s^2: weight of the speed of what is held against its place
 _STENCILS = {1: (-1.0, 1.0), 2: (1.0, -2.0, 1.0), 3: (-1.0, 3.0, -3.0, 1.0)}
 
 
@@ -105,6 +106,19 @@ def _spline(values: Array, weights: Array, hertz: Array, fps: float, order: int,
             band[second - first] += np.bincount(left + first, weights * share * shares[second], count)
     knots = _solve(band, right)
     return np.asarray(sum(share[:, None] * knots[left + first] for first, share in enumerate(shares)))
+
+
+def held(track: Array, still: Array, fps: float) -> Array:
+    """A track (T, C) that hardly changes while it is `still` (T,) in 0..1, and is as before in between."""
+    if len(track) < 3:
+        return track.copy()
+    pairs = _HELD * (still[1:] * still[:-1]) * fps**2
+    band = _roughness(np.full(len(track), (fps / 6.0) ** 4 / (2 * np.pi) ** 4), 2)
+    band[0] += 1.0
+    band[0, 1:] += pairs
+    band[0, :-1] += pairs
+    band[1, :-1] -= pairs
+    return _solve(band, track)
 
 
 def speed_of(track: Array, weights: Array, fps: float, first_pass: float = 5.0) -> Array:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from pathlib import Path
 from typing import Any
 
+from stpose_core.detect.custom import is_class_name, load_class
 from stpose_core.detect.keypoint_file import KeypointFile
 from stpose_core.detect.types import Box, Detector, Pose2D
 from stpose_core.errors import DetectorError, WeightsError
@@ -19,14 +19,17 @@ NAMES = ("auto", "builtin", "mediapipe", "rtmpose")
 
 
 def load_detector(name_or_path: str | Path = "auto", device: str = "auto", **options: Any) -> Detector | KeypointFile:
-    """A detector by name, or a keypoint file or folder by path.
+    """A detector by name, by a model's path or by its class; or a keypoint file or folder by path.
 
-    auto: the built-in one where its weights are there and have passed (see `benchmarks/builtin.py`), else the first that is
-    installed of mediapipe and rtmpose, else the built-in one all the same. builtin: options `weights` (a folder with
+    auto: the built-in one where its weights are there and have passed (see `benchmarks/builtin.py`), else mediapipe if it is
+    installed, else rtmpose if its model is there, else the built-in one all the same. builtin: options `weights` (a folder with
     spatial.safetensors and finder.safetensors), `mirrored`; such a folder's path means the same. mediapipe: option `model` (a
-    pose_landmarker .task file; needed by versions after 0.10.21, whose wheel carries none). rtmpose: option `mode`. A path:
-    options `fps`, `image_size`.
-    device: "auto", "cpu", "cuda" or "mps". Every detector receives it; MediaPipe runs on the processor whatever it is.
+    pose_landmarker .task file; needed by versions after 0.10.21, whose wheel carries none). rtmpose: a published model (see
+    `stpose_core.detect.rtmpose`); options `mode`, `finder`. An .onnx file: any pose network that `stpose_core.detect.onnx_pose`
+    reads; option `finder`. package.module:Class: a `Detector` of your own, made with the options. Another path: keypoints; options
+    `fps`, `image_size`.
+    device: "auto", "cpu", "cuda" or "mps". Every detector receives it, one of your own if it takes it; MediaPipe runs on the
+    processor whatever it is.
     Raises DetectorError if it is unknown, not installed, cannot load its model or cannot run on the device; StposeError if this
     machine does not have the device; FormatError for a damaged keypoint file.
     """
@@ -38,16 +41,21 @@ def load_detector(name_or_path: str | Path = "auto", device: str = "auto", **opt
     if name == "mediapipe":
         return _mediapipe(device=device, **options)
     if name == "rtmpose":
-        from stpose_core.detect.rtmpose import RTMPoseDetector
-
-        return RTMPoseDetector(device=device, **options)
+        return _rtmpose(device=device, **options)
+    if Path(name).suffix.lower() == ".onnx":
+        return _onnx(name, device=device, **options)
     if Path(name).suffix.lower() == ".task":
         return _mediapipe(model=name, device=device, **options)
     if os.path.isfile(os.path.join(name, SPATIAL_FILE)):
         return _builtin(weights=name, device=device, **options)
     if os.path.exists(name):  # False as well for a name that the system does not take
         return KeypointFile(name, **options)
-    raise DetectorError(f"no detector '{name}', and no file of that name; known: {', '.join(NAMES)}, or a path of keypoints")
+    if is_class_name(name):
+        return load_class(name, device=device, **options)
+    raise DetectorError(
+        f"no detector '{name}', and no file of that name; known: {', '.join(NAMES)}, an .onnx model, package.module:Class, "
+        "or a path of keypoints"
+    )
 
 
 def _mediapipe(model: str | Path | None = None, device: str = "auto") -> Detector:
@@ -58,6 +66,18 @@ def _mediapipe(model: str | Path | None = None, device: str = "auto") -> Detecto
     from stpose_core.detect.mediapipe import MediaPipeDetector
 
     return MediaPipeDetector(device)
+
+
+def _rtmpose(mode: str | None = None, **options: Any) -> Detector:
+    from stpose_core.detect.rtmpose import find_rtmpose
+
+    return _onnx(find_rtmpose(mode), name="rtmpose", **options)
+
+
+def _onnx(model: str | Path, **options: Any) -> Detector:
+    from stpose_core.detect.onnx_pose import OnnxDetector
+
+    return OnnxDetector(model, **options)
 
 
 def _builtin(**options: Any) -> Detector:
@@ -77,12 +97,13 @@ def _chosen() -> str:
         return "mediapipe"
     except DetectorError as error:
         missing = error
-    if all(_found(module) for module in ("rtmlib", "onnxruntime")):
+    if _has_rtmpose():
         return "rtmpose"
     if all((DETECTOR / name).is_file() for name in (SPATIAL_FILE, FINDER_FILE)):
         return "builtin"
     raise DetectorError(
-        f"no detector is installed; give a file of keypoints, or add a detector. {missing}. rtmpose: {how_to_install('rtmpose')}"
+        "no detector is installed; give an .onnx model or a file of keypoints, or add a detector. "
+        f"{missing}. rtmpose: {how_to_install('onnx')}"
     )
 
 
@@ -96,8 +117,13 @@ def has_passed(weights: Path) -> bool:
     return spatial.get("passed") is True
 
 
-def _found(module: str) -> bool:
+def _has_rtmpose() -> bool:
+    """Whether a model of RTMPose is there, and a package that runs it."""
+    from stpose_core.detect.onnx import runtime
+    from stpose_core.detect.rtmpose import find_rtmpose
+
     try:
-        return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):
+        find_rtmpose()
+    except DetectorError:
         return False
+    return runtime() is not None

@@ -6,19 +6,20 @@ top-down: it sees one person upright in a view cut out around a box, so lying an
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from stpose_core.detect.boxes import SEEN, extent
+from stpose_core.detect.finder import Finder, steadied
 from stpose_core.detect.heatmaps import decode, with_mirrored
-from stpose_core.detect.networks import load_finder, load_spatial
+from stpose_core.detect.networks import load_spatial
 from stpose_core.detect.runtime import make_runner, torch_threads
-from stpose_core.detect.search import FOUND_AT_ALL, Outputs, find_people, shown_as
-from stpose_core.detect.types import Box, Floats, Image, Pose2D
+from stpose_core.detect.search import shown_as
+from stpose_core.detect.types import Box, Detector, Floats, Image, JointMaps, Pose2D
 from stpose_core.detect.views import cut, seen_from, turn_by, view_of
 from stpose_core.devices import choose_device
 from stpose_core.errors import DetectorError
@@ -27,7 +28,6 @@ from stpose_core.skeletons import H36M17
 from stpose_core.weights import DETECTOR, FINDER_FILE, SPATIAL_FILE
 
 NEAR_EDGE = 0.09  # the next box is larger than the joints' extent by this share on each side
-UPRIGHT = 0.6  # radians from upright up to which the view is not turned: the network was trained with tilted people
 _NECK, _PELVIS = H36M17.index("neck", "pelvis")
 _ANKLES = H36M17.index("r_ankle", "l_ankle")
 _LEGS = 1.9  # lengths from pelvis to neck, from the pelvis down to the ankles of one who stands
@@ -35,7 +35,7 @@ _LEGS = 1.9  # lengths from pelvis to neck, from the pelvis down to the ankles o
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a network's raw outputs mean; written into its weights file by `stpose train spatial --calibrate`.
+    """What a network's raw outputs mean; written into its weights file by `stpose calibrate`.
 
     joint: the score is the logistic function of a + b * logit of the mass near the map's summit + c * hidden logit. presence: that
     of a + b * that logit + c * hidden logit, each its mean over the surer half of the joints (half may be hidden or outside of the
@@ -68,17 +68,7 @@ class Calibration:
         return float(_logistic(self.presence[0] + np.dot(self.presence[1:], surer_half(mass, hidden))))
 
 
-@dataclass(frozen=True)
-class Sight:
-    """What the spatial network says of a view. matrix: (2, 3), places of the picture in the view. maps: (17, h, w) logits of where
-    each joint is, of every fourth pixel of the view. hidden: (17,) logits that a joint cannot be seen."""
-
-    matrix: Floats
-    maps: NDArray[np.float32]
-    hidden: NDArray[np.float32]
-
-
-class BuiltinDetector:
+class BuiltinDetector(Detector):
     """weights: folder with spatial.safetensors and finder.safetensors; those that ship by default. mirrored: look at each person's
     mirror image as well, at twice the cost. device: "auto", "cpu", "cuda" or "mps": where the networks run.
 
@@ -97,30 +87,22 @@ class BuiltinDetector:
             what = "the built-in detector has no weights here yet" if weights is None else f"{folder} holds no built-in detector"
             raise DetectorError(
                 f"{what} ({' and '.join(missing)} missing); use --detector mediapipe, rtmpose or a keypoint file, "
-                "or train some (stpose train spatial, stpose train finder) and give their folder"
+                "or train some (stpose train detector) and give their folder"
             )
         spatial, header = load_spatial(folder / SPATIAL_FILE)
         if spatial.config.joints != len(H36M17.joints):
             raise DetectorError(f"{folder / SPATIAL_FILE} finds {spatial.config.joints} joints, not {len(H36M17.joints)}")
-        finder, _ = load_finder(folder / FINDER_FILE)
         self.calibration = Calibration.of(header)
         self.mirrored = mirrored
-        self._size, self._side = spatial.config.size, finder.config.side
+        self._size = spatial.config.size
         width, height = self._size
         self._spatial = make_runner(spatial, place, (2 if mirrored else 1, 3, height, width))
-        self._finder = make_runner(finder, place)
+        self._search = Finder(folder / FINDER_FILE, place)
         self.runtime = self._spatial.description
 
-    def find(self, image: Image) -> list[Box]:
-        """Search the whole picture, and larger pictures a second time for small people. Nobody where no summit is high enough.
-
-        A turned box is as wide and tall as the person is along its own axes, about the box's centre.
-        """
-        return [turned(box) for box in find_people(image, self._look_for_people, self._side)]
-
-    def find_thoroughly(self, image: Image) -> list[Box]:
-        """As `find`, with boxes of little promise as well: several times as many, most of them nobody."""
-        return [turned(box) for box in find_people(image, self._look_for_people, self._side, FOUND_AT_ALL)]
+    def find(self, image: Image, thorough: bool = False) -> list[Box]:
+        """As `Finder.find`."""
+        return self._search.find(image, thorough)
 
     def pose(self, image: Image, box: Box) -> Pose2D:
         """The 17 joints of the person in the box."""
@@ -132,21 +114,22 @@ class BuiltinDetector:
         score = self.calibration.score(mass, hidden)
         return Pose2D(xy, score, self.calibration.present(mass, hidden), next_box(xy, score, box.angle))
 
-    def look(self, image: Image, box: Box) -> Sight:
+    def look(self, image: Image, box: Box) -> JointMaps:
         """The heat maps of the person in the box, for those who want more of them than their summits."""
         rectangle = np.array([box.x0, box.y0, box.x1, box.y1])
         matrix = view_of(rectangle, self._size, angle=box.angle)
         shown = shown_as(cut(image, matrix, self._size))
         if not self.mirrored:
             maps, hidden = self._spatial(shown)
-            return Sight(matrix, maps[0], hidden[0])
+            return JointMaps(matrix, maps[0], hidden[0])
         both = self._spatial(np.concatenate([shown, shown[..., ::-1]]))
         merged = with_mirrored(*(torch.from_numpy(values[row : row + 1]) for row in (0, 1) for values in both))
-        return Sight(matrix, merged[0][0].numpy(), merged[1][0].numpy())
+        return JointMaps(matrix, merged[0][0].numpy(), merged[1][0].numpy())
 
-    def _look_for_people(self, picture: Image) -> Outputs:
-        centre, sides, up = self._finder(shown_as(picture))
-        return centre[0], sides[0], up[0]
+    @property
+    def maps(self) -> Callable[[Image, Box], JointMaps]:
+        """Those of `look`."""
+        return self.look
 
 
 def signs(mass: Floats, hidden: Floats) -> Floats:
@@ -168,7 +151,7 @@ def next_box(xy: Floats, score: Floats, angle: float) -> Box:
     """
     if min(score[[_NECK, _PELVIS]]) >= SEEN:
         angle = trunk_angle(xy, extent(xy, score).size, angle)
-    angle = _steadied(angle)
+    angle = steadied(angle)
     turn = turn_by(angle)
     upright = xy @ turn.T
     around = extent(upright, score)
@@ -187,20 +170,6 @@ def trunk_angle(xy: Floats, size: float, otherwise: float = 0.0) -> float:
     trunk is seen along its length, so that its direction says nothing."""
     trunk = xy[_NECK] - xy[_PELVIS]
     return float(np.arctan2(trunk[0], -trunk[1])) if np.hypot(*trunk) > 0.2 * size else otherwise
-
-
-def turned(box: Box) -> Box:
-    """A box that is upright in the picture as one along the axes of the person in it."""
-    angle = _steadied(box.angle)
-    x, y = (float(value) for value in box.centre)
-    half_w, half_h = (box.x1 - box.x0) / 2, (box.y1 - box.y0) / 2
-    if np.pi / 4 < abs(angle) < 3 * np.pi / 4:
-        half_w, half_h = half_h, half_w
-    return Box(x - half_w, y - half_h, x + half_w, y + half_h, box.score, angle)
-
-
-def _steadied(angle: float) -> float:
-    return 0.0 if abs(angle) < UPRIGHT else angle
 
 
 def _logistic(value: Floats) -> Floats:

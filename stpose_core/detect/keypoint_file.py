@@ -46,6 +46,7 @@ class KeypointFile:
     """
 
     name = "keypoints"
+    maps = None  # joints alone, as of a detector without heat maps
 
     def __init__(self, path: str | Path, fps: float | None = None, image_size: tuple[int, int] | None = None) -> None:
         self.path = Path(path)

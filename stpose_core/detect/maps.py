@@ -11,9 +11,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from stpose_core.data import Keypoints
-from stpose_core.detect.builtin import Sight
 from stpose_core.detect.heatmaps import decode
-from stpose_core.detect.types import Box, Floats, Image
+from stpose_core.detect.types import Box, Floats, Image, JointMaps
 from stpose_core.detect.views import seen_at, seen_from
 from stpose_core.networks.spatial import STRIDE
 from stpose_core.skeletons import H36M17
@@ -27,7 +26,7 @@ Maps = tuple[NDArray[np.float16], Floats, Floats]
 
 
 def person_maps(
-    look: Callable[[Image, Box], Sight], track: Track, points: Keypoints, times: Floats, pictures: Iterable[Image]
+    look: Callable[[Image, Box], JointMaps], track: Track, points: Keypoints, times: Floats, pictures: Iterable[Image]
 ) -> Maps:
     """Maps of the joints that `points` are the peaks of -> values (T, 17, CELLS, CELLS) 0..1, corner (T, 2), cell (T,), pixels of
     the picture, as `stpose_core.lift.heatmaps.HeatMaps` has them; nothing where nobody was seen.
@@ -50,7 +49,7 @@ def person_maps(
     return values, corner, cell
 
 
-def _in_picture(sight: Sight, xy: Floats) -> tuple[Floats, Floats, float]:
+def _in_picture(sight: JointMaps, xy: Floats) -> tuple[Floats, Floats, float]:
     """Maps (17, CELLS, CELLS), the highest value of each 1, in an upright square of the picture; its outer corner and its cells'
     side, pixels. xy: (17, 2) where the joints are taken to be: sides that were exchanged since are exchanged here as well."""
     maps = torch.from_numpy(sight.maps)[None]

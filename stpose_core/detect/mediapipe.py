@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from stpose_core.detect.types import Box, Floats, Image, Pose2D
+from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
 from stpose_core.devices import choose_device
 from stpose_core.errors import DetectorError
 from stpose_core.extras import how_to_install
@@ -68,7 +68,7 @@ _OPTIONS = (
 )  # fmt: skip
 
 
-class MediaPipeDetector:
+class MediaPipeDetector(Detector):
     """The networks in the wheel of MediaPipe 0.10.21 and before.
 
     device: checked like that of any detector; MediaPipe runs on the processor whatever it is. Raises DetectorError if the wheel is
@@ -94,7 +94,7 @@ class MediaPipeDetector:
             for graph, size in ((self._search, SEARCH_SIZE), (self._pose, POSE_SIZE)):
                 graph(np.zeros((size, size, 3), np.uint8))
 
-    def find(self, image: Image) -> list[Box]:
+    def find(self, image: Image, thorough: bool = False) -> list[Box]:
         """Search the whole picture and the squares that cover it, so that two people in one wide picture are told apart."""
         found: list[Box] = []
         for x, y, tile in tiles(image):

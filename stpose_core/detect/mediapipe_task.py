@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from stpose_core.detect.mediapipe import calibrate, circle_box, quiet, square_to_image, tiles, without_repeats
-from stpose_core.detect.types import Box, Floats, Image, Pose2D
+from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
 from stpose_core.devices import choose_device
 from stpose_core.errors import DetectorError
 from stpose_core.extras import install_command
@@ -23,7 +23,7 @@ SEARCHED = 5  # people at most in one part of the picture
 OUTLINE = 1.1  # the circle around a person is this much larger than the farthest joint from the hips
 
 
-class MediaPipeTaskDetector:
+class MediaPipeTaskDetector(Detector):
     """model: a pose_landmarker .task file. device: checked like that of any detector; MediaPipe runs on the processor whatever it
     is.
 
@@ -64,7 +64,7 @@ class MediaPipeTaskDetector:
             reason = " ".join(str(error).split())[:200]
             raise DetectorError(f"{path}: not a pose landmarker that mediapipe can load ({reason})") from error
 
-    def find(self, image: Image) -> list[Box]:
+    def find(self, image: Image, thorough: bool = False) -> list[Box]:
         """Search the whole picture and the squares that cover it. score: the mean presence of shoulders and hips."""
         found: list[Box] = []
         for x, y, tile in tiles(image):

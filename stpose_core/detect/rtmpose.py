@@ -1,92 +1,50 @@
-"""RTMPose through rtmlib and onnxruntime: Halpe-26 joints, a person search by YOLOX. Its weights are downloaded on first use.
-
-https://github.com/Tau-J/rtmlib (Apache-2.0); Jiang et al., RTMPose, arXiv 2303.07399.
-"""
+"""RTMPose by name: which of its published files are taken, and where they are looked for. Nothing is downloaded."""
 
 from __future__ import annotations
 
-import importlib
-import sys
-from contextlib import redirect_stdout
-from typing import Any
+import os
+from pathlib import Path
 
-import numpy as np
-
-from stpose_core.detect.boxes import extent
-from stpose_core.detect.types import Box, Floats, Image, Pose2D
-from stpose_core.devices import choose_device
+from stpose_core.detect.cache import cache_folder
 from stpose_core.errors import DetectorError
-from stpose_core.extras import how_to_install
 
-_CUDA = "CUDAExecutionProvider"
-MODES = ("lightweight", "balanced", "performance")
-NEAR_EDGE = 0.08  # joints end inside the body's outline: the next box is larger than their extent by this share on each side
+FILES = {
+    "balanced": "rtmpose-m_simcc-body7_pt-body7-halpe26_700e-256x192-4d3e73dd_20230605",
+    "performance": "rtmpose-x_simcc-body7_pt-body7-halpe26_700e-384x288-7fb6e239_20230606",
+    "lightweight": "rtmpose-s_simcc-body7_pt-body7-halpe26_700e-256x192-7f134165_20230605",
+}
+"""Names under which OpenMMLab publishes RTMPose with the 26 joints of Halpe; the first that is there is taken."""
+HOME = "https://github.com/open-mmlab/mmpose/tree/main/projects/rtmpose"
 
 
-class RTMPoseDetector:
-    """mode: lightweight, balanced or performance, as rtmlib names its models. device: "auto", "cpu", "cuda" or "mps"; cuda needs an
-    onnxruntime that is built for it, which "auto" goes by, and with mps rtmlib runs on the processor.
+def model_folder() -> Path:
+    """Where models of others are put: the folder that STPOSE_MODELS names, or `models` in the user's cache of stpose.
 
-    Raises DetectorError if rtmlib is missing, its weights cannot be loaded or onnxruntime cannot use the device; StposeError if
-    this machine does not have it.
+    Raises DetectorError where there is no such place.
     """
-
-    name = "rtmpose"
-    skeleton = "halpe26"
-
-    def __init__(self, mode: str = "balanced", device: str = "auto") -> None:
-        if mode not in MODES:
-            raise DetectorError(f"unknown rtmpose mode '{mode}'; choose one of {', '.join(MODES)}")
-        try:
-            rtmlib = importlib.import_module("rtmlib")
-            onnxruntime = importlib.import_module("onnxruntime")
-        except ImportError as error:
-            raise DetectorError(f"rtmpose cannot be imported ({error}); {how_to_install('rtmpose')}") from error
-        place = choose_device(device)
-        if place == "cuda" and _CUDA not in onnxruntime.get_available_providers():
-            if device == "cuda":
-                raise DetectorError("the installed onnxruntime has no CUDA; use --device cpu, or install onnxruntime-gpu instead")
-            place = "cpu"
-        try:
-            with redirect_stdout(sys.stderr):  # rtmlib prints what it loads; standard output is the command's
-                model = rtmlib.BodyWithFeet(mode=mode, backend="onnxruntime", device=place)
-        except Exception as error:  # whatever its download or onnxruntime raise: there is no common class
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise DetectorError(
-                f"rtmpose cannot load its weights ({reason}); it downloads them on first use, so connect once, "
-                "or use --detector mediapipe or a keypoint file"
-            ) from error
-        self._search: Any = model.det_model
-        self._pose: Any = model.pose_model
-
-    def find(self, image: Image) -> list[Box]:
-        """The people in the whole picture. YOLOX keeps those it scores 0.7 and more, and does not tell the scores."""
-        boxes = np.asarray(self._search(image[:, :, ::-1]), dtype=float).reshape(-1, 4)
-        return [Box(*(float(v) for v in box)) for box in boxes]
-
-    def pose(self, image: Image, box: Box) -> Pose2D:
-        """The 26 joints of the person in the box."""
-        xy, raw = self._pose(image[:, :, ::-1], bboxes=[[box.x0, box.y0, box.x1, box.y1]])
-        xy, score = np.asarray(xy, dtype=float)[0], calibrate(np.asarray(raw, dtype=float)[0])
-        around = extent(xy, score)
-        grow = NEAR_EDGE * around.size
-        following = Box(around.x0 - grow, around.y0 - grow, around.x1 + grow, around.y1 + grow)
-        # The top-down network gives a pose for anything; on furniture most of its peaks are low.
-        return Pose2D(xy, score, presence(score), following)
+    named = os.environ.get("STPOSE_MODELS")
+    if named:
+        return Path(named)
+    try:
+        return cache_folder().with_name("models")
+    except (ImportError, RuntimeError) as error:
+        raise DetectorError(f"no folder for models is known here ({error}); name one in STPOSE_MODELS") from error
 
 
-def calibrate(raw: Floats) -> Floats:
-    """Heights of the SimCC peaks (0 to about 1) as scores.
+def find_rtmpose(mode: str | None = None) -> Path:
+    """The file of RTMPose. mode: balanced, performance or lightweight; the first that is there by default.
 
-    Not measured: the peak is passed on, cut to 0..1. rtmlib itself draws the joints from 0.43 on.
+    Raises DetectorError that says which file belongs where if there is none.
     """
-    return np.clip(raw, 0.0, 1.0)
-
-
-def presence(score: Floats) -> float:
-    """0..1 how likely there is a person: the mean of the better half of the joints, 0.25 as none and 0.55 as sure.
-
-    A rule, not a measurement: half of the joints may be hidden or outside of the picture.
-    """
-    better = np.sort(score)[len(score) // 2 :].mean()
-    return float(np.clip((better - 0.25) / 0.3, 0.0, 1.0))
+    if mode is not None and mode not in FILES:
+        raise DetectorError(f"unknown rtmpose mode '{mode}'; choose one of {', '.join(FILES)}")
+    folder = model_folder()
+    names = list(FILES.values()) if mode is None else [FILES[mode]]
+    for name in names:
+        path = folder / f"{name}.onnx"
+        if path.is_file():
+            return path
+    raise DetectorError(
+        f"there is no RTMPose model in {folder}: of OpenMMLab's {names[0]}.zip ({HOME}) put end2end.onnx there as {names[0]}.onnx, "
+        "name another folder in STPOSE_MODELS, or give any RTMPose .onnx by its path"
+    )

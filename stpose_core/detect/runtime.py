@@ -89,7 +89,7 @@ class TorchRunner:
 
     def __init__(self, network: nn.Module, device: str = "cpu") -> None:
         self._device = torch.device(device)
-        self._network = folded(network).to(self._device, memory_format=torch.channels_last)
+        self._network = folded(network).to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def description(self) -> str:

@@ -1,7 +1,9 @@
-"""What a detector takes and gives: boxes around people, and the 2D pose inside one box."""
+"""What a detector takes and gives: boxes around people, the 2D pose inside one box, and its heat maps where it has some."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -56,14 +58,37 @@ class Pose2D:
     box: Box
 
 
+@dataclass(frozen=True)
+class JointMaps:
+    """Heat maps of one person's joints. matrix: (2, 3), maps pixels of the picture to pixels of the view that the network was
+    given. maps: (J, h, w) logits of where each joint is; a cell is four pixels of the view wide. hidden: (J,) logits that a joint
+    cannot be seen."""
+
+    matrix: Floats
+    maps: NDArray[np.float32]
+    hidden: NDArray[np.float32]
+
+
 class Detector(Protocol):
-    """Finds people in a picture, and the joints of one person in a box. Images are (H, W, 3) uint8 RGB."""
+    """Finds people in a picture, and the joints of one person in a box. Images are (H, W, 3) uint8 RGB.
+
+    A detector of your own is a subclass with `name`, `skeleton`, `find` and `pose`; `--detector package.module:Class` loads it.
+    name: how results refer to it. skeleton: the joints of its poses, one that `stpose_core.skeletons.convert` takes.
+    """
 
     name: str
     skeleton: str
 
-    def find(self, image: Image) -> list[Box]:
-        """Search the whole picture for people; the surest first."""
+    @abstractmethod
+    def find(self, image: Image, thorough: bool = False) -> list[Box]:
+        """Search the whole picture for people, the most likely first. thorough: also boxes that are unlikely to hold a person, for
+        still pictures, where there is time to look at each of them."""
 
+    @abstractmethod
     def pose(self, image: Image, box: Box) -> Pose2D:
         """The pose of the person in the box."""
+
+    @property
+    def maps(self) -> Callable[[Image, Box], JointMaps] | None:
+        """The function that gives the h36m17 heat maps of the person in a box; None if the detector has no such maps."""
+        return None

@@ -50,9 +50,10 @@ def seen_from(matrix: Floats, points: Floats) -> Floats:
     return np.asarray(points @ back[:, :2].T + back[:, 2])
 
 
-def cut(picture: Picture, matrix: Floats, size: tuple[int, int], exact: bool = False) -> Picture:
-    """(height, width, 3): the view of a picture (H, W, 3). Large pictures are averaged, not sampled, when they are made smaller: by
-    halves, or (exact) over as many pixels as come to one of the view, which takes five times as long."""
+def cut(picture: Picture, matrix: Floats, size: tuple[int, int], exact: bool = False, outside: int = EMPTY) -> Picture:
+    """(height, width, 3): the view of a picture (H, W, 3), with `outside` beyond the picture's edges. Large pictures are averaged,
+    not sampled, when they are made smaller: by halves, or (exact) over as many pixels as come to one of the view, which takes five
+    times as long."""
     ratio = 1 / np.sqrt(abs(np.linalg.det(matrix[:, :2])))
     # Three and a half pixels to one are rather averaged four by four than two by two.
     halvings = 0 if exact else int(np.log2(max(ratio * 8 / 7, 1)))
@@ -72,5 +73,5 @@ def cut(picture: Picture, matrix: Floats, size: tuple[int, int], exact: bool = F
     # OpenCV counts from the centre of the first pixel.
     shifted = matrix.copy()
     shifted[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
-    edge = (EMPTY, EMPTY, EMPTY)
+    edge = (outside, outside, outside)
     return np.asarray(cv2.warpAffine(picture, shifted, size, flags=cv2.INTER_LINEAR, borderValue=edge), np.uint8)

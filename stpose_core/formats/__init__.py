@@ -1,54 +1,102 @@
-"""Files of motion: `save` writes and `load_motion` reads; the suffix chooses the format, each in a module of its own."""
+"""Files of motion: `save` writes and `load_motion` reads; the suffix chooses the format.
+
+A format is one module, with `write(thing, path, units)` and, where files can be read back, `read(path) -> Motion`, and one line in
+FORMATS. Modules are imported when they are used, so that a format may need a package that few have.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from stpose_core.data import Capture, Motion
 from stpose_core.errors import FormatError
 from stpose_core.files import written_whole
-from stpose_core.formats.bvh import check_units, read_bvh, write_bvh
-from stpose_core.formats.csv import write_csv
-from stpose_core.formats.npz import load_capture, load_motion_npz, write_npz
 
-__all__ = ["SUFFIXES", "check_suffix", "load_capture", "load_motion", "save"]
+if TYPE_CHECKING:
+    from stpose_core.data import Capture, Motion
 
-SUFFIXES = {
-    ".bvh": "animated skeleton",
-    ".csv": "positions of the joints",
-    ".npz": "everything: 2D joints, 3D joints, motion",
-}
+__all__ = ["FORMATS", "Format", "check_suffix", "load_capture", "load_motion", "save"]
+
+UNITS = ("cm", "m")
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file. suffix: with its dot, in lower case. title: what such a file holds. module: the one that writes and reads it.
+    readable: whether a motion can be read back."""
+
+    suffix: str
+    title: str
+    module: str
+    readable: bool = True
+
+    def write(self, thing: Motion | Capture, path: Path, units: str) -> None:
+        """Write to a path, which is replaced. units: "cm" or "m", in formats that have a choice."""
+        self._load().write(thing, path, units)
+
+    def read(self, path: str | Path) -> Motion:
+        """The motion in a file. Raises FormatError if the file is damaged or something else."""
+        motion: Motion = self._load().read(path)
+        return motion
+
+    def _load(self) -> Any:
+        return import_module(self.module)
+
+
+FORMATS = (
+    Format(".bvh", "animated skeleton", "stpose_core.formats.bvh"),
+    Format(".csv", "positions of the joints", "stpose_core.formats.csv", readable=False),
+    Format(".npz", "everything: 2D joints, 3D joints, motion", "stpose_core.formats.npz"),
+)
+
+
+def format_of(path: str | Path) -> Format:
+    """The format that a path's suffix names. Raises FormatError if there is none."""
+    suffix = Path(path).suffix.lower()
+    found = next((entry for entry in FORMATS if entry.suffix == suffix), None)
+    if found is None:
+        raise FormatError(f"{path}: unknown format '{suffix}'; known: {', '.join(entry.suffix for entry in FORMATS)}")
+    return found
 
 
 def check_suffix(path: str | Path) -> str:
     """The suffix of a path in lower case. Raises FormatError if no format has it."""
-    suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise FormatError(f"{path}: unknown format '{suffix}'; known: {', '.join(SUFFIXES)}")
-    return suffix
+    return format_of(path).suffix
 
 
 def save(thing: Motion | Capture, path: str | Path, units: str = "cm", overwrite: bool = False) -> None:
-    """Write a motion or a capture; the suffix chooses: .bvh, .csv, .npz. The file appears whole or not at all.
+    """Write a motion or a capture; the suffix chooses one of FORMATS. The file appears whole or not at all.
 
     units: "cm" or "m", of the lengths in a .bvh; .csv and .npz are in metres. A .npz of a capture holds all its stages.
     Raises FormatError for an unknown suffix, OutputError if the file cannot be written or exists without `overwrite`.
     """
-    suffix = check_suffix(path)
-    check_units(units)
-    motion = thing.motion if isinstance(thing, Capture) else thing
+    chosen = format_of(path)
+    if units not in UNITS:
+        raise ValueError(f"unknown units '{units}'; known: {', '.join(UNITS)}")
     with written_whole(path, overwrite) as temporary:
-        if suffix == ".bvh":
-            write_bvh(motion, temporary, units)
-        elif suffix == ".csv":
-            write_csv(motion, temporary)
-        else:
-            write_npz(thing, temporary)
+        chosen.write(thing, temporary, units)
 
 
 def load_motion(path: str | Path) -> Motion:
-    """Read the motion in a .bvh or .npz. Raises FormatError if there is none, or the file is damaged or something else."""
-    suffix = check_suffix(path)
-    if suffix == ".csv":
-        raise FormatError(f"{path}: a .csv holds positions, not a skeleton; load the .bvh or the .npz")
-    return read_bvh(path) if suffix == ".bvh" else load_motion_npz(path)
+    """Read a motion. Raises FormatError if the file holds none, is damaged, or is something else."""
+    chosen = format_of(path)
+    if not chosen.readable:
+        known = ", ".join(entry.suffix for entry in FORMATS if entry.readable)
+        raise FormatError(f"{path}: a {chosen.suffix} holds {chosen.title}, not a skeleton; load one of {known}")
+    return chosen.read(path)
+
+
+def load_capture(path: str | Path) -> Capture:
+    """The capture in a .npz. Raises FormatError if the file is damaged, something else, or of a newer version."""
+    from stpose_core.formats.npz import load_capture as load
+
+    return load(path)
+
+
+def motion_of(thing: Motion | Capture) -> Motion:
+    """The motion of a capture, or the motion itself."""
+    from stpose_core.data import Capture
+
+    return thing.motion if isinstance(thing, Capture) else thing

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from stpose_core.data import Array, Motion
+from stpose_core.data import Array, Capture, Motion
 from stpose_core.errors import FormatError, OutputError
+from stpose_core.formats import motion_of
 from stpose_core.formats.euler import quaternions_from_euler, smooth_zxy
 from stpose_core.reading import check_table, numbers, read_text
 
@@ -27,6 +28,11 @@ _CHANNEL = re.compile(r"([XYZ])(position|rotation)", re.IGNORECASE)
 # Nobody is 8 m tall, or as small as 8 cm: a skeleton that spans more is in centimetres.
 _WIDEST_IN_METRES = 8.0
 _FRAME_TIMES = (1e-5, 1e3)  # seconds; others are mistakes
+
+
+def write(thing: Motion | Capture, path: str | Path, units: str = "cm") -> None:
+    """Write the motion of a capture, or a motion, as a `Format` does."""
+    write_bvh(motion_of(thing), path, units)
 
 
 def write_bvh(motion: Motion, path: str | Path, units: str = "cm") -> None:
@@ -95,6 +101,11 @@ class _Joint:
     offset: Array
     channels: list[tuple[int, str, int]] = field(default_factory=list)
     end: bool = False
+
+
+def read(path: str | Path) -> Motion:
+    """The motion in a file, as a `Format` reads it."""
+    return read_bvh(path)
 
 
 def read_bvh(path: str | Path, units: str = "auto") -> Motion:

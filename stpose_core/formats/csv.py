@@ -10,7 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from stpose_core.data import Motion
+from stpose_core.data import Capture, Motion
+from stpose_core.formats import motion_of
+
+
+def write(thing: Motion | Capture, path: str | Path, units: str = "m") -> None:
+    """Write the motion of a capture, or a motion, as a `Format` does; always in metres."""
+    write_csv(motion_of(thing), path)
 
 
 def write_csv(motion: Motion, path: str | Path) -> None:

@@ -25,6 +25,16 @@ FORMAT = "stpose"
 VERSION = 1
 
 
+def write(thing: Capture | Motion, path: str | Path, units: str = "m") -> None:
+    """Write all stages of a capture, or a motion, as a `Format` does; always in metres."""
+    write_npz(thing, path)
+
+
+def read(path: str | Path) -> Motion:
+    """The motion in a file, as a `Format` reads it."""
+    return load_motion_npz(path)
+
+
 def write_npz(thing: Capture | Motion, path: str | Path) -> None:
     """Write a capture, or a motion alone, compressed. Overwrites."""
     content = _flat(thing, "" if isinstance(thing, Capture) else "motion.")

@@ -180,8 +180,8 @@ class Lifter:
         core = slice(self.delay, len(score) - self.delay)
         missing = np.asarray(score < VISIBLE_SCORE)
         absent = ~_bridged(~missing.all(axis=1))[core]
-        hidden = missing[core] | (outputs[3] > _HIDDEN_LOGIT)
-        frames = _Frames(outputs[0], outputs[1], outputs[2], hidden, outputs[4], outputs[5])
+        unseen = missing[core] | (outputs[3] > _HIDDEN_LOGIT)
+        frames = _Frames(outputs[0], outputs[1], outputs[2], unseen, outputs[4], outputs[5])
         for part in (frames.xyz, frames.root):
             part[absent] = np.nan
         frames.up[absent] = 0.0

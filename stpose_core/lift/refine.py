@@ -9,7 +9,9 @@ joints, which are less steady than the lifted ones, does not pass into the pose,
 corrected. Terms, each a squared number of standard deviations:
   - distance in the picture of each joint from where it was seen, by its score, with outliers cut short (pseudo-Huber);
   - the correction of each joint, in expected errors of the network, along all three axes;
-  - bones keep one length over the clip, and those of the left are as long as those of the right.
+  - bones keep one length over the clip, and those of the left are as long as those of the right;
+  - knees and elbows bend as the network says, the more exactly the straighter they are: else what a joint is off in the picture
+    would lengthen a limb, and a limb that is too long for its bones' length would be bent in depth.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ _SURE = 0.83  # a score that stands for this
 _PRIOR = 1.5  # expected errors that a joint may well be moved by: what errs for long errs more than single frames say
 _ROOT = 0.1  # of its depth: how far the pelvis may well be off
 _BONE = 0.07  # how far bones may well be from their mean over time, and left from right (logarithm)
+_BEND, _BEND_SHARE = np.radians(4.0), 1.0  # how well a bend is known: of a straight limb, and by which share more of a bent one
 _SIGMA = (0.02, 0.5)  # metres: expected errors outside of this are not believed
 _STEPS = 60
 _NEAREST = 0.1  # metres
@@ -40,6 +43,8 @@ _NEAREST = 0.1  # metres
 _CHILDREN = tuple(range(1, len(H36M17.joints)))
 _PARENTS = tuple(H36M17.parents[joint] for joint in _CHILDREN)
 _SIDES = tuple((left - 1, right - 1) for left, right in H36M17.pairs)  # bones, by their child's place in _CHILDREN
+_BENDING = (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist"))
+_HINGES = tuple(zip(*(H36M17.index(f"{side}_{a}", f"{side}_{b}", f"{side}_{c}") for a, b, c in _BENDING for side in "rl")))
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,9 @@ def _fit(xyz: Array, root: Array, sigma: Array, rays: Array, score: Array, splin
         relative = torch.cat((first[:, :1], first[:, 1:] + moved[:, 1:]), 1)
         return relative, begin + moved[:, 0], change
 
+    said = _bend(first)
+    sure = _BEND + _BEND_SHARE * said
+
     def loss(knots: Tensor) -> Tensor:
         relative, place, change = corrected(knots)
         absolute = relative + place[:, None]
@@ -112,7 +120,8 @@ def _fit(xyz: Array, root: Array, sigma: Array, rays: Array, score: Array, splin
         steady = (length / mean).log().square().sum()
         left, right = mean[[one for one, _ in _SIDES]], mean[[other for _, other in _SIDES]]
         even = len(length) * (left / right).log().square().sum()
-        return reprojection + change.square().sum() + (steady + even) / _BONE**2
+        bent = ((_bend(relative) - said) / sure).square().sum()
+        return reprojection + change.square().sum() + (steady + even) / _BONE**2 + bent
 
     def loss_and_slope(values: Array) -> tuple[float, Array]:
         with torch.enable_grad():
@@ -127,3 +136,11 @@ def _fit(xyz: Array, root: Array, sigma: Array, rays: Array, score: Array, splin
     with torch.no_grad():
         relative, place, _ = corrected(torch.from_numpy(found.x))
     return relative.numpy(), place.numpy()
+
+
+def _bend(joints: Tensor) -> Tensor:
+    """(N, 17, 3) -> (N, 4) radians by which knees and elbows are bent."""
+    start, middle, end = (joints[:, list(part)] for part in _HINGES)
+    upper, lower = middle - start, end - middle
+    across = (torch.linalg.cross(upper, lower).square().sum(-1) + 1e-8).sqrt()
+    return torch.atan2(across, (upper * lower).sum(-1))

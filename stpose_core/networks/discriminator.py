@@ -66,6 +66,7 @@ class Discriminator(nn.Module):
         super().__init__()
         self.config = config
         rows, columns = torch.triu_indices(_BONES, _BONES)
+        self.upper: Tensor
         self.register_buffer("upper", rows * _BONES + columns, persistent=False)
         channels = (1 + len(INTERVALS)) * len(rows) + 3 * _BONES
         layers: list[nn.Module] = []

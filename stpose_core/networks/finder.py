@@ -80,6 +80,7 @@ class FinderNetwork(nn.Module):
         self.merge = nn.ModuleList(Convolution(head, head) for _ in widths[1:])
         self.out = nn.Conv2d(head, 7, 1)
         normal_(self.out.weight, std=0.01)
+        assert self.out.bias is not None
         nn.init.zeros_(self.out.bias)
         nn.init.constant_(self.out.bias[:1], _RARE)
 

@@ -52,7 +52,7 @@ class Heads(nn.Conv1d):
         pose, *others = values.split(self.sizes, -1)
         return pose.unflatten(-1, (-1, 3)), *others
 
-    def forward(self, features: Tensor) -> TemporalOutput:
+    def forward(self, features: Tensor) -> TemporalOutput:  # type: ignore[override]  # one map with several meanings
         pose, root, log_sigma, hidden, up, _, contacts = self.split(features)
         return TemporalOutput(pose - pose[..., :1, :], root, log_sigma, hidden, up, contacts)
 
@@ -68,7 +68,9 @@ class ProjectiveHeads(Heads):
     def __init__(self, channels: int, joints: int, contacts: int = 0) -> None:
         super().__init__(channels, joints, more=joints, contacts=contacts)
 
-    def forward(self, features: Tensor, seen: Tensor | None = None, size: Tensor | None = None) -> TemporalOutput:
+    def forward(  # type: ignore[override]
+        self, features: Tensor, seen: Tensor | None = None, size: Tensor | None = None
+    ) -> TemporalOutput:
         """seen: (B, T, J, 2) places of the joints, any where hidden; size: (B, T) angular size of the person."""
         if seen is None or size is None:
             raise ValueError("a projective output needs the places of the joints and the person's angular size")

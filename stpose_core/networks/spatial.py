@@ -97,13 +97,24 @@ class Convolution(nn.Sequential):
         layers: list[nn.Module] = [nn.Conv2d(before, after, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(after)]
         super().__init__(*layers, *([nn.ReLU(inplace=True)] if active else []))
 
-    def forward(self, x: Tensor) -> Tensor:
+    @property
+    def norm(self) -> nn.BatchNorm2d:
+        """The batch norm after the convolution."""
         norm = self[1]
-        if not self.training or norm.training:
+        assert isinstance(norm, nn.BatchNorm2d)
+        return norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.norm.training:
             return super().forward(x)
+        norm, convolution = self.norm, self[0]
+        assert isinstance(convolution, nn.Conv2d)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         gain = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-        kernel = self[0].weight * gain[:, None, None, None]
-        x = F.conv2d(x, kernel, norm.bias - norm.running_mean * gain, self[0].stride, self[0].padding)
+        kernel = convolution.weight * gain[:, None, None, None]
+        bias = norm.bias - norm.running_mean * gain
+        x = F.conv2d(x, kernel, bias, convolution.stride, padding=convolution.kernel_size[0] // 2)
         return F.relu(x, inplace=True) if len(self) > 2 else x
 
 
@@ -114,7 +125,7 @@ class Block(nn.Module):
         super().__init__()
         self.one = Convolution(channels, channels)
         self.two = Convolution(channels, channels, active=False)
-        nn.init.zeros_(self.two[1].weight)  # starts as nothing but its input
+        nn.init.zeros_(self.two.norm.weight)  # starts as nothing but its input
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x + self.two(self.one(x)))
@@ -133,6 +144,7 @@ class Attention(nn.Module):
         self.look = nn.Conv2d(channels, 3 * channels, 1)
         self.tell = nn.Conv2d(channels, channels, 1)
         nn.init.zeros_(self.tell.weight)
+        assert self.tell.bias is not None
         nn.init.zeros_(self.tell.bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -158,7 +170,8 @@ class Module(nn.Module):
 
     def forward(self, scales: list[Tensor]) -> list[Tensor]:
         scales = [branch(x) for branch, x in zip(self.branches, scales)]
-        return [F.relu(_sum_at(scales[to], [path(x) for path, x in zip(paths, scales)])) for to, paths in enumerate(self.paths)]
+        ways = [list(paths.children()) for paths in self.paths]
+        return [F.relu(_sum_at(scales[to], [path(x) for path, x in zip(paths, scales)])) for to, paths in enumerate(ways)]
 
 
 def _path(channels: list[int], source: int, target: int) -> nn.Module:
@@ -215,7 +228,7 @@ class SpatialNetwork(nn.Module):
         for index, stage in enumerate(self.stages):
             if index < len(self.deeper):
                 scales = [*scales, self.deeper[index](scales[-1])]
-            for number, module in enumerate(stage):
+            for number, module in enumerate(stage.children()):
                 if self.attention and index == len(self.stages) - 1:
                     scales = [*scales[:-1], self.attention[number](scales[-1])]
                 scales = module(scales)
@@ -238,6 +251,7 @@ def count_multiplications(network: nn.Module, size: tuple[int, int]) -> int:
     def counted(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal total
         weight = layer.weight
+        assert isinstance(weight, Tensor)
         total += weight.numel() // weight.shape[0] * output.numel()
 
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]

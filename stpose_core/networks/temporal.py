@@ -213,7 +213,8 @@ class TemporalNetwork(nn.Module):
         reach = self.config.context - window
         scales = []
         for branch in self.branches:
-            spare = reach - int(branch.margin)
+            assert isinstance(branch, Branch)
+            spare = reach - branch.margin
             scales.append(branch(latent[..., spare : frames - spare]))
         merged = torch.cat(scales, 1)
         features = torch.cat((merged, self.merge(merged)), 1)

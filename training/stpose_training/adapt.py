@@ -1,9 +1,9 @@
 """Fine-tunes a lifter on a user's own footage, of which only 2D is known (`stpose train adapt`).
 
-Three kinds of samples meet in every step: motions with 3D filmed as the footage is (cameras, distance and frame rate read off it),
-motions with 3D filmed by any camera, so that nothing is forgotten, and the footage itself, judged by what is seen of it in 2D.
-The motions are marker mocap where the user has some, and else what the lifter makes of the footage. Batch norm keeps its
-statistics. All of this is a decision of this project.
+Every step has three kinds of samples: motions with 3D filmed like the footage (cameras, distance and frame rate estimated from
+it), motions with 3D filmed by any camera, so that nothing is forgotten, and the footage itself, with losses on its 2D joints.
+The motions are marker mocap if the user has some, and otherwise the lifted footage. Batch norms keep their statistics. All of
+this is a decision of this project.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch.optim.swa_utils import AveragedModel
@@ -27,10 +28,10 @@ from stpose_core.pipeline import capture, open_detector
 from stpose_core.video import probe
 from stpose_core.weights import LIFTER, write_weights
 from stpose_training.data.bodies import Random
-from stpose_training.data.footage import LEAST_SEEN, FootageBank, draw_seen, load_footage, sightings, usable
+from stpose_training.data.footage import LEAST_SEEN, FootageBank, draw_seen, frames_with_a_person, load_footage, usable
 from stpose_training.data.mocap import MotionBank, load_mocap
-from stpose_training.data.samples import Batch, draw_batch
-from stpose_training.lifter import hold_norms, make_fabric, moving_average
+from stpose_training.data.samples import Batch, Faults, draw_batch
+from stpose_training.loop import hold_norms, make_fabric, moving_average
 from stpose_training.losses import lifting_loss
 from stpose_training.quality import Quality, quality, table
 from stpose_training.replay import Look, draw_like, lifted_motions, looks_of, together
@@ -38,19 +39,19 @@ from stpose_training.unlabelled import both, check_inputs, parted, unlabelled_lo
 from stpose_training.validation import held_out, validate
 
 WORSE = 1.02
-"""An adapted lifter whose error on held-out marker mocap is larger than so many times the old one's is not written."""
+"""Greatest allowed error of an adapted lifter on held-out marker mocap, as a multiple of the old one's; it is not written above."""
 
-_ROUNDS = 3  # times that the cameras are read off the footage, each time by a better lifter
+_ROUNDS = 3  # times that the cameras are estimated from the footage, each time by a better lifter
 _SEVERITY = 1.0
 
 
 @dataclass(frozen=True)
 class Adaptation:
-    """How much is learned, and from what.
+    """Length, samples and losses.
 
-    steps; batch: samples a step, of which a share `footage` is 2D-only and a share `like` is motion filmed as the footage is; the
+    steps; batch: samples a step, of which a share `footage` is 2D-only and a share `like` is motion filmed like the footage; the
     rest is filmed by any camera. frames: outputs of a sample. rate, warmup (steps), ema: of AdamW and the averaged weights. masked:
-    share of samples with hidden joints. velocity, bones, reprojection: weights of those losses, that of MPJPE being 1.
+    share of samples with hidden joints. velocity, bones, reprojection: weights of those losses; that of MPJPE is 1.
     """
 
     steps: int = 400
@@ -70,14 +71,14 @@ class Adaptation:
 
     @property
     def shares(self) -> tuple[int, int, int]:
-        """Samples of a step: 2D-only, filmed as the footage is, filmed by any camera."""
+        """Samples of a step: 2D-only, filmed like the footage, filmed by any camera."""
         seen, like = round(self.footage * self.batch), round(self.like * self.batch)
         return seen, like, max(0, self.batch - seen - like)
 
 
 @dataclass(frozen=True)
 class Adapted:
-    """What came out. lifter: with the new weights as a file holds them. before, after: on the clips kept apart.
+    """The result. lifter: with the new weights, rounded as in a file. before, after: quality on the clips kept apart.
 
     checked: MPJPE in mm on each held-out set of marker mocap, (before, after); empty without such data.
     """
@@ -89,7 +90,7 @@ class Adapted:
 
 
 def keep_apart(clips: Sequence[Keypoints]) -> tuple[list[Keypoints], list[Keypoints]]:
-    """Clips to learn from, and clips to judge on: every fifth of them and one at least; of a single clip, its last fifth."""
+    """Clips to learn from and clips to measure on: every fifth, and at least one; of a single clip, the last fifth."""
     if len(clips) == 1:
         clip = clips[0]
         cut = max(1, round(0.8 * len(clip)))
@@ -105,24 +106,24 @@ def read_clips(
     device: str = "auto",
     say: Callable[[str], None] = print,
 ) -> list[Keypoints]:
-    """Clips as 17 joints: of .npz files and folders of them as they are, of videos as the pipeline sees them.
+    """Clips as 17 joints: from .npz files and folders of them, and from videos through the capture pipeline.
 
     Raises StposeError: FormatError, VideoError, DetectorError or NoPersonError, at the first path that gives no clip.
     """
     options = CaptureOptions(person=person, device=device, refine=False)
     if person == "all":
-        raise TrainingError("one person of each video is learned from; --person all cannot be meant")
+        raise TrainingError("training uses one person of each video, so --person all is not possible")
     source: Detector | KeypointFile | None = None
     found: list[Keypoints] = []
     for path in paths:
         if path.is_dir() or path.suffix.lower() == ".npz":
             found += load_footage([path])
             continue
-        probe(path)  # told before a detector is loaded
+        probe(path)  # raises before a detector is loaded
         if isinstance(source, KeypointFile):
-            raise DetectorError(f"{detector} holds the keypoints of one video, and several videos are given")
+            raise DetectorError(f"{detector} holds the keypoints of one video, but several videos are given")
         source = source or open_detector(detector, device)
-        say(f"captures {path}")
+        say(f"capturing {path}")
         found.append(usable(capture(path, options=options, detector=source).keypoints, str(path)))
     return found
 
@@ -133,6 +134,7 @@ def _part(clip: Keypoints, frames: slice) -> Keypoints:
 
 def adapt(
     clips: Sequence[Keypoints],
+    *,
     output: Path,
     weights: Path | None = None,
     data: Path | None = None,
@@ -142,19 +144,19 @@ def adapt(
 ) -> Adapted:
     """Adapts a lifter to clips (17 joints) and writes it to `output`, with the error before and after on clips kept apart.
 
-    weights: where it starts; None for those that ship. data: marker mocap to learn from and to check on; without it nothing can be
-    checked. Raises TrainingError, and writes nothing, if the check is not passed.
+    weights: initial weights; None for the built-in ones. data: marker mocap to learn from and to check on; without it nothing is
+    checked. Raises TrainingError, and writes nothing, if the check fails.
     """
     plan = plan or Adaptation()
     torch.set_num_threads(plan.threads)
     learned, judged = keep_apart(clips)
     old = load_lifter(weights, device)
     check_inputs(old.network.config)
-    say(f"learns from {len(learned)} clips, judged on {len(judged)}")
-    if len(clips) == 1 and min(sightings(learned[0]), sightings(judged[0])) < LEAST_SEEN:
+    say(f"learning from {len(learned)} clips, measuring on {len(judged)}")
+    if len(clips) == 1 and min(frames_with_a_person(learned[0]), frames_with_a_person(judged[0])) < LEAST_SEEN:
         raise TrainingError(
             f"one clip of {len(clips[0])} frames is too short to keep a fifth apart; "
-            f"give more clips, or one of {5 * LEAST_SEEN} frames that show somebody"
+            f"give more clips, or one of {5 * LEAST_SEEN} frames with a person"
         )
     new = Lifter(learn(old, learned, plan, data, say), device)
     before, after = quality(old, judged), quality(new, judged)
@@ -169,7 +171,7 @@ def adapt(
             f"{output} is not written: give more clips, fewer --steps or a lower --rate"
         )
     if not data:
-        say("not checked against marker mocap, which needs --data")
+        say("not checked on marker mocap: that needs --data")
     header = {
         "architecture": name_of(new.network.config),
         "network": new.network.config.to_dict(),
@@ -181,7 +183,7 @@ def adapt(
 
 
 def check(old: Lifter, new: Lifter, data: Path) -> dict[str, tuple[float, float]]:
-    """MPJPE in mm of both on each set of held-out marker mocap: its own cameras, on people that are never trained on."""
+    """MPJPE in mm of both on each set of held-out marker mocap, of people that are never trained on."""
     sets = held_out(data, old.network.config.context, old.device)
     both_of = {name: [validate(lifter.network, batches)["mpjpe"] for lifter in (old, new)] for name, batches in sets.items()}
     for lifter in (old, new):
@@ -196,7 +198,7 @@ def learn(
     data: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> LiftingNetwork:
-    """A network adapted from the lifter's, on the lifter's device, rounded as a weights file rounds it. The lifter is not changed.
+    """An adapted copy of the lifter's network, on the lifter's device, rounded as in a weights file. The lifter is not changed.
 
     The same seed gives the same network on the same machine.
     """
@@ -211,12 +213,12 @@ def learn(
     means: dict[str, float] = {}
     for step in range(plan.steps):
         if step % stage == 0 and step // stage < _ROUNDS:
-            looks = looks_of(Lifter(average.module, lifter.device), clips)
+            looks = looks_of(Lifter(cast(LiftingNetwork, average.module), lifter.device), clips)
         torch.manual_seed(plan.seed * 1_000_003 + step)  # dropout draws from the global generator
         random = Random(plan.seed * 1_000_003 + step, lifter.device)
         batch = _draw(bank, films, looks, plan, network.config.context, random, step >= stage)
         network.train()
-        hold_norms(network)  # a few clips of one camera say little of the statistics of all
+        hold_norms(network)  # a few clips of one camera are too few for the statistics
         for group in optimiser.param_groups:
             group["lr"] = _rate(plan, step)
         output, rest = parted(model(*both(batch)), len(batch.pose))
@@ -233,7 +235,7 @@ def learn(
         if (step + 1) % 50 == 0 or step + 1 == plan.steps:
             shown = " ".join(f"{name} {means[name]:.4f}" for name in ("mpjpe", "up", "reprojection") if name in means)
             say(f"step {step + 1}/{plan.steps} {shown}")
-    result: LiftingNetwork = average.module
+    result = cast(LiftingNetwork, average.module)
     result.load_state_dict({k: v.half().float() if v.is_floating_point() else v for k, v in result.state_dict().items()})
     return result.eval()
 
@@ -242,11 +244,12 @@ def _draw(
     bank: MotionBank, films: FootageBank, looks: Sequence[Look], plan: Adaptation, reach: int, random: Random, sure: bool
 ) -> Batch:
     seen, like, rest = plan.shares
+    same: dict[str, Any] = {"frames": plan.frames, "reach": reach, "random": random, "faults": Faults(plan.masked, _SEVERITY)}
     parts = []
     if like:
-        parts.append(draw_like(bank, looks, like, plan.frames, reach, random, _SEVERITY, plan.masked, sure))
+        parts.append(draw_like(bank, looks, batch=like, sure=sure, **same))
     if rest:
-        parts.append(draw_batch(bank, rest, plan.frames, reach, random, _SEVERITY, plan.masked))
+        parts.append(draw_batch(bank, batch=rest, **same))
     batch = together(*parts)
     if seen:
         batch.seen = draw_seen(films, seen, plan.frames, reach, random, _SEVERITY, plan.masked)

@@ -1,7 +1,7 @@
-"""Under which conditions a lifter is judged: plain, with joints hidden, from near and far, slow and fast.
+"""The conditions that a lifter is measured under: plain, with joints hidden, from near and far, slow and fast.
 
-Cameras, noise and masks have fixed seeds for each clip, so every lifter is shown the same, and a masked clip differs from the
-plain one in its mask alone. The occlusion benchmark is this project's: none is published.
+Cameras, noise and masks have fixed seeds for each clip, so every lifter gets the same input, and a masked clip differs from the
+plain one only in its mask. The occlusion benchmark is this project's: none is published.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from stpose_training.data.confusion import confuse
 from stpose_training.data.heatmaps import believe
 from stpose_training.data.mocap import MOCAP_FPS, Clip
 from stpose_training.data.occlusion import hide
-from stpose_training.data.samples import see, size_of
+from stpose_training.data.samples import detections_of, size_of
 
 Mask = NDArray[np.bool_]
 
 _SEED = 20_040
 _LONGER_SIDE = 1920
-_BLOCK = 8  # frames that share their fate where a share of all joints is hidden
-_MARGIN = 5  # frames at both ends of a clip that no run reaches: a gap is between two sights
+_BLOCK = 8  # frames that are hidden together if a share of all joints is hidden
+_MARGIN = 5  # frames at both ends of a clip outside of all runs, so that every gap has detections on both sides
 _LIMBS = (LEFT_ARM, RIGHT_ARM, LEFT_LEG, RIGHT_LEG)
 
 
@@ -40,7 +40,7 @@ class Condition:
     """One row of the benchmark.
 
     kind: "plain"; "share" of all joints hidden; "run" of frames in which five joints are hidden, "limb" one limb, "person" all;
-    "mixed" as in training, most severe, with displaced and exchanged joints; "confused" joints of one side found on
+    "mixed" as in training, most severe, with displaced and exchanged joints; "confused" joints of one side reported on
     the other. amount: the share, or frames of a run.
     distance: (least, greatest) of the camera, metres; None as in training. tempo: times as fast as recorded.
     """
@@ -71,7 +71,7 @@ TEMPOS = tuple(Condition(f"tempo {tempo:g}", tempo=tempo) for tempo in (0.5, 0.7
 @dataclass(frozen=True)
 class Take:
     """A clip as a detector would report it. truth: (T, 17, 3) metres, root-relative, camera axes. masked: (T, 17) joints that the
-    condition hid or displaced, beside those that lie outside of the picture. maps: heat maps whose peaks the keypoints are."""
+    condition hid or displaced, besides those outside of the picture. maps: heat maps, whose peaks are the keypoints."""
 
     keypoints: Keypoints
     truth: NDArray[np.float64]
@@ -80,7 +80,7 @@ class Take:
 
 
 def at_tempo(positions: NDArray[np.float32], tempo: float) -> NDArray[np.float32]:
-    """(T, 17, 3) -> about T / tempo frames, linear between those recorded."""
+    """(T, 17, 3) -> about T / tempo frames, by linear interpolation."""
     when = np.arange(0, len(positions) - 1 + 1e-6, tempo)
     before = np.minimum(when.astype(int), len(positions) - 2)
     part = (when - before)[:, None, None].astype(np.float32)
@@ -88,7 +88,7 @@ def at_tempo(positions: NDArray[np.float32], tempo: float) -> NDArray[np.float32
 
 
 def runs(frames: int, length: int, generator: np.random.Generator) -> list[slice]:
-    """One run of `length` frames in each three times as many (90 at least), away from the clip's ends; none where none fits."""
+    """One run of `length` frames in every 3 * `length` (at least 90), away from the clip's ends; none if none fits."""
     period = max(90, 3 * length)
     found = []
     for begin in range(0, frames, period):
@@ -118,20 +118,20 @@ def mask(condition: Condition, frames: int, seed: int) -> Mask:
 
 
 def film_clip(clip: Clip, number: int, condition: Condition, maps: bool = False) -> Take:
-    """The take of one clip; camera and noise depend on `number` (and on distance and tempo) alone. maps: with heat maps."""
+    """The take of one clip. Camera and noise depend only on `number`, distance and tempo. maps: with heat maps."""
     positions = at_tempo(clip.positions, condition.tempo)
     random = Random(_SEED + 1000 * number)
     near, far = condition.distance or (math.exp(0.18), math.exp(2.48))
     views = film(torch.from_numpy(positions)[None], random, (math.log(near), math.log(far)))
-    sight = see(views, random)
-    rays, score, points = sight.rays, sight.score, sight.points
-    wrong = torch.zeros_like(sight.outside)
+    found = detections_of(views, random)
+    rays, score, points = found.rays, found.score, found.points
+    wrong = torch.zeros_like(found.outside)
     masked = mask(condition, len(positions), _SEED + 1000 * number + 1)
     if condition.kind == "mixed":
         rays, score, wrong = hide(rays, score, Random(_SEED + 1000 * number + 2), severity=1.0, share=1.0)
         masked = wrong[0].numpy()
     if condition.kind == "confused":
-        rays, score, wrong = confuse(rays, score, size_of(sight.true), Random(_SEED + 1000 * number + 2))
+        rays, score, wrong = confuse(rays, score, size_of(found.true), Random(_SEED + 1000 * number + 2))
         masked = wrong[0].numpy()
     seen = np.where(masked & (condition.kind not in ("mixed", "confused")), 0.0, score[0].double().numpy())
     reach = views.reach[0].numpy()
@@ -144,14 +144,13 @@ def film_clip(clip: Clip, number: int, condition: Condition, maps: bool = False)
         shown = torch.from_numpy(seen).float()[None]
         view = person_view(rays, shown)
         doubts = Random(_SEED + 1000 * number + 3)
-        seen_maps = believe(sight.true, sight.rays, rays, shown, wrong, view.size, doubts).in_picture(view, camera)
+        seen_maps = believe(found.true, found.rays, rays, shown, wrong, view.size, doubts).in_picture(view, camera)
     truth = (points - points[:, :, :1])[0].double().numpy()
     keypoints = Keypoints(np.where(seen[..., None] > 0, xy, np.nan), seen, MOCAP_FPS, image_size, H36M17.name)
     return Take(keypoints, truth, masked, seen_maps)
 
 
 def takes(clips: Sequence[Clip], condition: Condition, maps: bool = False) -> Iterator[Take]:
-    """The takes of all clips that are long enough to have a motion at the condition's tempo (10 frames). maps: with heat maps,
-    of 80 kB a frame."""
+    """The takes of all clips that are long enough at the condition's tempo (10 frames). maps: with heat maps, 80 kB a frame."""
     long = [(number, clip) for number, clip in enumerate(clips) if (len(clip.positions) - 1) / condition.tempo >= 10]
     return (film_clip(clip, number, condition, maps) for number, clip in long)

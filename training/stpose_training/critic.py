@@ -1,4 +1,4 @@
-"""The spatio-temporal discriminator in training: it learns to tell made-up from recorded motion, the lifter to fool it."""
+"""The spatio-temporal discriminator in training: it learns to distinguish lifted from recorded motion, the lifter to fool it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 RESTS = 0.15
-"""Loss under which the critic does not learn on, so that the lifter catches up: a critic that has won outright (loss 0) tells the
-lifter nothing but that it lost. 0.25 is that of one that cannot tell. As the discriminator of Wu et al. (NeurIPS 2016) rests, there
-while it is right about more than 80 % of a batch."""
+"""Loss below which the critic pauses, so that the lifter can catch up: a perfect critic (loss 0) gives the lifter no useful
+gradient; 0.25 is the loss at chance. The discriminator of Wu et al. (NeurIPS 2016) pauses likewise, above 80 % accuracy on a
+batch."""
 
 
 class Critic:
@@ -26,7 +26,7 @@ class Critic:
 
     def __init__(self, rate: float, fabric: Fabric, state: Mapping[str, Any] | None = None) -> None:
         self.network = Discriminator(DiscriminatorConfig()).to(fabric.device)
-        # Little momentum: what the critic has to tell apart keeps changing (Radford et al., ICLR 2016).
+        # Little momentum, because the lifted motion keeps changing (Radford et al., ICLR 2016).
         self._raw = torch.optim.Adam(self.network.parameters(), lr=rate, betas=(0.5, 0.9))
         if state is not None:
             self.network.load_state_dict(state["network"])
@@ -35,21 +35,21 @@ class Critic:
         self._model, self._optimiser = fabric.setup(self.network, self._raw)
 
     def state_dict(self) -> dict[str, Any]:
-        """For a checkpoint: with the power iteration's vectors, so that a resumed run goes on alike."""
+        """For a checkpoint: includes the vectors of the power iteration, so that a resumed run is identical."""
         return {"network": self.network.state_dict(), "optimiser": self._raw.state_dict()}
 
     def fooled(self, made: Tensor) -> Tensor:
-        """The lifter's loss: how far the critic is from taking its motion for real. The critic itself gets no gradient."""
+        """The lifter's loss: how far the critic is from accepting its motion as real. The critic itself gets no gradient."""
         with _frozen(self.network):
             return fooling_loss(self.network(made))
 
     def learn(self, real: Tensor, made: Tensor) -> dict[str, float]:
-        """One step of the critic, unless it rests -> its loss, and the mean scores of both."""
-        # One pass for both: processes that work together exchange gradients once for each.
+        """One step of the critic, unless it pauses -> its loss, and the mean scores of both."""
+        # One pass for both, because processes exchange gradients once per pass.
         scores = self._model(torch.cat((real, made.detach())))
         good, bad = scores.split((len(real), len(made)))
         loss = critic_loss(good, bad)
-        value = self._fabric.all_reduce(loss.detach())  # all processes rest, or none
+        value = self._fabric.all_reduce(loss.detach())  # all processes pause, or none
         if value > RESTS:
             self._optimiser.zero_grad(set_to_none=True)
             self._fabric.backward(loss)

@@ -1,7 +1,7 @@
-"""Judges a lifter on held-out marker mocap, through the calls that users make: keypoints in pixels in, poses out.
+"""Measures a lifter on held-out marker mocap, through the calls that users make: keypoints in pixels in, poses out.
 
-Tables: accuracy, occlusion (joints hidden in all the ways of conditions.py), distance, tempo, and whether the expected error and
-the hidden flag say what they promise. Frames that the lifter gives no pose for count in `posed` and in no error.
+Tables: accuracy, occlusion (all kinds of conditions.py), distance, tempo, and the calibration of the expected error and of the
+hidden flag. Frames without a pose count in `posed` and in no error.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Measures:
 
 @dataclass(frozen=True)
 class Group:
-    """Joints that the lifter says the same of. share: of all joints; sigma, error: means, mm; far_off: share that errs by more
-    than 150 mm; wrong: share whose input was hidden or displaced."""
+    """Joints with similar predictions of the lifter. share: of all joints; sigma, error: means, mm; far_off: share with errors
+    above 150 mm; wrong: share whose input was hidden or displaced."""
 
     name: str
     share: float
@@ -90,7 +90,7 @@ class Report:
                 lines.append("")
             if name in self.calibration:
                 lines += [
-                    f"| {name}: what the lifter says of joints | share | expected error | error | over 150 mm | input was wrong |",
+                    f"| {name}: expected errors and flags | share | expected error | error | over 150 mm | input was wrong |",
                     "|---|---|---|---|---|---|",
                 ]
                 for g in self.calibration[name]:
@@ -101,7 +101,7 @@ class Report:
 
 
 def _pieces(posed: NDArray[np.bool_]) -> Iterator[slice]:
-    """The longest runs of frames that all have a pose."""
+    """The longest runs of frames with a pose."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], posed, [False])).astype(int)))
     for start, stop in zip(edges[::2], edges[1::2]):
         yield slice(int(start), int(stop))
@@ -113,7 +113,7 @@ def _mean(values: list[tuple[float, int]]) -> float:
 
 
 def measure(cases: Sequence[tuple[Take, Pose3D]]) -> Measures:
-    """The errors of poses that were lifted from takes, each frame (or pair, or triple of frames) with the same weight."""
+    """The errors of lifted takes, each frame (or pair, or triple of frames) with the same weight."""
     sums: dict[str, list[tuple[float, int]]] = {"mpjpe": [], "pa": [], "velocity": [], "acceleration": [], "masked": []}
     posed = frames = 0
     for take, pose in cases:
@@ -137,9 +137,9 @@ def measure(cases: Sequence[tuple[Take, Pose3D]]) -> Measures:
 
 
 def calibration(cases: Sequence[tuple[Take, Pose3D]], bins: int = 8) -> list[Group]:
-    """Joints in equal groups by the error that the lifter expects, then by what its hidden flag says of them.
+    """Joints in equal groups by the expected error, then by the hidden flag.
 
-    The pelvis is left out: it errs by nothing.
+    The pelvis is left out, because its error is 0.
     """
     rows: list[Array] = []
     for take, pose in cases:
@@ -171,15 +171,15 @@ def calibration(cases: Sequence[tuple[Take, Pose3D]], bins: int = 8) -> list[Gro
 def lift(
     lifter: Lifter, clips: Sequence[Clip], condition: Condition, maps: bool = False, refined: bool = False
 ) -> list[tuple[Take, Pose3D]]:
-    """The takes of clips under a condition, and the poses that the lifter makes of them. maps: it is shown heat maps, too. refined:
-    as `stpose mocap --refine` does."""
+    """The takes of clips under a condition, and their lifted poses. maps: with heat maps as input. refined: fitted to the 2D
+    joints, as in `stpose mocap`."""
     cases = ((take, lifter(take.keypoints, maps=take.maps)) for take in takes(clips, condition, maps))
     cases = ((take, refine(pose, take.keypoints) if refined else pose) for take, pose in cases)
     return [(replace(take, maps=None), pose) for take, pose in cases]
 
 
 def some(clips: list[Clip], most: int | None) -> list[Clip]:
-    """At most so many clips, evenly spread over all; None for all."""
+    """At most `most` clips, evenly spread over all; None for all."""
     if most is None or most >= len(clips):
         return clips
     return [clips[int(index)] for index in np.linspace(0, len(clips) - 1, most).round()]
@@ -193,8 +193,8 @@ def evaluate(
     say: Callable[[str], None] | None = None,
     refined: bool = False,
 ) -> Report:
-    """All tables of one lifter. most: clips of each set, None for all. tables: TABLES or some of them. say: is told of each row.
-    refined: judge poses that were fitted to the 2D joints.
+    """All tables of one lifter. most: clips of each set, None for all. tables: TABLES or some of them. say: receives a line for
+    each row. refined: measure poses after the fit to the 2D joints.
     """
     report = Report()
     for name, which in SETS.items():

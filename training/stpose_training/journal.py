@@ -1,4 +1,4 @@
-"""What a training run tells: lines for people, a JSON line for each validation, and TensorBoard where it is installed."""
+"""The output of a training run: lines of progress, a JSON line for each validation, and TensorBoard if it is installed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _EVERY = 50  # steps between two lines
 
 
 class Journal:
-    """Told of each step and each validation. Losses in lines and files are running means over about fifty steps.
+    """Records each step and each validation. Losses in lines and files are running means over about fifty steps.
 
-    folder: gets log.jsonl and tensorboard/. first: step that the run goes on from; what was told of later ones is forgotten.
+    folder: of log.jsonl and tensorboard/. first: step at which the run resumes; entries of later steps are dropped.
     """
 
     def __init__(self, folder: Path, first: int, say: Callable[[str], None]) -> None:
@@ -36,7 +36,7 @@ class Journal:
             self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first)
 
     def step(self, done: int, total: int, losses: Mapping[str, float], rate: float) -> None:
-        """After each step. done: steps so far, of all runs; total: steps of the whole run, as far as is known."""
+        """Called after each step. done: steps so far; total: steps of the whole run, as far as is known."""
         for name, value in losses.items():
             self.losses[name] = 0.98 * self.losses.get(name, value) + 0.02 * value
         if done % _EVERY:
@@ -49,7 +49,7 @@ class Journal:
                 self._board.add_scalar(f"train/{name}", value, done)
 
     def measured(self, done: int, seconds: float, measures: Mapping[str, Mapping[str, float]]) -> None:
-        """After each validation. measures: of each set, in mm."""
+        """Called after each validation. measures: of each set."""
         row = {"step": done, "seconds": round(seconds), "train": self.losses, **measures}
         with self._log.open("a") as handle:
             handle.write(json.dumps(row) + "\n")
@@ -67,7 +67,7 @@ class Journal:
 
 
 def _step(row: str) -> float:
-    """Step of a log line; a line that a killed run left half written belongs to none."""
+    """Step of a log line; infinity for a line that a killed run left incomplete."""
     try:
         return float(json.loads(row)["step"])
     except (json.JSONDecodeError, KeyError, TypeError, ValueError):

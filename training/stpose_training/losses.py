@@ -25,25 +25,25 @@ def velocity_error(predicted: Tensor, true: Tensor) -> Tensor:
 
 
 def acceleration_error(predicted: Tensor, true: Tensor) -> Tensor:
-    """Mean error of the second differences over time: jitter, of which the position error says nothing."""
+    """Mean error of the second differences over time: jitter, which the position error does not measure."""
     return (predicted.diff(n=2, dim=1) - true.diff(n=2, dim=1)).norm(dim=-1).mean()
 
 
 def bone_length_spread(predicted: Tensor, counted: Tensor | None = None) -> Tensor:
-    """Mean standard deviation over time of the bone lengths, metres: a body does not stretch. counted: (B, T) frames, None: all."""
+    """Mean standard deviation over time of the bone lengths, metres. counted: (B, T) frames to use; None for all."""
     bones = (predicted[:, :, _CHILDREN] - predicted[:, :, _PARENTS]).norm(dim=-1)
     if counted is None:
         return bones.std(dim=1, correction=0).mean()
     weight = counted.to(bones.dtype).unsqueeze(-1)
     weight = weight / weight.sum(1, keepdim=True).clamp_min(1)
     mean = (bones * weight).sum(1, keepdim=True)
-    # The root of a variance of 0 would have no gradient.
+    # The square root of 0 has no finite gradient.
     return (((bones - mean).square() * weight).sum(1) + 1e-12).sqrt().mean()
 
 
 def bone_vector_error(predicted: Tensor, true: Tensor) -> Tensor:
-    """Mean error of the bones as vectors (compositional loss, Sun et al., ICCV 2017): a limb that points the wrong way costs as
-    much near the trunk as far from it."""
+    """Mean error of the bones as vectors (compositional loss, Sun et al., ICCV 2017): a wrong direction costs the same for
+    every bone of a limb."""
     return mpjpe(*(pose[:, :, _CHILDREN] - pose[:, :, _PARENTS] for pose in (predicted, true)))
 
 
@@ -52,20 +52,20 @@ def flexion(pose: Tensor) -> Tensor:
     upper = pose[..., [2, 5, 12, 15], :] - pose[..., [1, 4, 11, 14], :]
     lower = pose[..., [3, 6, 13, 16], :] - pose[..., [2, 5, 12, 15], :]
     across = torch.linalg.cross(upper, lower)
-    # The root of 0 would have no gradient.
+    # The square root of 0 has no finite gradient.
     return torch.atan2((across.square().sum(-1) + 1e-8).sqrt(), (upper * lower).sum(-1))
 
 
 BENDS = (0, 10, 30, 60, 100, 180)
-"""Degrees of flexion that bins of knees and elbows begin and end at."""
+"""Edges of the bins of flexion of knees and elbows, degrees."""
 
 
 def hinge_error(predicted: Tensor, true: Tensor) -> Tensor:
-    """Error of the flexion of knees and elbows, radians, as its mean over bins of the true flexion.
+    """Error of the flexion of knees and elbows, radians, as the mean over bins of the true flexion.
 
-    A mean of positions bends a limb that may be bent or straight: no error in depth makes it straighter than straight. Where the
-    picture cannot tell, the usual bend of the data would win; so straight and much bent limbs, which are rare, count as often as
-    the others (up to four times as much as they occur).
+    The mean of possible positions is biased towards bent limbs, because no error in depth makes a limb straighter than straight.
+    Where the input leaves the flexion open, a plain mean error would favour the most frequent flexion of the data. So straight and
+    strongly bent limbs, which are rare, get as much weight as the others (at most four times their frequency).
     """
     bent = flexion(true)
     place = torch.bucketize(torch.rad2deg(bent.detach()), torch.tensor(BENDS[1:-1], device=bent.device))
@@ -75,7 +75,8 @@ def hinge_error(predicted: Tensor, true: Tensor) -> Tensor:
 
 
 def contact_error(logits: Tensor, contacts: Tensor) -> Tensor:
-    """Mean cross entropy of (B, T, 4) logits where contacts (0, 1 or NaN) are known; 0 where none is, or without such a head."""
+    """Mean cross entropy of (B, T, 4) logits where contacts (0, 1 or NaN) are known; 0 if none is known, or without a contact
+    head."""
     known = contacts.isfinite()
     if not logits.shape[-1] or not known.any():
         return torch.zeros((), device=logits.device)
@@ -95,8 +96,8 @@ def lifting_loss(
     """The supervised loss and its parts: pose, its first and second differences over time, bone vectors and lengths, flexion of
     knees and elbows, contacts, root, uncertainty, hidden flag, up.
 
-    The uncertainty is a Laplace scale fitted to the present error; its gradient does not reach the pose, which is judged by
-    MPJPE alone. velocity, bones, limbs, acceleration, hinges, contacts: weights of those parts. All weights but that of MPJPE (1)
+    The uncertainty is a Laplace scale fitted to the current error; its gradient does not reach the pose, which follows MPJPE alone.
+    velocity, bones, limbs, acceleration, hinges, contacts: weights of those parts. All weights but that of MPJPE (1)
     are decisions of this project.
     """
     error = (output.pose - batch.pose).norm(dim=-1)

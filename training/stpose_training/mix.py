@@ -1,7 +1,7 @@
 """The weighted mean of two weights files of one network: `python -m stpose_training.mix NEW BEFORE --share 0.25 -o OUT`.
 
-Weights that went on from others lie in the same basin, and a mean of both often does better than either, mostly on what neither
-was trained for (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
+Weights and those fine-tuned from them lie in one basin of the loss, and their mean is often better than either, above all on other
+data than that of the training (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from stpose_core.errors import StposeError, TrainingError, WeightsError
 from stpose_core.weights import read_config, read_weights, write_weights
 
 KINDS = ("temporal", "spatial", "finder")
-# What was measured, or fitted to the weights, does not hold for a mean of them.
+# Entries that were measured on or fitted to the weights are not valid for their mean.
 _OF_WEIGHTS = ("measures", "passed", "footage", "calibration")
 _SEEN = ("samples", "steps")
 
 
 def mix(new: Path, before: Path, share: float, output: Path) -> None:
-    """Writes 1 - share parts of `new` and `share` parts of `before`, with the header of `new` and what was mixed ("mixed").
+    """Writes 1 - share parts of `new` and `share` parts of `before`, with the header of `new` and the parts of the mean ("mixed").
 
     Raises TrainingError if the files do not hold the same network, WeightsError if one cannot be read.
     """
     if not 0 < share < 1:
-        raise TrainingError(f"the share lies between 0 and 1, got {share:g}")
+        raise TrainingError(f"the share must be between 0 and 1, got {share:g}")
     kind = next((kind for kind in KINDS if _holds(new, kind)), KINDS[0])
     (a, header), (b, other) = read_weights(new, kind), read_weights(before, kind)
     if header.get("network") != other.get("network") or {n: t.shape for n, t in a.items()} != {n: t.shape for n, t in b.items()}:

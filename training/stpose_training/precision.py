@@ -1,4 +1,4 @@
-"""Where training computes in bfloat16: where that is faster than single precision."""
+"""Whether training computes in bfloat16: only where that is faster than single precision."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _SHAPE = (4, 32, 32, 24)  # features of a few small pictures: a step takes some 
 def pays_in_bfloat16(device: str) -> bool:
     """Whether "cpu", "cuda" or "mps" is faster in bfloat16.
 
-    Measured on a processor, by training steps of a few layers, which take a fraction of a second: torch computes in bfloat16 on all
-    processors, but takes longer on those without AMX, and many times as long on those without any instructions for it.
+    On a CPU this is measured by training steps of a few layers, in a fraction of a second: torch computes in bfloat16 on every CPU,
+    but is slower in it without AMX, and many times slower without any instructions for it.
     """
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -33,7 +33,7 @@ def pays_in_bfloat16(device: str) -> bool:
 
 def _step(kind: torch.dtype) -> Callable[[], object]:
     """A forward and a backward pass of two residual blocks."""
-    network = nn.Sequential(*(Block(_SHAPE[1]) for _ in range(2))).to(memory_format=torch.channels_last)
+    network = nn.Sequential(*(Block(_SHAPE[1]) for _ in range(2))).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     pictures = torch.rand(_SHAPE).contiguous(memory_format=torch.channels_last)
 
     def run() -> None:

@@ -1,4 +1,4 @@
-"""How well a lifter does on footage whose truth nobody knows: measures that need no 3D, in units that a user understands."""
+"""The quality of a lifter on footage without reference: measures that need no 3D, in units that a user understands."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stpose_core.animate.contacts import contact_probability
-from stpose_core.animate.levelling import clearance, floor_height, room_from_camera
 from stpose_core.data import Camera, Keypoints, Mask, Pose3D
 from stpose_core.lift import Lifter
 from stpose_core.metrics import bone_lengths
 from stpose_core.skeletons import H36M17
+from stpose_core.world.contacts import decided, foot_probabilities
+from stpose_core.world.ground import clearance, floor_height, room_from_camera
 
-_FEET = (3, 6)
+_FEET, _KNEES = [6, 3], [5, 2]  # left, right
 _ANKLE = 0.08  # metres above the floor in standing
 
 
 @dataclass(frozen=True)
 class Quality:
-    """reprojection: mean distance of projected from seen joints, weighted by score, per cent of the person's size in the picture
-    (diagonal of the box around the joints). bones: mean over bones of the standard deviation of their length over time, mm.
-    slide: mean speed of ankles that stand on the floor, cm/s; NaN where none does. jitter: mean size of the second difference of
-    joints against the pelvis, m/s^2."""
+    """reprojection: mean distance of projected from detected joints, weighted by score, per cent of the person's size in the
+    picture (diagonal of the box around the joints). bones: mean over bones of the standard deviation of their length over time,
+    mm. slide: mean speed of ankles that stand on the floor, cm/s; NaN if none stands. jitter: mean size of the second
+    difference of joints against the pelvis, m/s^2."""
 
     reprojection: float
     bones: float
@@ -58,7 +58,7 @@ def quality(lifter: Lifter, clips: Sequence[Keypoints]) -> Quality:
 
 
 def table(before: Quality, after: Quality) -> str:
-    """Both, a line each measure."""
+    """A table of both, one line per measure."""
     width = max(len(title) for title, _ in ROWS)
     lines = [f"{'on clips kept apart':<{width}}  {'before':>8}  {'after':>8}"]
     lines += [f"{title:<{width}}  {_figure(before, name):>8}  {_figure(after, name):>8}" for title, name in ROWS]
@@ -80,7 +80,7 @@ def _reprojection(pose: Pose3D, clip: Keypoints, posed: Mask) -> tuple[float, fl
     points = (pose.xyz + pose.root[:, None])[posed]
     pixels = camera.focal * points[..., :2] / np.maximum(points[..., 2:], 0.05) + np.asarray(camera.centre)
     seen, score = np.asarray(clip.xy)[posed], np.asarray(clip.score)[posed]
-    # The clip's own size, which no lifter can change: of the box around the seen joints, from corner to corner.
+    # The person's size in the clip, independent of the lifter: the diagonal of the box around the detected joints.
     whole = seen[(score > 0).all(1)] if (score > 0).all(1).any() else seen[(score > 0).any(1)]
     size = float(np.median(np.linalg.norm(np.nanmax(whole, 1) - np.nanmin(whole, 1), axis=-1)))
     error = np.nan_to_num(np.linalg.norm(pixels - seen, axis=-1)) / max(size, 1e-6)
@@ -88,17 +88,19 @@ def _reprojection(pose: Pose3D, clip: Keypoints, posed: Mask) -> tuple[float, fl
 
 
 def _slide(pose: Pose3D, posed: Mask) -> tuple[float, float]:
-    joints = (pose.xyz + pose.root[:, None]) @ room_from_camera(pose.up).T
+    turn = room_from_camera(pose.up)
+    joints = (pose.xyz + pose.root[:, None]) @ turn.T
     lowest, _ = clearance(joints[posed], _ANKLE)
     joints = joints - np.array([0.0, floor_height(lowest), 0.0])
     total = count = 0.0
     for start, stop in runs_of(posed):
-        for foot in _FEET:
-            track = joints[start:stop, foot]
-            standing = contact_probability(track, _ANKLE, pose.fps) > 0.5
-            speed = np.linalg.norm(np.diff(track[:, [0, 2]], axis=0), axis=1) * pose.fps
-            both = standing[1:] & standing[:-1]
-            total, count = total + 100 * float(speed[both].sum()), count + float(both.sum())
+        run, root = joints[start:stop], pose.root[start:stop] @ turn.T
+        leg = float(np.median(bone_lengths(run, H36M17.parents)[:, [1, 2, 4, 5]].sum(axis=1)) / 2)
+        ankles, ray = run[:, _FEET], root / np.linalg.norm(root, axis=1, keepdims=True)
+        standing = decided(foot_probabilities(ankles - np.array([0.0, _ANKLE, 0.0]), run[:, _KNEES], ray, leg, pose.fps))[:, [0, 2]]
+        speed = np.linalg.norm(np.diff(ankles[..., [0, 2]], axis=0), axis=-1) * pose.fps
+        both = standing[1:] & standing[:-1]
+        total, count = total + 100 * float(speed[both].sum()), count + float(both.sum())
     return (total / count if count else 0.0), count
 
 

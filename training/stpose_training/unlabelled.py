@@ -1,4 +1,4 @@
-"""Losses of clips of which no 3D is known: what is seen in 2D, and that a body does not stretch.
+"""Losses of clips without 3D: reprojection of the 2D joints, and constant bone lengths.
 
 The idea is the paper's (semi-supervision with 2D-only video); form and weights are decisions of this project.
 """
@@ -18,22 +18,22 @@ from stpose_training.data.samples import Batch
 from stpose_training.losses import bone_length_spread
 
 ROBUST = 0.05
-"""Person sizes (about 0.9 m each) at which the reprojection error's loss turns from square to linear: about a detector's error."""
+"""Person sizes (about 0.9 m each) at which the reprojection loss changes from quadratic to linear: about a detector's error."""
 
 
 def project(pose: Tensor, root: Tensor, size: Tensor) -> Tensor:
-    """The pose in the person's own camera, as network inputs are: (B, T, J, 2) in person sizes.
+    """The projected pose in the person's own camera, like network inputs: (B, T, J, 2) in person sizes.
 
     pose: (B, T, J, 3) metres and root: (B, T, 3) as the network's heads give them; size: (B, T) angular size of the person.
     """
-    # The root's depth is exp(root z) / size; all is multiplied by size, which then remains with the pose's depth alone.
+    # The root's depth is exp(root z) / size. Everything is multiplied by size, which remains only as a factor of the pose's depth.
     depth = torch.exp(root[..., None, 2:].clamp(-4, 6))
     flat = root[..., None, :2] * depth + pose[..., :2]
     return flat / (depth + size[..., None, None] * pose[..., 2:]).clamp_min(0.05)
 
 
 def reprojection_loss(pose: Tensor, root: Tensor, seen: Seen) -> Tensor:
-    """Mean distance of projected from seen joints, weighted by their scores, in person sizes; Huber's loss (Huber 1964)."""
+    """Mean distance of projected from detected joints, weighted by score, in person sizes; Huber's loss (Huber 1964)."""
     distance = ((project(pose, root, seen.size) - seen.flat).square().sum(-1) + 1e-12).sqrt()
     robust = torch.where(distance < ROBUST, 0.5 * distance.square() / ROBUST, distance - 0.5 * ROBUST)
     return (robust * seen.score).sum() / seen.score.sum().clamp_min(1)
@@ -50,19 +50,19 @@ def unlabelled_loss(output: TemporalOutput, seen: Seen, reprojection: float, bon
 
 
 def check_inputs(config: LiftingConfig) -> None:
-    """Raises TrainingError for a network that does not read what footage holds."""
+    """Raises TrainingError for a network that does not read keypoints, which is what footage holds."""
     if reads_maps(config):
         raise TrainingError("footage holds keypoints; this network reads heat maps")
 
 
 def both(batch: Batch) -> tuple[Tensor, Tensor]:
-    """The network's inputs, joints or maps, and context, for the samples with 3D and then those without: one pass serves both."""
+    """The network's inputs, joints or maps, and context, of the samples with 3D followed by those without, for one pass."""
     if batch.seen is None:
         return batch.inputs, batch.context
     return torch.cat((batch.joints, batch.seen.joints)), torch.cat((batch.context, batch.seen.context))
 
 
 def parted(output: TemporalOutput, first: int) -> tuple[TemporalOutput, TemporalOutput]:
-    """The outputs for the first samples of a batch, and for the rest."""
+    """The outputs of the first samples of a batch, and of the rest."""
     parts = [getattr(output, entry.name) for entry in fields(TemporalOutput)]
     return TemporalOutput(*(part[:first] for part in parts)), TemporalOutput(*(part[first:] for part in parts))

@@ -1,6 +1,6 @@
-"""The lifter's error on held-out motion while it is trained: fixed cameras and noise, batches that stay in memory.
+"""The lifter's error on held-out motion during training: fixed cameras and noise, batches that stay in memory.
 
-What a user gets is measured by stpose_training.evaluate; this is its quick relative, for curves.
+This is a fast approximation for learning curves; `stpose_training.evaluate` measures what a user gets.
 """
 
 from __future__ import annotations
@@ -19,24 +19,23 @@ from stpose_training.data.samples import Batch, observe
 from stpose_training.losses import BENDS, flexion
 
 REACH = 64
-"""Frames drawn on each side of the outputs: networks that need no more are all shown the same."""
+"""Frames drawn on each side of the outputs, so that networks of shorter reach are measured on the same samples."""
 
 
 def fixed_batches(bank: MotionBank, reach: int, count: int = 6, size: int = 24, maps: bool = False) -> list[Batch]:
-    """Recorded motions as they are, at their own tempo, fixed cameras and detector-like noise, nothing masked. maps: with heat
-    maps of them."""
+    """Recorded motions at their own tempo, with fixed cameras and detector-like noise, nothing masked. maps: with heat maps."""
     random = Random(20_040, bank.frames.device)
     drawn = max(reach, REACH)
     result = []
     for _ in range(count):
         positions, contacts = bank.labelled_windows(size, 128 + 2 * drawn + 32, random.generator, tempo=(0.999, 1.001))
-        batch = observe(film(positions, random), random, drawn, severity=0.0, share=0.0, maps=maps, contacts=contacts)
+        batch = observe(film(positions, random), random, drawn, maps=maps, contacts=contacts)
         result.append(batch.narrowed(drawn - reach))
     return result
 
 
 def held_out(data: Path, reach: int, device: torch.device | str, count: int = 6, maps: bool = False) -> dict[str, list[Batch]]:
-    """Batches of subjects that training never sees: CMU's validation split, and HDM05, of other people in another studio."""
+    """Batches of subjects that are never trained on: CMU's validation split, and HDM05, of other people in another studio."""
     sets = {"cmu_validation": ("free", "validation"), "hdm05": ("by-sa", "validation")}
     banks = {name: MotionBank(with_contacts(data, load_mocap(data, *which)), device) for name, which in sets.items()}
     return {name: fixed_batches(bank, reach, count, maps=maps) for name, bank in banks.items()}
@@ -44,8 +43,8 @@ def held_out(data: Path, reach: int, device: torch.device | str, count: int = 6,
 
 @torch.no_grad()
 def validate(network: LiftingNetwork, data: list[Batch]) -> dict[str, float]:
-    """Of batches in memory: MPJPE, PA-MPJPE and acceleration error in mm; `bent_0`, `bent_10`, ...: median error in degrees of the
-    flexion of knees and elbows that are bent by that much and up to the next; `contact_f1` where contacts are known.
+    """MPJPE, PA-MPJPE and acceleration error in mm; `bent_0`, `bent_10`, ...: median error in degrees of the flexion of knees and
+    elbows that are bent by that much and up to the next; `contact_f1` where contacts are known.
     """
     network.eval()
     outputs = [network(batch.inputs, batch.context) for batch in data]
@@ -66,7 +65,7 @@ def validate(network: LiftingNetwork, data: list[Batch]) -> dict[str, float]:
 
 
 def f1(logits: torch.Tensor, contacts: torch.Tensor) -> float:
-    """F1 of contacts that the network is more sure of than not, where they are known."""
+    """F1 of contacts with a probability above 0.5, where they are known."""
     known = contacts.isfinite()
     said, true = logits[known] > 0, contacts[known] > 0.5
     return 2 * float((said & true).sum()) / max(1.0, float(said.sum() + true.sum()))

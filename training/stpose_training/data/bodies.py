@@ -1,8 +1,7 @@
-"""New bodies and new poses from recorded ones: limbs of different takes joined, bent further, and put on other proportions.
+"""New bodies and new poses from recorded ones: limbs of different takes are combined, bent further, and get other proportions.
 
-A pose is taken apart into trunk orientations and bone directions in the trunk's axes, and put together again with other bone
-lengths. Forty-nine minutes of takes hold few poses; their limbs in new combinations hold many more. All of this is a decision
-of this project.
+A pose is decomposed into trunk orientations and bone directions in the trunk's axes, and recomposed with other bone lengths.
+Forty-nine minutes of takes hold few poses; combinations of their limbs give many more. All of this is a decision of this project.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _OTHER_SIDE = H36M17.mirror
 
 @dataclass
 class Posture:
-    """A batch of motions taken apart. root: (B, T, 3) pelvis, metres, z up. pelvis: (B, T, 3, 3) columns left, forward, down.
+    """A batch of decomposed motions. root: (B, T, 3) pelvis, metres, z up. pelvis: (B, T, 3, 3) columns left, forward, down.
     turn: (B, T, 3, 3) chest in the pelvis' axes. bones: (B, T, 17, 3) unit directions, each in the axes of its part of the trunk.
     lengths: (B, 17) metres; joint 0 has none."""
 
@@ -111,13 +110,13 @@ class Random:
 
 
 def _exchange(bones: Tensor, joints: tuple[int, ...], source: Tensor, chosen: Tensor) -> None:
-    """In place: the chosen samples take these bones from the sample `source` names."""
+    """In place: the chosen samples get these bones from the samples that `source` gives."""
     index = list(joints)
     bones[:, :, index] = torch.where(chosen[:, None, None, None], bones[source][:, :, index], bones[:, :, index])
 
 
 def recombine(posture: Posture, random: Random, share: float = 0.6) -> Posture:
-    """Joins trunks, arms, legs and heads of different samples of the batch; a `share` of samples takes part."""
+    """Combines trunks, arms, legs and heads of different samples of the batch, in a `share` of the samples."""
     batch = len(posture.root)
     taking = random.chance(share, batch)
     bones, turn = posture.bones.clone(), posture.turn
@@ -145,14 +144,14 @@ def _bend_limb(bones: Tensor, upper: int, lower: int, random: Random, chosen: Te
     high, low = bones[:, :, upper], bones[:, :, lower]
     axis = torch.linalg.cross(high, low)
     straight = axis.norm(dim=-1, keepdim=True)
-    # Nearly straight: the plane is noise, so take the axis that the limb has on average over the window.
+    # The bend plane of a nearly straight limb is noise, so the mean axis over the window is used.
     mean_axis = F.normalize(axis.mean(1, keepdim=True) + 1e-4, dim=-1)
     axis = F.normalize(axis + mean_axis * (0.1 - straight).clamp_min(0), dim=-1)
     axis = F.normalize(axis - (axis * high).sum(-1, keepdim=True) * high, dim=-1)
     angle = torch.atan2(straight.squeeze(-1), (high * low).sum(-1))
     spin = rotation_matrix(high * (twist * random.wave(frames, batch)).unsqueeze(-1))
     axis = (spin @ axis.unsqueeze(-1)).squeeze(-1)
-    # A part of the limbs is stretched out, a part keeps about its own bend, and the rest bends freely.
+    # Some limbs are straightened, some keep about their own bend, and the others bend freely.
     pick = random.uniform(0, 1, batch, 1)
     stretched = angle * random.uniform(0, 0.5, batch, 1)
     own = angle * torch.exp(0.2 * random.normal(batch, 1))
@@ -182,9 +181,10 @@ def perturb(posture: Posture, random: Random, share: float = 0.6) -> Posture:
     return Posture(posture.root, posture.pelvis, turn, bones, posture.lengths)
 
 
-# Bone lengths in legs (hip to ankle), by child joint, and the spread of each between people and between data sets, which differ
-# most in what they call hip, shoulder, neck and wrist. Means of the subjects' own skeletons in CMU. Forearms, there 0.23 as the
-# wrist of that skeleton lies above the hand's, measure 0.31 on people (de Leva, J. Biomechanics 1996): half way here, and spread.
+# Bone lengths in units of the leg (hip to ankle), by child joint, and their spread between people and between data sets, which
+# differ most in the definition of hip, shoulder, neck and wrist. Means of the subjects' own skeletons in CMU. Forearms measure
+# 0.23 there, because that skeleton's wrist lies above the hand's, and 0.31 on people (de Leva, J. Biomechanics 1996): the
+# middle is used.
 _PROPORTIONS = {
     1: (0.108, 0.12), 2: (0.485, 0.03), 3: (0.515, 0.03), 7: (0.28, 0.09), 8: (0.28, 0.09), 9: (0.215, 0.13),
     10: (0.12, 0.15), 11: (0.235, 0.16), 12: (0.335, 0.08), 13: (0.272, 0.14),
@@ -195,7 +195,7 @@ def reshape(posture: Posture, random: Random) -> Posture:
     """Other proportions and another height; the root's path is scaled with the legs."""
     batch = len(posture.root)
     lengths = torch.zeros_like(posture.lengths)
-    build = 0.04 * random.normal(batch)  # long trunk and short legs, or the other way
+    build = 0.04 * random.normal(batch)  # long trunk and short legs, or the reverse
     for joint, (mean, spread) in _PROPORTIONS.items():
         trunk = build if joint in (7, 8, 9, 10, 11) else torch.zeros_like(build)
         drawn = mean * torch.exp(spread * random.normal(batch) + trunk)
@@ -211,7 +211,7 @@ def reshape(posture: Posture, random: Random) -> Posture:
 
 
 def reorient(positions: Tensor, random: Random) -> Tensor:
-    """Turns whole motions: any heading always, a tilt of about 15 degrees for a quarter, any orientation for one in ten."""
+    """Turns whole motions: to any heading, a quarter also by a tilt of about 15 degrees, one in ten to any orientation."""
     batch = len(positions)
     heading = torch.zeros(batch, 3, device=positions.device)
     heading[:, 2] = random.uniform(-3.1416, 3.1416, batch)
@@ -223,6 +223,6 @@ def reorient(positions: Tensor, random: Random) -> Tensor:
 
 
 def mirror(positions: Tensor, chosen: Tensor) -> Tensor:
-    """The chosen samples (B,) as in a mirror, with left and right exchanged."""
+    """Mirrors the chosen samples (B,) and exchanges left and right in them."""
     flipped = positions[:, :, list(H36M17.mirror)] * torch.tensor([-1.0, 1.0, 1.0], device=positions.device)
     return torch.where(chosen[:, None, None, None], flipped, positions)

@@ -1,4 +1,4 @@
-"""The camera that projects known 3D points to known pixels: for data sets that come with both, but without a calibration.
+"""The camera that projects known 3D points to known pixels: for data sets with both but without a calibration.
 
 A linear solution (direct linear transform, Hartley and Zisserman 2004, chapter 7) starts a least-squares fit of the pinhole
 camera with OpenCV's five distortion terms.
@@ -14,13 +14,13 @@ from scipy.spatial.transform import Rotation
 from stpose_core.data import Array
 from stpose_training.data.recording import Calibration
 
-# Points that are used: spread over all that there are. More of them do not make exact projections more exact.
+# Points to use, spread over all points. More points do not improve exact projections.
 _POINTS = 500
 _FEWEST = 50
 
 
 def solve_calibration(points: Array, pixels: Array, image_size: tuple[int, int], tolerance: float = 1.0) -> Calibration | None:
-    """points (..., 3) metres in the world, pixels (..., 2); NaN where unknown. None where no camera explains the median point to
+    """points (..., 3) metres in the world, pixels (..., 2); NaN where unknown. None if no camera explains the median point to
     `tolerance` pixels, or there are fewer than 50 points."""
     points, pixels = np.reshape(points, (-1, 3)).astype(float), np.reshape(pixels, (-1, 2)).astype(float)
     known = np.isfinite(points).all(1) & np.isfinite(pixels).all(1)
@@ -58,7 +58,7 @@ def _camera(values: Array, image_size: tuple[int, int]) -> Calibration:
 
 
 def _linear(points: Array, pixels: Array) -> tuple[Array, Array, Array] | None:
-    """Rotation (3, 3), translation (3,) and camera matrix (3, 3) without distortion; None where the points do not tell."""
+    """Rotation (3, 3), translation (3,) and camera matrix (3, 3) without distortion; None if the points do not determine them."""
     middle, spread = points.mean(0), points.std() + 1e-12
     shift, size = pixels.mean(0), pixels.std() + 1e-12
     world = np.column_stack([(points - middle) / spread, np.ones(len(points))])
@@ -70,7 +70,7 @@ def _linear(points: Array, pixels: Array) -> tuple[Array, Array, Array] | None:
     world_scale[:3, 3] = -middle / spread
     image_scale = np.array([[size, 0, shift[0]], [0, size, shift[1]], [0, 0, 1.0]])
     projection = image_scale @ solution @ world_scale
-    # The sign that puts the points before the camera.
+    # The sign that puts the points in front of the camera.
     if (np.column_stack([points, np.ones(len(points))]) @ projection[2]).mean() < 0:
         projection = -projection
     if np.linalg.det(projection[:, :3]) <= 0:

@@ -27,7 +27,7 @@ class Views:
 
 @dataclass
 class Stands:
-    """How cameras stand to the person, one a sample, each (B,). above: radians by which they look down on the person.
+    """How cameras stand relative to the person, one per sample, each (B,). above: radians by which they look down on the person.
     roll: radians by which up leans to the right in the picture. log_distance: natural logarithm of metres."""
 
     above: Tensor
@@ -40,10 +40,10 @@ def film(
 ) -> Views:
     """Films (B, T, 17, 3) motions, z up, with one random camera each.
 
-    1.2-12 m away (log-uniform), from 40 degrees above to 20 below, 33-92 degrees over the longer side, rolled by about 4 degrees
-    (any upright or lying phone aside), the person anywhere in the frame, two in five hand-held or following the person.
-    log_distance: natural logarithms of the least and the greatest distance in metres, at the point of the path that is nearest.
-    stands: where the cameras stand, if that is not to be drawn; field of view, framing and movement still are.
+    Cameras are 1.2-12 m away (log-uniform), 40 degrees above to 20 below, with 33-92 degrees over the longer side in portrait or
+    landscape, a roll of about 4 degrees, and the person anywhere in the frame; two in five are hand-held or follow the person.
+    log_distance: natural logarithms of the least and the greatest distance in metres, at the nearest point of the path.
+    stands: given positions of the cameras; field of view, framing and movement are still drawn.
     """
     batch, frames = positions.shape[:2]
     device = positions.device
@@ -55,7 +55,7 @@ def film(
         distance, above = torch.exp(stands.log_distance), stands.above
     around = random.uniform(-3.1416, 3.1416, batch)
     away = torch.stack((above.cos() * around.cos(), above.cos() * around.sin(), above.sin()), -1)
-    # A person who walks may not pass through the camera: back off by what they come nearer.
+    # A walking person must not pass through the camera, so it stands back by the distance that they approach.
     nearest = ((pelvis - target[:, None]) * away[:, None]).sum(-1).amax(1)
     place = target + away * (distance + nearest.clamp_min(0))[:, None]
     field = torch.where(random.chance(0.6, batch), 55 + 10 * random.normal(batch), random.uniform(35, 90, batch)).clamp(33, 92)
@@ -71,7 +71,7 @@ def film(
     right = F.normalize(torch.linalg.cross(forward, vertical), dim=-1)
     down = torch.linalg.cross(forward, right)
     rotation = torch.stack((right, down, forward), -2)
-    # Off-centre framing, roll, and the shaking hand, as a small rotation in camera axes.
+    # Off-centre framing, roll, and hand shake, as a small rotation in camera axes.
     turned = torch.zeros(batch, frames, 3, device=device)
     turned[..., 0] = (0.25 * reach * random.normal(batch).clamp(-2, 2))[:, None]
     turned[..., 1] = (0.4 * reach * random.normal(batch).clamp(-2, 2))[:, None]

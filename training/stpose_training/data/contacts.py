@@ -50,7 +50,7 @@ def foot_points(folder: str | Path, name: str) -> Array | None:
     """(T, 4, 3) left heel, left ball, right heel, right ball in metres, z up, 30 fps; None for a rig without toes and for a clip
     whose rotations the folder lacks.
 
-    Raises FormatError where the folder has no such clip.
+    Raises FormatError if the folder has no such clip.
     """
     folder = Path(folder)
     if name not in _index(folder):

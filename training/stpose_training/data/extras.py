@@ -1,4 +1,4 @@
-"""Optional packages: imported where they are used, with one clear line where they are missing."""
+"""Optional packages: imported where they are used, with a clear message if they are missing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stpose_core.extras import how_to_install
 
 
 def extra(module: str, what: str) -> Any:
-    """The module that reads `what`. Raises FormatError, which tells how to install it, where it is not there."""
+    """The module that reads `what`. Raises FormatError, with how to install it, if it is missing."""
     try:
         return import_module(module)
     except ImportError as error:

@@ -1,8 +1,8 @@
 """How well the model of confused sides agrees with the built-in detector: `python -m stpose_training.data.fit_confusion CACHE`
 prints the table.
 
-CACHE holds held-out rendered people (`stpose train spatial --render`), which the network of `--weights` is shown one by one. So
-nothing is learned here of how long confusion lasts.
+CACHE holds held-out rendered people (`stpose render`), which the network of `--weights` reads one by one. The duration of confusion
+cannot be measured this way.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SIMULATED = 400  # takes
 
 
 def statistics(found: Array, true: Array, score: Array, counted: Mask) -> dict[str, float]:
-    """Of joints found (N, 17, 2) and true (N, 17, 2), scores (N, 17) and which of them count (N, 17)."""
+    """Shares of confused joints, from found (N, 17, 2) and true joints (N, 17, 2), scores (N, 17) and a mask of counted joints."""
     size = 2 * np.sqrt(((true - true.mean(1, keepdims=True)) ** 2).sum(-1).mean(1))[:, None]
     mirror = list(H36M17.mirror)
     off, other, apart = (
@@ -56,7 +56,7 @@ def statistics(found: Array, true: Array, score: Array, counted: Mask) -> dict[s
 
 
 def seen_people(weights: Path, cache: Path) -> tuple[Array, Array, Array, Mask]:
-    """What the network of a weights file finds of upright held-out people, for `statistics`."""
+    """Joints that the network of a weights file finds on upright held-out people, for `statistics`."""
     network, header = load_spatial(weights)
     calibration, views = Calibration.of(header), []
     for path in shards(cache, "validation"):
@@ -69,7 +69,7 @@ def seen_people(weights: Path, cache: Path) -> tuple[Array, Array, Array, Mask]:
 
 
 def simulated(true: Array) -> tuple[Array, Array, Array, Mask]:
-    """What the model makes of people at rest as these (N, 17, 2), for `statistics`: one frame of each take."""
+    """The model's errors on people at rest like these (N, 17, 2), for `statistics`: one frame of each take."""
     rays = torch.from_numpy(true).float()[torch.arange(_SIMULATED) % len(true), None].expand(-1, 8, -1, -1)
     size = size_of(rays)
     random = Random(0)
@@ -80,12 +80,10 @@ def simulated(true: Array) -> tuple[Array, Array, Array, Mask]:
 
 @click.command(help=__doc__)
 @click.argument("cache", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option(
-    "--weights", type=click.Path(path_type=Path), default=DETECTOR / SPATIAL_FILE, help="Spatial network; ours by default."
-)
+@click.option("--weights", type=click.Path(path_type=Path), default=DETECTOR / SPATIAL_FILE, help="Default: the built-in one.")
 def main(cache: Path, weights: Path) -> None:
     people = seen_people(weights, cache)
-    # People of whom a part is out of the picture are no figures to measure the model on.
+    # People who are partly out of the picture are left out: the model does not describe them.
     real, model = statistics(*people), statistics(*simulated(people[1][people[3].all(1)]))
     click.echo(f"| {'shares of joints, mean scores':36} | built-in | simulated |")
     click.echo("|---|---|---|")

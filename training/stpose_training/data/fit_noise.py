@@ -1,8 +1,8 @@
 """How well the noise model agrees with a real detector: `python -m stpose_training.data.fit_noise VIDEOS` prints the table.
 
-VIDEOS holds balance/cam01.mp4, cam03.mp4 and reference.npz: a man seen by two calibrated cameras, triangulated from four (of
-Pose2Sim, BSD-3-Clause). The detector's joints are compared with the reference's projections, as h36m17 and at 30 fps. The
-reference errs by 20 to 30 mm itself, slowly: as much is put on the simulated joints before they are measured in the same way.
+VIDEOS holds balance/cam01.mp4, cam03.mp4 and reference.npz: a man filmed by two calibrated cameras, triangulated from four (from
+Pose2Sim, BSD-3-Clause). The detector's joints are compared with the projected reference, as h36m17 and at 30 fps. The reference has
+slow errors of 20 to 30 mm of its own, so errors of that size are added to the simulated joints before they are measured likewise.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from stpose_core.pipeline import observe, open_detector
 from stpose_core.skeletons import H36M17, convert
 from stpose_core.track.choice import choose_people
 from stpose_core.track.resample import track_to_keypoints
-from stpose_core.video import probe
+from stpose_core.video import VideoFile
 from stpose_training.data.bodies import Random
 from stpose_training.data.noise import detect
 
 CAMERAS = ("cam01", "cam03")
 # 25 mm in space are 14 mm along each axis, of the 0.95 m that are the size of 1; a third of its variance is constant.
 REFERENCE_ERROR = 0.015
-# Of the reference's joints (order of the file) in h36m17, and which of them belong together.
+# The reference's joints (order of the file) in h36m17, and groups of them.
 LIMBS = tuple(
     H36M17.joints.index(f"{side}_{joint}")
     for side, joint in (
@@ -56,7 +56,7 @@ def person_size(xy: Array) -> float:
 
 
 def compare(keypoints: Keypoints, reference: dict[str, Array], camera: int) -> list[Detected]:
-    """The detector's joints against those of the reference as this camera sees them: one take for each frame of a step."""
+    """Errors of the detector's joints against the projected reference in this camera: one take for each phase of a step."""
     points = convert(keypoints)
     places = reference["xyz_m"] @ reference["R"][camera].T + reference["t"][camera]
     pixels = places @ reference["K"][camera].T
@@ -68,22 +68,22 @@ def compare(keypoints: Keypoints, reference: dict[str, Array], camera: int) -> l
 
 
 def real_takes(videos: Path, detector: str = "auto") -> list[Detected]:
-    """What the detector makes of the balance clips, against their reference."""
+    """The detector's errors on the balance clips."""
     with np.load(videos / "balance" / "reference.npz", allow_pickle=False) as file:
         reference = {name: np.array(file[name]) for name in file.files}
     takes: list[Detected] = []
     for number, camera in enumerate(CAMERAS):
-        info = probe(videos / "balance" / f"{camera}.mp4")
-        seen = observe(info, open_detector(detector))
+        with VideoFile(videos / "balance" / f"{camera}.mp4") as video:
+            info, seen = video.info, observe(video, open_detector(detector))
         track = choose_people(seen.tracks, "largest", (info.width, info.height), len(seen.times))[0]
         takes += compare(track_to_keypoints(track, seen.times, info.fps, (info.width, info.height)), reference, number)
     return takes
 
 
 def simulated_takes(count: int = 400, variety: float = 0.0, seed: int = 0, times: float = 1.0) -> list[Detected]:
-    """What the noise model makes of a person at rest, against a reference that errs as the real one does.
+    """The noise model's errors on a person at rest, against a reference with errors like those of the real one.
 
-    times: the noise multiplied, to see what the table says of a wrong model.
+    times: factor of the noise, to see how the table shows a wrong model.
     """
     rays, score = detect(torch.zeros(count, _FRAMES, 17, 2), torch.ones(count, _FRAMES), Random(seed), variety)
     generator = np.random.default_rng(seed)
@@ -96,10 +96,10 @@ def simulated_takes(count: int = 400, variety: float = 0.0, seed: int = 0, times
 
 
 def statistics(takes: list[Detected]) -> dict[str, float]:
-    """Each line of the table: places in person sizes, shares and correlations."""
+    """The lines of the table: distances in person sizes, shares and correlations."""
     length = np.concatenate([np.linalg.norm(take.error, axis=-1) for take in takes])
     score = np.concatenate([take.score for take in takes])
-    # The second difference of white noise has 6 times its variance: what is left of a slow error is little.
+    # The second difference has 6 times the variance of white noise, and little of a slow error.
     second = [np.linalg.norm(np.diff(take.error, 2, axis=0), axis=-1) / np.sqrt(6) for take in takes]
     quick = np.concatenate(second)
     found: dict[str, float] = {}
@@ -124,7 +124,7 @@ def statistics(takes: list[Detected]) -> dict[str, float]:
 
 
 def _correlation(error: Array, lag: int) -> float:
-    """Mean over joints of the autocorrelation of what is left of an error (T, J, 2) without its mean over time."""
+    """Mean over joints of the autocorrelation of errors (T, J, 2) after their mean over time is removed."""
     left = error - np.nanmean(error, axis=0)
     before, after = left[:-lag], left[lag:]
     known = np.isfinite(before) & np.isfinite(after)

@@ -1,7 +1,8 @@
-"""Postures that the recorded takes lack: crouching, sitting, bowing, kicking, arms anywhere in their reach.
+"""Postures that are rare in the recorded takes: crouching, sitting, bowing, kicking, arms anywhere within their range.
 
-Walking and gestures fill most takes, so a network that knows only those bends a squatting person's knees too little. Limbs are
-drawn from what joints allow and put into the recorded motion; they move slowly and smoothly. A decision of this project.
+Most takes are walking and gestures, and a network trained only on those bends a squatting person's knees too little. Limb
+postures are drawn within the range of the joints and put into the recorded motion; they move slowly and smoothly. A decision of
+this project.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ def _pitch(angle: Tensor) -> Tensor:
 
 
 def _between(random: Random, frames: int, low: float, high: float, batch: int) -> Tensor:
-    """(B, T) slow curves from 0 to 1, times a greatest value of each sample."""
+    """(B, T) slow curves from 0 to 1, times a maximum for each sample."""
     curve = (0.5 + 0.6 * random.wave(frames, batch)).clamp(0, 1)
     return curve * random.uniform(low, high, batch, 1)
 
 
 def _pair(random: Random, frames: int, low: float, high: float, batch: int, alike: Tensor) -> Tensor:
-    """(B, T, 2) curves of the left and the right limb; the same for both where `alike`."""
+    """(B, T, 2) curves of the left and the right limb; equal for both where `alike`."""
     both = torch.stack([_between(random, frames, low, high, batch) for _ in range(2)], -1)
     return torch.where(alike[:, None, None], both[..., :1], both)
 
@@ -42,11 +43,11 @@ def _hinge(upper: Tensor, towards: Tensor, twist: Tensor, bend: Tensor) -> Tenso
 
 
 def _legs(bones: Tensor, random: Random, chosen: Tensor) -> None:
-    """In place: both legs of the chosen samples flexed at hip and knee, alike for two thirds of them."""
+    """In place: flexes both legs of the chosen samples at hip and knee, equally in two thirds of them."""
     batch, frames = bones.shape[:2]
     alike = random.chance(0.65, batch)
     hip = _pair(random, frames, 0.2, 2.3, batch, alike) - 0.2
-    # The shin stays near the vertical in a squat, and swings free in a kick: the knee follows the hip by chance.
+    # The shin is nearly vertical in a squat and swings freely in a kick, so the knee follows the hip to a random degree.
     follow = random.uniform(0.2, 2.0, batch, 1, 1)
     knee = (hip * follow + _pair(random, frames, -0.3, 0.8, batch, alike)).clamp(0.03, 2.6)
     apart = _pair(random, frames, -0.15, 0.7, batch, alike)
@@ -64,12 +65,12 @@ def _legs(bones: Tensor, random: Random, chosen: Tensor) -> None:
 
 
 def _arms(bones: Tensor, random: Random, chosen: Tensor) -> None:
-    """In place: the arms of the chosen samples anywhere in their reach, with elbows that bend to their own side."""
+    """In place: moves the arms of the chosen samples anywhere within their range; elbows bend to their own side."""
     batch, frames = bones.shape[:2]
     left, forward, down = _LEFT.to(bones), _FORWARD.to(bones), _DOWN.to(bones)
     alike = random.chance(0.5, batch)
     raised = _pair(random, frames, 0.1, 2.9, batch, alike)
-    # 0: raised in front, half a turn of the clock's quarter (1.57): raised to the side.
+    # 0: raised in front; pi / 2: raised to the side.
     sideways = 0.8 + 0.7 * random.wave(frames, batch, 2).transpose(1, 2)
     sideways = torch.where(alike[:, None, None], sideways[..., :1], sideways).clamp(-0.7, 2.1)
     bend = _pair(random, frames, 0.05, 2.5, batch, alike)
@@ -81,7 +82,7 @@ def _arms(bones: Tensor, random: Random, chosen: Tensor) -> None:
         out = angle.cos() * forward + sign * angle.sin() * left
         lift = raised[..., side, None]
         arm = lift.cos() * down + lift.sin() * out
-        # The elbow's side turns with the arm: forward when it hangs, up when it is raised in front.
+        # The side that the elbow bends to turns with the arm: forward if it hangs, up if it is raised in front.
         axis = torch.linalg.cross(down.expand_as(out), out)
         front = (rotation_matrix(axis * lift) @ forward.expand_as(out).unsqueeze(-1)).squeeze(-1)
         fore = _hinge(arm, front + 1e-4, sign * twist[..., side], bend[..., side])
@@ -90,13 +91,13 @@ def _arms(bones: Tensor, random: Random, chosen: Tensor) -> None:
 
 
 def flex(posture: Posture, random: Random, share: float = 0.15) -> Posture:
-    """Draws the legs of a `share` of the samples, the arms of another, and bows or arches the trunk of a third one."""
+    """Draws new legs for a `share` of the samples, new arms for another, and bends the trunk of a third forward or backward."""
     batch, frames = posture.root.shape[:2]
     bones = posture.bones.clone()
     _legs(bones, random, random.chance(share, batch))
     _arms(bones, random, random.chance(share, batch))
     bowing = random.chance(share, batch)[:, None]
-    # At the hips: the pelvis pitches, the legs stay where they are.
+    # Bending at the hips: the pelvis pitches, the legs stay in place.
     bow = _pitch(torch.where(bowing, _between(random, frames, -0.3, 1.5, batch), torch.zeros((), device=bones.device)))
     legs = [joint for leg in _LEGS for joint in leg[1:]]
     bones[:, :, legs] = (bow.transpose(-1, -2).unsqueeze(2) @ bones[:, :, legs].unsqueeze(-1)).squeeze(-1)

@@ -1,7 +1,7 @@
-"""Footage: 2D joints of clips without any 3D, as `stpose mocap` writes them, and windows of them for training.
+"""Footage: 2D joints of clips without 3D, as `stpose mocap` writes them, and windows of them for training.
 
-What lifting does to a clip before the network sees it is done here by the same code: conversion to 17 joints, rays of the assumed
-camera, and the way to the training rate.
+Clips are prepared by the same code as in lifting: conversion to 17 joints, rays of the assumed camera, and resampling to the
+training rate.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from stpose_training.data.bodies import Random
 from stpose_training.data.occlusion import hide
 
 LEAST_SEEN = 20
-"""Frames in which somebody has to be seen for a clip to be of use."""
+"""Frames with a detected person that a clip needs to be useful."""
 
 
 def load_footage(paths: Sequence[str | Path]) -> list[Keypoints]:
     """The clips of .npz files, and of all .npz files in folders: captures or keypoints alone, as 17 joints.
 
-    Raises FormatError for what is no such file, for a folder without any, and for a clip in which hardly anybody is seen.
+    Raises FormatError for other files, for a folder without any, and for a clip with too few detections.
     """
     files: list[Path] = []
     for path in map(Path, paths):
@@ -44,21 +44,21 @@ def load_footage(paths: Sequence[str | Path]) -> list[Keypoints]:
 
 
 def usable(keypoints: Keypoints, name: str) -> Keypoints:
-    """Keypoints as 17 joints. Raises FormatError, with the clip's name, if they are seen in too few frames, or if the size of the
-    picture or the frame rate is none to work with."""
+    """Keypoints as 17 joints. Raises FormatError, with the clip's name, if too few frames have detections, or if the size of the
+    picture or the frame rate is unusable."""
     if min(keypoints.image_size) <= 0:
         raise FormatError(f"{name}: a picture of {keypoints.image_size[0]} x {keypoints.image_size[1]} pixels has no joints in it")
     if len(keypoints) * phases(keypoints.fps)[1] > MOST_FRAMES:
         raise FormatError(f"{name}: {len(keypoints)} frames at {keypoints.fps:g} fps are too long a clip")
     points = keypoints if keypoints.skeleton == H36M17.name else convert(keypoints, H36M17.name)
-    seen = sightings(points)
+    seen = frames_with_a_person(points)
     if seen < LEAST_SEEN:
-        raise FormatError(f"{name}: somebody is seen in {seen} frames; {LEAST_SEEN} are needed to learn from a clip")
+        raise FormatError(f"{name}: a person is detected in {seen} frames; {LEAST_SEEN} are needed to learn from a clip")
     return points
 
 
-def sightings(points: Keypoints) -> int:
-    """Frames of 17 joints that show enough of them for a person's place and size."""
+def frames_with_a_person(points: Keypoints) -> int:
+    """Number of frames of 17 joints with enough of them visible for a person's position and size."""
     return int(((points.score >= VISIBLE_SCORE).sum(1) >= 3).sum())
 
 
@@ -74,7 +74,7 @@ class FootageBank:
         self.weights = lengths.float().sqrt()
 
     def windows(self, batch: int, frames: int, random: Random) -> tuple[Tensor, Tensor]:
-        """Rays (B, T, 17, 2) and scores (B, T, 17) around random frames; beyond a clip's ends nothing is seen, as in lifting."""
+        """Rays (B, T, 17, 2) and scores (B, T, 17) around random frames; beyond a clip's ends all scores are 0, as in lifting."""
         clip = torch.multinomial(self.weights, batch, replacement=True, generator=random.generator)
         length = self.lengths[clip]
         centre = (random.uniform(0, 1, batch) * length).long().minimum(length - 1)
@@ -86,10 +86,10 @@ class FootageBank:
 
 @dataclass
 class Seen:
-    """2D-only samples: inputs over T + 2 * reach frames, of which some joints may be hidden, and what was really seen.
+    """2D-only samples: inputs over T + 2 * reach frames, with some joints hidden, and the detections.
 
     joints: (B, T+, 17, 4), context: (B, T+, 4) as TemporalNetwork reads them. flat: (B, T, 17, 2) the joints as detected, hidden
-    or not, in the person's own camera, in person sizes; score: (B, T, 17), 0 where a joint was not seen. size: (B, T) angular.
+    or not, in the person's own camera, in person sizes; score: (B, T, 17), 0 for joints not detected. size: (B, T) angular.
     """
 
     joints: Tensor
@@ -100,7 +100,7 @@ class Seen:
 
 
 def draw_seen(bank: FootageBank, batch: int, frames: int, reach: int, random: Random, severity: float, share: float) -> Seen:
-    """2D-only samples with `frames` outputs each; half of them mirrored, a `share` with joints hidden from the network alone."""
+    """2D-only samples with `frames` outputs each; half of them are mirrored, in a `share` joints are hidden from the network."""
     rays, score = bank.windows(batch, frames + 2 * (reach + BOX_REACH), random)
     flipped = random.chance(0.5, batch)
     mirror = list(H36M17.mirror)
@@ -108,7 +108,7 @@ def draw_seen(bank: FootageBank, batch: int, frames: int, reach: int, random: Ra
     rays = torch.where(flipped[:, None, None, None], other, rays)
     score = torch.where(flipped[:, None, None], score[:, :, mirror], score)
     shown, shown_score, _ = hide(rays, score, random, severity, share)
-    # Outputs are in the axes of the view that the network is shown: what was seen is brought into the same.
+    # Outputs are in the axes of the network's view, so the detections are brought into the same axes.
     view = person_view(shown, shown_score)
     joints, context = network_inputs(shown, shown_score, view)
     whole, _ = network_inputs(rays, score, view)

@@ -1,8 +1,8 @@
 """Human3.6M (Ionescu et al. 2014): 7 subjects with 3D joints, 15 actions twice each, 4 cameras, 50 frames a second.
 
-Read are the owners' own files (`S1/MyPoseFeatures/D3_Positions/Directions 1.cdf`, millimetres, 32 joints), the .h5 copies of them
-that circulated with Martinez et al. 2017 (`S1/MyPoses/3D_positions/Directions 1.h5`), and `data_3d_h36m.npz` as the tools of
-Pavllo et al. 2019 write it. All three hold the same joints in the same world: z up, metres here.
+Three layouts are read: the owners' files (`S1/MyPoseFeatures/D3_Positions/Directions 1.cdf`, millimetres, 32 joints), their .h5
+copies of Martinez et al. 2017 (`S1/MyPoses/3D_positions/Directions 1.h5`), and `data_3d_h36m.npz` of the tools of Pavllo et al.
+2019. All three hold the same joints in the same world: z up, metres here.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ ACTIONS = (
     "Directions", "Discussion", "Eating", "Greeting", "Phoning", "Photo", "Posing", "Purchases", "Sitting", "SittingDown",
     "Smoking", "Waiting", "WalkDog", "Walking", "WalkTogether",
 )  # fmt: skip
-# Names that the owners' files have for two of the actions.
+# The owners' names of two of the actions.
 _ALSO = {"TakingPhoto": "Photo", "WalkingDog": "WalkDog"}
-# Of the 32 joints the 17 that are no copies, toes, hands or end sites.
+# The 17 of the 32 joints that are not copies, toes, hands or end sites.
 JOINTS_OF_32 = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
-# Its video is damaged; everybody leaves it out.
+# Its video is damaged; all papers leave it out.
 _DAMAGED = ("S11", "Directions")
 
 
 def load_h36m(path: str | Path, split: str = "test", keypoints: str | Path | None = None) -> list[Recording]:
     """The recordings of a split: "train" (S1, 5, 6, 7, 8) or "test" (S9, 11), in metres, z up, with a view for each camera.
 
-    path: the folder with the owners' S1 ... S11, or `data_3d_h36m.npz`, or its folder.
-    keypoints: a `data_2d_h36m_*.npz` with 2D joints; by default `data_2d_h36m_gt.npz` beside `data_3d_h36m.npz`.
-    Cameras come from the owners' `metadata.xml`, or a `camera-parameters.json` made from it, in the folder or the one above; where
-    neither is there, they are solved from true 2D joints (`data_2d_h36m_gt.npz`); else the views have none.
-    Raises FormatError where the files are not in one of these layouts, ValueError for another split.
+    path: the folder with the owners' S1 ... S11, or `data_3d_h36m.npz`, or its folder. keypoints: a `data_2d_h36m_*.npz` with
+    2D joints; by default `data_2d_h36m_gt.npz` beside `data_3d_h36m.npz`. Cameras come from the owners' `metadata.xml`, or a
+    `camera-parameters.json` made from it, in the folder or the one above; without either, they are solved from true 2D joints
+    (`data_2d_h36m_gt.npz`); otherwise the views have none. Raises FormatError if the files are not in one of these layouts,
+    ValueError for another split.
     """
     if split not in SPLITS:
         raise ValueError(f"unknown split '{split}'; Human3.6M has {', '.join(SPLITS)}")
@@ -85,7 +85,7 @@ def _takes(path: Path, subjects: tuple[str, ...]) -> Iterator[tuple[str, str, Ar
     for subject, name, positions in found:
         action, *number = name.split(" ")
         action = _ALSO.get(action, action)
-        # The owners' folders also hold takes of no action.
+        # The owners' folders also hold takes without an action.
         if action in ACTIONS and (subject, " ".join([action, *number])) != _DAMAGED:
             yield subject, " ".join([action, *number]), positions
 
@@ -123,7 +123,7 @@ def _read_cdf(path: Path) -> Array:
     try:
         return np.asarray(cdflib.CDF(str(path)).varget("Pose"), np.float64)
     except Exception as error:
-        # The package raises whatever a damaged file leads it to.
+        # The package raises many kinds of errors for damaged files.
         raise FormatError(f"{path}: no variable 'Pose' can be read from it ({one_line(error)})") from error
 
 

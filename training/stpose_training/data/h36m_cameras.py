@@ -1,8 +1,8 @@
-"""The four cameras of Human3.6M, from the files that its owners give out.
+"""The four cameras of Human3.6M, from the files of its owners.
 
 `metadata.xml` (in the owners' code package) holds one vector `w0` of 300 numbers: for camera c and subject s (1 to 11), six at
 6 (11 c + s - 1) are three angles and the camera's place in millimetres; nine at 264 + 9 c are focal lengths, centre,
-k1, k2, k3, p1, p2. `camera-parameters.json` is the same in matrices, as it circulates. No numbers of the set are repeated here.
+k1, k2, k3, p1, p2. `camera-parameters.json` has the same values as matrices. No numbers of the set are repeated here.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _EXTRINSICS, _INTRINSICS = 6, 9
 
 
 def load_cameras(folder: Path) -> dict[tuple[str, str], Calibration]:
-    """(subject, camera) to its calibration, from a file in the folder or the one above; empty where there is none.
+    """(subject, camera) to its calibration, from a file in the folder or the one above; empty if there is none.
 
-    Raises FormatError where the file is there, but not as expected.
+    Raises FormatError if the file is not as expected.
     """
     for place in (folder, folder.parent):
         if (place / "metadata.xml").is_file():

@@ -1,11 +1,10 @@
-"""Heat maps as a spatial network would make them of the samples, where there are no pictures: rendered, displaced, widened and
-attenuated Gaussians.
+"""Simulated heat maps of samples without pictures: displaced, widened and attenuated Gaussians, as from a spatial network.
 
-The highest maximum of a joint's map lies where the sample says the joint was detected, is as high as its score, and wider the lower
-that is; a hidden joint has none. Maps tell more than these peaks: where the detected place is wrong (displaced, exchanged with the
-other side, far off), the map mostly has a lower maximum near the true place, too; and now and then it has one on the other side of
-the body although the peak is right. So neither maximum is to be trusted by its rank alone. The background is weak noise. How often
-and how high are decisions of this project.
+The highest peak of a joint's map lies at the detected position, is as high as the score, and is wider for lower scores; a
+hidden joint has no peak. Maps hold more than these peaks: if the detected position is wrong (displaced, exchanged with the
+other side, far off), the map mostly has a second, lower peak near the true position; and sometimes it has one on the other side
+of the body although the highest is correct. So the order of the peaks alone is not reliable. The background is weak noise.
+Rates and heights are decisions of this project.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ from stpose_core.networks.heads import MAP_CELLS, MAP_REACH
 from stpose_core.skeletons import H36M17
 from stpose_training.data.bodies import Random
 
-_FAR_OFF = 0.25  # person sizes, about 0.2 m: a detection so far from the joint is of something else
+_FAR_OFF = 0.25  # person sizes, about 0.2 m: a detection this far from the joint is wrong
 _PICTURE_CELLS = 2 * MAP_CELLS
-# Halves of the body within which sides are confused together: legs, and trunk with arms.
+# Groups of joints whose sides are confused together: legs, and trunk with arms.
 _LOWER = [joint in (1, 2, 3, 4, 5, 6) for joint in range(17)]
 
 
 @dataclass
 class Belief:
-    """Where maps have their maxima. rays: (B, T, 17, 2, 2) tangent units of the assumed camera, the detected place first; height:
+    """The peaks of maps. rays: (B, T, 17, 2, 2) tangent units of the assumed camera, the detected position first; height:
     (B, T, 17, 2); spread: (B, T, 17, 2) person sizes; ground: (B, T, 1, 2, MAP_CELLS), see Blobs."""
 
     rays: Tensor
@@ -40,14 +39,14 @@ class Belief:
     ground: Tensor
 
     def in_view(self, view: PersonView) -> Blobs:
-        """As the network reads them, once drawn."""
+        """The maps as the network reads them."""
         flat = self.rays.flatten(2, 3)
         joints, _ = network_inputs(flat, torch.ones_like(flat[..., 0]), view)
         known = view.known[..., None, None].to(flat.dtype)
         return Blobs(joints[..., :2].unflatten(2, (-1, 2)), self.height * known, self.spread, self.ground)
 
     def in_picture(self, view: PersonView, camera: Camera) -> HeatMaps:
-        """Of one clip (B = 1), as a spatial network would hand them on: drawn in a square of the picture around the person."""
+        """The maps of one clip (B = 1) as from a spatial network: drawn in a square of the picture around the person."""
         ahead = view.rotation[..., 2, :]
         centre, size = ahead[..., :2] / ahead[..., 2:], view.size
         place = (self.rays - centre[:, :, None, None]) / size[..., None, None, None]
@@ -60,16 +59,16 @@ class Belief:
 
 
 def beside(random: Random) -> Random:
-    """Other draws than those that `random` gives next, of which it knows nothing: samples are the same with maps and without."""
+    """A generator independent of `random`, whose draws stay the same: samples are equal with and without maps."""
     twin = Random(0, random.device)
     twin.generator.set_state(random.generator.get_state())
     return Random(int(twin.uniform(0, 2**24, 1)), random.device)
 
 
 def believe(true: Tensor, seen: Tensor, rays: Tensor, score: Tensor, wrong: Tensor, size: Tensor, random: Random) -> Belief:
-    """What maps would say of the joints of a sample.
+    """The peaks of the maps of a sample.
 
-    true: (B, T, 17, 2) places of the joints; seen: where they were detected before any were displaced; rays: and after it, all in
+    true: (B, T, 17, 2) positions of the joints; seen: detections before any were displaced; rays: detections after that; all in
     tangent units. score: (B, T, 17), 0 where hidden; wrong: (B, T, 17) hidden or displaced; size: (B, T) that of PersonView.
     """
     batch, frames, joints = score.shape
@@ -78,7 +77,7 @@ def believe(true: Tensor, seen: Tensor, rays: Tensor, score: Tensor, wrong: Tens
     far_off = ((seen - true) / scale).norm(dim=-1) > _FAR_OFF
     near = true + 0.04 * scale * random.normal(batch, 1, joints, 2)
     other = torch.where(far_off.unsqueeze(-1), near, seen)
-    # Not all wrong answers come with doubt, and more in some takes than in others.
+    # Only some wrong peaks come with a second one, in some takes more than in others.
     frank = random.chance(0.8, batch, joints)[:, None]
     relative = random.uniform(0.3, 1.0, batch, 1, joints)
     shown = (wrong | far_off) & frank

@@ -1,8 +1,8 @@
 """HumanEva-I (Sigal et al. 2010): four subjects in front of three colour cameras, 60 frames a second.
 
-Read is `data_3d_humaneva15.npz` as the tools of Pavllo et al. 2019 make it from the owners' files: positions_3d[subject][take],
-(T, 15, 3) metres, z up, where a subject is "Train/S1" or "Validate/S1" and a take "Walking 1 chunk0": gaps of the marker system
-cut takes into chunks. The 15 joints are those of the owners' own error measure.
+The reader takes `data_3d_humaneva15.npz` as the tools of Pavllo et al. 2019 make it from the owners' files:
+positions_3d[subject][take], (T, 15, 3) metres, z up. A subject is "Train/S1" or "Validate/S1", a take "Walking 1 chunk0": gaps of
+the marker system divide takes into chunks. The 15 joints are those of the owners' error measure.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CAMERAS = ("C1", "C2", "C3")
 IMAGE_SIZE = (640, 480)
 SPLITS = {"train": "Train", "test": "Validate"}
 SUBJECTS = ("S1", "S2", "S3")
-# The protocol's three, as the files call them; the others are ThrowCatch and Gestures.
+# The three actions of the protocol, by the names in the files; the others are ThrowCatch and Gestures.
 ACTIONS = {"Walking": "Walk", "Jog": "Jog", "Box": "Box"}
 MEASURED = np.isin(np.arange(17), list(HUMANEVA15.values()))
 
@@ -35,7 +35,7 @@ def load_humaneva(path: str | Path, split: str = "test", keypoints: str | Path |
 
     path: `data_3d_humaneva15.npz` or its folder. keypoints: a `data_2d_humaneva15_*.npz`; by default `..._gt.npz` beside it.
     Cameras are solved from `data_2d_humaneva15_gt.npz`; without it the views have none.
-    Spine and head lie between the joints that are measured. Raises FormatError where the files are not in this layout.
+    Spine and head are placed between measured joints. Raises FormatError if the files are not in this layout.
     """
     if split not in SPLITS:
         raise ValueError(f"unknown split '{split}'; HumanEva-I has {', '.join(SPLITS)}")
@@ -86,7 +86,7 @@ def _joints(positions: Any, what: str) -> Array:
 
 
 def _solved(part: str, takes: dict[str, tuple[str, Array]], true: dict[str, Any]) -> dict[str, Calibration]:
-    """Each camera, from all takes of a subject."""
+    """The calibration of each camera, from all takes of a subject."""
     solved = {}
     for index, camera in enumerate(CAMERAS):
         points, pixels = [], []

@@ -1,6 +1,6 @@
 """2D joints in `data_2d_*.npz` as the tools of Pavllo et al. 2019 write them.
 
-positions_2d[subject][take] is a list of arrays (T, K, 2) in pixels, one a camera; metadata tells which joints are on the left.
+positions_2d[subject][take] is a list of arrays (T, K, 2) in pixels, one per camera; metadata says which joints are on the left.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stpose_core.skeletons import get_skeleton
 from stpose_training.data.pickles import read_npz
 from stpose_training.data.recording import given_keypoints
 
-# Of HumanEva's 15 joints, the place of each in Human3.6M's order; its head is the top of the head.
+# Index in Human3.6M's order of each of HumanEva's 15 joints; its head is the top of the head.
 HUMANEVA15 = {0: 0, 1: 8, 2: 11, 3: 12, 4: 13, 5: 14, 6: 15, 7: 16, 8: 4, 9: 5, 10: 6, 11: 1, 12: 2, 13: 3, 14: 10}
 
 
@@ -41,13 +41,13 @@ def load_keypoints(path: str | Path) -> dict[str, Any]:
             return {"skeleton": skeleton, "positions": data}
     if joints == 15 and left == [2, 3, 4, 8, 9, 10]:
         return {"skeleton": "humaneva15", "positions": data}
-    raise FormatError(f"{path}: {joints} joints with {str(left)[:100]} on the left are no joint set that is known here")
+    raise FormatError(f"{path}: {joints} joints with {str(left)[:100]} on the left are not a known joint set")
 
 
 def keypoints_of(
     seen: dict[str, Any], subject: str, take: str, camera: int, frames: int, fps: float, image_size: tuple[int, int], what: str
 ) -> Keypoints | None:
-    """2D joints of one take and camera: the first `frames` of them, for some videos have a few more. None where there are none.
+    """2D joints of one take and camera: the first `frames`, because some videos have a few more. None if there are none.
 
     `what` names the file and the take in errors. Raises FormatError.
     """

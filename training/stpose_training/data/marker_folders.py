@@ -1,7 +1,7 @@
 """Folders of plain marker mocap: BVH files of any tool, and ASF/AMC files, as clips of 17 joints.
 
-Rigs name their joints in a few families. A joint of Human3.6M's order is taken where its name is known; pelvis, spine and head top
-are placed the same way on every rig: between the hips, half-way up the trunk, and at the end of the head.
+Joint names of rigs belong to a few families. Joints of Human3.6M's order are found by these names; pelvis, spine and head top are
+placed the same way on every rig: between the hips, halfway up the trunk, and at the end of the head.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def _family(neck: str, head: str, left: Iterable[str], right: Iterable[str]) -> 
 
 
 def _sided(neck: str, head: str, pattern: str, *names: str) -> dict[str, str]:
-    """A family whose names differ in the side alone: pattern holds it ("left{}" or "l{}")."""
+    """A family whose names differ only in the side: pattern holds it ("left{}" or "l{}")."""
     other = pattern.replace("left", "right").replace("l{", "r{")
     return _family(neck, head, [pattern.format(name) for name in names], [other.format(name) for name in names])
 
 
-# Names as `plain` makes them: small letters and digits, without what stands before a colon.
+# Names as `plain` makes them: lower-case letters and digits, without a prefix before a colon.
 FAMILIES: dict[str, dict[str, str]] = {
     # MotionBuilder, Mixamo, most conversions of CMU, LAFAN1, and what stpose writes.
     "motionbuilder": _sided("neck", "head", "left{}", "upleg", "leg", "foot", "arm", "forearm", "hand"),
@@ -44,7 +44,7 @@ FAMILIES: dict[str, dict[str, str]] = {
     "poser": _sided("neck", "head", "l{}", "thigh", "shin", "foot", "shldr", "forearm", "hand"),
     "biped": _sided("neck", "head", "l{}", "thigh", "calf", "foot", "upperarm", "forearm", "hand"),
 }
-# Shoulder to ankle of people from small children to giants, in metres.
+# Shoulder to ankle in metres, from small children to very tall people.
 _BODY = (0.5, 2.2)
 _RATES = (1.0, 10_000.0)  # frames per second
 
@@ -65,8 +65,8 @@ def load_bvh_folder(
 
     names: the rig's joint for each of "neck", "head", "l_hip", "l_knee", "l_ankle", "l_shoulder", "l_elbow", "l_wrist" and the same
     with "r_"; by default one of the known families. metres: length of the files' unit; by default metres or centimetres, whichever
-    makes a person. subject: the subject of a file; by default the folder that it is in, or its name up to the first "_".
-    Raises FormatError where a file is no BVH file, its joints are not known, or its people are not of human size.
+    gives human size. subject: the subject of a file; by default its folder, or its name up to the first "_".
+    Raises FormatError if a file is not a BVH file, its joints are not known, or its people are not of human size.
     """
     folder = Path(folder)
     files = _files(folder, ".bvh")
@@ -84,8 +84,8 @@ def load_amc_folder(
     """Every .amc file below a folder, z up and in metres, sorted by path.
 
     The skeleton of a file is the .asf beside it: the one of its own name, else of its name up to an "_" (01_02.amc: 01.asf;
-    HDM_bd_01.amc: HDM_bd.asf), else the only one. fps: the frame rate, which the files do not tell (120 for most of CMU and HDM05;
-    the lists of mocap.cs.cmu.edu say which are at 60). names, subject, errors: as for `load_bvh_folder`.
+    HDM_bd_01.amc: HDM_bd.asf), else the only one. fps: the frame rate, which the files do not contain (120 for most of CMU and
+    HDM05; the lists of mocap.cs.cmu.edu say which are at 60). names, subject, errors: as for `load_bvh_folder`.
     """
     folder = Path(folder)
     skeletons = {}
@@ -124,7 +124,7 @@ def _recording(file: Path, folder: Path, fps: float, positions: Array, subject: 
     trunk_and_leg = np.linalg.norm(np.diff(positions[0, [8, 7, 0, 1, 2, 3]], axis=0), axis=-1).sum()
     if not _BODY[0] < trunk_and_leg < _BODY[1]:
         size = f"{trunk_and_leg:.2f} m"
-        raise FormatError(f"{file}: neck to ankle is {size}, which is nobody's; give the length of its unit in metres")
+        raise FormatError(f"{file}: neck to ankle is {size}, which is not human; give the length of its unit in metres")
     own = file.parent.name if file.parent != folder else file.stem.split("_")[0]
     name = file.relative_to(folder).with_suffix("").as_posix()
     return Recording(name, subject(file) if subject else own, file.stem, fps, positions)
@@ -158,7 +158,7 @@ def _best_family(have: dict[str, int]) -> dict[str, str]:
 
 
 def _half_way(motion: Motion, places: Array, pelvis: Array, neck: int) -> Array:
-    """(T, 3) the middle, along the bones, of the way from the pelvis up the chain to the neck."""
+    """(T, 3) the middle of the chain from the pelvis to the neck, by length along the bones."""
     chain = [neck]
     while motion.parents[chain[0]] > 0:
         chain.insert(0, int(motion.parents[chain[0]]))
@@ -173,7 +173,7 @@ def _half_way(motion: Motion, places: Array, pelvis: Array, neck: int) -> Array:
 
 
 def _head_top(motion: Motion, places: Array, head: int, neck: int) -> Array:
-    """(T, 3) the end of the head; where a rig has none, as far beyond the head as that is from the neck."""
+    """(T, 3) the end of the head; on a rig without one, as far beyond the head as the head is from the neck."""
     ends = [joint for joint, parent in enumerate(motion.parents) if parent == head and "eye" not in motion.names[joint].lower()]
     if ends:
         return places[:, max(ends, key=lambda joint: float(motion.offsets[joint, 1]))]

@@ -1,4 +1,4 @@
-"""Arrays in MATLAB files, old (version 5) and new (7.3, which is HDF5), the right way round in both."""
+"""Arrays in MATLAB files, old (version 5) and new (7.3, which is HDF5), with the same order of axes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stpose_training.data.extras import extra
 def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
     """The named variables as MATLAB shows them (HDF5 stores their axes in reverse); cells become object arrays.
 
-    Raises FormatError where the file or a variable is missing, or the file is no MATLAB file.
+    Raises FormatError if the file or a variable is missing, or the file is not a MATLAB file.
     """
     try:
         with path.open("rb") as handle:

@@ -1,7 +1,7 @@
-"""Marker mocap as positions of 17 joints: reading the folder, and drawing windows from it.
+"""Marker mocap as positions of 17 joints: reading a folder, and drawing windows from it.
 
-The folder holds `index.csv` (a row a clip: clip, subject, action, split, part, file, and rig where one needs mending) and npz
-files with a (T, 17, 3) array a clip: metres, z up, right-handed, Human3.6M order.
+The folder holds `index.csv` (one row per clip: clip, subject, action, split, part, file, and rig if it needs a correction) and npz
+files with a (T, 17, 3) array for each clip: metres, z up, right-handed, Human3.6M order.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Clip:
 
 
 def load_mocap(folder: str | Path, part: str = "free", split: str = "train") -> list[Clip]:
-    """All clips of one part and split. Raises FormatError where the folder does not hold what its index says."""
+    """All clips of one part and split. Raises FormatError if the folder does not hold what its index lists."""
     folder = Path(folder)
     index = folder / "index.csv"
     if not index.is_file():
@@ -82,11 +82,11 @@ def _rows(index: Path) -> list[dict[str, str]]:
 
 
 def _lost_thorax(file: Path, clip: str) -> np.ndarray:
-    """(T, 17, 3) what has to be added to clips of the "mb" rig, whose skeleton has no thorax bone.
+    """(T, 17, 3) correction to add to clips of the "mb" rig, whose skeleton has no thorax bone.
 
-    Neck and shoulders hang there from the lower end of the thorax, 0.11 m too low: with the same limbs pelvis to neck measures
-    0.33 m instead of the 0.45 m of the subject's own skeleton. The lost bone is taken to continue the one below it, in the
-    direction in which the chest is turned; the spine joint moves to the middle again.
+    Neck and shoulders are attached at the lower end of the thorax, 0.11 m too low: with the same limbs, pelvis to neck measures
+    0.33 m instead of the 0.45 m of the subject's own skeleton. The missing bone continues the one below it, in the direction of the
+    chest; the spine joint moves to the middle again.
     """
     arrays = read_arrays(file)
     try:
@@ -120,8 +120,8 @@ _CHEST_BONES = {9: (0.0, -0.06, -1.0), 10: (0.0, 0.0, -1.0), 11: (0.95, -0.08, -
 def _common_shoulders(positions: np.ndarray) -> np.ndarray:
     """(T, 17, 3) of the "daz" figure with its neck and shoulders set as on the subjects' own skeletons.
 
-    Its shoulder joints lie 0.11 m beside the neck and below it, those of all other rigs 0.19 m beside and above: another joint by
-    the same name, on three fifths of the training frames. Each of these bones is turned by one fixed rotation.
+    Its shoulder joints lie 0.11 m beside the neck and below it, those of all other rigs 0.19 m beside and above: a different joint
+    with the same name, in three fifths of the training frames. Each of these bones is turned by one fixed rotation.
     """
     posture = take_apart(torch.from_numpy(positions)[None])
     for joint, goal in _CHEST_BONES.items():
@@ -139,7 +139,7 @@ def _common_shoulders(positions: np.ndarray) -> np.ndarray:
 class MotionBank:
     """All frames of many clips in one tensor, for drawing batches of windows.
 
-    Clips are drawn with a weight of the square root of their length: long takes of one subject would otherwise rule.
+    Clips are drawn with the square root of their length as weight, because long takes of one subject would dominate otherwise.
     """
 
     def __init__(self, clips: list[Clip], device: torch.device | str = "cpu") -> None:
@@ -152,7 +152,7 @@ class MotionBank:
         self.weights = lengths.float().sqrt()
 
     def windows(self, batch: int, frames: int, generator: torch.Generator, tempo: tuple[float, float] = (0.5, 2.0)) -> Tensor:
-        """(B, T, 17, 3): windows at a random place and tempo (log-uniform). Beyond a clip's ends its motion runs backwards."""
+        """(B, T, 17, 3) windows at random positions and tempos (log-uniform). Beyond a clip's ends its motion runs backwards."""
         return self.labelled_windows(batch, frames, generator, tempo)[0]
 
     def labelled_windows(

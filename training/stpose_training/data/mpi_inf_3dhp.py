@@ -1,6 +1,6 @@
 """MPI-INF-3DHP (Mehta et al. 2017): markerless ground truth of 8 people in a studio, and a test set of 6 more, also outdoors.
 
-Read are the owners' files: `TS1/annot_data.mat` ... `TS6/annot_data.mat` of the test set, and `S1/Seq1/annot.mat` with
+The reader takes the owners' files: `TS1/annot_data.mat` ... `TS6/annot_data.mat` of the test set, and `S1/Seq1/annot.mat` with
 `camera.calibration` of the training set. Joints are in millimetres in the axes of each camera: x right, y down, z forward.
 """
 
@@ -22,18 +22,18 @@ TEST = tuple(f"TS{number}" for number in range(1, 7))
 # Width and height of the test videos; the last two are filmed outdoors.
 TEST_SIZES = dict.fromkeys(TEST[:4], (2048, 2048)) | dict.fromkeys(TEST[4:], (1920, 1080))
 TEST_FPS = 25.0
-# Test joints, from the head top down the body, in Human3.6M's order; and the same joints of the 28 of the training set.
+# Test joints (from the head top down) in Human3.6M's order; and the same joints among the 28 of the training set.
 FROM_17 = (14, 8, 9, 10, 11, 12, 13, 15, 1, 16, 0, 5, 6, 7, 2, 3, 4)
 _RELEVANT = (7, 5, 14, 15, 16, 9, 10, 11, 23, 24, 25, 18, 19, 20, 4, 3, 6)
 FROM_28 = tuple(_RELEVANT[joint] for joint in FROM_17)
-# Frames of each sequence that are true, and its rate (the owners' `mpii_get_sequence_info`).
+# Usable frames of each sequence, and its frame rate (the owners' `mpii_get_sequence_info`).
 SEQUENCES = {
     ("S1", "Seq1"): (6416, 25.0), ("S1", "Seq2"): (12430, 50.0), ("S2", "Seq1"): (6502, 25.0), ("S2", "Seq2"): (6081, 25.0),
     ("S3", "Seq1"): (12488, 50.0), ("S3", "Seq2"): (12283, 50.0), ("S4", "Seq1"): (6171, 25.0), ("S4", "Seq2"): (6675, 25.0),
     ("S5", "Seq1"): (12820, 50.0), ("S5", "Seq2"): (12312, 50.0), ("S6", "Seq1"): (6188, 25.0), ("S6", "Seq2"): (6145, 25.0),
     ("S7", "Seq1"): (6239, 25.0), ("S7", "Seq2"): (6320, 25.0), ("S8", "Seq1"): (6468, 25.0), ("S8", "Seq2"): (6054, 25.0),
 }  # fmt: skip
-# Those of the 14 cameras that hang neither from the ceiling nor low over the floor (the owners' set "vnect").
+# The cameras, of 14, that are neither at the ceiling nor low over the floor (the owners' set "vnect").
 STUDIO_CAMERAS = (0, 1, 2, 4, 5, 6, 7, 8)
 
 
@@ -44,8 +44,8 @@ def load_mpi_inf_3dhp(
 
     path: the folder that holds TS1 ... or S1 .... annotation: "univ_annot3", joints on a body of one height, which the test set's
     own PCK is computed with, or "annot3", joints of the people's true size. cameras: which of the 14 become views (train).
-    A test recording is in the axes of its camera, and nothing tells what is up there. A training recording is in the studio's axes.
-    Raises FormatError where the files are not in the owners' layout, ValueError for another split or annotation.
+    A test recording is in the axes of its camera, with unknown up. A training recording is in the studio's axes.
+    Raises FormatError if the files are not in the owners' layout, ValueError for another split or annotation.
     """
     if split not in SPLITS or annotation not in ("univ_annot3", "annot3"):
         raise ValueError(f"unknown split '{split}' or annotation '{annotation}'")
@@ -79,7 +79,7 @@ def _test_of(name: str, file: Path, annotation: str, data: dict[str, np.ndarray]
     order = list(FROM_17)
     camera = _lens(true[valid], pixels[valid], TEST_SIZES[name])
     keypoints = given_keypoints(pixels[:, order], TEST_FPS, TEST_SIZES[name], "h36m17")
-    # Where a frame is not valid the file holds zeros or leftovers: no pose.
+    # The file holds zeros or leftovers in frames that are not valid: they have no pose.
     positions = np.where(valid[:, None, None], joints[:, order], np.nan)
     return Recording(name, name, name, TEST_FPS, positions, up=None, views=(View("camera", camera, keypoints, valid),))
 
@@ -95,7 +95,7 @@ def _joints(values: np.ndarray, file: Path, what: str, sides: int) -> Array:
 def _lens(points: Array, pixels: Array, image_size: tuple[int, int]) -> Calibration | None:
     """The camera without distortion that projects points in its axes to pixels: a line along each axis of the image.
 
-    None where it misses the median joint by more than 2 pixels.
+    None if it misses the median joint by more than 2 pixels.
     """
     if not len(points):
         return None
@@ -157,7 +157,7 @@ def _rows(values: np.ndarray, file: Path, what: str, sides: int) -> Array:
 
 
 def _upward(calibrations: dict[int, Calibration]) -> tuple[float, float, float]:
-    """The axis of the studio nearest to what is up for its cameras on the whole (those at the ceiling look straight down)."""
+    """The studio axis nearest to the mean up direction of its cameras (those at the ceiling look straight down)."""
     mean = -np.mean([camera.rotation[1] for camera in calibrations.values()], axis=0)
     up = np.zeros(3)
     up[np.abs(mean).argmax()] = np.sign(mean[np.abs(mean).argmax()])

@@ -1,10 +1,10 @@
-"""What a 2D detector does to true joints: noise in place tied to the score it reports.
+"""The error model of a 2D detector: position noise that is coupled to the reported score.
 
-Each joint has a difficulty, most of which lasts for the take. Place errors are a constant bias per take (what the detector thinks
-the joint is), a slow drift, quick jitter and rare large errors; drift and jitter grow with difficulty, and the score falls with
-it. Units: the person's angular size (see stpose_core.lift.normalise), about 0.95 m on a grown-up.
+Each joint has a difficulty, most of which is constant over a take. Position errors are a constant bias per take (the detector's
+own definition of the joint), a slow drift, fast jitter and rare large errors; drift and jitter grow with difficulty, and the
+score falls with it. Units: the person's angular size (see stpose_core.lift.normalise), about 0.95 m for an adult.
 
-Fitted to what a real detector makes of footage with a reference; `python -m stpose_training.data.fit_noise` prints how well.
+Fitted to a real detector on footage with a reference; `python -m stpose_training.data.fit_noise` prints the agreement.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from torch import Tensor
 
 from stpose_training.data.bodies import Random
 
-# Per joint in the order of h36m17, for a joint in clear sight: constant bias, slow drift and quick jitter (standard deviation
-# along each axis), and how much must go wrong before the detector is unsure of it. Those of shoulders, hips and limbs are
-# fitted; pelvis, spine, neck and head, for which there was no reference, are taken to be as their neighbours.
+# Per joint in the order of h36m17, for a clearly visible joint: constant bias, slow drift and fast jitter (standard deviation along
+# each axis), and the difficulty at which the score falls. Shoulders, hips and limbs are fitted; pelvis, spine, neck and head had no
+# reference and get the values of their neighbours.
 _BIAS = (0.014, 0.016, 0.004, 0.006, 0.016, 0.004, 0.006, 0.014, 0.014, 0.016, 0.016, 0.016, 0.004, 0.006, 0.016, 0.004, 0.006)
 _DRIFT = (0.010, 0.013, 0.015, 0.015, 0.013, 0.015, 0.015, 0.012, 0.012, 0.015, 0.015, 0.013, 0.015, 0.015, 0.013, 0.015, 0.015)
 _JITTER = (0.003, 0.004, 0.004, 0.005, 0.004, 0.004, 0.005, 0.003, 0.003, 0.004, 0.005, 0.004, 0.005, 0.006, 0.004, 0.005, 0.006)
 _CLEAR = (2.4, 2.4, 1.0, 0.8, 2.4, 1.0, 0.8, 2.4, 2.4, 2.0, 2.0, 2.4, 1.0, 0.8, 2.4, 1.0, 0.8)
-# No joint is trusted more than this by the detector of the footage.
+# Highest score of the fitted detector.
 _CEILING = 0.83
-# Joints that are hard to see together.
+# Joints whose difficulty is correlated.
 _PARTS = (0, 0, 1, 1, 0, 2, 2, 0, 0, 3, 3, 0, 4, 4, 0, 5, 5)
-# Joints that detectors do not report are made of those that they do (see stpose_core.conversions) and err with them:
+# Joints that detectors do not report are computed from others (see stpose_core.conversions) and share their errors:
 # (joint, share of its own error, share of the mean error of the others, the others).
 _MADE = ((0, 0.5, 1.0, (1, 4)), (7, 0.5, 1.0, (1, 4, 11, 14)), (8, 0.6, 1.0, (11, 14)), (10, 0.6, 0.8, (9,)))
 
 
 def correlated(random: Random, frames: int, keep: float, *shape: int) -> Tensor:
-    """(B, T, ...) unit-variance noise, each frame keeping `keep` of the last one: a first-order autoregression, by convolution."""
+    """(B, T, ...) unit-variance noise, a first-order autoregression with coefficient `keep`, computed by convolution."""
     taps = min(frames, max(2, round(4 / (1 - keep))))
     kernel = keep ** torch.arange(taps - 1, -1, -1, device=random.device, dtype=torch.float32)
     kernel = kernel / kernel.square().sum().sqrt()
@@ -45,7 +45,7 @@ def correlated(random: Random, frames: int, keep: float, *shape: int) -> Tensor:
 def detect(rays: Tensor, size: Tensor, random: Random, variety: float = 1.0) -> tuple[Tensor, Tensor]:
     """rays: (B, T, 17, 2) true; size: (B, T) the person's angular size -> noisy rays and scores (B, T, 17) in 0..1.
 
-    variety: how far takes differ in how noisy they are; 0 gives the footage that the model was fitted to, again and again.
+    variety: spread of the noise level between takes; with 0, all takes are as noisy as the fitted footage.
     """
     batch, frames, joints = rays.shape[:3]
     device = rays.device
@@ -56,9 +56,9 @@ def detect(rays: Tensor, size: Tensor, random: Random, variety: float = 1.0) -> 
     def each(numbers: tuple[float, ...]) -> Tensor:
         return torch.tensor(numbers, device=device)[None, None, :, None]
 
-    # The fitted footage lies in the middle of these ranges: other detectors, and persons that are smaller or blurred, are noisier.
+    # The fitted footage lies in the middle of these ranges: other detectors and small or blurred people give more noise.
     level, own, growth, ceiling = drawn(1.0, 0.9), drawn(1.0, 0.7), drawn(2.0, 0.7), drawn(_CEILING, 0.18)
-    # Limbs turned away from the camera stay hard to see for long, so most of the difficulty is the take's, not the moment's.
+    # Limbs that are turned away stay hard to detect for a long time, so most of the difficulty is constant over a take.
     lasting = 0.6 * random.normal(batch, 1, joints) + 0.8 * random.normal(batch, 1, max(_PARTS) + 1)[..., list(_PARTS)]
     passing = correlated(random, frames, 0.95, batch, joints)
     hard = 0.85 * lasting + 0.7 * passing + 0.5 * level.log() - torch.tensor(_CLEAR, device=device)
@@ -75,7 +75,7 @@ def detect(rays: Tensor, size: Tensor, random: Random, variety: float = 1.0) -> 
         error[:, :, joint] = alone * error[:, :, joint] + shared * error[:, :, list(others)].mean(2)
     sure = torch.exp(-1.2 * hard - 0.02 * random.normal(batch, frames, joints).abs()) * (1 - 0.2 * rare.float())
     score = ceiling * sure
-    # Some detectors report nearly the same score for all: then it tells nothing, and must not be relied on.
+    # Some detectors report nearly constant scores, so the network must not rely on them.
     flat = random.chance(0.15 * variety, batch)[:, None, None]
     score = torch.where(flat, ceiling + 0.02 * random.normal(batch, frames, joints), score)
     return rays + error * size[..., None, None], score.clamp(0.16, 1.0)

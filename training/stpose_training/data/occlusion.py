@@ -16,7 +16,7 @@ _LIMBS = ((2, 3), (5, 6), (12, 13), (15, 16), LEFT_ARM, RIGHT_ARM, LEFT_LEG, RIG
 
 
 def _runs(random: Random, batch: int, frames: int, shortest: int, longest: Tensor) -> Tensor:
-    """(B, T) one run of frames a sample, anywhere, of random length from `shortest` to its `longest`."""
+    """(B, T) one run of frames per sample, at a random position, of random length from `shortest` to its `longest`."""
     length = shortest + random.uniform(0, 1, batch) * (longest - shortest).clamp_min(0)
     start = random.uniform(0, 1, batch) * (frames - length)
     time = torch.arange(frames, device=random.device)[None]
@@ -24,7 +24,7 @@ def _runs(random: Random, batch: int, frames: int, shortest: int, longest: Tenso
 
 
 def _some_joints(random: Random, batch: int, most: int) -> Tensor:
-    """(B, 17) one to `most` joints a sample."""
+    """(B, 17) one to `most` joints per sample."""
     rank = torch.rand(batch, 17, generator=random.generator, device=random.device).argsort(1).argsort(1)
     count = random.uniform(1, most + 1, batch).floor()
     return rank < count[:, None]
@@ -38,9 +38,9 @@ def hide(
     share: float = 0.5,
     kinds: tuple[str, ...] = KINDS,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Masks joints of a `share` of the samples, one or two kinds each.
+    """Masks joints in a `share` of the samples, by one or two kinds each.
 
-    rays: (B, T, 17, 2); score: (B, T, 17); severity: 0 (minor) to 1 (severe) scales how many, how long, how far.
+    rays: (B, T, 17, 2); score: (B, T, 17); severity: 0 (minor) to 1 (severe) scales number, duration and displacement.
     kinds: those to draw from.
     Returns rays (some displaced or exchanged left/right), score (0 where masked) and wrong (B, T, 17): masked or displaced.
     """
@@ -57,14 +57,14 @@ def hide(
 
     gone = torch.zeros_like(score, dtype=torch.bool)
     rate = random.uniform(0, 0.3 * severity, batch)[:, None, None]
-    # Points flicker for a while rather than for single frames: blocks of 1 to 8 frames share their fate.
+    # Blocks of 1 to 8 frames are hidden together, because joints disappear for several frames rather than for one.
     block = int(torch.randint(1, 9, (1,), generator=random.generator, device=device))
     coarse = torch.rand(batch, -(-frames // block), 17, generator=random.generator, device=device).repeat_interleave(block, 1)
     gone |= on("point") & (coarse[:, :frames] < rate)
 
     limbs = torch.zeros(len(_LIMBS), 17, dtype=torch.bool, device=device)
-    for row, limb in enumerate(_LIMBS):
-        limbs[row, list(limb)] = True
+    for row, members in enumerate(_LIMBS):
+        limbs[row, list(members)] = True
     limb = limbs[torch.randint(len(_LIMBS), (batch,), generator=random.generator, device=device)]
     long = torch.full((batch,), 20 + 110 * severity, device=device)
     gone |= on("part") & limb[:, None] & _runs(random, batch, frames, 10, long).unsqueeze(-1)

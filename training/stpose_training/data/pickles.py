@@ -1,10 +1,10 @@
-"""Pickle files of others, read without running what they ask for.
+"""Pickle files from other sources, read without running any code that they name.
 
-A pickle is a program: `pickle.load` and `np.load(allow_pickle=True)` run any function that it names. Several data sets come as
-pickles all the same, so this reader lets through what data need - numbers, text, lists, dictionaries and numpy arrays - and
-refuses everything else by name. Not even numpy's own constructors run: they trust sizes and types that the file states.
-Arrays are put together here from checked parts. A pickle of a few bytes can also ask for any amount of memory, so its operations
-are looked through before it is read, and what is made of them is counted.
+A pickle is a program: `pickle.load` and `np.load(allow_pickle=True)` run any function that it names. Several data sets are
+distributed as pickles, so this reader accepts plain data only - numbers, text, lists, dictionaries and numpy arrays - and refuses
+everything else by name. Even numpy's constructors do not run, because they trust sizes and types from the file. Arrays are
+assembled here from checked parts. A pickle of a few bytes can also ask for any amount of memory, so its operations are checked
+before it is read, and the memory of its results is counted.
 Sources: Python's `pickletools` (operations), numpy's `ndarray.__reduce__` (what an array's pickle holds) and `numpy.lib.format`.
 """
 
@@ -37,11 +37,11 @@ _LARGEST = 2**64
 
 
 class _Refused(Exception):
-    """The message ends a sentence that begins with the file's name."""
+    """The message completes a sentence that begins with the file's name."""
 
 
 class _Constructor:
-    """What a pickle may call in place of the function that it names. No file can change it."""
+    """Replacement for a function that a pickle names. A file cannot change it."""
 
     __slots__ = ("make", "spend")
 
@@ -56,7 +56,7 @@ class _Constructor:
 
 
 class _Type:
-    """A numpy type as a pickle states it."""
+    """A numpy type as described in a pickle."""
 
     __slots__ = ("dtype",)
 
@@ -73,7 +73,7 @@ class _Type:
 
 
 class _Array:
-    """An array as a pickle states it: `value` is there once its state was read."""
+    """An array as described in a pickle: `value` is set once its state was read."""
 
     __slots__ = ("spend", "value")
 
@@ -98,7 +98,7 @@ def _array(spend: Spend, shape: Any, kind: Any, by_column: object, content: Any)
         for place, item in enumerate(content):
             flat[place] = item
     else:
-        if isinstance(content, str):  # pickles of Python 2 hold the bytes as text
+        if isinstance(content, str):  # pickles of Python 2 store bytes as text
             spend(len(content))
             content = content.encode("latin1")
         flat = np.frombuffer(content, dtype=kind.dtype)
@@ -116,7 +116,7 @@ def _from_buffer(spend: Spend, content: Any, kind: Any, shape: Any, order: Any) 
 
 
 def _encode(spend: Spend, text: str, encoding: str) -> bytes:
-    """Pickles of protocol 2 that Python 3 wrote hold bytes as latin-1 text."""
+    """Pickles of protocol 2 written by Python 3 store bytes as latin-1 text."""
     if encoding not in ("latin1", "latin-1"):
         raise _Refused(f"holds text in the encoding '{str(encoding)[:40]}'")
     spend(len(text))
@@ -179,7 +179,7 @@ def _look_through(content: bytes) -> None:
 
 
 def _plain(value: Any, seen: dict[int, Any], depth: int = 0) -> Any:
-    """The value with real arrays in place of `_Array`, all the way down. seen: what was made of which object (by id)."""
+    """The value with real arrays instead of `_Array`, recursively. seen: results by the id of their source."""
     if depth > _DEEPEST:
         raise _Refused("is nested too deeply")
     if id(value) in seen:
@@ -219,9 +219,9 @@ def _read(content: bytes, what: str) -> Any:
 
 
 def read_pickle(path: str | Path) -> Any:
-    """What a pickle file holds: numbers, text, lists, tuples, dictionaries and numpy arrays.
+    """The content of a pickle file: numbers, text, lists, tuples, dictionaries and numpy arrays.
 
-    Text of Python 2 is read as latin-1. Raises FormatError where the file is missing, damaged, or asks for anything else.
+    Text of Python 2 is read as latin-1. Raises FormatError if the file is missing, damaged, or holds anything else.
     """
     return _read(read_bytes(path), str(path))
 
@@ -229,8 +229,8 @@ def read_pickle(path: str | Path) -> Any:
 def read_npz(path: str | Path, *names: str) -> list[Any]:
     """The named members of an .npz file, also those that hold Python objects (as `np.savez(file, name=dictionary)` makes them).
 
-    A member without dimensions comes as what it holds. Raises FormatError where the file or a member is missing or damaged, or
-    asks for anything but plain data.
+    A member without dimensions is returned as its content. Raises FormatError if the file or a member is missing or damaged, or
+    holds anything but plain data.
     """
     members = read_members(path, *names)
     missing = [name for name in names if name not in members]
@@ -244,8 +244,8 @@ def _member(content: bytes, what: str) -> Any:
     try:
         shape, _, dtype = array_header(handle)
     except Exception as error:  # numpy evaluates the header as a Python literal: any error may come of it
-        raise FormatError(f"{what} is no array of numpy's ({type(error).__name__})") from error
+        raise FormatError(f"{what} is not a numpy array ({type(error).__name__})") from error
     array = _read(content[handle.tell() :], what) if dtype.hasobject else array_of(content, what)
     if not isinstance(array, np.ndarray) or array.shape != shape:
-        raise FormatError(f"{what} is not what its header says")
+        raise FormatError(f"{what} does not match its header")
     return array[()] if array.shape == () else array

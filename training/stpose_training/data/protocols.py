@@ -1,11 +1,11 @@
-"""How each data set is judged: which joints, how poses are aligned, and how errors are averaged to the figure in the papers.
+"""The evaluation protocol of each data set: joints, alignment of poses, and averaging of errors to the published figures.
 
 Human3.6M: all 17 joints; errors of all frames of an action (both takes, all test subjects, all cameras) are averaged, then the 15
 actions; protocol 1 is MPJPE with pelvises together, protocol 2 after a similarity alignment (Martinez et al. 2017, Pavllo et al.
 2019). HumanEva-I: 15 joints, averaged over the cells of the table of subjects and actions. MPI-INF-3DHP: the 14 joints of the
 owners' groups (head to ankles, without pelvis, spine and face), PCK at 150 mm and its area under the curve, all frames alike.
 3DPW: 14 joints (limbs, neck and head), similarity alignment, all frames alike. Papers that use the SMPL model itself regress those
-14 from its surface; here they are SMPL's own joints, which lie a little elsewhere: compare with care.
+14 from its surface; here they are SMPL's own joints, at slightly different positions: compare with care.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ PW3D = Protocol("3DPW", tuple(H36M17.index("neck", "head", *_TWELVE)))
 
 @dataclass(frozen=True)
 class Prediction:
-    """xyz: (T, 17, 3) metres in the axes of the view's camera, with or without the pelvis's place; NaN in frames without a pose."""
+    """xyz: (T, 17, 3) metres in the axes of the view's camera, root-relative or not; NaN in frames without a pose."""
 
     recording: Recording
     view: View
@@ -54,8 +54,8 @@ def score(protocol: Protocol, predictions: Iterable[Prediction]) -> dict[str, di
     """A row for each group of the protocol and a last one, "mean" (of the groups).
 
     Columns: MPJPE, PA-MPJPE in mm, MPJVE in mm a frame; with `protocol.pck` PCK and AUC in percent, in which frames without a
-    prediction count as wrong; frames: those that are judged; missing: the percentage of them without a prediction.
-    Raises ValueError where there is nothing to judge, a prediction has another length, or a camera's calibration is not known.
+    prediction count as wrong; frames: number of measured frames; missing: percentage of them without a prediction.
+    Raises ValueError if there is nothing to measure, a prediction has another length, or a camera's calibration is not known.
     """
     groups: dict[str, list[Prediction]] = {}
     for prediction in predictions:
@@ -63,7 +63,7 @@ def score(protocol: Protocol, predictions: Iterable[Prediction]) -> dict[str, di
         groups.setdefault(key, []).append(prediction)
     rows = {key: row for key, members in groups.items() if (row := _row(protocol, members))}
     if not rows:
-        raise ValueError(f"{protocol.name}: no frames to judge")
+        raise ValueError(f"{protocol.name}: no frames to measure")
     columns = next(iter(rows.values()))
     mean = {column: float(np.mean([row[column] for row in rows.values()])) for column in columns}
     mean["frames"] = float(sum(row["frames"] for row in rows.values()))
@@ -71,7 +71,7 @@ def score(protocol: Protocol, predictions: Iterable[Prediction]) -> dict[str, di
 
 
 def _row(protocol: Protocol, members: list[Prediction]) -> dict[str, float]:
-    """The measures of one group, every frame alike; empty where it has no frames."""
+    """The measures of one group, all frames with equal weight; empty if it has no frames."""
     pairs, speeds, judged = [], [], 0
     for member in members:
         true = member.recording.seen_by(member.view)

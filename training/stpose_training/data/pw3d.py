@@ -1,7 +1,7 @@
 """3DPW (von Marcard et al. 2018): people outdoors, filmed by a hand-held phone, 3D from inertial sensors; 30 frames a second.
 
-Read are the owners' `sequenceFiles/test/*.pkl` (also train and validation), which are pickles of Python 2: through a reader that
-takes nothing but data from them. Joints are the 24 of the SMPL body model, in metres in a world of each sequence's own.
+The owners' `sequenceFiles/test/*.pkl` (also train and validation) are pickles of Python 2, read as plain data only. Joints are
+the 24 of the SMPL body model, in metres, in the world of each sequence.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from stpose_training.data.recording import Calibration, Recording, View, given_k
 
 FPS = 30.0
 SPLITS = ("train", "validation", "test")
-# SMPL's joint for each of Human3.6M's, which has no head top: that one is placed.
+# SMPL's joint for each of Human3.6M's; SMPL has no head top, which is computed.
 _PELVIS_TO_HEAD = (0, 2, 5, 8, 1, 4, 7, 6, 12, 15)
 _ARMS = (16, 18, 20, 17, 19, 21)
 MEASURED = np.arange(17) != 10
 # From the base of the head to its top, in lengths of the neck (SMPL's mean body).
 _HEAD = 2.0
-# COCO-18 of OpenPose, in which `poses2d` is: a neck after the nose, right before left.
+# `poses2d` is OpenPose's COCO-18: a neck after the nose, right before left.
 _OPENPOSE18 = (
     "nose", "neck", "r_shoulder", "r_elbow", "r_wrist", "l_shoulder", "l_elbow", "l_wrist", "r_hip", "r_knee", "r_ankle",
     "l_hip", "l_knee", "l_ankle", "r_eye", "l_eye", "r_ear", "l_ear",
@@ -37,7 +37,7 @@ def load_pw3d(path: str | Path, split: str = "test") -> list[Recording]:
     """A recording for each person of each sequence of a split, with one moving view and the owners' 2D detections.
 
     path: the folder that holds `sequenceFiles`, or `sequenceFiles` itself. Frames are valid where the owners' camera pose is.
-    Raises FormatError where the files are not in this layout or ask for more than data, ValueError for another split.
+    Raises FormatError if the files are not in this layout or hold more than data, ValueError for another split.
     """
     if split not in SPLITS:
         raise ValueError(f"unknown split '{split}'; 3DPW has {', '.join(SPLITS)}")
@@ -58,7 +58,7 @@ def _sequence(file: Path) -> list[Recording]:
     needed = ("jointPositions", "cam_poses", "cam_intrinsics", "campose_valid")
     missing = [key for key in needed if not isinstance(data, dict) or key not in data]
     if missing:
-        raise FormatError(f"{file} is no sequence of 3DPW: no {', '.join(missing)} in it")
+        raise FormatError(f"{file} is not a sequence of 3DPW: no {', '.join(missing)} in it")
     matrix, poses = _numbers(data["cam_intrinsics"], file, "cam_intrinsics"), _numbers(data["cam_poses"], file, "cam_poses")
     if matrix.shape != (3, 3) or poses.ndim != 3 or poses.shape[1:] != (4, 4):
         shapes = f"cam_intrinsics {matrix.shape} or cam_poses {poses.shape}"
@@ -90,7 +90,7 @@ def _numbers(value: Any, file: Path, what: str) -> Array:
 
 
 def smpl_to_h36m(joints: Array) -> Array:
-    """(T, 17, 3) of SMPL's (T, 24, 3). The head top, which SMPL's joints do not have, continues the neck."""
+    """(T, 17, 3) from SMPL's (T, 24, 3). The head top, which SMPL lacks, continues the neck."""
     placed = np.empty((len(joints), 17, 3))
     placed[:, :10] = joints[:, list(_PELVIS_TO_HEAD)]
     placed[:, 10] = placed[:, 9] + _HEAD * (placed[:, 9] - placed[:, 8])
@@ -99,7 +99,7 @@ def smpl_to_h36m(joints: Array) -> Array:
 
 
 def _seen(poses2d: Any, person: int, frames: int, size: tuple[int, int], file: Path) -> Keypoints | None:
-    """The owners' detections (T, 3, 18): x, y and confidence; all zero where fewer than six joints were found."""
+    """The owners' detections (T, 3, 18): x, y and confidence; all zero if fewer than six joints were found."""
     if poses2d is None or person >= len(poses2d):
         return None
     found = _numbers(poses2d[person], file, "poses2d")

@@ -1,4 +1,4 @@
-"""What every loader of a data set yields: one person's 3D joints over time, and the cameras that saw them."""
+"""The result of every data set loader: one person's 3D joints over time, and the cameras that filmed them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Calibration:
         return np.stack([across, down], axis=-1) * self.focal + self.centre
 
     def rays(self, pixels: Array) -> Array:
-        """(x / z, y / z) in camera axes of pixels (..., 2): the lens undone. NaN stays NaN."""
+        """(x / z, y / z) in camera axes of pixels (..., 2), without lens distortion. NaN stays NaN."""
         matrix = np.array([[self.focal[0], 0, self.centre[0]], [0, self.focal[1], self.centre[1]], [0, 0, 1.0]])
         flat = np.asarray(pixels, np.float64).reshape(-1, 1, 2)
         if not len(flat):
@@ -58,8 +58,8 @@ class Calibration:
 
 @dataclass(frozen=True)
 class View:
-    """What one camera saw. camera: None where its calibration is not known. keypoints: 2D joints that came with the set, T frames;
-    None where there are none. valid: (T,) frames that the set's protocol judges."""
+    """The data of one camera. camera: None if its calibration is not known. keypoints: 2D joints that come with the set, T frames;
+    None if there are none. valid: (T,) frames that the set's protocol measures."""
 
     name: str
     camera: Calibration | None
@@ -72,8 +72,8 @@ class Recording:
     """One take of one person.
 
     positions: (T, 17, 3) metres, Human3.6M order; NaN in frames without a pose. Axes: the world of the set's cameras.
-    up: (3,) unit vector against gravity in those axes; None where the set does not tell.
-    measured: (17,) joints that the set measures; the others are placed between or beyond them, and protocols leave them out.
+    up: (3,) unit vector against gravity in those axes; None if unknown.
+    measured: (17,) joints that the set contains; the others are computed from them, and protocols leave them out.
     """
 
     name: str
@@ -111,10 +111,10 @@ class Recording:
         """The takes between gaps as training material: z up, at `fps` frames a second.
 
         Frames in between are interpolated linearly, so a rate that divides the set's takes every n-th frame as it is.
-        Raises ValueError where the set does not tell what is up.
+        Raises ValueError if the up direction is not known.
         """
         if self.up is None:
-            raise ValueError(f"{self.name}: this data set does not tell which way is up")
+            raise ValueError(f"{self.name}: the up direction of this data set is not known")
         upright = self.positions @ _turn_up(np.asarray(self.up)).T
         edges = np.flatnonzero(np.diff(np.concatenate([[False], self.posed, [False]]).astype(int)))
         runs = [(start, end) for start, end in zip(edges[::2], edges[1::2]) if end - start > 1]
@@ -145,12 +145,12 @@ def _resample(positions: Array, have: float, want: float) -> Array:
 
 
 def given_keypoints(xy: Array, fps: float, image_size: tuple[int, int], skeleton: str, score: Array | None = None) -> Keypoints:
-    """Keypoints of a set that gives no scores: 1 where a joint is given, 0 where it is NaN."""
+    """Keypoints of a set without scores: 1 for joints that are given, 0 for NaN."""
     if score is None:
         score = np.isfinite(xy).all(-1).astype(np.float64)
     return Keypoints(xy, score, fps, image_size, skeleton)
 
 
 def all_clips(recordings: Sequence[Recording], fps: float = MOCAP_FPS) -> list[Clip]:
-    """Training material of many recordings."""
+    """Training clips of many recordings."""
     return [clip for recording in recordings for clip in recording.clips(fps)]

@@ -1,4 +1,4 @@
-"""Training samples of the lifter: from the motion bank through bodies, cameras, noise and occlusion to network inputs."""
+"""Training samples of the lifter: motions with new bodies, filmed, with detector noise and occlusion, as network inputs."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ class Batch:
     joints: (B, T+, 17, 4), context: (B, T+, 4) as TemporalNetwork reads them. pose: (B, T, 17, 3) metres relative to the pelvis.
     root: (B, T, 3) target of the root head. up: (B, T, 3) unit. wrong: (B, T, 17) inputs that were masked or displaced. contacts:
     (B, T, 4) left heel, left toe, right heel, right toe on the ground: 0 or 1, NaN where unknown.
-    seen: samples without 3D that are learned from in the same step. blobs: over T+ frames, for a network that reads heat maps in
-    the place of joints.
+    seen: samples without 3D for the same step. blobs: over T+ frames, for a network that reads heat maps instead of joints.
     """
 
     joints: Tensor
@@ -43,12 +42,12 @@ class Batch:
 
     @property
     def inputs(self) -> Tensor:
-        """What the network reads of the joints: (B, T+, 17, 4), or maps (B, T+, 17, cells, cells). Maps are drawn each time, for
-        they are a hundred times as large."""
+        """The joints as the network reads them: (B, T+, 17, 4), or maps (B, T+, 17, cells, cells). Maps are drawn on each call,
+        because they are a hundred times as large."""
         return self.joints if self.blobs is None else self.blobs.draw()
 
     def narrowed(self, frames: int) -> Batch:
-        """Without so many frames at each end of the inputs; the targets stay."""
+        """The batch without so many frames at each end of the inputs; the targets stay."""
         inner = slice(frames, self.joints.shape[1] - frames)
         blobs = None if self.blobs is None else self.blobs.frames(inner)
         return Batch(self.joints[:, inner], self.context[:, inner], self.pose, self.root, self.up, self.wrong, self.contacts, blobs)
@@ -57,11 +56,11 @@ class Batch:
 def new_motions(
     bank: MotionBank, batch: int, frames: int, random: Random, pace: float = 1.0, recorded: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """(B, T, 17, 3) motions that nobody performed: recombined, bent further, reshaped, mirrored and turned; z up, metres. And
-    (B, T, 4) their contacts, NaN where unknown.
+    """New motions (B, T, 17, 3): recombined, bent further, reshaped, mirrored and turned; z up, metres. And their contacts
+    (B, T, 4), NaN where unknown.
 
-    pace: recorded frames from one frame to the next, at true tempo. recorded: share of samples that keep their recorded posture, in
-    which joints bend as often and as far as people bend them; only those have contacts.
+    pace: recorded frames per frame, at true tempo. recorded: share of samples that keep their recorded posture, with natural
+    flexion of the joints; only those have contacts.
     """
     positions, contacts = bank.labelled_windows(batch, frames, random.generator, (0.5 * pace, 2.0 * pace))
     own = take_apart(positions)
@@ -79,10 +78,10 @@ def new_motions(
 
 
 @dataclass
-class Sight:
-    """What a detector reports of views. points: (B, T, 17, 3) true joints in camera axes, metres. true: (B, T, 17, 2) they as the
-    assumed camera sees them, in tangent units; rays: (B, T, 17, 2) reported ones, likewise; score: (B, T, 17), 0 outside of the
-    picture, where `outside` is true."""
+class Detections:
+    """What a detector reports of views. points: (B, T, 17, 3) true joints in camera axes, metres. true: (B, T, 17, 2) their
+    projections in the assumed camera, in tangent units; rays: (B, T, 17, 2) the detected ones, likewise; score: (B, T, 17), 0
+    outside of the picture, where `outside` is true."""
 
     points: Tensor
     true: Tensor
@@ -91,16 +90,16 @@ class Sight:
     outside: Tensor
 
 
-def see(views: Views, random: Random) -> Sight:
-    """Projects views and adds what a detector does to them. Nobody stands nearer than 0.5 m: a limb behind the camera would have
-    no projection."""
+def detections_of(views: Views, random: Random) -> Detections:
+    """Projects views and adds a detector's errors. People are kept 0.5 m away at least, because a limb behind the camera has no
+    projection."""
     points = views.points
     points = points + torch.nn.functional.pad((0.5 - points[..., 2].amin((1, 2))).clamp_min(0)[:, None], (2, 0))[:, None, None]
     true = points[..., :2] / points[..., 2:]
     outside = (true.abs() > views.reach[:, None, None]).any(-1)
     true = true * views.zoom[:, None, None, None]
     rays, score = detect(true, size_of(true), random)
-    return Sight(points, true, rays, torch.where(outside, torch.zeros_like(score), score), outside)
+    return Detections(points, true, rays, torch.where(outside, torch.zeros_like(score), score), outside)
 
 
 def size_of(rays: Tensor) -> Tensor:
@@ -109,7 +108,7 @@ def size_of(rays: Tensor) -> Tensor:
 
 
 def thin(rays: Tensor, score: Tensor, every: int) -> tuple[Tensor, Tensor]:
-    """(B, T, 17, 2) and (B, T, 17) of which the detector sees one frame in `every`; those between as the lifter fills them in."""
+    """(B, T, 17, 2) and (B, T, 17) of which the detector reads one frame in `every`; the lifter's interpolation between them."""
     if every == 1:
         return rays, score
     when = torch.arange(rays.shape[1], device=rays.device)
@@ -120,33 +119,44 @@ def thin(rays: Tensor, score: Tensor, every: int) -> tuple[Tensor, Tensor]:
     return rays[:, before].lerp(rays[:, after], part.unsqueeze(-1)), torch.where(part > 0, torch.minimum(low, high), low)
 
 
+@dataclass(frozen=True)
+class Faults:
+    """Faults of the detections of a batch. masked: share of samples with hidden joints; severity: 0..1 of their occlusion;
+    confused: share of samples in which the detector confuses left and right."""
+
+    masked: float = 0.0
+    severity: float = 1.0
+    confused: float = 0.0
+
+
+NO_FAULTS = Faults(severity=0.0)
+
+
 def observe(
     views: Views,
     random: Random,
     reach: int,
-    severity: float,
-    share: float,
+    faults: Faults = NO_FAULTS,
+    *,
     maps: bool = False,
     every: int = 1,
-    confused: float = 0.0,
     contacts: Tensor | None = None,
 ) -> Batch:
-    """What a detector would report of these views, as network inputs, and the truth as targets. every: see `thin`. maps: heat maps,
-    too; the rest of the batch is the same with and without. confused: share of the samples in which it confuses sides. contacts:
-    (B, T, 4) of the views, where known."""
-    sight = see(views, random)
-    points, zoom = sight.points, views.zoom[:, None, None]
-    rays, score, mixed = sight.rays, sight.score, torch.zeros_like(sight.outside)
-    if confused:
-        rays, score, mixed = confuse(rays, score, size_of(sight.true), random, confused)
-    rays, score, wrong = hide(rays, score, random, severity, share)
+    """Simulated detections of these views as network inputs, and the truth as targets. every: see `thin`. maps: with heat maps; the
+    rest of the batch is the same with and without. contacts: (B, T, 4) of the views, where known."""
+    found = detections_of(views, random)
+    points, zoom = found.points, views.zoom[:, None, None]
+    rays, score, mixed = found.rays, found.score, torch.zeros_like(found.outside)
+    if faults.confused:
+        rays, score, mixed = confuse(rays, score, size_of(found.true), random, faults.confused)
+    rays, score, wrong = hide(rays, score, random, faults.severity, faults.masked)
     wrong = wrong | mixed
     rays, score = thin(rays, score, every)
     view = person_view(rays, score)
     joints, context = network_inputs(rays, score, view)
     blobs = None
     if maps:
-        blobs = believe(sight.true, sight.rays, rays, score, wrong, view.size, beside(random)).in_view(view)
+        blobs = believe(found.true, found.rays, rays, score, wrong, view.size, beside(random)).in_view(view)
     pelvis = points[:, :, 0] * torch.cat((torch.ones_like(zoom[:, 0].expand(-1, 2)), 1 / zoom[:, 0]), -1)[:, None]
     pose = (points - points[:, :, :1]) @ view.rotation.transpose(-1, -2)
     up = (view.rotation @ views.up.unsqueeze(-1)).squeeze(-1)
@@ -158,7 +168,7 @@ def observe(
         pose[:, core],
         view.camera_to_root(pelvis)[:, core],
         up[:, core],
-        (wrong | sight.outside)[:, core],
+        (wrong | found.outside)[:, core],
         (torch.full_like(points[:, :, :4, 0], torch.nan) if contacts is None else contacts)[:, core],
         None if blobs is None else blobs.frames(inner),
     )
@@ -166,17 +176,17 @@ def observe(
 
 def draw_batch(
     bank: MotionBank,
+    *,
     batch: int,
     frames: int,
     reach: int,
     random: Random,
-    severity: float,
-    share: float = 0.5,
+    faults: Faults = NO_FAULTS,
     maps: bool = False,
-    confused: float = 0.0,
     recorded: float = 0.0,
 ) -> Batch:
-    """One batch with `frames` outputs a sample. maps: with heat maps; confused: see `observe`; recorded: see `new_motions`."""
+    """One batch of `batch` samples with `frames` outputs each. reach: frames of input on each side of the outputs. maps: with heat
+    maps. recorded: see `new_motions`."""
     total = frames + 2 * (reach + BOX_REACH)
     motions, contacts = new_motions(bank, batch, total, random, recorded=recorded)
-    return observe(film(motions, random), random, reach, severity, share, maps, confused=confused, contacts=contacts)
+    return observe(film(motions, random), random, reach, faults, maps=maps, contacts=contacts)

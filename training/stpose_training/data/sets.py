@@ -1,4 +1,4 @@
-"""The data sets by name: what a command that takes a set and a path needs to know."""
+"""The data sets by name, for commands that take a set and a path."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ PROTOCOLS: dict[str, Protocol] = {
     "mpi_inf_3dhp": protocols.MPI_INF_3DHP,
     "3dpw": protocols.PW3D,
 }
-# Plain folders have no splits and no protocol of their own.
+# Plain folders have no splits and no protocol.
 FOLDERS = ("bvh", "amc")
 
 
 def load_recordings(name: str, path: str | Path, split: str = "test") -> list[Recording]:
-    """The recordings of a named set: h36m, humaneva, mpi_inf_3dhp, 3dpw, bvh or amc. Plain folders have no splits: all of it comes.
+    """The recordings of a named set: h36m, humaneva, mpi_inf_3dhp, 3dpw, bvh or amc. Plain folders have no splits, so
+    everything is read.
 
-    Raises FormatError for an unknown name and where the files are not in the set's layout.
+    Raises FormatError for an unknown name and for files that are not in the set's layout.
     """
     if name == "h36m":
         return load_h36m(path, split)

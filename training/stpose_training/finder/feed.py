@@ -1,14 +1,14 @@
-"""Samples for the finder from a folder of rendered pictures.
+"""Training samples of the finder: rendered frames, mosaics of rendered people, and labelled photographs.
 
-Two in three are whole frames: scaled, moved, mirrored, sometimes upside down. The third is a mosaic of the spatial network's crops
-(as in YOLOv4, Bochkovskiy et al., 2020): many people at once, near each other and cut off by edges.
+Frames and photographs are scaled, moved, mirrored and sometimes turned by quarters. A mosaic puts crops of the spatial network side
+by side (as in YOLOv4, Bochkovskiy et al., 2020): many people at once, near each other and cut off by edges. Everything outside of
+boxes teaches what is no person.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +18,20 @@ from torch import Tensor
 
 from stpose_core.detect.views import cut, seen_at
 from stpose_core.skeletons import H36M17
-from stpose_training.spatial.feed import pooled, recoloured
+from stpose_training.finder.recipe import Recipe
 from stpose_training.synth.cache import FRAMES, Shard, decode, shards
-from stpose_training.synth.pictures import MOST, OUTSIDE, VISIBLE
+from stpose_training.synth.pictures import HIDDEN, MOST, VISIBLE
+from stpose_training.vision.labelled import PICTURES
+from stpose_training.vision.pixels import shown
+from stpose_training.vision.pool import Pool, drawn
 
 NOBODY, FOUND, UNCLEAR = 0, 1, 2
-"""Of a place for a person: empty; somebody who should be found; somebody of whom too little is seen, or who is too small."""
+"""Of a place for a person: empty; a person to find; a person who is too small, too little visible, or not labelled."""
 WIDE, TALL, SQUARE = (320, 192), (192, 320), (256, 256)
-"""(width, height) of the samples, by turns: frames, frames and mosaics."""
-_SEEN = 4  # visible joints from which somebody should be found
-_INSIDE = 0.2  # and the share of the box that must lie in the picture
-_LEAST = 11.0  # and the pixels of the longer side
+"""(width, height) of the samples: wide and tall frames, and mosaics."""
+_SEEN = 4  # visible joints of a person to find
+_INSIDE = 0.2  # least share of the box that lies in the picture
+_LEAST = 11.0  # least pixels of the longer side
 _MOSAIC = 9 * MOST
 _NECK, _PELVIS = H36M17.index("neck", "pelvis")
 _Floats = NDArray[np.float64]
@@ -37,7 +40,7 @@ _Floats = NDArray[np.float64]
 @dataclass(frozen=True)
 class FrameView:
     """One sample. picture: (H, W, 3) bytes. boxes: (P, 4) left, top, right, bottom in its pixels. up: (P, 2) from the pelvis to the
-    neck, of length 1, or 0 where that is not clear. who: (P,) NOBODY, FOUND, UNCLEAR."""
+    neck, of length 1, or 0 if that is not clear. who: (P,) NOBODY, FOUND or UNCLEAR."""
 
     picture: NDArray[np.uint8]
     boxes: _Floats
@@ -55,42 +58,74 @@ class FrameBatch:
     who: Tensor
 
 
-def feed_frames(folder: Path, batch: int, seed: int, threads: int, device: torch.device) -> Iterator[FrameBatch]:
-    """Batches without end. Raises TrainingError where the folder has no frames for training."""
+@dataclass(frozen=True)
+class _Stream:
+    """A kind of batches: the shards they are drawn from, how a sample is drawn, its size, and their share of the batches."""
 
-    def of(part: str, own: int, drawn: Callable[..., FrameView], size: tuple[int, int]) -> Iterator[FrameBatch]:
-        def draw(pool: tuple[Shard, ...], random: np.random.Generator) -> FrameView:
-            return drawn(pool[int(random.integers(len(pool)))], random, size)
+    folder: Path
+    part: str
+    draw: Callable[[Shard, np.random.Generator, tuple[int, int]], FrameView]
+    size: tuple[int, int]
+    share: float
 
-        return pooled(folder, part, batch, seed + own, threads, draw, lambda views, own: collate_frames(views, device, own))
 
-    feeds = [of(f"{FRAMES}train", 0, drawn_frame, WIDE), of(f"{FRAMES}train", 1, drawn_frame, TALL)]
-    if shards(folder, "train"):
-        feeds.append(of("train", 2, drawn_mosaic, SQUARE))
+def feed_frames(
+    cache: Path, *, batch: int, seed: int, recipe: Recipe, device: torch.device, photos: Path | None = None
+) -> Generator[FrameBatch, None, None]:
+    """Endless batches; those of different kinds alternate by their shares. photos: folder of labelled photographs
+    (`vision.labelled`). Raises TrainingError if the cache has no frames for training."""
+    labelled, mosaics = recipe.labelled if photos else 0.0, recipe.mosaics if shards(cache, "train") else 0.0
+    frames = f"{FRAMES}train"
+    streams = [_Stream(cache, frames, drawn_frame, size, (1 - labelled - mosaics) / 2) for size in (WIDE, TALL)]
+    if mosaics:
+        streams.append(_Stream(cache, "train", drawn_mosaic, SQUARE, mosaics))
+    if photos and labelled:
+        streams += [_Stream(photos, f"{PICTURES}-train", drawn_frame, size, labelled / 2) for size in (WIDE, TALL)]
+    feeds = [
+        _batches(stream, batch, np.random.default_rng((seed, number)), recipe.threads) for number, stream in enumerate(streams)
+    ]
+    shares = np.array([stream.share for stream in streams])
+    owed = np.zeros(len(streams))
     try:
-        for samples in cycle(feeds):
-            yield next(samples)
+        while True:
+            owed += shares
+            due = int(owed.argmax())
+            owed[due] -= 1
+            views, own = next(feeds[due])
+            yield collate_frames(views, device, own)
     finally:
         for samples in feeds:
-            samples.close()  # type: ignore[attr-defined]
+            samples.close()
+
+
+def _batches(
+    stream: _Stream, batch: int, random: np.random.Generator, threads: int
+) -> Generator[tuple[list[FrameView], int], None, None]:
+    pool = Pool(stream.folder, stream.part, random)
+
+    def draws(count: int) -> Callable[[np.random.Generator], FrameView]:
+        own, _ = pool.drawn(count)
+        return lambda random: stream.draw(own[int(random.integers(len(own)))], random, stream.size)
+
+    return drawn(draws, batch=batch, random=random, threads=threads)
 
 
 def drawn_frame(shard: Shard, random: np.random.Generator, size: tuple[int, int]) -> FrameView:
-    """A random frame of a shard, seen in a random way."""
+    """A random view of a random frame of a shard."""
     row = int(random.integers(len(shard.jpeg)))
     picture = decode(shard.jpeg[row])
     height, width = picture.shape[:2]
-    # So that the frame just fits, then nearer or farther; the middle of the view is mostly where somebody is.
+    # From a view that holds the whole frame, closer or farther; its middle is mostly at a person.
     scale = min(size[0] / width, size[1] / height) * float(np.exp(random.uniform(-0.35, 0.9)))
     middle = random.uniform(0, 1, 2) * (width, height)
     there = np.flatnonzero(shard.box[row, :, 2] > 0)
     if len(there) and random.random() < 0.8:
         box = shard.box[row, random.choice(there)].astype(np.float64)
         middle = (box[:2] + box[2:]) / 2 + random.uniform(-0.5, 0.5, 2) * np.array(size) * 0.9 / scale
-    # No more of the surroundings of the frame is seen than must be.
+    # As little as possible beyond the edges of the frame.
     half, extent = np.array(size) / 2 / scale, np.array([width, height], np.float64)
     middle = np.where(extent > 2 * half, middle.clip(half, np.maximum(extent - half, half)), middle.clip(extent - half, half))
-    # By quarters only: a box that is turned by less is no longer tight.
+    # By quarters only, because a box does not stay tight under other turns.
     quarters = int(random.integers(1, 4)) if random.random() < 0.08 else 0
     cosine, sine = ((1, 0), (0, 1), (-1, 0), (0, -1))[quarters]
     turn = scale * np.array([[cosine, sine], [-sine, cosine]], np.float64)
@@ -120,7 +155,7 @@ def drawn_mosaic(shard: Shard, random: np.random.Generator, size: tuple[int, int
             boxes.append(view.boxes + (left, top, left, top))
             ups.append(view.up)
             who.append(view.who)
-    # Of every mosaic as many places for people, so that they make a batch.
+    # Every mosaic has the same number of places, so that they make a batch.
     short = _MOSAIC - len(np.concatenate(who))
     return FrameView(
         picture,
@@ -131,12 +166,12 @@ def drawn_mosaic(shard: Shard, random: np.random.Generator, size: tuple[int, int
 
 
 def _shares(random: np.random.Generator, parts: int) -> _Floats:
-    """Where between 0 and 1 to cut into so many parts, about evenly."""
+    """Positions in 0..1 of cuts into so many nearly equal parts."""
     return np.asarray((np.arange(1, parts) + random.uniform(-0.25, 0.25, parts - 1)) / parts)
 
 
 def seen_frame(shard: Shard, row: int, picture: NDArray[np.uint8], matrix: _Floats, size: tuple[int, int]) -> FrameView:
-    """A frame in a view whose axes are those of the picture, or quarter turns of them."""
+    """A frame in a view along the axes of the picture, or turned by quarters."""
     corners = seen_at(matrix, shard.box[row].astype(np.float64).reshape(-1, 2, 2))
     boxes = np.concatenate([corners.min(1), corners.max(1)], 1)
     frame = seen_at(matrix, np.array([[0, 0], [picture.shape[1], picture.shape[0]]], np.float64))
@@ -153,18 +188,17 @@ def seen_frame(shard: Shard, row: int, picture: NDArray[np.uint8], matrix: _Floa
     clear = (visible.sum(1) >= _SEEN) & (area(inside) >= _INSIDE * area(boxes)) & (longer >= _LEAST)
     up = joints[:, _NECK] - joints[:, _PELVIS]
     length = np.linalg.norm(up, axis=1, keepdims=True)
-    told = (length[:, 0] > 0.15 * longer) & (state[:, [_NECK, _PELVIS]] != OUTSIDE).all(1)
-    up = np.where(told[:, None], up / np.maximum(length, 1e-6), 0.0)
+    trunk = state[:, [_NECK, _PELVIS]]
+    clearly = (length[:, 0] > 0.15 * longer) & ((trunk == HIDDEN) | (trunk == VISIBLE)).all(1)
+    up = np.where(clearly[:, None], up / np.maximum(length, 1e-6), 0.0)
     who = np.where(there, np.where(clear, FOUND, UNCLEAR), NOBODY)
     return FrameView(cut(picture, matrix, size), inside, up, who)
 
 
 def collate_frames(views: list[FrameView], device: torch.device, seed: int) -> FrameBatch:
-    """Views as a batch on a device, their light and colours changed."""
-    pictures = torch.from_numpy(np.stack([view.picture for view in views])).to(device, non_blocking=True)
-    pictures = recoloured(pictures.permute(0, 3, 1, 2).float() / 255 - 0.5, seed)
+    """Views as a batch on a device, in changed light and colours."""
     return FrameBatch(
-        pictures.contiguous(memory_format=torch.channels_last),
+        shown(torch.from_numpy(np.stack([view.picture for view in views])), device, seed),
         torch.from_numpy(np.stack([view.boxes for view in views]).astype(np.float32)).to(device),
         torch.from_numpy(np.stack([view.up for view in views]).astype(np.float32)).to(device),
         torch.from_numpy(np.stack([view.who for view in views])).to(device),

@@ -1,4 +1,4 @@
-"""What the finder is trained for: summits at people's middles, boxes that overlap theirs, and which way up they are."""
+"""The losses of the finder: peaks at the centres of people, overlap of boxes, and the direction of trunks."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor
 
 from stpose_core.networks.finder import CELL, FinderOutput
 from stpose_training.finder.feed import FOUND, UNCLEAR, FrameBatch
+from stpose_training.finder.recipe import Recipe
 
-_SPREAD, _SHARPEST = 0.1, 0.6  # of a summit: share of the box's side, and at least so many cells
-_NEAR = 0.3  # height of a summit from which a cell tells of the box
-_BOX, _UP = 1.0, 0.2  # weights of the losses of boxes and directions
+_SPREAD, _SHARPEST = 0.1, 0.6  # of a peak: share of the box's side, and at least so many cells
+_NEAR = 0.3  # height of a peak from which a cell predicts the box
 
 
 @dataclass(frozen=True)
 class Target:
-    """centre: (B, h, w) heights of summits, 1 in the cells of people's middles. known: (B, h, w) 0 where it is unclear whether a
-    person is to be found. owner: (B, h, w) whose summit is the highest in a cell."""
+    """centre: (B, h, w) heights of peaks, 1 in the cells of people's centres. known: (B, h, w) 0 where it is unclear whether there
+    is a person to find. owner: (B, h, w) index of the person whose peak is the highest in a cell."""
 
     centre: Tensor
     known: Tensor
@@ -27,7 +27,7 @@ class Target:
 
 
 def targets(batch: FrameBatch, height: int, width: int) -> Target:
-    """Of maps of that size. Summits are as wide and tall as their people (as in TTFNet, Liu et al., AAAI 2020)."""
+    """Targets for maps of that size. Peaks scale with the width and height of people (TTFNet, Liu et al., AAAI 2020)."""
     x = (torch.arange(width, device=batch.boxes.device) + 0.5) * CELL
     y = (torch.arange(height, device=batch.boxes.device) + 0.5) * CELL
     left, top, right, bottom = batch.boxes[..., None].unbind(2)
@@ -44,16 +44,16 @@ def targets(batch: FrameBatch, height: int, width: int) -> Target:
     return Target(centre, (~unclear).float(), owner)
 
 
-def finder_loss(output: FinderOutput, batch: FrameBatch) -> tuple[Tensor, dict[str, float]]:
-    """Focal loss of the centres (Law and Deng, CornerNet, ECCV 2018), -log of the boxes' overlap (Yu et al., UnitBox, 2016), and
-    the cosine of the directions -> loss, and its parts."""
+def finder_loss(output: FinderOutput, batch: FrameBatch, recipe: Recipe) -> tuple[Tensor, dict[str, float]]:
+    """Focal loss of the centres (Law and Deng, CornerNet, ECCV 2018), -log of the overlap of boxes (Yu et al., UnitBox, 2016), and
+    the cosine of the directions -> their weighted sum, and the parts."""
     height, width = output.centre.shape[1:]
     target = targets(batch, height, width)
-    summit = (target.centre == 1).float()
+    peak = (target.centre == 1).float()
     sure = output.centre.sigmoid()
-    missed = (1 - sure) ** 2 * F.softplus(-output.centre) * summit
-    false = (1 - target.centre) ** 4 * sure**2 * F.softplus(output.centre) * (1 - summit) * target.known
-    count = summit.sum().clamp(min=1)
+    missed = (1 - sure) ** 2 * F.softplus(-output.centre) * peak
+    false = (1 - target.centre) ** 4 * sure**2 * F.softplus(output.centre) * (1 - peak) * target.known
+    count = peak.sum().clamp(min=1)
     centre = (missed.sum() + false.sum()) / count
 
     rows = torch.arange(len(batch.boxes), device=batch.boxes.device)[:, None, None]
@@ -62,21 +62,21 @@ def finder_loss(output: FinderOutput, batch: FrameBatch) -> tuple[Tensor, dict[s
     x = (torch.arange(width, device=weight.device) + 0.5) * CELL
     y = ((torch.arange(height, device=weight.device) + 0.5) * CELL)[:, None]
     true = torch.stack([x - boxes[..., 0], y - boxes[..., 1], boxes[..., 2] - x, boxes[..., 3] - y], 1)
-    # A cell beside a thin person lies outside of the box: its sides may not be negative.
+    # A cell beside a thin person may lie outside of the box, whose sides cannot be negative.
     weight = weight * (true > 0).all(1)
     overlap = _overlap(output.sides, true.clamp(min=1e-3))
     box = (-(overlap.clamp(min=1e-4)).log() * weight).sum() / weight.sum().clamp(min=1)
 
-    told = weight * (up.abs().sum(-1) > 0)
+    clear = weight * (up.abs().sum(-1) > 0)
     direction = F.normalize(output.up, dim=1, eps=1e-3)
     turned = 1 - (direction * up.movedim(-1, 1)).sum(1)
-    upright = (turned * told).sum() / told.sum().clamp(min=1)
+    upright = (turned * clear).sum() / clear.sum().clamp(min=1)
     parts = {"centre": float(centre.detach()), "box": float(box.detach()), "up": float(upright.detach())}
-    return centre + _BOX * box + _UP * upright, parts
+    return centre + recipe.box * box + recipe.up * upright, parts
 
 
 def _overlap(one: Tensor, other: Tensor) -> Tensor:
-    """Intersection over union (B, h, w) of boxes as distances (B, 4, h, w) from the same cells."""
+    """Intersection over union (B, h, w) of boxes, given as distances (B, 4, h, w) of their sides from the same cells."""
     both = torch.minimum(one, other)
     shared = (both[:, 0] + both[:, 2]) * (both[:, 1] + both[:, 3])
 

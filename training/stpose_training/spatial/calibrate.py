@@ -1,9 +1,8 @@
-"""What a spatial network's outputs are worth, measured on rendered pictures it was not trained on, and written into its file.
+"""The calibration of a spatial network's outputs, measured on held-out rendered pictures and written into its file.
 
-A joint's score becomes the share of such joints that lie within 0.1 torso of the truth (those outside of the picture never do), and
-a person's presence the share of such views that show a person: views around people against views of places where nobody is, of
-which there are taken to be sixteen to one, as a figure where nobody is does more harm than nobody where somebody can hardly be
-told. Both are logistic regressions.
+A joint's score becomes the probability that it lies within 0.1 torso of the truth (joints outside of the picture never do). A
+person's presence becomes the probability that a view shows a person: views around people against views of empty places, with
+sixteen empty places to one person, because a false person does more harm than a missed one. Both are logistic regressions.
 """
 
 from __future__ import annotations
@@ -31,15 +30,15 @@ from stpose_training.synth.pictures import OUTSIDE
 Floats = NDArray[np.float64]
 NEAR = 0.1
 _VIEWS = 2400  # with people, and as many without
-_NOBODY = 16.0  # views without people to one with somebody
+_NOBODY = 16.0  # views without people to one with a person
 _BATCH = 32
 _SHOULDERS, _HIPS = H36M17.index("l_shoulder", "r_shoulder"), H36M17.index("l_hip", "r_hip")
 
 
 def calibrate(path: Path, cache: Path, seed: int = 0) -> str:
-    """Measures the network of a weights file, writes the result into the file, and tells it in a line.
+    """Calibrates the network of a weights file, writes the result into the file, and returns a line about it.
 
-    Raises FormatError if the cache holds no held-out crops, or no held-out frames (stpose train finder --render).
+    Raises FormatError if the cache holds no held-out crops, or no held-out frames (stpose render --frames).
     """
     network, header = load_spatial(path)
     random = np.random.default_rng(seed)
@@ -68,7 +67,7 @@ def calibrate(path: Path, cache: Path, seed: int = 0) -> str:
 
 @torch.no_grad()
 def outputs(network: SpatialNetwork, views: list[View]) -> tuple[Floats, Floats, Floats]:
-    """Places (N, 17, 2), mass near the summits (N, 17) and hidden logits (N, 17) of views of the network's size."""
+    """Positions (N, 17, 2), mass near the peaks (N, 17) and hidden logits (N, 17) of views of the network's size."""
     found: list[tuple[Floats, Floats, Floats]] = []
     for at in range(0, len(views), _BATCH):
         output = network(collate(views[at : at + _BATCH], torch.device("cpu")).pictures)
@@ -79,8 +78,8 @@ def outputs(network: SpatialNetwork, views: list[View]) -> tuple[Floats, Floats,
 
 
 def logistic_fit(features: Floats, answers: NDArray[np.bool_], counts: Floats | None = None, steps: int = 50) -> list[float]:
-    """Intercept and weights of a logistic regression of answers (N,) on features (N, D), by Newton's method, hardly regularised:
-    the weights stay finite where features tell the answers apart without a mistake. counts: (N,) how often each counts."""
+    """Intercept and weights of a logistic regression of answers (N,) on features (N, D), by Newton's method. A weak regularisation
+    keeps the weights finite where the features separate the answers. counts: (N,) weights of the samples."""
     x = np.column_stack([np.ones(len(features)), features])
     y, weights = answers.astype(np.float64), np.zeros(x.shape[1])
     counted = np.ones(len(x)) if counts is None else counts
@@ -94,10 +93,10 @@ def logistic_fit(features: Floats, answers: NDArray[np.bool_], counts: Floats | 
 
 
 def _people(cache: Path, size: tuple[int, int], random: np.random.Generator) -> tuple[list[View], Floats]:
-    """Views of held-out people as training draws them (boxes not quite right, parts hidden), and the length of their torsos."""
+    """Views of held-out people as training draws them (inexact boxes, hidden parts), and the length of their torsos."""
     paths = shards(cache, "validation")
     if not paths:
-        raise FormatError(f"{cache} holds no held-out pictures: make some with --render and --held-out")
+        raise FormatError(f"{cache} holds no held-out pictures: make some with stpose render --held-out")
     views, torsos = [], []
     for path in paths:
         shard = read_shard(path)
@@ -110,16 +109,16 @@ def _people(cache: Path, size: tuple[int, int], random: np.random.Generator) -> 
 
 
 def _torso(xyz: Floats, view: View) -> float:
-    """Pixels of a view that the torso of joints (17, 3) would measure there, at the person's scale, if nothing shortened it."""
+    """Length in pixels of a view of the torso of joints (17, 3), at the person's scale and without foreshortening."""
     scale = np.sqrt(view.joints.var(0).sum() / max(xyz[:, :2].var(0).sum(), 1e-9))
     return float(scale * np.linalg.norm(xyz[_SHOULDERS].mean(0) - xyz[_HIPS].mean(0)))
 
 
 def _nobody(cache: Path, size: tuple[int, int], random: np.random.Generator, count: int) -> list[View]:
-    """Views of places in held-out frames that nobody's box reaches."""
+    """Views of places in held-out frames outside of all boxes."""
     paths = shards(cache, f"{FRAMES}validation")
     if not paths:
-        raise FormatError(f"{cache} holds no held-out frames: make some with stpose train finder --render and --held-out")
+        raise FormatError(f"{cache} holds no held-out frames: make some with stpose render --frames --held-out")
     loaded = [read_shard(path) for path in paths]
     nothing = np.zeros((len(H36M17.joints), 2)), np.full(len(H36M17.joints), OUTSIDE, np.uint8)
     views: list[View] = []

@@ -1,16 +1,14 @@
-"""Samples for training from a folder of rendered pictures: each is turned, scaled, mirrored, cut off, recoloured and put elsewhere.
+"""Training samples of the spatial network: pictures that are turned, scaled, mirrored, cut off, recoloured and recomposed.
 
-The folder may grow while it is read. Decoding and warping run in threads (OpenCV lets them run side by side).
+Pictures are rendered, or labelled photographs. The folder of rendered pictures may grow while it is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -18,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stpose_core.detect.builtin import trunk_angle, turned
+from stpose_core.detect.builtin import trunk_angle
+from stpose_core.detect.finder import turned
 from stpose_core.detect.types import Box
 from stpose_core.detect.views import EMPTY, ROOM, cut, seen_at, turn_by, view_of
 from stpose_core.errors import TrainingError
@@ -26,22 +25,25 @@ from stpose_core.skeletons import H36M17
 from stpose_training.spatial.backdrops import Backdrops
 from stpose_training.spatial.recipe import Recipe
 from stpose_training.spatial.recompose import Scene, recompose
-from stpose_training.spatial.workers import in_processes
-from stpose_training.synth.cache import KIT, Shard, decode, read_shard, shards
-from stpose_training.synth.pictures import HIDDEN, OUTSIDE, VISIBLE
+from stpose_training.synth.cache import KIT, Shard, decode, shards
+from stpose_training.synth.pictures import HIDDEN, OUTSIDE, UNKNOWN, VISIBLE
+from stpose_training.vision.labelled import PEOPLE
+from stpose_training.vision.pixels import shown
+from stpose_training.vision.pool import Pool, drawn
+from stpose_training.vision.workers import in_processes
 
-_POOL = 24  # shards that samples are drawn from at a time
-_UPRIGHT = 0.75  # share of people that are seen along their own trunk, however they lie
-_CLOSEST = 0.12  # of a place without anybody, as of a small thing that a detector takes for a person
+_UPRIGHT = 0.75  # share of people who are seen along their own trunk, however they lie
+_CLOSEST = 0.12  # least part of an empty place that is shown, as of a small thing that a detector takes for a person
 _UPPER = H36M17.index("neck", "head", "head_top", "l_shoulder", "l_elbow", "l_wrist", "r_shoulder", "r_elbow", "r_wrist")
 _LOWER = H36M17.index("pelvis", "r_hip", "r_knee", "r_ankle", "l_hip", "l_knee", "l_ankle")
+_TRUNK = H36M17.index("neck", "pelvis")
 _MIRROR = np.array(H36M17.mirror)
-_NO_PICTURES = "{} holds no rendered pictures yet: make some with --render"
 
 
 @dataclass(frozen=True)
 class Batch:
-    """pictures: (B, 3, H, W), 0..1 minus 0.5. joints: (B, 17, 2) pixels of the picture. state: (B, 17) OUTSIDE, HIDDEN, VISIBLE."""
+    """pictures: (B, 3, H, W), 0..1 minus 0.5. joints: (B, 17, 2) pixels of the picture. state: (B, 17) OUTSIDE, HIDDEN, VISIBLE or
+    UNKNOWN."""
 
     pictures: Tensor
     joints: Tensor
@@ -59,10 +61,12 @@ class View:
 
 @dataclass(frozen=True)
 class Stock:
-    """What samples are drawn from: rendered pictures, places to put people before, the share of samples that are recomposed, and
-    whether there may be people beside the subject. hardness: how hard samples are made at most, from 0 (hardly turned, neither cut
-    off nor covered nor recomposed) to 1; each is drawn up to it, as most people who are filmed are easily seen. deserted: share of
-    samples that show a place where nobody is, where there are places.
+    """What samples are drawn from.
+
+    shards: rendered pictures. backdrops: places to put people in front of. recomposed: share of samples that are recomposed.
+    others: whether there may be people beside the subject. hardness: greatest difficulty of samples, from 0 (hardly turned, not cut
+    off, covered or recomposed) to 1; each sample draws its own up to that, because most people who are filmed are easy to see.
+    deserted: share of samples without a person, where there are backdrops. photos: labelled photographs, and labelled: their share.
     """
 
     shards: tuple[Shard, ...]
@@ -71,107 +75,75 @@ class Stock:
     others: bool = True
     hardness: float = 1.0
     deserted: float = 0.0
+    photos: tuple[Shard, ...] = ()
+    labelled: float = 0.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where samples come from. cache: folder of rendered pictures, and of the kit that backdrops come from, if it is there. size:
+    (width, height) of the samples. photos: folder of labelled photographs (`vision.labelled`), which get the recipe's share."""
+
+    cache: Path
+    size: tuple[int, int]
+    photos: Path | None = None
 
 
 def feed(
-    folder: Path,
-    size: tuple[int, int],
-    batch: int,
-    seed: int,
-    device: torch.device,
-    recipe: Recipe,
-    hardness: Callable[[], float] = lambda: 1.0,
-) -> Iterator[Batch]:
-    """Batches without end, drawn as the recipe says, in processes of their own where it names some. Places come from the kit in the
-    folder, if it is there.
+    source: Source, *, batch: int, seed: int, device: torch.device, recipe: Recipe, hardness: Callable[[], float] = lambda: 1.0
+) -> Generator[Batch, None, None]:
+    """Endless batches, drawn as the recipe says, in separate processes if it names some.
 
-    hardness: of samples that are drawn from now on, 0..1 (`Stock`). Raises TrainingError where the folder has no pictures for
-    training.
+    hardness: of the next samples, 0..1 (`Stock`). Raises TrainingError if there are no pictures for training.
     """
-    if not shards(folder, "train"):
-        raise TrainingError(_NO_PICTURES.format(folder))
-    hard = torch.tensor(hardness()).share_memory_()  # the processes read it
-    for batch_, own in in_processes(partial(_packed_batches, folder, size, batch, recipe, hard), recipe.workers, seed):
+    if not shards(source.cache, "train"):
+        raise TrainingError(f"{source.cache} holds no rendered pictures yet: make some with stpose render")
+    hard = torch.tensor(hardness()).share_memory_()  # read by the processes
+    for batch_, own in in_processes(partial(_packed_batches, source, batch, recipe, hard), recipe.workers, seed):
         yield Batch(shown(batch_.pictures, device, own), batch_.joints.to(device), batch_.state.to(device))
         hard.fill_(hardness())
 
 
-def _packed_batches(
-    folder: Path, size: tuple[int, int], batch: int, recipe: Recipe, hardness: Tensor, seed: int
-) -> Iterator[tuple[Batch, int]]:
+def _packed_batches(source: Source, batch: int, recipe: Recipe, hardness: Tensor, seed: int) -> Iterator[tuple[Batch, int]]:
     """As `feed`, with pictures as (B, H, W, 3) bytes and the seed of their colours."""
-    kit, needed = folder / KIT, recipe.recomposed or recipe.deserted
-    backdrops = Backdrops(kit, np.random.default_rng((seed, 1))) if needed and kit.is_file() else None
-
-    def draw(pool: tuple[Shard, ...], own: np.random.Generator) -> View:
-        hard = float(hardness)
-        return drawn_view(Stock(pool, backdrops, recipe.recomposed, recipe.others, hard, recipe.deserted), own, size)
-
-    renew = backdrops.renew if backdrops else None
-    threads = 1 if recipe.workers else recipe.threads
-    return pooled(folder, "train", batch, seed, threads, draw, lambda views, own: (packed(views), own), renew)
-
-
-def pooled(
-    folder: Path,
-    part: str,
-    batch: int,
-    seed: int,
-    threads: int,
-    draw: Callable[[tuple[Shard, ...], np.random.Generator], Any],
-    pack: Callable[[list[Any], int], Any],
-    renew: Callable[[], None] | None = None,
-) -> Iterator[Any]:
-    """Batches without end of what `draw` makes of a pool of shards of a part of a folder, put together by `pack`, which is given a
-    seed as well. renew: called whenever a shard of the pool is exchanged."""
     random = np.random.default_rng(seed)
-    pool: list[Shard] = []
-    waiting: list[Path] = []
-    drawn = 0
-    with ThreadPoolExecutor(threads) as workers:
-        ahead: list[Future[list[Any]]] = []
+    kit, needed = source.cache / KIT, recipe.recomposed or recipe.deserted
+    backdrops = Backdrops(kit, np.random.default_rng((seed, 1))) if needed and kit.is_file() else None
+    rendered = Pool(source.cache, "train", random)
+    photos = Pool(source.photos, f"{PEOPLE}-train", random) if source.photos and recipe.labelled else None
 
-        def load() -> None:
-            """Replaces the oldest shard of the pool, or adds one while there is room."""
-            nonlocal waiting
-            if not waiting:
-                waiting = shards(folder, part)
-                if not waiting:
-                    raise TrainingError(_NO_PICTURES.format(folder))
-                random.shuffle(waiting)  # type: ignore[arg-type]
-            pool.append(read_shard(waiting.pop()))
-            if len(pool) > _POOL:
-                pool.pop(0)
-            if renew is not None:
-                renew()
+    def draws(count: int) -> Callable[[np.random.Generator], View]:
+        own, exchanged = rendered.drawn(count)
+        if exchanged and backdrops:
+            backdrops.renew()
+        stock = Stock(
+            shards=own,
+            backdrops=backdrops,
+            recomposed=recipe.recomposed,
+            others=recipe.others,
+            hardness=float(hardness),
+            deserted=recipe.deserted,
+            photos=photos.drawn(round(count * recipe.labelled))[0] if photos else (),
+            labelled=recipe.labelled if photos else 0.0,
+        )
+        return lambda random: drawn_view(stock, random, source.size)
 
-        def views(seeds: list[int]) -> list[Any]:
-            shown = tuple(pool)
-            return [draw(shown, np.random.default_rng(seed)) for seed in seeds]
-
-        while len(pool) < min(_POOL, max(1, len(shards(folder, part)))):
-            load()
-        while True:
-            while len(ahead) < 2 * threads:
-                drawn += batch
-                if drawn >= sum(len(shard.jpeg) for shard in pool) / max(1, len(pool)):
-                    # A shard's worth was drawn since the last was exchanged.
-                    drawn = 0
-                    load()
-                ahead.append(workers.submit(views, random.integers(1 << 62, size=batch).tolist()))
-            yield pack(ahead.pop(0).result(), int(random.integers(1 << 62)))
+    threads = 1 if recipe.workers else recipe.threads
+    for views, own in drawn(draws, batch=batch, random=random, threads=threads):
+        yield packed(views), own
 
 
 def drawn_view(stock: Stock, random: np.random.Generator, size: tuple[int, int]) -> View:
-    """A random picture, seen in a random way; sometimes one of nobody, whose joints are all OUTSIDE."""
+    """A random view of a random picture; sometimes of an empty place, with all joints OUTSIDE."""
     hard = stock.hardness * random.random()
-    if stock.backdrops is not None and random.random() < stock.deserted:
-        # The maps learn nothing from it, the visibility learns that nothing of a person is there.
+    photo = bool(stock.photos) and random.random() < stock.labelled
+    if not photo and stock.backdrops is not None and random.random() < stock.deserted:
         place = stock.backdrops.draw(size, random, _CLOSEST)
         return damaged(place, random.uniform(0, size, (17, 2)), np.full(17, OUTSIDE, np.uint8), random, hard)
-    shard = stock.shards[int(random.integers(len(stock.shards)))]
+    choice = stock.photos if photo else stock.shards
+    shard = choice[int(random.integers(len(choice)))]
     row = int(random.integers(len(shard.jpeg)))
-    if not stock.others:
+    if not stock.others and not photo:
         alone = np.flatnonzero((shard.state[:, 1:] == OUTSIDE).all((1, 2)))
         row = int(alone[row % len(alone)]) if len(alone) else row
     picture, joints, state = decode(shard.jpeg[row]), shard.joints[row, 0].astype(np.float64), shard.state[row, 0].copy()
@@ -188,29 +160,32 @@ def drawn_view(stock: Stock, random: np.random.Generator, size: tuple[int, int])
     joints = seen_at(matrix, joints)
     if mirrored:
         joints, state = joints[_MIRROR], state[_MIRROR]
+    unknown = state == UNKNOWN
     state[((joints < 0) | (joints >= size)).any(-1)] = OUTSIDE
     if random.random() < stock.recomposed * stock.hardness:
         scene = Scene(seen, joints, state, shard, row, matrix)
         seen, state = recompose(scene, stock.backdrops, stock.shards if stock.others else (), random)
-    return damaged(seen, joints, state, random, hard)
+    view = damaged(seen, joints, state, random, hard)
+    view.state[unknown] = UNKNOWN
+    return view
 
 
 def plain_view(shard: Shard, row: int, size: tuple[int, int]) -> View:
-    """A picture of a shard as it would be seen around a perfect box."""
+    """The subject of a picture of a shard, in a view around a perfect box."""
     matrix = view_of(shard.box[row, 0].astype(np.float64), size)
     joints, state = seen_at(matrix, shard.joints[row, 0].astype(np.float64)), shard.state[row, 0].copy()
-    state[((joints < 0) | (joints >= size)).any(-1)] = OUTSIDE
+    state[((joints < 0) | (joints >= size)).any(-1) & (state != UNKNOWN)] = OUTSIDE
     return View(cut(decode(shard.jpeg[row]), matrix, size), joints, state)
 
 
 def collate(views: list[View], device: torch.device, seed: int | None = None) -> Batch:
-    """Views as a batch on a device; with a seed their light and colours are changed."""
+    """Views as a batch on a device; with a seed, in changed light and colours."""
     batch = packed(views)
     return Batch(shown(batch.pictures, device, seed), batch.joints.to(device), batch.state.to(device))
 
 
 def packed(views: list[View]) -> Batch:
-    """Views as a batch whose pictures are (B, H, W, 3) bytes still."""
+    """Views as a batch whose pictures are still (B, H, W, 3) bytes."""
     return Batch(
         pictures=torch.from_numpy(np.stack([view.picture for view in views])),
         joints=torch.from_numpy(np.stack([view.joints for view in views]).astype(np.float32)),
@@ -218,39 +193,15 @@ def packed(views: list[View]) -> Batch:
     )
 
 
-def shown(pictures: Tensor, device: torch.device, seed: int | None = None) -> Tensor:
-    """Bytes (B, H, W, 3) as the network sees them on a device: (B, 3, H, W), 0..1 minus 0.5; with a seed in other colours."""
-    floats = pictures.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255 - 0.5
-    if seed is not None:
-        floats = recoloured(floats, seed)
-    return floats.contiguous(memory_format=torch.channels_last)
-
-
-def recoloured(pictures: Tensor, seed: int) -> Tensor:
-    """Pictures (B, 3, H, W) with other brightness, contrast, colour balance; some grey, some with exchanged channels."""
-    generator = torch.Generator().manual_seed(seed)
-    count = len(pictures)
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(count, *shape, generator=generator)
-
-    # One matrix of colours a picture, so that the pixels are gone through once.
-    keep = torch.exp(0.3 * normal(1, 1))
-    keep = torch.where(torch.rand(count, 1, 1, generator=generator) < 0.06, torch.zeros_like(keep), keep)
-    mixing = keep * torch.eye(3) + (1 - keep) / 3
-    order = torch.stack([torch.randperm(3, generator=generator) for _ in range(count)])
-    swapped = torch.eye(3)[order]
-    mixing = torch.where(torch.rand(count, 1, 1, generator=generator) < 0.1, swapped @ mixing, mixing)
-    mixing = mixing * torch.exp(0.15 * normal(1, 1) + 0.06 * normal(3, 1))
-    shift = 0.08 * normal(1, 1) + 0.03 * normal(3, 1)
-    mixed = torch.baddbmm(shift.to(pictures), mixing.to(pictures), pictures.flatten(2))
-    return mixed.clamp(-0.5, 0.5).view_as(pictures)
+def known(state: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which joints lie at a known place in the picture."""
+    return np.asarray((state == HIDDEN) | (state == VISIBLE))
 
 
 def _own_angle(joints: NDArray[np.float64], state: NDArray[np.uint8], random: np.random.Generator) -> float:
-    """Mostly that by which the person's trunk is turned: whoever is followed is seen upright, whom a search found not always."""
-    there = joints[state != OUTSIDE]
-    if len(there) < 4 or random.random() >= _UPRIGHT:
+    """Mostly the angle of the person's trunk: a tracked person is seen upright, a newly detected one not always."""
+    there = joints[known(state)]
+    if len(there) < 4 or (state[_TRUNK] == UNKNOWN).any() or random.random() >= _UPRIGHT:
         return 0.0
     return trunk_angle(joints, float(np.ptp(there, axis=0).max()))
 
@@ -258,8 +209,8 @@ def _own_angle(joints: NDArray[np.float64], state: NDArray[np.uint8], random: np
 def _drawn_box(
     box: Box, joints: NDArray[np.float64], state: NDArray[np.uint8], random: np.random.Generator, hard: float
 ) -> NDArray[np.float64]:
-    """(left, top, right, bottom) of the person's box, or that of its upper or lower half; not quite where it should be. Its sides
-    are along the axes of the given box, about its own centre."""
+    """(left, top, right, bottom) of the person's box, or of the upper or lower half, with random errors. Its sides are along
+    the axes of the given box, about its own centre."""
     turn = turn_by(box.angle)
     middle, half = turn @ box.centre, np.array([box.x1 - box.x0, box.y1 - box.y0]) / 2
     low, high = middle - half, middle + half
@@ -267,13 +218,13 @@ def _drawn_box(
     kind = random.random()
     if kind < 0.25 * hard:
         part = np.array(_UPPER if kind < 0.15 * hard else _LOWER)
-        there = joints[part[state[part] != OUTSIDE]]
+        there = joints[part[known(state[part])]]
         if len(there) >= 4 and (np.ptp(there, axis=0) > 12).any():
             margin = 0.15 * float(np.ptp(there, axis=0).max())
             low, high = there.min(0) - margin, there.max(0) + margin
     elif kind < 0.6:
-        # As a box made from joints, which leaves out hair, hands and feet.
-        there = joints[state != OUTSIDE]
+        # As a box made from joints, without hair, hands and feet.
+        there = joints[known(state)]
         if len(there) >= 4:
             low, high = there.min(0), there.max(0)
     half = (high - low) / 2
@@ -285,13 +236,13 @@ def _drawn_box(
 def damaged(
     picture: NDArray[np.uint8], joints: NDArray[np.float64], state: NDArray[np.uint8], random: np.random.Generator, hard: float = 1
 ) -> View:
-    """Some pictures get holes (joints in them count as hidden), a lower resolution, or the end of the picture. hard: 0..1, how many
-    of the possible holes and ends."""
+    """The picture with random holes (joints in them become hidden), at a lower resolution, or with an edge of the picture in it.
+    hard: 0..1, scales the chances of holes and edges."""
     height, width = picture.shape[:2]
     if random.random() < 0.3 * hard:
         for _ in range(int(random.integers(1, 4))):
             w, h = (random.uniform(0.08, 0.35, 2) * (width, height)).astype(int)
-            # Around joints rather than anywhere: hands and feet are what is hidden most.
+            # Around joints, because hands and feet are hidden most often.
             x, y = (joints[random.integers(len(joints))] + random.normal(size=2) * 15 - (w / 2, h / 2)).astype(int)
             x0, y0, x1, y1 = max(0, x), max(0, y), min(width, x + w), min(height, y + h)
             if x1 > x0 and y1 > y0:

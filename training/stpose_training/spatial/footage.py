@@ -6,7 +6,7 @@ frames around. How both decide what is trusted is this project's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,10 +21,11 @@ from stpose_core.detect.views import ROOM, cut, seen_at, seen_from, view_of
 from stpose_core.networks.spatial import STRIDE, SpatialNetwork
 from stpose_core.skeletons import H36M17
 from stpose_training.spatial.crops import Crops
-from stpose_training.spatial.feed import Batch, View, damaged, packed, shown
-from stpose_training.spatial.workers import in_processes
+from stpose_training.spatial.feed import Batch, View, damaged, packed
 from stpose_training.synth.cache import decode
 from stpose_training.synth.pictures import OUTSIDE, VISIBLE
+from stpose_training.vision.pixels import shown
+from stpose_training.vision.workers import in_processes
 
 Floats = NDArray[np.float64]
 Picture = NDArray[np.uint8]
@@ -51,7 +52,9 @@ class Pairs:
     nearer: Tensor
 
 
-def pairs(crops: Crops, size: tuple[int, int], count: int, seed: int, device: torch.device, workers: int = 0) -> Iterator[Pairs]:
+def pairs(
+    crops: Crops, size: tuple[int, int], count: int, seed: int, device: torch.device, workers: int = 0
+) -> Generator[Pairs, None, None]:
     """Batches of `count` people without end: photographs and clips alike often, then each source alike often. workers: processes
     that draw them, if any."""
     for drawn, own in in_processes(partial(_packed_pairs, crops, size, count), workers, seed):

@@ -1,8 +1,8 @@
 """How well a spatial network finds joints: on rendered pictures it was not trained on, and on real footage with a 3D reference.
 
 PCK at 0.2 torso (Yang and Ramanan 2013, with the torso as the measure): the share of joints found within a fifth of the torso's
-length of where they are. The torso is the line from between the shoulders to between the hips, as long as it is in space, not as
-the picture shortens it, at the person's scale.
+length of the truth. The torso is the line from the middle of the shoulders to the middle of the hips, with its length in space (not
+foreshortened) at the person's scale.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ _BATCH = 32
 
 @dataclass(frozen=True)
 class Truth:
-    """Views of a network's size with what is true: pictures (N, H, W, 3) bytes; joints (N, 12, 2) of LIMBS in pixels of the view;
-    torso (N,) its length there; counted (N, 12) joints to judge; groups: further masks (N, 12) to judge apart, by name."""
+    """Views of a network's size with the truth. pictures: (N, H, W, 3) bytes. joints: (N, 12, 2) of LIMBS, pixels of the view.
+    torso: (N,) its length there. counted: (N, 12) joints to measure. groups: further masks (N, 12) to measure separately, by
+    name."""
 
     pictures: NDArray[np.uint8]
     joints: Floats
@@ -54,7 +55,7 @@ class Truth:
 @dataclass(frozen=True)
 class HeldOut:
     """A held-out picture (H, W, 3) bytes and its subject: box (4,) left, top, right, bottom; joints (12, 2) of LIMBS, pixels; state
-    (12,) OUTSIDE, HIDDEN or VISIBLE as a plain view around the box shows them, which is `view`; torso: its length in pixels."""
+    (12,) OUTSIDE, HIDDEN or VISIBLE in `view`, the plain view around the box; torso: its length in pixels."""
 
     picture: NDArray[np.uint8]
     box: Floats
@@ -85,7 +86,7 @@ def held_out(cache: Path, size: tuple[int, int], most: int = 1000) -> tuple[list
             tilts.append(shard.tilt[row])
             crowded.append(bool((shard.state[row, 1:] != OUTSIDE).any()))
     if not people:
-        raise FormatError(f"{cache} holds no held-out pictures: make some with --render and --held-out")
+        raise FormatError(f"{cache} holds no held-out pictures: make some with stpose render --held-out")
     state = np.stack([person.state for person in people])
     height, tilt = np.array(pixels)[:, None], np.array(tilts)[:, None]
     groups = {"visible": state == VISIBLE, "hidden": state == HIDDEN}
@@ -110,7 +111,8 @@ def rendered_truth(cache: Path, size: tuple[int, int], most: int = 1000) -> Trut
 
 
 def footage_truth(videos: Path, size: tuple[int, int], every: int = 4) -> dict[str, Truth]:
-    """Every so many frames of the two clips of videos/balance with their reference, boxes made from the reference's joints.
+    """Every fourth frame (`every`) of the two clips of videos/balance with their reference; boxes are made from the reference's
+    joints.
 
     Raises FormatError where the folder has no balance/reference.npz.
     """
@@ -132,7 +134,7 @@ def footage_truth(videos: Path, size: tuple[int, int], every: int = 4) -> dict[s
 
 
 def reference_in(videos: Path, clip: str) -> tuple[Floats, Mask, Floats]:
-    """The reference of a clip of videos/balance as its camera sees it: places (T, 12, 2) of LIMBS in pixels, which are known
+    """The reference of a clip of videos/balance in its camera: positions (T, 12, 2) of LIMBS in pixels, which of them are known
     (T, 12), and the torso's length (T,) in pixels.
 
     Raises FormatError where the folder has no balance/reference.npz.
@@ -163,7 +165,7 @@ def _torso(limbs: Floats) -> float:
 
 @torch.no_grad()
 def find(network: SpatialNetwork, pictures: Tensor, mirrored: bool = False) -> tuple[Tensor, Tensor]:
-    """Places (B, 17, 2) in pixels and hidden logits (B, 17) for pictures (B, 3, H, W); with `mirrored` the mean of the maps of the
+    """Positions (B, 17, 2) in pixels and hidden logits (B, 17) of pictures (B, 3, H, W). mirrored: from the mean of the maps of the
     pictures and of their mirror images."""
     output = network(pictures)
     maps, hidden = output.maps, output.hidden
@@ -174,8 +176,8 @@ def find(network: SpatialNetwork, pictures: Tensor, mirrored: bool = False) -> t
 
 
 def judge(network: SpatialNetwork, truth: Truth, device: torch.device, mirrored: bool = False) -> dict[str, float]:
-    """PCK at 0.2 torso over the 12 limb joints, of all that count and of each group that has any; as `flag` the share of joints
-    whose visibility is told rightly, where that is known."""
+    """PCK at 0.2 torso over the 12 limb joints, of all counted ones and of each group that is not empty. flag: share of joints
+    whose visibility is classified correctly, where it is known."""
     training = network.training
     network.eval()
     places, flags = [], []
@@ -195,22 +197,7 @@ def judge(network: SpatialNetwork, truth: Truth, device: torch.device, mirrored:
     return {name: round(value, 4) for name, value in measured.items()}
 
 
-def report(network: SpatialNetwork, cache: Path, videos: Path | None, device: str) -> str:
-    """A table of PCK at 0.2 torso on the held-out pictures of a cache and, if given, on the footage of `videos`; with the mean over
-    mirror images beside it."""
-    size, place = network.config.size, torch.device(device)
-    network = network.to(place, memory_format=torch.channels_last)
-    sets = {"rendered": rendered_truth(cache, size), **(footage_truth(videos, size) if videos else {})}
-    rows = ["| set | of | joints | PCK@0.2 torso | with mirror images |", "|---|---|---|---|---|"]
-    for name, truth in sets.items():
-        plain, both = judge(network, truth, place), judge(network, truth, place, mirrored=True)
-        for group, value in plain.items():
-            count = truth.counted.sum() if group in ("pck", "flag") else truth.groups[group].sum()
-            rows.append(f"| {name} | {called(group)} | {count} | {value:.3f} | {both[group]:.3f} |")
-    return "\n".join(rows)
-
-
 def called(group: str) -> str:
-    """What a table calls a group of joints, or a measure."""
-    known = {"pck": "all", "flag": "told rightly whether visible", "goal": "visible, above 80 px"}
+    """The name of a group of joints, or of a measure, in tables."""
+    known = {"pck": "all", "flag": "visibility correct", "goal": "visible, above 80 px"}
     return known.get(group, group).replace("_", " ")

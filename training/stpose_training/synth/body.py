@@ -68,7 +68,7 @@ class Body:
     def to(self, device: torch.device | str) -> Body:
         """The same model with its tensors on `device`."""
         moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Body(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in moved.items()})
+        return Body(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in moved.items()})  # type: ignore[arg-type]
 
     def bone(self, name: str) -> int:
         """Index of the bone of that name, e.g. "upperleg01.L"."""

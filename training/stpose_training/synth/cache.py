@@ -1,7 +1,8 @@
-"""A folder of rendered pictures: shards of a few hundred, each whole or not there, each known by its number alone.
+"""A folder of rendered pictures, in shards of a few hundred.
 
-A shard is an .npz file: the pictures as JPEG bytes one after the other, and the arrays of `pictures.Pictures`. Its content depends
-on the seed, its number and its part, so rendering may stop anywhere and go on, and several processes may share the work.
+A shard is an .npz file: the pictures as concatenated JPEG bytes, and the arrays of `pictures.Pictures`. It is written whole or
+not at all. Its content depends on the seed, its number and its part, so rendering can stop and resume, and processes can share
+the work.
 """
 
 from __future__ import annotations
@@ -12,30 +13,31 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stpose_core.errors import FormatError
+from stpose_core.errors import FormatError, TrainingError
 from stpose_training.data.bodies import Random
 from stpose_training.synth.crowd import Wardrobe
-from stpose_training.synth.kit import PARTS, Kit
+from stpose_training.synth.kit import PARTS, Kit, bake_kit, load_kit
 from stpose_training.synth.pictures import Framing, Pictures, take_pictures
 
 KIT = "kit.npz"
 """Name, in the folder, of the file that pictures are rendered from."""
 SHARD = 500
 CROP = (224, 288)
-"""Width and height of the pictures: the network's input with room around it for turning and scaling."""
+"""Width and height of the pictures: the network's input with a margin for turning and scaling."""
 FRAMES = "frames-"
-"""What the names of parts with whole frames begin with: frames-train, frames-validation."""
+"""Prefix of the parts with whole frames: frames-train, frames-validation."""
 _WIDE, _TALL = (384, 288), (288, 384)
 _FRAME_TAKEN = ((1.0, 0.55), (0.75, 0.25), (0.5, 0.2))
-_DESERTED = 0.15  # of whole frames show nobody
-# Resolutions that pictures are taken at. Held-out ones show people of all sizes; those for training are mostly sharp, as people
-# filmed from close by are: which way a face looks tells left from right.
+_DESERTED = 0.15  # share of whole frames without people
+# Resolutions of the camera and their shares. Held-out pictures have people of all sizes. Training pictures are mostly sharp,
+# because left and right follow from the direction of the face.
 _TAKEN = {
     "train": ((CROP, 0.62), ((168, 216), 0.2), ((112, 144), 0.13), ((56, 72), 0.05)),
     "validation": ((CROP, 0.25), ((168, 216), 0.3), ((112, 144), 0.32), ((56, 72), 0.13)),
@@ -46,8 +48,8 @@ _BATCH = {"cpu": 16, "cuda": 250}
 
 @dataclass(frozen=True)
 class Shard:
-    """Pictures of a shard as they lie there: jpeg, N byte arrays; joints (N, P, 17, 2), state (N, P, 17), box (N, P, 4), xyz
-    (N, P, 17, 3), mask (N, h, w) of any resolution, pixels (N,) and tilt (N,) of `pictures.Pictures`."""
+    """Pictures of a shard as they are stored: jpeg, N byte arrays; joints (N, P, 17, 2), state (N, P, 17), box (N, P, 4), xyz
+    (N, P, 17, 3), mask (N, h, w) of any resolution (0 x 0 for none), pixels (N,) and tilt (N,) of `pictures.Pictures`."""
 
     jpeg: list[NDArray[np.uint8]]
     joints: NDArray[np.float32]
@@ -59,18 +61,29 @@ class Shard:
     tilt: NDArray[np.float32]
 
 
+def open_kit(folder: Path, assets: Path | None, mocap: Path | None) -> Kit:
+    """What pictures are rendered from, made first if the folder has none. Raises TrainingError if that needs what is not given."""
+    path = folder / KIT
+    if not path.exists():
+        if assets is None or mocap is None:
+            raise TrainingError(f"there is no {path}: give --assets and --mocap, and it is made from them")
+        folder.mkdir(parents=True, exist_ok=True)
+        bake_kit(assets, mocap, path)
+    return load_kit(path)
+
+
 def shard_path(folder: Path, part: str, number: int) -> Path:
-    """Where a shard lies."""
+    """The path of a shard."""
     return folder / f"{part}-{number:05d}.npz"
 
 
 def shards(folder: Path, part: str) -> list[Path]:
-    """The shards of a part that are there, in order."""
+    """The existing shards of a part, in order."""
     return sorted(folder.glob(f"{part}-[0-9][0-9][0-9][0-9][0-9].npz"))
 
 
 def read_shard(path: Path) -> Shard:
-    """Raises FormatError where the file is not a shard."""
+    """A shard from its file. Raises FormatError if the file is not a shard."""
     try:
         with np.load(path, allow_pickle=False) as data:
             arrays = {key: data[key] for key in data.files}
@@ -82,7 +95,7 @@ def read_shard(path: Path) -> Shard:
 
 
 def pages_of(content: NDArray[np.uint8], lengths: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
-    """Encoded pictures that lie one after the other."""
+    """Encoded pictures from their concatenated bytes."""
     return [content[end - length : end] for end, length in zip(np.cumsum(lengths), lengths)]
 
 
@@ -92,9 +105,9 @@ def decode(jpeg: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def batches(kit: Kit, part: str, number: int, seed: int, size: int = SHARD) -> Iterator[Pictures]:
-    """The pictures of a shard, batch by batch. The pictures of one batch are taken at the same resolution.
+    """The pictures of a shard, batch by batch. All pictures of a batch have the same resolution.
 
-    Shards of whole frames are wide and tall by turns.
+    Shards of whole frames alternate between wide and tall.
     """
     wardrobe = Wardrobe(kit)
     whole, part = part.startswith(FRAMES), part.removeprefix(FRAMES)
@@ -115,9 +128,9 @@ def batches(kit: Kit, part: str, number: int, seed: int, size: int = SHARD) -> I
         left -= count
 
 
-def render_shard(kit: Kit, path: Path, part: str, number: int, seed: int, size: int = SHARD) -> None:
+def render_shard(kit: Kit, path: Path, *, part: str, number: int, seed: int, size: int = SHARD) -> None:
     """Renders one shard and writes it, whole or not at all."""
-    kept: dict[str, list[NDArray[np.generic]]] = {}
+    kept: dict[str, list[NDArray[Any]]] = {}
     pages: list[NDArray[np.uint8]] = []
     with ThreadPoolExecutor(1 if kit.share.device.type == "cpu" else os.cpu_count()) as pool:
         for pictures in batches(kit, part, number, seed, size):
@@ -127,23 +140,31 @@ def render_shard(kit: Kit, path: Path, part: str, number: int, seed: int, size: 
                 if name != "rgb":
                     kept.setdefault(name, []).append(value.cpu().numpy())
     arrays = {name: np.concatenate(values) for name, values in kept.items()}
-    # People behind the camera's back may be projected anywhere.
+    # People behind the camera may be projected anywhere.
     arrays["joints"] = arrays["joints"].clip(-9999, 9999)
+    write_shard(path, Shard(jpeg=pages, **arrays))
+
+
+def write_shard(path: Path, shard: Shard) -> None:
+    """Writes a shard whole or not at all; places in single precision, other measures in half."""
     kinds = {"joints": np.float32, "state": np.uint8, "mask": np.uint8}
+    arrays = {name: values for name, values in vars(shard).items() if name != "jpeg"}
     small = {name: values.astype(kinds.get(name, np.float16)) for name, values in arrays.items()}
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     with partial.open("wb") as handle:
-        lengths = np.array([len(page) for page in pages], np.int64)
-        np.savez_compressed(handle, bytes=np.concatenate(pages), lengths=lengths, **small)
+        lengths = np.array([len(page) for page in shard.jpeg], np.int64)
+        np.savez_compressed(handle, bytes=np.concatenate(shard.jpeg), lengths=lengths, **small)
     os.replace(partial, path)
 
 
 def fill_cache(
-    kit: Kit, folder: Path, count: int, held_out: int, seed: int, say: Callable[[str], None], size: int = SHARD, kind: str = ""
+    kit: Kit, *, folder: Path, count: int, held_out: int, seed: int, say: Callable[[str], None], size: int = SHARD, kind: str = ""
 ) -> None:
-    """Renders until the folder holds `count` pictures for training and `held_out` for validation, in shards; those that are there
-    stay. A lock file a shard lets several processes of one machine share the work; that of a killed process is taken over. kind:
-    FRAMES for whole frames, else crops."""
+    """Renders until the folder holds `count` pictures for training and `held_out` for validation, in shards; existing shards stay.
+
+    Several processes of one machine may share the work: each shard has a lock file while it is rendered, and the lock of a killed
+    process is taken over. kind: FRAMES for whole frames, else crops.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for part, wanted in ((f"{kind}validation", held_out), (f"{kind}train", count)):
         for number in range(-(-wanted // size)):
@@ -152,7 +173,7 @@ def fill_cache(
                 continue
             began = time.monotonic()
             try:
-                render_shard(kit, path, part, number, seed, size)
+                render_shard(kit, path, part=part, number=number, seed=seed, size=size)
             finally:
                 _lock(path).unlink(missing_ok=True)
             say(f"{path.name}: {size} pictures, {size / (time.monotonic() - began):.1f} a second")
@@ -163,7 +184,7 @@ def _lock(path: Path) -> Path:
 
 
 def _taken(path: Path) -> bool:
-    """Makes the shard's lock, which holds the number of this process; false if another that lives has it."""
+    """Makes the shard's lock, which holds the number of this process; false if another living process has it."""
     lock, own = _lock(path), path.with_name(f".{path.name}.{os.getpid()}.lock")
     own.write_text(str(os.getpid()))
     try:
@@ -178,7 +199,7 @@ def _taken(path: Path) -> bool:
         except (FileNotFoundError, PermissionError):
             return False
         except (ValueError, ProcessLookupError):
-            os.replace(own, lock)  # whoever held it was killed
+            os.replace(own, lock)  # the process that held it was killed
             return True
     finally:
         own.unlink(missing_ok=True)

@@ -115,7 +115,7 @@ class Kit:
             garments=tuple(moved(garment) for garment in self.garments),
             textures=moved(self.textures),
             poses=self.poses,
-            **rest,
+            **rest,  # type: ignore[arg-type]
         )
 
     @staticmethod

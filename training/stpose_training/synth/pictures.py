@@ -23,7 +23,9 @@ from stpose_training.synth.zbuffer import Hits, draw
 
 MOST = 3
 """People in one picture, at most; the first is who the picture was taken of."""
-OUTSIDE, HIDDEN, VISIBLE = 0, 1, 2
+OUTSIDE, HIDDEN, VISIBLE, UNKNOWN = 0, 1, 2, 3
+"""State of a joint: outside of the picture, in it but hidden, visible; UNKNOWN only in labelled photographs, where it has no
+label."""
 MASK = 2  # pixels of a picture from one entry of its mask to the next
 
 # Metres of body in front of each joint (order of h36m17), of one 1.67 m tall: what is nearer to the camera than that hides it.

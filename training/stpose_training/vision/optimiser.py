@@ -1,4 +1,4 @@
-"""The optimiser of networks of convolutions: Muon for their kernels, AdamW for all else."""
+"""The optimiser of convolutional networks: Muon for kernels, AdamW for everything else."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import torch
 from torch import Tensor, nn
 
 from stpose_training.precision import pays_in_bfloat16
-from stpose_training.spatial.recipe import Recipe
+from stpose_training.vision.recipe import PictureRecipe
 
-_COLOURS = 3  # a kernel that reads a picture is not one of features
+_COLOURS = 3  # kernels with so many inputs read the picture and are left to AdamW
 _STEPS = 5
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) for kernels (out, in, h, w) of convolutions: each is
-    taken as the matrix (out, h * w * in) that it multiplies patches by. Rates are those of AdamW (Liu et al. 2025, "Muon is
-    scalable for LLM training"). That of torch is for matrices alone, and works in bfloat16 whatever the processor has."""
+    """Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) for convolution kernels (out, in, h, w), each as the
+    matrix (out, h * w * in) that multiplies patches. Rates are on the scale of AdamW (Liu et al. 2025, "Muon is scalable for LLM
+    training"). torch's own Muon takes matrices only, and computes in bfloat16 on any processor."""
 
     def __init__(self, kernels: list[nn.Parameter], rate: float, weight_decay: float, momentum: float = 0.95) -> None:
         super().__init__(kernels, {"lr": rate, "weight_decay": weight_decay, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> None:
-        """Moves the kernels along their gradients, made orthogonal; with Nesterov momentum."""
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+        """Moves the kernels along their orthogonalised gradients, with Nesterov momentum."""
         for group in self.param_groups:
             for kernel in group["params"]:
                 if kernel.grad is not None:
@@ -42,7 +42,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """(n, m) -> about the nearest matrix whose singular values are all 1 (they come out at 0.7 to 1.2), by five steps of the
+    """(n, m) -> approximately the nearest matrix whose singular values are all 1 (they end at 0.7 to 1.2), by five steps of the
     Newton-Schulz iteration with the coefficients of Jordan et al."""
     wide = matrix.T if len(matrix) > matrix.shape[1] else matrix
     wide = wide / wide.norm().clamp_min(1e-7)
@@ -54,8 +54,8 @@ def orthogonal(matrix: Tensor) -> Tensor:
     return (wide.T if len(matrix) > matrix.shape[1] else wide).to(matrix.dtype)
 
 
-def make_optimisers(network: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """For kernels, for other weights, and for norms and biases, which are not decayed."""
+def make_optimisers(network: nn.Module, recipe: PictureRecipe) -> list[torch.optim.Optimizer]:
+    """Muon for kernels, and AdamW for other weights and for norms and biases, which have no weight decay."""
     parameters = list(network.parameters())
     kernels = [value for value in parameters if value.ndim == 4 and value.shape[1] > _COLOURS]
     deep = [value for value in parameters if value.ndim >= 2 and not any(value is kernel for kernel in kernels)]

@@ -1,8 +1,8 @@
-"""Samples drawn in processes of their own: threads of one process draw hardly more than one of them would, too few for a GPU."""
+"""Samples drawn in separate processes: threads of one process draw hardly more than one thread does, too few for a GPU."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TypeVar
 
 import cv2
@@ -15,8 +15,8 @@ T = TypeVar("T")
 
 
 class _Stream(IterableDataset["T | StposeError"]):
-    """What one process draws: its own iterator, made of its own seed. An error of the user's comes as the last thing drawn: raised
-    there, it would arrive with the story of two processes around it."""
+    """What one process draws: its own iterator, made from its own seed. A StposeError arrives as the last item: raised in the
+    process, its message would be wrapped in the tracebacks of both processes."""
 
     def __init__(self, make: Callable[[int], Iterator[T]], seed: int) -> None:
         self._make, self._seed = make, seed
@@ -35,17 +35,17 @@ def _as_drawn(drawn: T) -> T:
     return drawn
 
 
-def in_processes(make: Callable[[int], Iterator[T]], workers: int, seed: int) -> Iterator[T]:
-    """What `workers` processes draw, by turns; with none of them, what this process draws.
+def in_processes(make: Callable[[int], Iterator[T]], workers: int, seed: int) -> Generator[T, None, None]:
+    """What `workers` processes draw, in turn; without workers, what this process draws.
 
-    make: of a seed, an iterator without end; it can be pickled (a function of a module, or `functools.partial` of one), and so can
-    what it draws: tensors pass through shared memory. Closing the iterator ends the processes. What one of them raises is raised
-    here.
+    make: makes an endless iterator from a seed. It must be picklable (a function of a module, or `functools.partial` of one),
+    as must its items; tensors pass through shared memory. Closing the iterator ends the processes. Errors of a process are
+    raised here.
     """
     if not workers:
         yield from make(seed)
         return
-    # Not forked: a copy of a process that uses CUDA or threads may hang.
+    # Spawned, because a fork of a process that uses CUDA or threads may hang.
     stream = _Stream(make, seed)
     loader = DataLoader(stream, None, num_workers=workers, collate_fn=_as_drawn, multiprocessing_context="spawn")
     for drawn in loader:

@@ -1,0 +1,115 @@
+"""The container of a video file, read with FFmpeg: its video stream, packets, decoded pictures, and seeks that are checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import av
+
+from stpose_core.errors import VideoError
+from stpose_core.stamps import STAMP_ERROR
+
+# FFmpeg opens these although they hold text: terminal art, and lists of other files.
+_TEXT_FORMATS = {"tty", "hls", "dash", "concat"}
+# Of one picture: twice that of 8K. A small file can claim, and hold, pictures that need gigabytes each.
+_MOST_PIXELS = 2**26
+
+
+def open_container(path: Path) -> tuple[Any, Any]:
+    """The container and its video stream. Raises VideoError."""
+    try:
+        if not path.is_file():
+            raise VideoError(f"{path} is {_what(path)}, not a video" if path.exists() else f"there is no file {path}")
+        # An absolute path, so that no name can be taken for one of FFmpeg's protocols; nor may a playlist in the file name others.
+        options = {"protocol_whitelist": "file"}
+        container = av.open(str(path.absolute()), metadata_errors="replace", options=options)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise VideoError(f"{path} cannot be read as a video: {getattr(error, 'strerror', None) or error}") from error
+    try:
+        return container, _stream(path, container)
+    except BaseException:
+        container.close()
+        raise
+
+
+def _stream(path: Path, container: Any) -> Any:
+    """The largest video stream, ready to decode."""
+    if _TEXT_FORMATS & set(container.format.name.split(",")):
+        raise VideoError(f"{path} is not a video")
+    streams = [stream for stream in container.streams.video if not _is_cover(stream)]
+    if not streams:
+        raise VideoError(f"{path} has no video stream")
+    # A stream without a codec has no size either.
+    streams = [stream for stream in streams if stream.codec_context is not None]
+    if not streams:
+        raise VideoError(f"{path} has a video stream in a format that is not known here")
+    stream = max(streams, key=lambda stream: stream.width * stream.height)
+    if stream.width * stream.height > _MOST_PIXELS:
+        size = f"{stream.width} x {stream.height}"
+        raise VideoError(f"{path} has pictures of {size} pixels; more than {_MOST_PIXELS // 10**6} million are not read")
+    stream.thread_type = "AUTO"
+    # Pictures may be larger than the file's header says.
+    stream.codec_context.options = {"max_pixels": str(_MOST_PIXELS)}
+    return stream
+
+
+def _what(path: Path) -> str:
+    return "a folder" if path.is_dir() else "no regular file"
+
+
+def _is_cover(stream: Any) -> bool:
+    """Whether a stream is the cover picture of a sound file. Versions of PyAV before 13 cannot tell."""
+    disposition = getattr(stream, "disposition", None)
+    return disposition is not None and bool(disposition & disposition.__class__.attached_pic)
+
+
+def read_packets(container: Any, stream: Any) -> Iterator[Any]:
+    """The packets with data, up to where the file breaks off; none if PyAV cannot read the container a second time."""
+    try:
+        for packet in container.demux(stream):
+            if packet.size:
+                yield packet
+    except (av.error.FFmpegError, IndexError):
+        # IndexError: the first pass met a stream that the file's head does not mention. PyAV then refuses the next pass at once.
+        return
+
+
+def decode(container: Any, stream: Any, packets: Iterable[Any] | None = None) -> Iterator[tuple[int | None, av.VideoFrame]]:
+    """(stamp in time_base units or None, frame) in the order of display. packets: those of the stream from here on, by default."""
+    by_dts = stores_only_dts(container)
+    for packet in chain(read_packets(container, stream) if packets is None else packets, [None]):
+        try:
+            frames = stream.decode(packet)
+        except av.error.FFmpegError:
+            continue  # a damaged packet, by whichever of FFmpeg's names: the decoder goes on with the next one
+        for frame in frames:
+            yield (frame.dts if by_dts else frame.pts), frame
+
+
+def stores_only_dts(container: Any) -> bool:
+    """AVI has no presentation stamps; guesses at them are wrong once pictures are reordered. Decoding ones are not."""
+    return bool(container.format.name == "avi")
+
+
+def seek_exactly(container: Any, stream: Any, target: int, origin: int, start: float) -> Any:
+    """((stamp, frame), the rest) from the first frame at or after `start`, or None if the seek is not sure to be exact.
+
+    It is once a key frame has come out at or before `start`: what follows a key frame in display order is decodable.
+    """
+    try:
+        container.seek(target, stream=stream, backward=True)
+    except av.error.FFmpegError:
+        return None
+    decoded = decode(container, stream)
+    keyed = False
+    for stamp, frame in decoded:
+        if stamp is None:
+            return None
+        ahead = float((stamp - origin) * stream.time_base) - start
+        keyed = keyed or (bool(frame.key_frame) and ahead <= STAMP_ERROR)
+        if ahead >= -STAMP_ERROR:
+            return ((stamp, frame), decoded) if keyed else None
+    return None

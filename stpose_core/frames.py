@@ -1,0 +1,104 @@
+"""What every source of frames gives: a video file, a folder of pictures, or one that a program brings along."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stpose_core.errors import VideoError
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video is. width, height: pixels after rotation; fps: mean rate by the time stamps; duration: seconds.
+
+    path: the file, or the folder of pictures. frames: number of frames, or None where the file does not state it.
+    """
+
+    path: Path
+    width: int
+    height: int
+    fps: float
+    duration: float
+    frames: int | None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture. index: its number in the whole video, from 0; time: seconds from the video's first frame.
+
+    image: (H, W, 3) uint8 RGB, upright.
+    """
+
+    index: int
+    time: float
+    image: Image
+
+
+class FrameSource(Protocol):
+    """Frames with their times. It is opened once and may be read several times, one pass after the other; `with` closes it.
+
+    info: size, rate and length, known as soon as the source is open.
+    """
+
+    @property
+    def info(self) -> VideoInfo: ...
+
+    def times(self) -> NDArray[np.float64]:
+        """(N,) the times of all frames as `frames` gives them: seconds from the first frame, rising."""
+        ...
+
+    def frames(self, start: float | None = None, end: float | None = None) -> Iterator[Frame]:
+        """The frames with start <= time < end (seconds from the first frame), in order, decoded on demand.
+
+        A new pass ends the one before. Raises VideoError if the range holds no frame.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the source. A source that is closed already stays closed."""
+        ...
+
+    def __enter__(self) -> FrameSource: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None: ...
+
+
+def open_source(path: str | Path, picture_fps: float | None = None) -> FrameSource:
+    """A video file or a folder of pictures. picture_fps: rate of the pictures, which have no time stamps; 30 by default.
+
+    Raises VideoError if there is nothing that can be read.
+    """
+    if Path(path).is_dir():
+        from stpose_core.pictures import PICTURE_FPS, PictureFolder
+
+        return PictureFolder(path, PICTURE_FPS if picture_fps is None else picture_fps)
+    from stpose_core.video import VideoFile
+
+    return VideoFile(path)
+
+
+def checked_range(path: Path, start: float | None, end: float | None) -> tuple[float, float]:
+    """(start, end) in seconds, end infinite where none is given. Raises VideoError if no frame can be in the range."""
+    first = 0.0 if start is None else float(start)
+    last = np.inf if end is None else float(end)
+    if not (np.isfinite(first) and first >= 0 and last > first):
+        raise VideoError(f"{path}: cannot read {_range(first, last)}; the end must come after the start")
+    return first, last
+
+
+def empty_range(info: VideoInfo, start: float, end: float) -> VideoError:
+    """The error for a range without a frame."""
+    return VideoError(f"{info.path}: no frames {_range(start, end)}; the video lasts {info.duration:.2f} s")
+
+
+def _range(first: float, last: float) -> str:
+    return f"from {first:g} s {f'to {last:g} s' if np.isfinite(last) else 'on'}"

@@ -1,0 +1,115 @@
+"""How a camera turns and zooms, from the background of its pictures, frame by frame.
+
+Every frame is matched with a key frame, by corners outside of the people (`stpose_core.world.view_track`). Where the picture hardly
+moves, only every few frames are examined, and those between as soon as it moves after all. At the end all matches are fitted once
+more (`stpose_core.world.camera_solve`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from stpose_core.data import Array, Camera, CameraPath
+from stpose_core.detect.types import Image
+from stpose_core.track.cuts import is_cut
+from stpose_core.world.camera_solve import Followed, solve
+from stpose_core.world.key_frames import Grey, small_picture, small_step, widened
+from stpose_core.world.turning import Lens
+from stpose_core.world.view_track import Glance, Match, ViewTrack
+
+SLOW = 0.5  # pixels of the small picture that may pass between two frames that are looked at
+LONGEST = 0.2  # seconds between two frames that are looked at
+LOST = 0.5  # seconds that a view has to be followed for to count as a new path, where it matches nothing before
+
+
+class CameraMotion:
+    """Takes the frames of a video one after the other, and gives the path of the camera.
+
+    image_size: (width, height) of the frames in pixels. camera: the camera, if its focal length is known; else it is assumed, and
+    measured where the camera turns far enough. decide: whether a camera that does not move is found out, and its path given as
+    exactly static.
+    """
+
+    def __init__(self, image_size: tuple[int, int], camera: Camera | None = None, decide: bool = True) -> None:
+        self._camera, self._known, self._decide = camera or Camera.assumed(image_size), camera is not None, decide
+        self._step = small_step(*image_size)
+        width, height = (side // self._step for side in image_size)
+        centre = np.array(self._camera.centre) / self._step - 0.5
+        self._lens = Lens(self._camera.focal / self._step, centre, (width, height))
+        self._tracks: list[ViewTrack] = []
+        self._other: ViewTrack | None = None  # a view that matches nothing before: a new path, or something that passes by
+        self._waiting: list[Glance] = []
+        self._looked, self._wait = 0.0, 0.0
+        self._thumbnail: Array | None = None
+        self._count = 0
+        self._draw = np.random.default_rng(0)
+
+    def update(self, image: Image, time: float, boxes: Sequence[Sequence[float]] | Array = ()) -> None:
+        """Take the next frame. image: (H, W, 3) uint8 RGB. time: seconds, rising. boxes: (B, 4) pixels x0, y0, x1, y1 around the
+        joints of people, and around whatever else moves by itself."""
+        people = widened((np.asarray(boxes, float).reshape(-1, 4) + 0.5) / self._step - 0.5)
+        self.look(small_picture(image, self._step), time, people)
+
+    def look(self, picture: Grey, time: float, boxes: Array) -> None:
+        """Take the next frame as a small picture; boxes in its pixels, with a margin."""
+        glance = Glance(self._count, time, picture, boxes)
+        self._count += 1
+        thumbnail = cv2.resize(picture, (32, 18), interpolation=cv2.INTER_AREA) / 255
+        cut = self._thumbnail is None or is_cut(self._thumbnail, thumbnail)
+        self._thumbnail = thumbnail
+        if cut:
+            self._catch_up()
+            self._tracks.append(ViewTrack(glance, self._lens, self._draw))
+            self._other, self._looked, self._wait = None, time, 0.0
+            return
+        self._waiting.append(glance)
+        if time - self._looked >= self._wait - 1e-6:
+            self._catch_up()
+
+    def path(self) -> CameraPath:
+        """The path of the camera over all frames so far."""
+        self._catch_up()
+        paths = [Followed(track.start, track.links, track.lost) for track in self._tracks]
+        return solve(paths, self._count, self._camera, self._lens, self._known, self._decide)
+
+    def _catch_up(self) -> None:
+        """Look at the last of the waiting frames; at those before it as well, if more has moved than was expected."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        track = self._tracks[-1]
+        match = track.find(waiting[-1])
+        if len(waiting) > 1 and (match is None or self._lens.apart(track.pose, match.pose)[0] > 2 * SLOW):
+            for glance in waiting[:-1]:
+                self._take(glance, self._tracks[-1].find(glance))
+            match = self._tracks[-1].find(waiting[-1])
+        self._take(waiting[-1], match)
+
+    def _take(self, glance: Glance, match: Match | None) -> None:
+        self._looked, self._wait = glance.time, 0.0
+        track = self._tracks[-1]
+        if match is not None:
+            self._other = None
+            speed = track.take(glance, match)
+            self._wait = min(LONGEST, SLOW / max(speed, 1e-6))
+            return
+        track.lost.append(glance.number)
+        if track.blind:
+            track.restart(glance)
+            self._wait = LONGEST / 2
+        else:
+            self._lose(glance)
+
+    def _lose(self, glance: Glance) -> None:
+        """A frame that is not found in its path: follow it on its own for a while."""
+        found = None if self._other is None else self._other.find(glance)
+        if self._other is None or found is None:
+            self._other = ViewTrack(glance, self._lens, self._draw)
+            return
+        self._other.take(glance, found)
+        if glance.time - self._other.began >= LOST:
+            self._tracks.append(self._other)
+            self._other = None

@@ -1,0 +1,115 @@
+"""Feet on the ground: where they stand they stay, and the legs follow, with their bones and in the plane of their knees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stpose_core.animate import hinge
+from stpose_core.animate.body import INDEX
+from stpose_core.animate.feet import foot_frames
+from stpose_core.animate.frames import across, minimal_rotation, turn, unit
+from stpose_core.animate.rotations import Body, world_positions
+from stpose_core.animate.smooth import whittaker
+from stpose_core.data import Array
+from stpose_core.world.contacts import decided
+from stpose_core.world.solve import Stiffness, settle
+
+_SIDES = (("Left", hinge.LEFT_LEG), ("Right", hinge.RIGHT_LEG))
+_FREE = 0.03  # m by which a foot in the air may well be moved
+_FIRM = Stiffness(speed=0.003, height=0.03, acceleration=6.0)
+_MOST = np.radians(14.0)  # by which the bend of a knee is changed
+_PASSES = 2
+_ROOT_HERTZ = 3.0  # cut-off of what the root moves for legs that do not reach the ground
+
+
+def plant(body: Body, root: Array, contacts: Array, ankle: float, fps: float, firm: bool = True) -> Array:
+    """Gives the feet their frames and, if `firm`, moves legs so that feet in contact stay in place on the floor.
+
+    body: its legs and feet are changed. root: (T, 3) metres. contacts: (T, 4) left heel, left toe, right heel, right toe.
+    ankle: metres of the ankle above the floor in standing. Returns the root, moved to where the legs reach the ground.
+    """
+    on = np.where(decided(contacts), contacts, 0.0)
+    places = world_positions(body, root)
+    feet = [_leg(side, limb, places, on[:, 2 * number : 2 * number + 2]) for number, (side, limb) in enumerate(_SIDES)]
+    for _ in range(_PASSES if firm else 0):
+        places = world_positions(body, root)
+        missing, weight = np.zeros_like(root), np.full((len(root), 1), 1e-3)
+        for foot in feet:
+            held = foot.contacts.max(axis=1, keepdims=True)
+            missing += held * foot.hold(body, places, ankle, fps)
+            weight += held
+        root = root + whittaker(missing / weight, np.ones(len(root)), _ROOT_HERTZ, fps, order=2)
+    places = world_positions(body, root)
+    for foot in feet:
+        foot.stand(body, places, ankle, fps)
+    return root
+
+
+@dataclass(frozen=True)
+class _Leg:
+    """One leg. bend: (T,) radians of its knee before anything is moved. contacts: (T, 2) of its heel and toe."""
+
+    side: str
+    limb: hinge.Hinge
+    bend: Array
+    contacts: Array
+
+    def stand(self, body: Body, places: Array, ankle: float, fps: float) -> None:
+        """Puts the foot's frames."""
+        foot = self._foot(body, places[:, INDEX[self.side + "Foot"]], ankle, fps)
+        for name in ("Foot", "ToeBase", "ToeEnd"):
+            body.put(self.side + name, foot)
+
+    def hold(self, body: Body, places: Array, ankle: float, fps: float) -> Array:
+        """Moves the leg so that the foot stands; (T, 3) metres that it falls short of that."""
+        hip, knee, end = (places[:, INDEX[self.side + joint]] for joint in ("UpLeg", "Leg", "Foot"))
+        ball = body.offsets[INDEX[self.side + "ToeBase"]]
+        parts = np.stack([end, end + turn(self._foot(body, end, ankle, fps), ball)], axis=1)
+        known = np.tile(np.eye(3) / _FREE**2, (len(end), 1, 1))
+        goal = end + settle(parts, self.contacts, np.array([ankle, ankle + ball[1]]), known, _FIRM, fps)
+        knee, end = reach(hip, knee, end, goal, body[self.side + "UpLeg"][..., 2], self.bend)
+        upper, lower = hinge.limb_frames(body["Hips"], unit(knee - hip), unit(end - knee), self.limb, fps)
+        body.put(self.side + "UpLeg", upper)
+        body.put(self.side + "Leg", lower)
+        return goal - end
+
+    def _foot(self, body: Body, end: Array, ankle: float, fps: float) -> Array:
+        toe = body.offsets[INDEX[self.side + "ToeBase"]] + body.offsets[INDEX[self.side + "ToeEnd"]]
+        return foot_frames(body[self.side + "Leg"], end, toe, ankle, self.contacts, fps)
+
+
+def _leg(side: str, limb: hinge.Hinge, places: Array, contacts: Array) -> _Leg:
+    hip, knee, end = (places[:, INDEX[side + joint]] for joint in ("UpLeg", "Leg", "Foot"))
+    distance, upper, lower = (np.linalg.norm(a - b, axis=1) for a, b in ((end, hip), (knee, hip), (end, knee)))
+    return _Leg(side, limb, _bend(distance, upper, lower), contacts)
+
+
+def reach(hip: Array, knee: Array, ankle: Array, goal: Array, ahead: Array, had: Array) -> tuple[Array, Array]:
+    """Knee and ankle (T, 3) of a leg whose ankle is brought towards `goal`: the plane of the knee turns along with the leg.
+
+    ahead: (T, 3) the front of the thigh, to which knees bend. had: (T,) radians of bend. It changes by 14 degrees at most, softly:
+    near full extension a small step of the ankle is a large turn of the knee, and a goal that asks for more is a contact that
+    ended or began a moment off.
+    """
+    upper, lower = np.linalg.norm(knee - hip, axis=1), np.linalg.norm(ankle - knee, axis=1)
+    line, wanted = ankle - hip, goal - hip
+    turned = minimal_rotation(unit(line), unit(wanted))
+    bend = had + _MOST * np.tanh((_bend(np.linalg.norm(wanted, axis=1), upper, lower) - had) / _MOST)
+    # A bend below nought stands for a goal out of reach.
+    bend = np.maximum(bend, 0.0)
+    distance = np.sqrt(upper**2 + lower**2 + 2 * upper * lower * np.cos(bend))
+    along, before = unit(wanted), turn(turned, knee - hip)
+    side, front = across(before, along), across(ahead, along)
+    # A leg that is about straight may be bent backwards by a hair, which no limb is posed with.
+    side = unit(np.where((side * front).sum(-1, keepdims=True) > 0, side, front))
+    off = np.arctan2(lower * np.sin(bend), upper + lower * np.cos(bend))  # of the upper bone from the line to the ankle
+    knee = hip + upper[:, None] * (np.cos(off)[:, None] * along + np.sin(off)[:, None] * side)
+    return knee, hip + distance[:, None] * along
+
+
+def _bend(distance: Array, upper: Array, lower: Array) -> Array:
+    """(T,) radians of a knee's bend from the distance (T,) between hip and ankle; below 0 where that is out of reach."""
+    cosine = (distance**2 - upper**2 - lower**2) / (2 * upper * lower)
+    return np.asarray(np.where(cosine < 1, np.arccos(np.clip(cosine, -1, 1)), -np.arccos(np.clip(2 - cosine, -1, 1))))
