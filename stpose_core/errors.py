@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+_LONGEST = 1000  # characters of a message: files can be quoted in it
+
 
 class StposeError(Exception):
     """Base of all errors a user can cause: the command prints it as one line and exits with 2."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(" ".join(str(message).split())[:_LONGEST])
 
 
 class OptionError(StposeError, ValueError):

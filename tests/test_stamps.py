@@ -95,6 +95,13 @@ def test_a_repeat_in_a_burst_does_not_reach_beyond_the_burst() -> None:
     assert times == pytest.approx([0, 0.1, 0.11, 0.115, 0.12, 0.13, 0.23])
 
 
+@pytest.mark.parametrize("fps", range(13, 61))
+def test_no_two_times_are_but_a_rounding_error_apart(fps: int) -> None:
+    stamps = sorted([*range(100), *range(5, 95, 7), *range(5, 95, 7)])  # after two repeats the next good stamp is due
+    clock = Clock(0, Fraction(1, fps), float(fps))
+    assert np.diff([clock(stamp) for stamp in stamps]).min() > 0.4 / fps
+
+
 def test_short_steps_of_a_variable_rate_are_left_alone() -> None:
     stamps = [0, 1, 100, 101, 300, 302, 303]
     clock = Clock(0, Fraction(1, 1000), 20.0)

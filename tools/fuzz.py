@@ -22,7 +22,7 @@ MOST_SECONDS, MOST_MB = 10.0, 500.0
 # The machine is kept alive, and a hang is ended, whatever the reader does.
 _ADDRESSES, _HANG = 6_000_000_000, 120
 _MOST_FINDINGS = 20
-_FAULT = "fault: "
+_FAULT, _LAST = "fault: ", "last"
 
 
 def peak_mb() -> float:
@@ -43,7 +43,10 @@ def child(reader: str, arguments: list[str]) -> None:
     before = peak_mb()
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESSES, _ADDRESSES))
 
+    last = Path(arguments[0], _LAST)
+
     def one(data: bytes) -> None:
+        last.write_bytes(data)
         began = time.process_time()
         try:
             read(data, folder)
@@ -83,18 +86,16 @@ def run(reader: str, minutes: float, out: Path) -> int:
             command = [sys.executable, __file__, reader, "--child", work, *options]
             ran = subprocess.run(command, capture_output=True, text=True, errors="replace")
             executions += max(map(int, re.findall(r"^#(\d+)", ran.stderr, re.MULTILINE)), default=0)
-            artifacts = [path for path in Path(work).iterdir() if re.match(r"(crash|timeout|oom|slow-unit)-", path.name)]
-            if not artifacts and ran.returncode:
+            if not ran.returncode:
+                continue
+            if not Path(work, _LAST).is_file():
                 print(ran.stderr[-3000:], file=sys.stderr)
                 raise SystemExit(f"the fuzzer itself failed with {ran.returncode}")
-            for path in artifacts:
-                what = _what(ran.stderr) if not path.name.startswith("slow-unit") else "slow unit"
-                content = path.read_bytes()
-                path.unlink()
-                if what not in found:
-                    found[what] = out / f"{reader}-{hashlib.sha1(content).hexdigest()[:10]}"
-                    found[what].write_bytes(content)
-                    print(f"{found[what]}: {what}", flush=True)
+            what, content = _what(ran.stderr), Path(work, _LAST).read_bytes()
+            if what not in found:
+                found[what] = out / f"{reader}-{hashlib.sha1(content).hexdigest()[:10]}"
+                found[what].write_bytes(content)
+                print(f"{found[what]}: {what}", flush=True)
     spent = (time.monotonic() - began) / 60
     print(f"| {reader} | {executions} | {len(found)} | {spent:.1f} |", flush=True)
     return len(found)
@@ -108,7 +109,7 @@ def _quoted(word: bytes) -> str:
 def _what(log: str) -> str:
     """What failed: as the child says, or libFuzzer, which ends a hang."""
     found = re.findall(rf"^{_FAULT}(.*)$|^==[0-9]+== ERROR: libFuzzer: (.*)$", log, re.MULTILINE)
-    return (found[0][0] or found[0][1])[:200] if found else "unknown"
+    return (found[0][0] or found[0][1])[:200] if found else "the process ended"
 
 
 def main() -> None:

@@ -57,7 +57,7 @@ def attempt(*readers: Callable[[], object]) -> None:
         try:
             reader()
         except StposeError as error:
-            if len(str(error)) > 2000 or "\n" in str(error):
+            if len(str(error)) > 1000 or "\n" in str(error):
                 raise AssertionError(f"an error of several lines, or of {len(str(error))} characters") from error
 
 

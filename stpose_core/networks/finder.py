@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stpose_core.networks.dimensions import check_dimensions, whole_numbers
+from stpose_core.networks.initial import normal_
 from stpose_core.networks.spatial import Block, Convolution
 
 CELL = 8
@@ -78,7 +79,7 @@ class FinderNetwork(nn.Module):
         self.read = nn.ModuleList(nn.Conv2d(width, head, 1) for width in widths[1:])
         self.merge = nn.ModuleList(Convolution(head, head) for _ in widths[1:])
         self.out = nn.Conv2d(head, 7, 1)
-        nn.init.normal_(self.out.weight, std=0.01)
+        normal_(self.out.weight, std=0.01)
         assert self.out.bias is not None
         nn.init.zeros_(self.out.bias)
         nn.init.constant_(self.out.bias[:1], _RARE)

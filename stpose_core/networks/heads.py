@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stpose_core.networks.initial import normal_
+
 MAP_CELLS = 24
 """Rows and columns of a heat map."""
 
@@ -42,7 +44,7 @@ class Heads(nn.Conv1d):
     def __init__(self, channels: int, joints: int, more: int = 0, contacts: int = 0) -> None:
         self.sizes = (joints * 3, 3, joints, joints, 3, more, contacts)
         super().__init__(channels, sum(self.sizes), 1)
-        nn.init.normal_(self.weight, std=0.002)  # outputs start near zero: metres are small numbers
+        normal_(self.weight, std=0.002)  # outputs start near zero: metres are small numbers
 
     def split(self, features: Tensor) -> tuple[Tensor, ...]:
         """-> pose (B, T, J, 3), root (B, T, 3), log_sigma, hidden, up, `more` further channels, and contacts."""

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stpose_core.networks.dimensions import check_dimensions, whole_numbers
+from stpose_core.networks.initial import normal_
 
 STRIDE = 4
 """Pixels of the picture to one of a heat map, each way."""
@@ -139,7 +140,7 @@ class Attention(nn.Module):
         super().__init__()
         self.heads = heads
         self.norm = nn.GroupNorm(1, channels)
-        self.place = nn.Parameter(0.02 * torch.randn(channels, size[1], size[0]))
+        self.place = nn.Parameter(normal_(torch.empty(channels, size[1], size[0]), std=0.02))
         self.look = nn.Conv2d(channels, 3 * channels, 1)
         self.tell = nn.Conv2d(channels, channels, 1)
         nn.init.zeros_(self.tell.weight)
