@@ -34,7 +34,7 @@ from stpose_core.track.cleaning import clean_tracks
 from stpose_core.track.resample import track_to_keypoints
 from stpose_core.track.track import Track
 from stpose_core.track.tracker import PeopleTracker
-from stpose_core.world.camera_motion import CameraMotion
+from stpose_core.world.camera_motion import CameraMotion, can_follow
 from stpose_core.world.camera_path import on_grid
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _captured(
     lifter = lifter or load_lifter(options.weights, device=choose_device(options.device))
     camera = options.camera_of(size)
     largest = options.person in ("largest", "1")
-    watch = None if options.camera == "static" else CameraMotion(size, camera, decide=options.camera == "auto")
+    watch = CameraMotion(size, camera, decide=options.camera == "auto") if options.camera != "static" and can_follow(size) else None
     seen = observe(video, source, start, end, report, largest, watch)
     chosen = choose_people(seen.tracks, options.person, size, len(seen.times))
     if any(track.seldom for track in chosen):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from moving_body import body, still
 
 from stpose_core.animate import forward_kinematics
-from tests.moving_body import body, still
 
 torch.set_num_threads(1)
 

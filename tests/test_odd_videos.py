@@ -23,7 +23,8 @@ import stpose_core.lift
 import stpose_core.pipeline
 import stpose_core.video
 from stpose_core.errors import OutputError, VideoError
-from stpose_core.video import PreviewWriter, probe, read_frames
+from stpose_core.video import probe, read_frames
+from stpose_core.video_writer import PreviewWriter
 
 
 @pytest.fixture(autouse=True)
@@ -188,9 +189,9 @@ def test_pictures_of_all_sizes_come_in_that_of_the_first(tmp_path: Path) -> None
 
 def test_a_picture_may_not_be_larger_than_any_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = of_sizes(tmp_path / "a.ts")
-    monkeypatch.setattr(stpose_core.video, "_MOST_PIXELS", 200 * 150)
+    monkeypatch.setattr("stpose_core.container._MOST_PIXELS", 200 * 150)
     assert 38 <= len(list(read_frames(path))) <= 40, "the larger ones are left out as damaged ones are"
-    monkeypatch.setattr(stpose_core.video, "_MOST_PIXELS", 100 * 100)
+    monkeypatch.setattr("stpose_core.container._MOST_PIXELS", 100 * 100)
     with pytest.raises(VideoError, match="160 x 120 pixels"):
         probe(path)
 

@@ -165,7 +165,7 @@ def kit(assets: Path) -> Kit:
 
 
 def _write_mocap(folder: Path) -> None:
-    from tests.test_synth import mocap_figure
+    from test_synth import mocap_figure
 
     (folder / "rotations").mkdir(parents=True)
     clip = mocap_figure({})
@@ -365,7 +365,7 @@ def test_bare_chests_and_backs_differ_and_their_sides_do_not() -> None:
 
 
 def test_a_film_shows_one_person_in_the_same_clothes_along_the_clips_path(kit: Kit) -> None:
-    from tests.test_synth import mocap_figure
+    from test_synth import mocap_figure
 
     still = mocap_figure({})
     moved = still.root[:1] + torch.tensor([[0.0, 0.0, 0.0], [0.4, 0.0, 0.0], [0.0, 0.0, 0.0]])
