@@ -62,6 +62,7 @@ def test_the_recipe_that_comes_along_is_read() -> None:
         ("[render]\npictures = 0", "pictures must be at least 1"),
         ("[spatial]\nsample = 3", "there is no 'sample'; there are samples, batch"),
         ("[spatial]\nsamples = 3.5", "samples must be of type int"),
+        ("[spatial]\nsamples = true", "samples must be of type int"),
         ("[spatial]\nothers = 1", "others must be of type bool"),
         ("[spatial]\ncoarse = 1.5", "coarse must be from 0 to 1"),
         ("[finder]\nmosaics = -0.1", "mosaics must be from 0 to 1"),

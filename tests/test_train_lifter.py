@@ -1,4 +1,4 @@
-"""Runs of the lifter's training: they learn, stop, go on alike, keep to their budget, and work together."""
+"""Runs of the lifter's training: they learn, stop, resume identically, keep to their budget, and work together."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_training_learns_and_what_it_writes_can_be_loaded(
 
 
 @pytest.mark.parametrize("critic", [0.0, 0.05])
-def test_a_stopped_run_goes_on_to_the_same_result(
+def test_a_stopped_run_resumes_to_the_same_result(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, critic: float
 ) -> None:
     plan = Plan(replace(SHORT, critic=critic, critic_from=0.2, critic_ramp=0.3), dimensions=TINY)
@@ -142,7 +142,7 @@ def test_a_damaged_checkpoint_is_said_in_one_line(folder: Path, tmp_path: Path, 
     assert "\n" not in str(error.value)
 
 
-def test_a_run_is_not_gone_on_with_under_another_plan(folder: Path, tmp_path: Path) -> None:
+def test_a_run_does_not_resume_under_another_plan(folder: Path, tmp_path: Path) -> None:
     plan = Plan(replace(SHORT, steps=4, evaluate_every=4), dimensions=TINY)
     train(folder, output=tmp_path / "a.safetensors", plan=plan, state=tmp_path / "state")
     for other in (Plan(replace(plan.recipe, seed=3), dimensions=TINY), Plan(plan.recipe, dimensions={**TINY, "width": 4})):
