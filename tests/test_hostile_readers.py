@@ -26,10 +26,10 @@ from test_marker_folders import TWO_BONES, amc
 from stpose_core.formats import save as save_capture
 from stpose_core.networks.temporal import TemporalConfig, TemporalNetwork
 
-SECONDS, MEGABYTES = 10.0, 300.0
+SECONDS, MEGABYTES = 10.0, 250.0
 
 CHILD = """
-import importlib, json, resource, sys, time
+import importlib, json, re, sys, time
 from stpose_core.errors import StposeError
 import stpose_core.lift, stpose_core.detect.networks, stpose_training.data.mocap  # with torch, before memory is measured
 readers = {
@@ -55,16 +55,18 @@ def function(name):
         return lambda path: read_mat(Path(path), "a")
     module, name = name.split(":")
     return getattr(importlib.import_module(module), name)
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+def memory(what):
+    return int(re.search(what + r":\\s*(\\d+)", open("/proc/self/status").read()).group(1)) / 1000
 for line in sys.stdin:
     kind, *paths = json.loads(line)
     for name in readers[kind]:
-        read, before, began, failed = function(name), peak(), time.process_time(), None
+        open("/proc/self/clear_refs", "w").write("5")  # the peak begins anew
+        read, before, began, failed = function(name), memory("VmRSS"), time.process_time(), None
         try:
             read(*paths)
         except BaseException as error:
             failed = [type(error).__name__, isinstance(error, StposeError), str(error)]
-        print(json.dumps([failed, time.process_time() - began, peak() - before]), flush=True)
+        print(json.dumps([failed, time.process_time() - began, memory("VmHWM") - before]), flush=True)
     print(json.dumps(None), flush=True)
 """
 
@@ -89,6 +91,8 @@ class Reading:
 
 @pytest.fixture(scope="module")
 def reading() -> Any:
+    if not Path("/proc/self/clear_refs").is_file():
+        pytest.skip("the peak of a process is read from Linux's /proc")
     child = Reading()
     yield child
     child.process.terminate()
@@ -207,7 +211,7 @@ def test_amc(reading: Reading, tmp_path: Path) -> None:
     motion = tmp_path / "a.amc"
     # 5000 resting bones in 5000 frames: 400 KB that describe 800 MB.
     motion.write_text(amc(*["root 0 0 0 0 0 0"] * 5000))
-    refused(reading("amc", star(tmp_path, 5000), motion), "far more")
+    refused(reading("amc", star(tmp_path, 5000), motion), "with only 30000 numbers")
     motion.write_text(amc("root 0 0 0 0 0 0"))
     ((failed, seconds, _),) = reading("amc", tmp_path / "a.asf", motion)
     assert failed is None
@@ -271,7 +275,7 @@ def test_npz_whose_archive_is_hostile(reading: Reading, tmp_path: Path) -> None:
     assert zipped(path, {"keypoints.xy.npy": much}, zipfile.ZIP_DEFLATED).stat().st_size < 1_000_000
     refused(reading("npz", path), "unpacks to 150 MB")
     zipped(path, {"keypoints.xy.npy": npy("|u1", (9,), bytes(9))}, zipfile.ZIP_BZIP2)
-    refused(reading("npz", path), "compressed in a way")
+    refused(reading("npz", path), "uses a compression")
     with pytest.warns(UserWarning, match="Duplicate name"):
         zipped(path, [*good.items(), next(iter(good.items()))])
     refused(reading("npz", path), "two members")

@@ -19,11 +19,13 @@ from odd_videos import changed, joined, picture, video
 from stpose_cli.main import run
 from test_video import set_matrix, sound_file
 
+import stpose_core.container
 import stpose_core.lift
 import stpose_core.pipeline
 import stpose_core.video
 from stpose_core.errors import OutputError, VideoError
-from stpose_core.video import PreviewWriter, probe, read_frames
+from stpose_core.video import probe, read_frames
+from stpose_core.video_writer import PreviewWriter
 
 
 @pytest.fixture(autouse=True)
@@ -123,7 +125,7 @@ KINDS: dict[str, tuple[str, Callable[[Path], object], str | None]] = {
     "empty": ("a.mp4", lambda path: raw(path, b""), "cannot be read"),
     "text": ("a.mp4", lambda path: raw(path, b"hello\n" * 99), "cannot be read"),
     "a folder": ("a.mp4", lambda path: path.mkdir(), "is a folder"),
-    "a pipe": ("a.mp4", pipe, "no regular file"),
+    "a pipe": ("a.mp4", pipe, "not a regular file"),
     "a playlist of an address": (
         "a.mp4",
         lambda path: raw(path, PLAYLIST % b"http://127.0.0.1:9/a.ts"),
@@ -134,7 +136,7 @@ KINDS: dict[str, tuple[str, Callable[[Path], object], str | None]] = {
     "1 fps": ("a.mp4", lambda path: film(path, 1, 10), None),
     "a frame every two seconds": ("a.mp4", lambda path: film(path, 0.5, 10), "0.5 frames per second"),
     "1000 fps": ("a.mp4", lambda path: film(path, 1000, 60), None),
-    "90000 fps": ("a.mp4", lambda path: video(path, tick=Fraction(1, 90_000)), "at most 2000"),
+    "90000 fps": ("a.mp4", lambda path: video(path, tick=Fraction(1, 90_000)), "limit is 2000"),
     "2 x 2": ("a.mkv", lambda path: video(path, codec="ffv1", pixels="yuv444p", size=(2, 2)), "no person"),
     "1 x 1": ("a.mkv", lambda path: video(path, codec="ffv1", pixels="yuv444p", size=(1, 1)), "no person"),
     "one row": ("a.mkv", lambda path: video(path, codec="ffv1", pixels="yuv444p", size=(64, 1)), "no person"),
@@ -188,9 +190,9 @@ def test_pictures_of_all_sizes_come_in_that_of_the_first(tmp_path: Path) -> None
 
 def test_a_picture_may_not_be_larger_than_any_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = of_sizes(tmp_path / "a.ts")
-    monkeypatch.setattr(stpose_core.video, "_MOST_PIXELS", 200 * 150)
+    monkeypatch.setattr(stpose_core.container, "_MOST_PIXELS", 200 * 150)
     assert 38 <= len(list(read_frames(path))) <= 40, "the larger ones are left out as damaged ones are"
-    monkeypatch.setattr(stpose_core.video, "_MOST_PIXELS", 100 * 100)
+    monkeypatch.setattr(stpose_core.container, "_MOST_PIXELS", 100 * 100)
     with pytest.raises(VideoError, match="160 x 120 pixels"):
         probe(path)
 
