@@ -1,4 +1,4 @@
-"""Whatever is given for a video, the command ends with a result, or with one line, exit status 2 and no file."""
+"""For any input the command ends with a result, or with one line of error, exit status 2 and no output."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def without_frames(path: Path) -> Path:
 
 
 def with_cover(path: Path) -> Path:
-    """A sound file with a picture of the bar on its sleeve."""
+    """A sound file with a cover picture."""
     with av.open(str(path), "w") as container:
         sound, cover = container.add_stream("libmp3lame", rate=44100), container.add_stream("mjpeg")
         cover.width, cover.height, cover.pix_fmt = 160, 120, "yuvj420p"
@@ -77,7 +77,7 @@ def huge_picture(path: Path) -> Path:
 
 
 def wide(path: Path, size: tuple[int, int]) -> Path:
-    """A very wide, or tall, picture with a bar of the usual size in it."""
+    """Very wide or tall pictures with a bar of the usual size."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=25)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv444p"
@@ -111,7 +111,7 @@ def of_sizes(path: Path) -> Path:
 
 
 PLAYLIST = b"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n%s\n#EXT-X-ENDLIST\n"
-# name of the file, how it is made, and the words of the error, or None for a result.
+# Name of the file, how it is made, and words of the error, or None if there is a result.
 KINDS: dict[str, tuple[str, Callable[[Path], object], str | None]] = {
     "one frame": ("a.mp4", lambda path: film(path, 25, 1), None),
     "three frames": ("a.mp4", lambda path: film(path, 25, 3), None),
@@ -183,22 +183,22 @@ def test_a_result_or_one_line(kind: str, tmp_path: Path, capsys: pytest.CaptureF
         assert told.err.count("\n") == 1
 
 
-def test_pictures_of_all_sizes_come_in_that_of_the_first(tmp_path: Path) -> None:
+def test_all_pictures_have_the_size_of_the_first(tmp_path: Path) -> None:
     shapes = {frame.image.shape for frame in read_frames(of_sizes(tmp_path / "a.ts"))}
     assert shapes == {(120, 160, 3)}
 
 
-def test_a_picture_may_not_be_larger_than_any_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_above_the_limit_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = of_sizes(tmp_path / "a.ts")
     monkeypatch.setattr(stpose_core.container, "_MOST_PIXELS", 200 * 150)
-    assert 38 <= len(list(read_frames(path))) <= 40, "the larger ones are left out as damaged ones are"
+    assert 38 <= len(list(read_frames(path))) <= 40, "larger pictures are skipped like damaged ones"
     monkeypatch.setattr(stpose_core.container, "_MOST_PIXELS", 100 * 100)
     with pytest.raises(VideoError, match="160 x 120 pixels"):
         probe(path)
 
 
 class Unknown:
-    """A frame with data of a kind that PyAV does not know."""
+    """A frame with side data of a kind that PyAV does not know."""
 
     def __init__(self, frame: av.VideoFrame) -> None:
         self._frame = frame
@@ -210,7 +210,7 @@ class Unknown:
 
 
 @pytest.mark.parametrize("matrix", [(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)])
-def test_the_turn_is_known_beside_data_of_unknown_kinds(matrix: tuple[int, int, int, int], tmp_path: Path) -> None:
+def test_the_rotation_is_known_despite_unknown_side_data(matrix: tuple[int, int, int, int], tmp_path: Path) -> None:
     path = set_matrix(film(tmp_path / "a.mp4", 25, 2), *matrix)
     with av.open(str(path)) as container:
         frame = next(container.decode(video=0))
@@ -218,7 +218,7 @@ def test_the_turn_is_known_beside_data_of_unknown_kinds(matrix: tuple[int, int, 
         assert stpose_core.video._layout(Unknown(frame), stream) == stpose_core.video._layout(frame, stream)  # type: ignore[arg-type]
 
 
-def test_a_pixel_format_that_cannot_be_converted_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pixel_format_that_cannot_be_converted_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise av.error.FFmpegError(95, "Operation not supported")
 
@@ -227,6 +227,6 @@ def test_a_pixel_format_that_cannot_be_converted_is_told(tmp_path: Path, monkeyp
         list(read_frames(film(tmp_path / "a.mp4", 25, 2)))
 
 
-def test_a_preview_may_be_too_large_for_its_codec(tmp_path: Path) -> None:
+def test_a_preview_can_be_too_large_for_its_codec(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="16384"):
         PreviewWriter(tmp_path / "a.mp4", 25, (16_386, 100))

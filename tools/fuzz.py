@@ -1,7 +1,7 @@
-"""Try a reader with damaged files, guided by the code they reach: python tools/fuzz.py bvh --minutes 10
+"""Coverage-guided fuzzing of the file readers: python tools/fuzz.py bvh --minutes 10
 
-Needs atheris (pip install atheris; Linux). A finding is an exception other than StposeError, over 10 s of processor time, or over
-500 MB of memory. Each is written to --out, and `--replay FILE` tries it alone.
+Needs Linux and atheris (pip install atheris). A finding is an input that causes an exception other than StposeError, or takes more
+than 10 s of processor time or 500 MB of memory. Findings are written to --out; `--replay FILE` runs one again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import traceback
 from pathlib import Path
 
 MOST_SECONDS, MOST_MB = 10.0, 500.0
-# The machine is kept alive, and a hang is ended, whatever the reader does.
+# Safety limits: address space in bytes, and seconds after which a run is stopped.
 _ADDRESSES, _HANG = 6_000_000_000, 120
 _MOST_FINDINGS = 20
 _FAULT, _LAST = "fault: ", "last"
@@ -42,7 +42,7 @@ def _memory(what: str) -> float:
 
 
 def child(reader: str, arguments: list[str]) -> None:
-    """Runs libFuzzer in this process; it does not return."""
+    """Run libFuzzer in this process. Does not return."""
     import atheris
 
     with atheris.instrument_imports(include=["stpose_core", "stpose_training", "fuzz_readers", "json", "zipfile", "pickletools"]):
@@ -77,13 +77,13 @@ def child(reader: str, arguments: list[str]) -> None:
 
 
 def run(reader: str, minutes: float, out: Path) -> int:
-    """Fuzz for that long, on past every finding. Returns the number of different ones."""
+    """Fuzz for the given time, continuing after each finding. Returns the number of different findings."""
     from fuzz_readers import READERS
 
     out.mkdir(parents=True, exist_ok=True)
     found: dict[str, Path] = {}
     executions, began = 0, time.monotonic()
-    # In memory: an input is written to a file for every try.
+    # In memory, because every input is written to a file.
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as work:
         corpus, words = Path(work, "corpus"), Path(work, "words")
         corpus.mkdir()
@@ -112,12 +112,12 @@ def run(reader: str, minutes: float, out: Path) -> int:
 
 
 def _quoted(word: bytes) -> str:
-    """A line of libFuzzer's dictionary."""
+    """A line of a libFuzzer dictionary."""
     return '"' + "".join(f"\\x{byte:02x}" for byte in word) + '"\n'
 
 
 def _what(log: str) -> str:
-    """What failed: as the child says, or libFuzzer, which ends a hang."""
+    """What failed, according to the child, or to libFuzzer if the input hung."""
     found = re.findall(rf"^{_FAULT}(.*)$|^==[0-9]+== ERROR: libFuzzer: (.*)$", log, re.MULTILINE)
     return (found[0][0] or found[0][1])[:200] if found else "the process ended"
 
@@ -126,8 +126,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("reader")
     parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--out", type=Path, default=Path("fuzz-findings"), help="folder for inputs that fail")
-    parser.add_argument("--replay", type=Path, metavar="FILE", help="try this input alone")
+    parser.add_argument("--out", type=Path, default=Path("fuzz-findings"), help="folder for findings")
+    parser.add_argument("--replay", type=Path, metavar="FILE", help="run one input")
     options = parser.parse_args()
     from fuzz_readers import READERS
 
