@@ -67,7 +67,7 @@ def tile(network: SpatialNetwork, picture: NDArray[np.uint8], box: NDArray[np.fl
 def main(footage: Path, kept: Path, weights: Path, room: float, output: Path) -> None:
     """Draw the sheet."""
     network, _ = load_spatial(weights)
-    crops = people_in(footage, kept, network, network.config.size, torch.device("cpu"), click.echo)
+    crops = people_in(footage, kept=kept, network=network, size=network.config.size, device=torch.device("cpu"), say=click.echo)
     tiles = [tile(network, decode(crops.jpeg[row]), crops.box[row], room) for row in chosen(crops)]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % ACROSS)
     sheet = np.vstack([np.hstack(tiles[at : at + ACROSS]) for at in range(0, len(tiles), ACROSS)])

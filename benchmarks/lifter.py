@@ -137,7 +137,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     files = [weights_of(what, options) for what in names]
     torch.set_num_threads(options.threads)
     lifters = [load_lifter(file, options.device) for file in files]
-    columns = [rows_of(evaluate(lifter, options.data, options.clips, TABLES, refined=options.refine)) for lifter in lifters]
+    columns = [
+        rows_of(evaluate(lifter, options.data, most=options.clips, tables=TABLES, refined=options.refine)) for lifter in lifters
+    ]
     rates = speeds(lifters, long_clip(options.data, options.frames), options.rounds)
     for column, lifter, rate in zip(columns, lifters, rates):
         column["lifting, frames/s"] = rate

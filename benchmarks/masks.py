@@ -68,7 +68,9 @@ def examples(positions: np.ndarray, seed: int) -> dict[tuple[str, str], Example]
             # Some draws of a kind hide nothing (a box beside the person): the first one that does.
             for attempt in range(50):
                 draw = Random(seed + 1000 * number + attempt)
-                shown, score, wrong = hide(plain.rays, torch.ones_like(plain.score), draw, severity, 1.0, (kind,))
+                shown, score, wrong = hide(
+                    plain.rays, torch.ones_like(plain.score), draw, severity=severity, share=1.0, kinds=(kind,)
+                )
                 if wrong.float().mean() > 0.004:
                     break
             hidden = (score[0] == 0).numpy()

@@ -173,7 +173,7 @@ def test_videos_are_captured_first(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     npz = write_keypoints(tmp_path / "a.npz", footage(0))
     detector = BarDetector()
     monkeypatch.setattr(stpose_core.pipeline, "load_detector", lambda name, device: detector)
-    clips = read_clips([video, npz], "auto", "largest", "cpu", said.append)
+    clips = read_clips([video, npz], detector="auto", person="largest", device="cpu", say=said.append)
     assert [(len(clip), clip.fps) for clip in clips] == [(30, 25.0), (60, 30.0)]
     assert said == [f"capturing {video}"]
     assert detector.looked
@@ -184,9 +184,9 @@ def test_keypoints_of_one_video_are_not_taken_for_those_of_another(tmp_path: Pat
     videos = [film(tmp_path / name, 25, 30) for name in ("a.mp4", "b.mp4")]
     seen = footage(0, 30, 25.0)
     joints = str(write_keypoints(tmp_path / "a.npz", replace(seen, xy=seen.xy / 12, image_size=(160, 120))))
-    assert len(read_clips(videos[:1], joints, device="cpu")) == 1
+    assert len(read_clips(videos[:1], detector=joints, device="cpu")) == 1
     with pytest.raises(DetectorError, match="of one video"):
-        read_clips(videos, joints, device="cpu")
+        read_clips(videos, detector=joints, device="cpu")
 
 
 def test_some_clips_are_kept_apart() -> None:

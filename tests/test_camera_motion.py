@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 import stpose_core as sp
 from stpose_core import pipeline
 from stpose_core.data import Array, Camera, CameraPath
-from stpose_core.world.camera_motion import CameraMotion
+from stpose_core.world.camera_motion import CameraMotion, can_follow
 from stpose_core.world.camera_path import on_grid, to_camera, to_path
 
 SIZE = (480, 270)
@@ -124,6 +124,13 @@ def test_a_cut_begins_a_new_path(plane: NDArray[np.uint8]) -> None:
     assert path.shot[:20].tolist() == [0] * 20
     assert (path.shot[21:] == path.shot[-1]).all()
     assert path.shot[-1] > 0
+
+
+@pytest.mark.parametrize(
+    ("size", "enough"), [((1920, 1080), True), ((160, 120), True), ((2, 2), False), ((8192, 64), False), ((40, 400), False)]
+)
+def test_pictures_that_are_too_small_or_narrow_are_not_followed(size: tuple[int, int], enough: bool) -> None:
+    assert can_follow(size) == enough
 
 
 def test_where_nothing_can_be_seen_the_camera_counts_as_still_and_the_confidence_is_nought() -> None:

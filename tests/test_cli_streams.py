@@ -22,7 +22,7 @@ def test_asked_to_end_it_cleans_up(tmp_path: Path) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv.pop(1))\n"
         "import fakes, stpose_core.pipeline as d, stpose_core.lift as l\n"
-        "d.load_detector = lambda name: fakes.BarDetector()\n"
+        "d.load_detector = lambda name, device='auto': fakes.BarDetector()\n"
         "l.load_lifter = lambda path=None, device='cpu': fakes.lift_standing\n"
         "from stpose_cli.main import main; main()"
     )

@@ -56,7 +56,7 @@ def test_3dhp_test_set_in_camera_axes(tmp_path: Path, new: bool) -> None:
     assert seen.camera is not None
     assert np.allclose([*seen.camera.focal, *seen.camera.centre], [*view.focal, *view.centre])
     assert np.allclose(last.seen_by(seen)[valid], universal[valid])
-    with pytest.raises(ValueError, match="does not tell which way is up"):
+    with pytest.raises(ValueError, match="the up direction of this data set is not known"):
         last.clips()
 
 
@@ -205,7 +205,7 @@ def test_3dpw_hostile_and_wrong_files_are_told(tmp_path: Path) -> None:
         with pytest.raises(FormatError, match=message):
             load_pw3d(tmp_path)
     file.write_bytes(pickle.dumps([1, 2]))
-    with pytest.raises(FormatError, match="no sequence of 3DPW: no jointPositions"):
+    with pytest.raises(FormatError, match="not a sequence of 3DPW: no jointPositions"):
         load_pw3d(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""The finder: its size, what it is fed, what it learns, how people are read off, and how a run goes on.
+"""The finder: its size, what it is fed, what it learns, how people are read from its maps, and how a run resumes.
 
 The frames are made up here: upright bars with a dot as their head, which a small network learns to find in seconds.
 """
@@ -157,13 +157,13 @@ def test_people_are_read_off_where_they_are_in_pictures_of_any_size(size: tuple[
     assert abs(box.angle) < 1e-6
 
 
-def test_nobody_is_found_where_no_summit_is_high_enough() -> None:
+def test_nobody_is_found_where_no_peak_is_high_enough() -> None:
     centre = np.full((8, 16), -3.0, np.float32)
     sides, up = np.full((4, 8, 16), 20, np.float32), np.ones((2, 8, 16), np.float32)
     assert summits((centre, sides, up), 0.35) == []
     centre[3, 5], centre[3, 6], centre[6, 12] = 2.0, 1.0, 0.5
     first, second = summits((centre, sides, up), 0.35)
-    assert first.centre.tolist() == [5.5 * CELL, 3.5 * CELL], "a cell beside a summit is none"
+    assert first.centre.tolist() == [5.5 * CELL, 3.5 * CELL], "a cell beside a peak is none"
     assert second.centre.tolist() == [12.5 * CELL, 6.5 * CELL]
     assert first.angle == pytest.approx(3 * np.pi / 4), "right and down is three eighths clockwise from up"
 

@@ -77,7 +77,7 @@ def test_what_is_no_footage_is_said(tmp_path: Path) -> None:
     for path, message in (
         (empty, "holds no .npz"),
         (tmp_path / "flat.npz", "flat.npz: a picture of 0 x 0 pixels"),
-        (tmp_path / "slow.npz", "slow.npz: 30 frames at 1e-09 fps are too long"),
+        (tmp_path / "slow.npz", "slow.npz: 1e-09 frames per second is no rate of a video"),
         (tmp_path / "text.npz", "cannot be read as .npz"),
         (tmp_path / "none.npz", "there is no file"),
         (tmp_path / "short.npz", r"short.npz: a person is detected in \d+ frames; 20 are needed"),
@@ -108,13 +108,15 @@ def test_beyond_the_ends_of_a_clip_nothing_is_seen() -> None:
 
 def test_a_seed_gives_the_same_samples_and_hidden_joints_stay_to_be_judged() -> None:
     bank = FootageBank([footage(0, 80), footage(1, 80)])
-    first, again, other = (draw_seen(bank, 16, 32, 16, Random(seed), 1.0, 1.0) for seed in (3, 3, 4))
+    first, again, other = (
+        draw_seen(bank, batch=16, frames=32, reach=16, random=Random(seed), severity=1.0, share=1.0) for seed in (3, 3, 4)
+    )
     assert all(torch.equal(value, getattr(again, name)) for name, value in vars(first).items())
     assert not torch.equal(first.joints, other.joints)
     shown = first.joints[:, 16:-16, :, 3] > 0
     assert ((first.score > 0) & ~shown).float().mean() > 0.02
     # The control: with nothing hidden the network is shown all that is judged, at the very place.
-    plain = draw_seen(bank, 16, 32, 16, Random(3), 1.0, 0.0)
+    plain = draw_seen(bank, batch=16, frames=32, reach=16, random=Random(3), severity=1.0, share=0.0)
     assert torch.equal(plain.joints[:, 16:-16, :, :2], plain.flat)
 
 

@@ -16,7 +16,7 @@ from stpose_training import evaluate as judging
 from stpose_training import lifter as training
 from stpose_training.conditions import OCCLUSION, PLAIN, Take, film_clip
 from stpose_training.data.bodies import Random
-from stpose_training.data.heatmaps import believe
+from stpose_training.data.heatmaps import draw_blobs
 from stpose_training.data.mocap import Clip, MotionBank, load_mocap
 from stpose_training.data.samples import Faults, draw_batch
 from stpose_training.recipe import Plan, Recipe, load_plan
@@ -163,7 +163,7 @@ def test_sides_that_are_exchanged_leave_a_second_maximum_at_the_true_place() -> 
     score = torch.full(true.shape[:3], 0.8)
 
     def share_with_mass(wrong: torch.Tensor) -> float:
-        blobs = believe(true, true, rays, score, wrong, size, Random(1)).in_view(view)
+        blobs = draw_blobs(true, true, rays, score, wrong, size, Random(1)).in_view(view)
         maps = blobs.draw()
         joints, _ = network_inputs(true, score, view)
         place = joints[:, :, [3, 6], :2]  # ankles: well apart
@@ -180,7 +180,7 @@ def test_sides_that_are_exchanged_leave_a_second_maximum_at_the_true_place() -> 
 def test_a_right_peak_now_and_then_comes_with_a_lower_one_on_the_other_side() -> None:
     true, size = figure(200)
     score, wrong = torch.full(true.shape[:3], 0.8), torch.zeros(true.shape[:3], dtype=torch.bool)
-    belief = believe(true, true, true, score, wrong, size, Random(2))
+    belief = draw_blobs(true, true, true, score, wrong, size, Random(2))
     doubted = belief.height[..., 1] > 0
     assert 0.005 < doubted.float().mean() < 0.15
     assert torch.equal(belief.rays[..., 1, :][doubted], true[:, :, MIRROR][doubted])
@@ -293,7 +293,7 @@ def test_the_command_says_what_weights_that_read_maps_are_shown(
     monkeypatch.setattr(judging, "evaluate", lambda *_, **__: judging.Report())
     for weights, says in ((["--weights", str(path)], True), ([], False)):
         assert command(["evaluate", "lifter", "--data", str(tmp_path), *weights]) == 0
-        assert ("maps are drawn of the keypoints" in capsys.readouterr().err) is says
+        assert ("maps are drawn from the keypoints" in capsys.readouterr().err) is says
 
 
 def test_training_on_maps_learns(folder: Path, tmp_path: Path) -> None:

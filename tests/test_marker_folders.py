@@ -221,7 +221,7 @@ def test_units_and_subjects_of_bvh_files(tmp_path: Path) -> None:
     assert recording.positions[0, 10, 2] == pytest.approx(1.75, abs=1e-4)
     # CMU's conversions in BVH: inches over 0.45, too large for metres and too small for centimetres.
     bvh(tmp_path / "07_01.bvh", RIGS["classic"], scale=0.45 / INCH)
-    with pytest.raises(FormatError, match=r"neck to ankle is 0\.\d\d m, which is nobody's; give the length of its unit"):
+    with pytest.raises(FormatError, match=r"neck to ankle is 0\.\d\d m, which is not human; give the length of its unit"):
         load_bvh_folder(tmp_path)
     (recording,) = load_bvh_folder(tmp_path, metres=INCH / 0.45, subject=lambda path: path.stem.upper() + "!")
     assert recording.positions[0, 10, 2] == pytest.approx(1.75, abs=1e-4)

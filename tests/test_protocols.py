@@ -99,7 +99,7 @@ def test_invalid_frames_are_not_judged() -> None:
     gaps = np.array(take.positions)
     gaps[5:8] = np.nan
     assert score(protocols.H36M, [replace(bad, recording=replace(take, positions=gaps))])["mean"]["frames"] == 17
-    with pytest.raises(ValueError, match="no frames to judge"):
+    with pytest.raises(ValueError, match="no frames to measure"):
         score(protocols.H36M, [replace(bad, view=replace(view, valid=np.zeros(20, dtype=bool)))])
     with pytest.raises(ValueError, match=r"predicted \(19, 17, 3\)"):
         score(protocols.H36M, [replace(bad, xyz=bad.xyz[1:])])

@@ -78,7 +78,7 @@ def test_attention_lets_the_coarsest_branch_see_the_whole_picture() -> None:
     near = torch.nn.Conv2d(16, 16, 3, padding=1)  # the control: a convolution changes what is beside alone
     changed = (near(other) - near(features)).detach().abs().amax((0, 1))
     assert changed[2:].max() < 1e-6
-    # Where somebody stands tells something: the same features elsewhere are not looked at alike.
+    # Positions matter: the same features elsewhere are read differently.
     flat = torch.ones(1, 16, 8, 12) * torch.randn(1, 16, 1, 1)
     told = attention(flat) - flat
     assert told.std((2, 3)).max() < 1e-4, "all see all alike"
@@ -159,7 +159,7 @@ def test_reading_a_mirrored_map_gives_the_mirrored_place() -> None:
     torch.testing.assert_close(other, torch.tensor([64 - one[0], one[1]]), rtol=0, atol=1e-3)
 
 
-def test_a_map_without_a_summit_gives_a_pixel_inside_of_it() -> None:
+def test_a_map_without_a_peak_gives_a_pixel_inside_of_it() -> None:
     for maps in (torch.zeros(1, 1, 24, 16), torch.arange(24.0)[:, None].expand(1, 1, 24, 16), torch.full((1, 1, 24, 16), 1e4)):
         found, mass = decode(maps, STRIDE)
         assert torch.isfinite(found).all()

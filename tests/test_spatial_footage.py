@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from stpose_training.loop import make_fabric
 from stpose_training.spatial import run as runs
 from stpose_training.spatial.crops import Crops, find_boxes, people_in
 from stpose_training.spatial.feed import Batch
-from stpose_training.spatial.footage import follow, pairs, taught
+from stpose_training.spatial.footage import follow, pairs, pseudo_labels
 from stpose_training.spatial.recipe import SpatialPaths
 from stpose_training.spatial.run import Run, Step, train
 from stpose_training.synth.cache import decode
@@ -102,7 +103,7 @@ def test_people_are_found_where_they_are() -> None:
 
 def test_people_of_a_folder_are_kept_and_read_again(folder: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    crops = people_in(folder, tmp_path / "kept.npz", Knowing(), SIZE, CPU, said.append)
+    crops = people_in(folder, kept=tmp_path / "kept.npz", network=Knowing(), size=SIZE, device=CPU, say=said.append)
     assert set(crops.source) == {"park", "a", "b", "c"}
     assert (crops.clip == (crops.source == "park")).all()
     assert 6 <= crops.clip.sum() <= 8  # three frames of each of two clips; a part of the figure may be taken for a second one
@@ -118,19 +119,21 @@ def test_people_of_a_folder_are_kept_and_read_again(folder: Path, tmp_path: Path
         height, width = decode(page).shape[:2]
         assert ((box >= -14) & (box <= (width + 14, height + 14, width + 14, height + 14))).all()
         assert box[3] - box[1] > 0.5 * height
-    again = people_in(folder, tmp_path / "kept.npz", Knowing(), SIZE, CPU, lambda text: pytest.fail("searched again"))
+    again = people_in(
+        folder, kept=tmp_path / "kept.npz", network=Knowing(), size=SIZE, device=CPU, say=lambda text: pytest.fail("searched again")
+    )
     np.testing.assert_array_equal(again.box, crops.box)
     for one, other in ((again.jpeg, crops.jpeg), (again.before, crops.before), (again.after, crops.after)):
         assert all(np.array_equal(page, same) for page, same in zip(one, other, strict=True))
     (tmp_path / "kept.npz").write_bytes(b"nothing")
     with pytest.raises(FormatError, match="remove it"):
-        people_in(folder, tmp_path / "kept.npz", Knowing(), SIZE, CPU, said.append)
+        people_in(folder, kept=tmp_path / "kept.npz", network=Knowing(), size=SIZE, device=CPU, say=said.append)
     (tmp_path / "none").mkdir()
     with pytest.raises(TrainingError, match="no clips"):
-        people_in(tmp_path / "none", tmp_path / "other.npz", Knowing(), SIZE, CPU, said.append)
+        people_in(tmp_path / "none", kept=tmp_path / "other.npz", network=Knowing(), size=SIZE, device=CPU, say=said.append)
     cv2.imwrite(str(tmp_path / "none" / "empty.png"), dots(400, 300, []))
     with pytest.raises(TrainingError, match="nobody was found"):
-        people_in(tmp_path / "none", tmp_path / "other.npz", Knowing(), SIZE, CPU, said.append)
+        people_in(tmp_path / "none", kept=tmp_path / "other.npz", network=Knowing(), size=SIZE, device=CPU, say=said.append)
 
 
 def crops_of(count: int, sources: list[str], clip: list[bool]) -> Crops:
@@ -146,7 +149,7 @@ def test_sources_are_drawn_alike_however_many_people_they_hold() -> None:
         picture = np.full((60, 40, 3), 5 * number + 20, np.uint8)
         crops.jpeg[number] = cv2.imencode(".png", picture)[1].reshape(-1) if len(page) else page
         crops.box[number] = (10, 10, 30, 50)
-    drawn = next(pairs(crops, (32, 32), 600, 0, CPU)).plain[:, 0, 16, 16]
+    drawn = next(pairs(crops, size=(32, 32), count=600, seed=0, device=CPU)).plain[:, 0, 16, 16]
     number = ((drawn + 0.5) * 255 - 20).div(5).round()
     assert 0.2 < (number == 30).float().mean() < 0.3  # the one of "short": half of the clips' half
     assert 0.44 < (number > 30).float().mean() < 0.56
@@ -154,13 +157,13 @@ def test_sources_are_drawn_alike_however_many_people_they_hold() -> None:
 
 def test_what_the_teacher_sees_is_taught_where_it_lies_in_the_changed_view(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stpose_training.vision.pixels.recoloured", lambda pictures, seed: pictures)
-    seen = next(pairs(crops_of(1, ["a"], [False]), (192, 256), 40, 1, CPU))
-    lesson = taught(Consistent(), seen, 0.55)
+    seen = next(pairs(crops_of(1, ["a"], [False]), size=(192, 256), count=40, seed=1, device=CPU))
+    lesson = pseudo_labels(Consistent(), seen, 0.55)
     known = lesson.state == VISIBLE
     assert known.float().mean() > 0.7
     # Where a picture and its mirror image are read differently, as by one who knows sides by colours, sides are not taught.
     paired = torch.arange(17) != torch.tensor(H36M17.mirror)
-    assert not (taught(Knowing(), seen, 0.55).state == VISIBLE)[:, paired].any()
+    assert not (pseudo_labels(Knowing(), seen, 0.55).state == VISIBLE)[:, paired].any()
     assert 8 < seen.mirrored.sum() < 32
 
     def right(places: Tensor, mirror: Tensor) -> float:
@@ -178,9 +181,9 @@ def test_what_the_teacher_sees_is_taught_where_it_lies_in_the_changed_view(monke
     assert right(lesson.joints, ~seen.mirrored) < 0.5
     still = seen.matrix.clone()
     seen.matrix[:] = torch.eye(2, 3)
-    assert right(taught(Consistent(), seen, 0.5).joints, seen.mirrored) < 0.5
+    assert right(pseudo_labels(Consistent(), seen, 0.5).joints, seen.mirrored) < 0.5
     seen.matrix[:] = still
-    assert not (taught(Knowing(), seen, 1.01).state == VISIBLE).any()  # nothing is trusted
+    assert not (pseudo_labels(Knowing(), seen, 1.01).state == VISIBLE).any()  # nothing is trusted
 
     class Legless(Consistent):
         """Knows places for legs, but that they cannot be seen, as where the picture ends above them."""
@@ -190,7 +193,7 @@ def test_what_the_teacher_sees_is_taught_where_it_lies_in_the_changed_view(monke
             found.hidden[:, LEGS] = 5.0
             return found
 
-    without = taught(Legless(), seen, 0.55).state == VISIBLE
+    without = pseudo_labels(Legless(), seen, 0.55).state == VISIBLE
     assert known[:, LEGS].any()
     assert not without[:, LEGS].any()
     others = [joint for joint in range(17) if joint not in LEGS]
@@ -250,10 +253,10 @@ class Everywhere(Near):
 
 
 def test_what_a_wider_look_tells_otherwise_is_taught_as_it_tells() -> None:
-    seen = next(pairs(crops_of(1, ["a"], [False]), (192, 256), 40, 1, CPU))
+    seen = next(pairs(crops_of(1, ["a"], [False]), size=(192, 256), count=40, seed=1, device=CPU))
     own = torch.where(seen.mirrored, *H36M17.index("r_wrist", "l_wrist"))
     rows = torch.arange(40)
-    right, corrected, wrong = (taught(network, seen, 0.4) for network in (Consistent(), Near(), Everywhere()))
+    right, corrected, wrong = (pseudo_labels(network, seen, 0.4) for network in (Consistent(), Near(), Everywhere()))
 
     def apart(lesson: Batch) -> Tensor:
         both = (lesson.state == VISIBLE) & (right.state == VISIBLE)
@@ -268,7 +271,7 @@ def test_what_a_wider_look_tells_otherwise_is_taught_as_it_tells() -> None:
 
 
 def test_what_a_wider_look_is_not_sure_of_is_not_taught_and_two_people_neither() -> None:
-    seen = next(pairs(crops_of(1, ["a"], [False]), (192, 256), 40, 1, CPU))
+    seen = next(pairs(crops_of(1, ["a"], [False]), size=(192, 256), count=40, seed=1, device=CPU))
     wrist = H36M17.index("l_wrist")[0]
 
     class Doubting(Near):
@@ -281,7 +284,7 @@ def test_what_a_wider_look_is_not_sure_of_is_not_taught_and_two_people_neither()
             return found
 
     class Another(Consistent):
-        """In the wider look somebody else is seen: everything lies elsewhere, surely."""
+        """In the wider view another person is found: everything lies elsewhere, with confidence."""
 
         def forward(self, pictures: Tensor) -> SpatialOutput:
             found = super().forward(pictures)
@@ -291,10 +294,10 @@ def test_what_a_wider_look_is_not_sure_of_is_not_taught_and_two_people_neither()
 
     own = torch.where(seen.mirrored, *H36M17.index("r_wrist", "l_wrist"))
     rows = torch.arange(40)
-    assert (taught(Near(), seen, 0.4).state == VISIBLE)[rows, own].any()
-    assert not (taught(Doubting(), seen, 0.4).state == VISIBLE)[rows, own].any()
-    assert (taught(Consistent(), seen, 0.4).state == VISIBLE).any()
-    assert not (taught(Another(), seen, 0.4).state == VISIBLE).any()
+    assert (pseudo_labels(Near(), seen, 0.4).state == VISIBLE)[rows, own].any()
+    assert not (pseudo_labels(Doubting(), seen, 0.4).state == VISIBLE)[rows, own].any()
+    assert (pseudo_labels(Consistent(), seen, 0.4).state == VISIBLE).any()
+    assert not (pseudo_labels(Another(), seen, 0.4).state == VISIBLE).any()
 
 
 def test_a_joint_that_jumps_for_a_moment_is_taught_where_it_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,9 +313,9 @@ def test_a_joint_that_jumps_for_a_moment_is_taught_where_it_belongs(monkeypatch:
     filmed = Crops(crops.jpeg, crops.box, crops.source, crops.clip, crops.jpeg, crops.jpeg)
 
     def apart(crops: Crops) -> float:
-        seen = next(pairs(crops, (192, 256), 40, 1, CPU))
+        seen = next(pairs(crops, size=(192, 256), count=40, seed=1, device=CPU))
         assert seen.filmed.all() == bool(len(crops.before[0]))
-        right, wrong = (taught(network, seen, 0.55) for network in (Consistent(), Jumping()))
+        right, wrong = (pseudo_labels(network, seen, 0.55) for network in (Consistent(), Jumping()))
         both = (right.state == VISIBLE) & (wrong.state == VISIBLE)
         far = torch.where(both, (right.joints - wrong.joints).norm(dim=-1), 0.0)
         own = torch.where(seen.mirrored, *H36M17.index("r_wrist", "l_wrist"))
@@ -321,8 +324,8 @@ def test_a_joint_that_jumps_for_a_moment_is_taught_where_it_belongs(monkeypatch:
 
     # What lasts is not sure for that: sides that are read differently in the mirror image are not taught.
     paired = torch.arange(17) != torch.tensor(H36M17.mirror)
-    seen = next(pairs(filmed, (192, 256), 40, 1, CPU))
-    assert not (taught(Knowing(), seen, 0.55).state == VISIBLE)[:, paired].any()
+    seen = next(pairs(filmed, size=(192, 256), count=40, seed=1, device=CPU))
+    assert not (pseudo_labels(Knowing(), seen, 0.55).state == VISIBLE)[:, paired].any()
     assert apart(filmed) < 4
     assert apart(crops) > 20  # the control: without the frames around, the wrong place is taught
 
@@ -334,8 +337,8 @@ def test_footage_joins_a_run_after_its_share(folder: Path, tmp_path: Path, monke
     write_dots(cache, "validation", 0)
     found = runs.people_in
 
-    def helped(place: Path, kept: Path, network: nn.Module, *rest: object) -> Crops:
-        return found(place, kept, Knowing(), *rest)  # type: ignore[arg-type]
+    def helped(place: Path, **options: Any) -> Crops:
+        return found(place, **{**options, "network": Knowing()})
 
     monkeypatch.setattr(runs, "people_in", helped)
     joined, learn = [], Run.learn
@@ -350,6 +353,6 @@ def test_footage_joins_a_run_after_its_share(folder: Path, tmp_path: Path, monke
     train(paths, config=TINY, recipe=recipe, fabric=make_fabric("cpu"), say=lambda text: None)
     assert joined == [False] * 10 + [True] * 10
     row = json.loads((state / "log.jsonl").read_text().splitlines()[-1])["train"]
-    assert row["taught"] > 0
+    assert row["pseudo_labels"] > 0
     assert row["footage"] > 0
     assert (state / "footage.npz").is_file()

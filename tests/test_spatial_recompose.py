@@ -80,7 +80,7 @@ def test_another_place_comes_behind_and_the_person_stays(tmp_path: Path) -> None
     assert recompose(hidden, backdrops, (), np.random.default_rng(0))[0] is hidden.picture
 
 
-def test_joints_behind_somebody_are_hidden_and_no_others() -> None:
+def test_joints_behind_a_person_are_hidden_and_no_others() -> None:
     scene, other = scene_of(shard_of(RED)), shard_of(GREEN)
     before, behind, green, red = 0, 0, [], []
     for seed in range(60):

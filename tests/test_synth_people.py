@@ -165,7 +165,7 @@ def kit(assets: Path) -> Kit:
 
 
 def _write_mocap(folder: Path) -> None:
-    from tests.test_synth import mocap_figure
+    from test_synth import mocap_figure
 
     (folder / "rotations").mkdir(parents=True)
     clip = mocap_figure({})
@@ -184,7 +184,7 @@ def _write_mocap(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def pictures(kit: Kit) -> Pictures:
-    return take_pictures(kit, Wardrobe(kit), 24, Framing(SIZE, SIZE, finer=1), "train", Random(4))
+    return take_pictures(kit, Wardrobe(kit), count=24, framing=Framing(SIZE, SIZE, finer=1), part="train", random=Random(4))
 
 
 def test_joints_lie_on_the_person_they_belong_to(pictures: Pictures) -> None:
@@ -200,7 +200,7 @@ def test_joints_lie_on_the_person_they_belong_to(pictures: Pictures) -> None:
                 off.append(bool(away == 1))
     assert len(on) > 100
     assert np.mean(on) > 0.97
-    assert np.mean(off) < 0.5  # half a picture away it is somebody else, or nobody
+    assert np.mean(off) < 0.5  # half a picture away it is another person, or none
 
 
 def test_states_and_boxes_say_what_is_in_the_picture(pictures: Pictures) -> None:
@@ -226,7 +226,9 @@ def test_the_other_places_are_empty_where_nobody_is(pictures: Pictures) -> None:
 
 def test_a_seed_gives_the_same_pictures_and_another_gives_others(kit: Kit) -> None:
     def taken(seed: int) -> torch.Tensor:
-        return take_pictures(kit, Wardrobe(kit), 2, Framing(SIZE, (112, 144), finer=1), "train", Random(seed)).rgb
+        return take_pictures(
+            kit, Wardrobe(kit), count=2, framing=Framing(SIZE, (112, 144), finer=1), part="train", random=Random(seed)
+        ).rgb
 
     one = taken(1)
     assert one.shape == (2, 3, SIZE[1], SIZE[0])
@@ -251,7 +253,9 @@ def test_whole_frames_are_wide_and_tall_by_turns_and_some_are_deserted(
 
 
 def test_frames_of_whole_places_hold_smaller_people(kit: Kit, pictures: Pictures) -> None:
-    whole = take_pictures(kit, Wardrobe(kit), 24, Framing((320, 192), (320, 192), whole=True, finer=1), "train", Random(5))
+    whole = take_pictures(
+        kit, Wardrobe(kit), count=24, framing=Framing((320, 192), (320, 192), whole=True, finer=1), part="train", random=Random(5)
+    )
     share = (whole.box[:, 0, 3] - whole.box[:, 0, 1]) / 192
     assert whole.rgb.shape == (24, 3, 192, 320)
     assert share.median() < 0.6
@@ -361,7 +365,7 @@ def test_bare_chests_and_backs_differ_and_their_sides_do_not() -> None:
 
 
 def test_a_film_shows_one_person_in_the_same_clothes_along_the_clips_path(kit: Kit) -> None:
-    from tests.test_synth import mocap_figure
+    from test_synth import mocap_figure
 
     still = mocap_figure({})
     moved = still.root[:1] + torch.tensor([[0.0, 0.0, 0.0], [0.4, 0.0, 0.0], [0.0, 0.0, 0.0]])

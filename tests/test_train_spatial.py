@@ -355,7 +355,7 @@ def test_what_scores_mean_is_measured_and_noted_in_the_weights(
     near, others = (float(part.split(";")[0]) for part in told.split("score of those ")[1].split(", of others "))
     assert near > 0.85
     assert others < 0.15
-    # Views without people count twelve times: whoever can hardly be told is less of a person than with equal counts.
+    # Views without people count sixteen times: an uncertain view is less likely a person than with equal counts.
     unsure = np.full(17, 0.5), np.zeros(17)
     careful = Calibration.of(header).present(*unsure)
     monkeypatch.setattr("stpose_training.spatial.calibrate._NOBODY", 1.0)

@@ -212,7 +212,7 @@ def test_each_kind_of_occlusion_acts_and_grows_with_severity(kind: str) -> None:
     score = torch.ones(48, 120, 17)
     hidden = []
     for severity_ in (0.1, 1.0):
-        moved, kept, wrong = occlusion.hide(rays, score, Random(1), severity_, share=1.0, kinds=(kind,))
+        moved, kept, wrong = occlusion.hide(rays, score, Random(1), severity=severity_, share=1.0, kinds=(kind,))
         assert wrong.any()
         assert (wrong | ((kept == score) & (moved == rays).all(-1))).all()  # what is not reported as wrong is untouched
         hidden.append(wrong.float().mean().item() if kind != "displaced" else (moved - rays).norm(dim=-1)[wrong].mean().item())
@@ -221,7 +221,7 @@ def test_each_kind_of_occlusion_acts_and_grows_with_severity(kind: str) -> None:
 
 def test_no_share_hides_nothing() -> None:
     rays, score = torch.randn(8, 60, 17, 2), torch.ones(8, 60, 17)
-    moved, kept, wrong = occlusion.hide(rays, score, Random(1), 1.0, share=0.0)
+    moved, kept, wrong = occlusion.hide(rays, score, Random(1), severity=1.0, share=0.0)
     assert torch.equal(moved, rays)
     assert torch.equal(kept, score)
     assert not wrong.any()
@@ -290,7 +290,7 @@ def test_recorded_samples_keep_their_posture_and_their_contacts() -> None:
     contacts = np.zeros((200, 4), np.float32)
     contacts[:, 0] = 1  # the left heel
     bank = MotionBank([Clip("a", "s", "x", clip, contacts)])
-    motions, labels = new_motions(bank, 64, 20, Random(1), recorded=0.5)
+    motions, labels = new_motions(bank, batch=64, frames=20, random=Random(1), recorded=0.5)
     known = labels.isfinite().all(-1).all(-1)
     assert torch.equal(known, labels.isfinite().any(-1).any(-1))
     assert 0.25 < known.float().mean() < 0.75
@@ -301,7 +301,7 @@ def test_recorded_samples_keep_their_posture_and_their_contacts() -> None:
     most = flexion(torch.from_numpy(clip)).max()
     assert flexion(motions[known]).max() < most + 0.02
     assert flexion(motions[~known]).max() > most + 0.2
-    nothing, unknown = new_motions(bank, 8, 20, Random(1))
+    nothing, unknown = new_motions(bank, batch=8, frames=20, random=Random(1))
     assert unknown.isnan().all()
     assert nothing.isfinite().all()
 

@@ -58,7 +58,7 @@ def lifter(options: LifterOptions) -> None:
     network = load_lifter(options.weights, options.device)
     if network.reads_maps:
         click.echo("these weights read heat maps: maps are drawn from the keypoints, one Gaussian for each visible joint", err=True)
-    report = measure(network, options.data, options.clips, say=lambda line: click.echo(line, err=True), refined=options.refine)
+    report = measure(network, options.data, most=options.clips, say=lambda line: click.echo(line, err=True), refined=options.refine)
     click.echo(str(report))
     if options.out is not None:
         with written_whole(options.out, options.overwrite) as path:

@@ -141,6 +141,7 @@ def _run(
 ) -> Result:
     """Do one job. Raises StposeError; then no file of it is left."""
     from stpose_core import capture_people, save
+    from stpose_core.quality import advice, quality
 
     began = time.monotonic()
     captures = capture_people(video, options=options, progress=say, **loaded)
@@ -169,6 +170,7 @@ def _run(
         seen=[round(float(capture.keypoints.seen.mean()), 4) for capture in captures],
         seconds=round(time.monotonic() - began, 2),
         detector=captures[0].detector,
+        advice=tuple(advice(quality(capture)) for capture in captures),
     )
 
 

@@ -40,13 +40,18 @@ class Result:
     seen: list[float]
     seconds: float
     detector: str = ""
+    advice: tuple[str | None, ...] = ()
 
     def __str__(self) -> str:
         shares = ", ".join(f"{100 * share:.0f} %" for share in self.seen)
         who = "a person" if self.people == 1 else f"{self.people} people"
         frames = f"{self.frames} {'frame' if self.frames == 1 else 'frames'} at {self.fps:g} fps"
         by = f", seen by {self.detector}" if self.detector else ""
-        return f"{self.video}: {frames}, {who} in {shares} of them{by} -> {', '.join(self.files)}"
+        line = f"{self.video}: {frames}, {who} in {shares} of them{by} -> {', '.join(self.files)}"
+        if not any(self.advice):
+            return line
+        one = self.people == 1
+        return "\n".join([line, *(f"  {'' if one else f'person {n}: '}{a}" for n, a in enumerate(self.advice, 1) if a)])
 
 
 class Progress(Protocol):

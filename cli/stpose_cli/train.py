@@ -165,5 +165,5 @@ def adapt(options: AdaptOptions) -> None:
     names = ("steps", "rate", "batch", "seed", "threads")
     plan = Adaptation(**{name: getattr(options, name) for name in names if getattr(options, name) is not None})
     device = choose_device(options.device)
-    clips = read_clips(options.clips, options.detector, options.person, options.device, click.echo)
+    clips = read_clips(options.clips, detector=options.detector, person=options.person, device=options.device, say=click.echo)
     adapt(clips, output=options.out, weights=options.weights, data=options.data, plan=plan, device=device, say=click.echo)

@@ -38,6 +38,7 @@ _BONE = 0.07  # how far bones may well be from their mean over time, and left fr
 _BEND, _BEND_SHARE = np.radians(4.0), 1.0  # how well a bend is known: of a straight limb, and by which share more of a bent one
 _SIGMA = (0.02, 0.5)  # metres: expected errors outside of this are not believed
 _STEPS = 60
+_PIECE, _OVERLAP = 60.0, 2.0  # s
 _NEAREST = 0.1  # metres
 
 _CHILDREN = tuple(range(1, len(H36M17.joints)))
@@ -85,12 +86,40 @@ def refine(pose: Pose3D, keypoints: Keypoints) -> Pose3D:
     if not posed.any():
         return pose
     points = keypoints if keypoints.skeleton == H36M17.name else convert(keypoints, H36M17.name)
-    xyz, root = pose.xyz.copy(), pose.root.copy()
-    rays = (np.nan_to_num(points.xy[posed]) - np.asarray(pose.camera.centre)) / pose.camera.focal
-    score = np.where(points.score[posed] >= VISIBLE_SCORE, points.score[posed], 0.0)
-    sigma = np.clip(pose.sigma[posed], *_SIGMA)
-    xyz[posed], root[posed] = _fit(xyz[posed], root[posed], sigma, rays, score, _splines(posed, pose.fps))
+    rays = (np.nan_to_num(points.xy) - np.asarray(pose.camera.centre)) / pose.camera.focal
+    score = np.where(points.score >= VISIBLE_SCORE, points.score, 0.0)
+    sigma = np.clip(pose.sigma, *_SIGMA)
+    xyz, root = np.zeros_like(pose.xyz), np.zeros_like(pose.root)
+    for piece, share in _pieces(len(pose), pose.fps):
+        known = np.arange(len(pose))[piece][posed[piece]]
+        if len(known):
+            splines = _splines(posed[piece], pose.fps)
+            fitted = _fit(pose.xyz[known], pose.root[known], sigma[known], rays[known], score[known], splines)
+            part = share[posed[piece]]
+            xyz[known] += part[:, None, None] * fitted[0]
+            root[known] += part[:, None] * fitted[1]
+    xyz[~posed], root[~posed] = pose.xyz[~posed], pose.root[~posed]
     return replace(pose, xyz=xyz, root=root)
+
+
+def _pieces(frames: int, fps: float) -> list[tuple[slice, Array]]:
+    """Pieces of a long clip that are fitted one at a time, so that memory does not grow with its length.
+
+    Each with the share (N,) that its fit has in the result: 1, but where pieces overlap one fades into the next.
+    """
+    length, overlap = round(_PIECE * fps), round(_OVERLAP * fps)
+    count = max(1, -(-(frames - overlap) // (length - overlap)))
+    edges = np.linspace(0, frames - overlap, count + 1).round().astype(int)
+    pieces = []
+    for number, (start, end) in enumerate(zip(edges, edges[1:])):
+        share = np.ones(end + overlap - start)
+        rise = (np.arange(overlap) + 0.5) / overlap
+        if number:
+            share[:overlap] = rise
+        if number < count - 1:
+            share[-overlap:] = 1 - rise
+        pieces.append((slice(int(start), int(end) + overlap), share))
+    return pieces if count > 1 else [(slice(0, frames), np.ones(frames))]
 
 
 def _fit(xyz: Array, root: Array, sigma: Array, rays: Array, score: Array, splines: _Splines) -> tuple[Array, Array]:

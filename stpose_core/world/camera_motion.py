@@ -22,7 +22,13 @@ from stpose_core.world.view_track import Glance, Match, ViewTrack
 
 SLOW = 0.5  # pixels of the small picture that may pass between two frames that are looked at
 LONGEST = 0.2  # seconds between two frames that are looked at
+LEAST = 48  # pixels of the shorter side of the small picture: smaller ones hold too few corners
 LOST = 0.5  # seconds that a view has to be followed for to count as a new path, where it matches nothing before
+
+
+def can_follow(image_size: tuple[int, int]) -> bool:
+    """Whether pictures of this size (width, height) are large and square enough to find the camera's motion in them."""
+    return min(image_size) >= LEAST and min(image_size) // small_step(*image_size) >= LEAST
 
 
 class CameraMotion:

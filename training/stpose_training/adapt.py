@@ -101,6 +101,7 @@ def keep_apart(clips: Sequence[Keypoints]) -> tuple[list[Keypoints], list[Keypoi
 
 def read_clips(
     paths: Sequence[Path],
+    *,
     detector: str = "auto",
     person: str = "largest",
     device: str = "auto",
@@ -222,7 +223,7 @@ def learn(
         for group in optimiser.param_groups:
             group["lr"] = _rate(plan, step)
         output, rest = parted(model(*both(batch)), len(batch.pose))
-        loss, parts = lifting_loss(output, batch, plan.velocity, plan.bones)
+        loss, parts = lifting_loss(output, batch, velocity=plan.velocity, bones=plan.bones)
         if batch.seen:
             added, more = unlabelled_loss(rest, batch.seen, plan.reprojection, plan.bones)
             loss, parts = loss + added, parts | more
@@ -252,7 +253,9 @@ def _draw(
         parts.append(draw_batch(bank, batch=rest, **same))
     batch = together(*parts)
     if seen:
-        batch.seen = draw_seen(films, seen, plan.frames, reach, random, _SEVERITY, plan.masked)
+        batch.seen = draw_seen(
+            films, batch=seen, frames=plan.frames, reach=reach, random=random, severity=_SEVERITY, share=plan.masked
+        )
     return batch
 
 

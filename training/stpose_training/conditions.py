@@ -21,7 +21,7 @@ from stpose_core.skeletons import H36M17
 from stpose_training.data.bodies import LEFT_ARM, LEFT_LEG, RIGHT_ARM, RIGHT_LEG, Random
 from stpose_training.data.cameras import film
 from stpose_training.data.confusion import confuse
-from stpose_training.data.heatmaps import believe
+from stpose_training.data.heatmaps import draw_blobs
 from stpose_training.data.mocap import MOCAP_FPS, Clip
 from stpose_training.data.occlusion import hide
 from stpose_training.data.samples import detections_of, size_of
@@ -144,7 +144,7 @@ def film_clip(clip: Clip, number: int, condition: Condition, maps: bool = False)
         shown = torch.from_numpy(seen).float()[None]
         view = person_view(rays, shown)
         doubts = Random(_SEED + 1000 * number + 3)
-        seen_maps = believe(found.true, found.rays, rays, shown, wrong, view.size, doubts).in_picture(view, camera)
+        seen_maps = draw_blobs(found.true, found.rays, rays, shown, wrong, view.size, doubts).in_picture(view, camera)
     truth = (points - points[:, :, :1])[0].double().numpy()
     keypoints = Keypoints(np.where(seen[..., None] > 0, xy, np.nan), seen, MOCAP_FPS, image_size, H36M17.name)
     return Take(keypoints, truth, masked, seen_maps)

@@ -188,6 +188,7 @@ def some(clips: list[Clip], most: int | None) -> list[Clip]:
 def evaluate(
     lifter: Lifter,
     data: Path,
+    *,
     most: int | None = None,
     tables: dict[str, tuple[Condition, ...]] | None = None,
     say: Callable[[str], None] | None = None,

@@ -62,6 +62,14 @@ def _draw(source: Source, recipe: Recipe, size: int, seed: int, severity: Callab
     )
     batch = batch.narrowed(drawn - source.reach)
     if source.footage and unlabelled:
-        seen = draw_seen(source.footage, unlabelled, recipe.frames, source.reach, random, hard, recipe.masked)
+        seen = draw_seen(
+            source.footage,
+            batch=unlabelled,
+            frames=recipe.frames,
+            reach=source.reach,
+            random=random,
+            severity=hard,
+            share=recipe.masked,
+        )
         batch = replace(batch, seen=seen)
     return batch

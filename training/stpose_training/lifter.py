@@ -33,6 +33,8 @@ from stpose_training.validation import held_out, validate
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+_WEIGHTED = ("velocity", "bones", "limbs", "acceleration", "hinges", "contacts")  # losses with a weight in the recipe
+
 
 class Run:
     """The state of training: the network, its average, the optimiser, the critic, and the progress.
@@ -133,9 +135,7 @@ class Run:
             group["lr"] = learning_rate(self.recipe, self.step, self.total)
         made = self._model(*both(batch))
         output, rest = parted(made, len(batch.pose))
-        recipe = self.recipe
-        weights = (recipe.velocity, recipe.bones, recipe.limbs, recipe.acceleration, recipe.hinges, recipe.contacts)
-        loss, parts = lifting_loss(output, batch, *weights)
+        loss, parts = lifting_loss(output, batch, **{name: getattr(self.recipe, name) for name in _WEIGHTED})
         if batch.seen:
             added, more = unlabelled_loss(rest, batch.seen, self.recipe.reprojection, self.recipe.bones)
             loss, parts = loss + added, parts | more

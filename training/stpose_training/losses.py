@@ -86,6 +86,7 @@ def contact_error(logits: Tensor, contacts: Tensor) -> Tensor:
 def lifting_loss(
     output: TemporalOutput,
     batch: Batch,
+    *,
     velocity: float = 1.0,
     bones: float = 0.2,
     limbs: float = 0.0,

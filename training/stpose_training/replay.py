@@ -119,7 +119,7 @@ def draw_like(
     rate, between = looks[number].fps, looks[number].between
     same = [look for look in looks if (look.fps, look.between) == (rate, between)]
     total = frames + 2 * (reach + BOX_REACH)
-    motions, _ = new_motions(bank, batch, total, random, TRAINING_FPS / rate)
+    motions, _ = new_motions(bank, batch=batch, frames=total, random=random, pace=TRAINING_FPS / rate)
     views = film(motions, random, stands=stands(same, batch, random, sure))
     return observe(views, random, reach, faults, every=between)
 

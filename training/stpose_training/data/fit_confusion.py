@@ -41,18 +41,18 @@ def statistics(found: Array, true: Array, score: Array, counted: Mask) -> dict[s
     )
     elsewhere = (other < _NEAR) & (off > _NEAR)
     lost = (off > _FAR) & ~elsewhere & counted
-    told: dict[str, float] = {}
+    shares: dict[str, float] = {}
     for left, right in PAIRS:
         pair = counted[:, left] & counted[:, right] & (apart[:, left] > _APART)
         name = H36M17.joints[left][2:]
         both = (elsewhere[:, left] & elsewhere[:, right])[pair].mean()
-        told[f"{name}: one on the other"] = float((elsewhere[:, left] | elsewhere[:, right])[pair].mean() - both)
-        told[f"{name}: exchanged"] = float(both)
-        told[f"{name}: elsewhere"] = float((lost[:, left].sum() + lost[:, right].sum()) / counted[:, [left, right]].sum())
+        shares[f"{name}: one on the other"] = float((elsewhere[:, left] | elsewhere[:, right])[pair].mean() - both)
+        shares[f"{name}: exchanged"] = float(both)
+        shares[f"{name}: elsewhere"] = float((lost[:, left].sum() + lost[:, right].sum()) / counted[:, [left, right]].sum())
     wrong = elsewhere & counted & (apart > _APART)
     for name, chosen in (("right", counted & (off < _NEAR)), ("of the other side", wrong), ("elsewhere", lost)):
-        told[f"mean score of joints {name}"] = float(score[chosen].mean()) if chosen.any() else float("nan")
-    return told
+        shares[f"mean score of joints {name}"] = float(score[chosen].mean()) if chosen.any() else float("nan")
+    return shares
 
 
 def seen_people(weights: Path, cache: Path) -> tuple[Array, Array, Array, Mask]:
@@ -74,8 +74,8 @@ def simulated(true: Array) -> tuple[Array, Array, Array, Mask]:
     size = size_of(rays)
     random = Random(0)
     found, score, _ = confuse(*detect(rays, size, random), size, random)
-    there, told = found[:, 0].double().numpy(), score[:, 0].double().numpy()
-    return there, rays[:, 0].double().numpy(), told, np.ones(told.shape, bool)
+    there, scores = found[:, 0].double().numpy(), score[:, 0].double().numpy()
+    return there, rays[:, 0].double().numpy(), scores, np.ones(scores.shape, bool)
 
 
 @click.command(help=__doc__)

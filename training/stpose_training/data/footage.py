@@ -99,7 +99,7 @@ class Seen:
     size: Tensor
 
 
-def draw_seen(bank: FootageBank, batch: int, frames: int, reach: int, random: Random, severity: float, share: float) -> Seen:
+def draw_seen(bank: FootageBank, *, batch: int, frames: int, reach: int, random: Random, severity: float, share: float) -> Seen:
     """2D-only samples with `frames` outputs each; half of them are mirrored, in a `share` joints are hidden from the network."""
     rays, score = bank.windows(batch, frames + 2 * (reach + BOX_REACH), random)
     flipped = random.chance(0.5, batch)
@@ -107,7 +107,7 @@ def draw_seen(bank: FootageBank, batch: int, frames: int, reach: int, random: Ra
     other = rays[:, :, mirror] * torch.tensor([-1.0, 1.0], device=rays.device)
     rays = torch.where(flipped[:, None, None, None], other, rays)
     score = torch.where(flipped[:, None, None], score[:, :, mirror], score)
-    shown, shown_score, _ = hide(rays, score, random, severity, share)
+    shown, shown_score, _ = hide(rays, score, random, severity=severity, share=share)
     # Outputs are in the axes of the network's view, so the detections are brought into the same axes.
     view = person_view(shown, shown_score)
     joints, context = network_inputs(shown, shown_score, view)

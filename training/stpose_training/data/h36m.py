@@ -66,7 +66,16 @@ def load_h36m(path: str | Path, split: str = "test", keypoints: str | Path | Non
             joints = None
             if seen is not None:
                 what = f"{keypoints or true}: {subject} {name}"
-                joints = keypoints_of(seen, subject, name, index, len(positions), FPS, IMAGE_SIZES[index], what)
+                joints = keypoints_of(
+                    seen,
+                    subject=subject,
+                    take=name,
+                    camera=index,
+                    frames=len(positions),
+                    fps=FPS,
+                    image_size=IMAGE_SIZES[index],
+                    what=what,
+                )
             if joints is not None or (subject, camera) in cameras:
                 views.append(View(camera, cameras.get((subject, camera)), joints, np.ones(len(positions), dtype=bool)))
         recordings.append(Recording(f"{subject} {name}", subject, name.split(" ")[0], FPS, positions, views=tuple(views)))
@@ -159,7 +168,20 @@ def _solved(takes: list[tuple[str, str, Array]], true: dict[str, Any] | None) ->
             points, pixels = [], []
             for _, name, positions in (take for take in takes if take[0] == subject):
                 what = f"data_2d_h36m_gt.npz: {subject} {name}"
-                seen = keypoints_of(true, subject, name, index, len(positions), FPS, IMAGE_SIZES[index], what) if true else None
+                seen = (
+                    keypoints_of(
+                        true,
+                        subject=subject,
+                        take=name,
+                        camera=index,
+                        frames=len(positions),
+                        fps=FPS,
+                        image_size=IMAGE_SIZES[index],
+                        what=what,
+                    )
+                    if true
+                    else None
+                )
                 if isinstance(seen, Keypoints) and seen.skeleton == "h36m17":
                     points.append(positions[::25])
                     pixels.append(seen.xy[::25])

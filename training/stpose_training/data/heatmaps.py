@@ -58,14 +58,14 @@ class Belief:
         return HeatMaps(maps[0].half().numpy(), middle - half[:, None], 2 * half / _PICTURE_CELLS)
 
 
-def beside(random: Random) -> Random:
+def independent(random: Random) -> Random:
     """A generator independent of `random`, whose draws stay the same: samples are equal with and without maps."""
     twin = Random(0, random.device)
     twin.generator.set_state(random.generator.get_state())
     return Random(int(twin.uniform(0, 2**24, 1)), random.device)
 
 
-def believe(true: Tensor, seen: Tensor, rays: Tensor, score: Tensor, wrong: Tensor, size: Tensor, random: Random) -> Belief:
+def draw_blobs(true: Tensor, seen: Tensor, rays: Tensor, score: Tensor, wrong: Tensor, size: Tensor, random: Random) -> Belief:
     """The peaks of the maps of a sample.
 
     true: (B, T, 17, 2) positions of the joints; seen: detections before any were displaced; rays: detections after that; all in

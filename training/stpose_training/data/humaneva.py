@@ -61,7 +61,13 @@ def load_humaneva(path: str | Path, split: str = "test", keypoints: str | Path |
             views = []
             for index, camera in enumerate(CAMERAS):
                 what = f"{keypoints or true_file}: {part} {name}"
-                points = keypoints_of(seen, part, name, index, len(joints), FPS, IMAGE_SIZE, what) if seen else None
+                points = (
+                    keypoints_of(
+                        seen, subject=part, take=name, camera=index, frames=len(joints), fps=FPS, image_size=IMAGE_SIZE, what=what
+                    )
+                    if seen
+                    else None
+                )
                 if points is not None or camera in cameras:
                     views.append(View(camera, cameras.get(camera), points, np.ones(len(joints), dtype=bool)))
             title = f"{part} {name}"
@@ -91,7 +97,16 @@ def _solved(part: str, takes: dict[str, tuple[str, Array]], true: dict[str, Any]
     for index, camera in enumerate(CAMERAS):
         points, pixels = [], []
         for name, (_, joints) in takes.items():
-            seen = keypoints_of(true, part, name, index, len(joints), FPS, IMAGE_SIZE, f"true 2D joints of {part} {name}")
+            seen = keypoints_of(
+                true,
+                subject=part,
+                take=name,
+                camera=index,
+                frames=len(joints),
+                fps=FPS,
+                image_size=IMAGE_SIZE,
+                what=f"true 2D joints of {part} {name}",
+            )
             if seen is not None:
                 points.append(joints)
                 pixels.append(seen.xy)

@@ -45,7 +45,7 @@ def load_keypoints(path: str | Path) -> dict[str, Any]:
 
 
 def keypoints_of(
-    seen: dict[str, Any], subject: str, take: str, camera: int, frames: int, fps: float, image_size: tuple[int, int], what: str
+    seen: dict[str, Any], *, subject: str, take: str, camera: int, frames: int, fps: float, image_size: tuple[int, int], what: str
 ) -> Keypoints | None:
     """2D joints of one take and camera: the first `frames`, because some videos have a few more. None if there are none.
 

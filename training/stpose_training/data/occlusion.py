@@ -34,6 +34,7 @@ def hide(
     rays: Tensor,
     score: Tensor,
     random: Random,
+    *,
     severity: float = 1.0,
     share: float = 0.5,
     kinds: tuple[str, ...] = KINDS,

@@ -14,7 +14,7 @@ from stpose_training.data.cameras import Views, film
 from stpose_training.data.confusion import confuse
 from stpose_training.data.flexion import flex, grounded
 from stpose_training.data.footage import Seen
-from stpose_training.data.heatmaps import believe, beside
+from stpose_training.data.heatmaps import draw_blobs, independent
 from stpose_training.data.mocap import MotionBank
 from stpose_training.data.noise import detect
 from stpose_training.data.occlusion import hide
@@ -54,7 +54,7 @@ class Batch:
 
 
 def new_motions(
-    bank: MotionBank, batch: int, frames: int, random: Random, pace: float = 1.0, recorded: float = 0.0
+    bank: MotionBank, *, batch: int, frames: int, random: Random, pace: float = 1.0, recorded: float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """New motions (B, T, 17, 3): recombined, bent further, reshaped, mirrored and turned; z up, metres. And their contacts
     (B, T, 4), NaN where unknown.
@@ -149,14 +149,14 @@ def observe(
     rays, score, mixed = found.rays, found.score, torch.zeros_like(found.outside)
     if faults.confused:
         rays, score, mixed = confuse(rays, score, size_of(found.true), random, faults.confused)
-    rays, score, wrong = hide(rays, score, random, faults.severity, faults.masked)
+    rays, score, wrong = hide(rays, score, random, severity=faults.severity, share=faults.masked)
     wrong = wrong | mixed
     rays, score = thin(rays, score, every)
     view = person_view(rays, score)
     joints, context = network_inputs(rays, score, view)
     blobs = None
     if maps:
-        blobs = believe(found.true, found.rays, rays, score, wrong, view.size, beside(random)).in_view(view)
+        blobs = draw_blobs(found.true, found.rays, rays, score, wrong, view.size, independent(random)).in_view(view)
     pelvis = points[:, :, 0] * torch.cat((torch.ones_like(zoom[:, 0].expand(-1, 2)), 1 / zoom[:, 0]), -1)[:, None]
     pose = (points - points[:, :, :1]) @ view.rotation.transpose(-1, -2)
     up = (view.rotation @ views.up.unsqueeze(-1)).squeeze(-1)
@@ -188,5 +188,5 @@ def draw_batch(
     """One batch of `batch` samples with `frames` outputs each. reach: frames of input on each side of the outputs. maps: with heat
     maps. recorded: see `new_motions`."""
     total = frames + 2 * (reach + BOX_REACH)
-    motions, contacts = new_motions(bank, batch, total, random, recorded=recorded)
+    motions, contacts = new_motions(bank, batch=batch, frames=total, random=random, recorded=recorded)
     return observe(film(motions, random), random, reach, faults, maps=maps, contacts=contacts)

@@ -56,7 +56,7 @@ def train_finder(
         return {name: judge_finder(run.averaged, frames, fabric.device) for name, frames in sets.items() if frames}
 
     try:
-        run_through(run, samples, journal, judged)
+        run_through(run, samples, journal=journal, judged=judged)
     finally:
         if journal:
             journal.close()

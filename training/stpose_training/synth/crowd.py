@@ -1,4 +1,4 @@
-"""Dressed, posed people as one flat mesh: bodies and garments of all persons of a batch, each vertex where it is in the world."""
+"""Dressed, posed people as one flat mesh: bodies and garments of all persons of a batch, in world coordinates."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _STATURE = 1.666  # metres, height of the template: offsets of clothes are those
 @dataclass(frozen=True)
 class Crowd:
     """P persons. vertices, normals: (N, 3) metres, each person with its lowest point at z = 0 and its pelvis above the origin.
-    person: (N,) whose. uv: (N, 2). place: (N, 3) where on the template, for vertices of skin. faces: (F, 3). surface: (F,) which of
-    the worn things, or skin: p for the skin of person p, P + g for the g-th worn garment. bare: (F,) whether it is skin.
-    worn: person and garment of each worn thing (W, 2). joints: (P, 17, 3). up: (P, 3) where the head lies from the pelvis."""
+    person: (N,) index of the person. uv: (N, 2). place: (N, 3) position on the template, of vertices of skin. faces: (F, 3).
+    surface: (F,) p for the skin of person p, P + g for the g-th worn garment. bare: (F,) whether it is skin. worn: (W, 2) person
+    and garment of each worn garment. joints: (P, 17, 3). up: (P, 3) from the pelvis to the head."""
 
     vertices: Tensor
     normals: Tensor
@@ -37,7 +37,7 @@ class Crowd:
 
 
 class Wardrobe:
-    """The garments of a kit in one row, so that those of a whole batch are gathered at once."""
+    """The garments of a kit, concatenated, so that those of a whole batch are gathered at once."""
 
     def __init__(self, kit: Kit) -> None:
         self.kit, garments = kit, kit.garments
@@ -57,7 +57,7 @@ class Wardrobe:
     hides: Tensor
 
     def crowd(self, phenotypes: Tensor, outfits: list[list[int]], part: str, random: Random) -> Crowd:
-        """Persons of the given phenotypes (P, 6) who wear the garments of those numbers, in new poses of a part of the kit."""
+        """Persons of the given phenotypes (P, 6) in the garments of those numbers, in new poses from a part of the kit."""
         rest = self.kit.body.rest(phenotypes.to(self.kit.share.device))
         local = draw_poses(self.kit.poses[part], len(phenotypes), random).to(rest.heads)
         return self.dressed(rest, turn_bones(self.kit.body, rest.heads, local, random), outfits, random)
@@ -71,7 +71,7 @@ class Wardrobe:
         worn = worn.to(device).view(-1, 2)
         wearer, item = worn.unbind(1)
         size = body.template.shape[0]
-        # Garment vertices: carried by the body's rest shape, then by its bones.
+        # Garment vertices follow the body's rest shape, then its bones.
         rows, thing = _ranges(self.vertices[item])
         owner = wearer[thing]
         stature = (rest.vertices[..., 2].amax(1) - rest.vertices[..., 2].amin(1)) / _STATURE
@@ -93,7 +93,7 @@ class Wardrobe:
 
         points = surfaces[:, size - kit.points :]
         joints = kit.marks @ torch.cat([heads, points], 1)
-        # Lowest of what is worn and of the body, whose last vertices are points inside it.
+        # Lowest point of garments and body; the body's last vertices are inside it and do not count.
         lowest = torch.full((count,), torch.inf, device=device).scatter_reduce_(0, person, vertices[:, 2], "amin")
         shift = torch.stack([-joints[:, 0, 0], -joints[:, 0, 1], -lowest], 1)
         vertices = vertices + shift[person]
@@ -107,7 +107,7 @@ class Wardrobe:
         return Crowd(vertices, normals, person, uv, place, faces, surface, bare, worn, joints + shift[:, None], up)
 
     def _shown(self, worn: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Faces of the bodies that no garment hides, and whose they are."""
+        """Faces of the bodies that no garment hides, and the persons that they belong to."""
         body = self.kit.body
         size = body.template.shape[0]
         hidden = torch.zeros(count * size, dtype=torch.bool, device=worn.device)
@@ -118,7 +118,7 @@ class Wardrobe:
         return faces[seen], seen.nonzero()[:, 0]
 
     def _folds(self, rest: Tensor, thing: Tensor, worn: int, before: int, random: Random) -> Tensor:
-        """Waves of the normals that look like folds of cloth; none on skin."""
+        """Waves of the normals, which look like folds of cloth; none on skin."""
         device = rest.device
         depth = (random.uniform(0.0, 0.6, worn) * random.chance(0.7, worn)).to(device)
         waves = (random.normal(worn, 3, 3) * 40).to(device)
@@ -138,7 +138,7 @@ def draw_phenotypes(count: int, random: Random) -> Tensor:
 
 
 def draw_outfit(garments: tuple[Garment, ...], random: Random) -> list[int]:
-    """What one person wears: a suit, or a top with trousers or skirt; shoes or none; hair, a hat or neither."""
+    """Garments of one person: a suit, or a top with trousers or skirt; shoes or none; hair, a hat or neither."""
 
     def one(*kinds: str) -> list[int]:
         fitting = [number for number, garment in enumerate(garments) if garment.kind in kinds]
@@ -157,13 +157,13 @@ def draw_outfit(garments: tuple[Garment, ...], random: Random) -> list[int]:
 
 
 def _rows(counts: list[int], device: torch.device) -> Tensor:
-    """(G, 2): first row and count of each thing in a concatenation."""
+    """(G, 2): first row and count of each part of a concatenation."""
     count = torch.tensor(counts, device=device)
     return torch.stack([count.cumsum(0) - count, count], 1)
 
 
 def _ranges(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """The row numbers of several ranges (R, 2: first, count) one after the other, and which range each is of."""
+    """The concatenated row numbers of several ranges (R, 2: first, count), and the range of each."""
     first, count = rows.unbind(1)
     which = torch.repeat_interleave(torch.arange(len(rows), device=rows.device), count)
     ends = count.cumsum(0)
@@ -171,7 +171,7 @@ def _ranges(rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _skinned(rest: Tensor, moves: Tensor, person: Tensor, bones: Tensor, share: Tensor) -> Tensor:
-    """Vertices (N, 3) moved by the weighted mean of their bones' moves (P, K, 12)."""
+    """Vertices (N, 3) moved by the weighted mean of the transforms (P, K, 12) of their bones."""
     flat = moves.reshape(-1, 12)
     rows = bones + (person * moves.shape[1])[:, None]
     blended = flat[rows[:, 0]] * share[:, :1]

@@ -1,4 +1,4 @@
-"""Renders the example clip: a person who walks and turns in a plain room, with the true joints beside it.
+"""Renders the example clip: a person who walks and turns in a plain room, and a file of the true joints.
 
     python -m stpose_training.synth.example --mocap cmu_026.npz --clip 26_01 -o examples/walk.mp4
 
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--clip", required=True)
     parser.add_argument("--start", type=int, default=0, help="first frame of the clip")
     parser.add_argument("--frames", type=int, default=165)
-    parser.add_argument("--heading", type=float, default=0.0, help="degrees that the walker is turned by")
+    parser.add_argument("--heading", type=float, default=0.0, help="heading of the walk, degrees")
     parser.add_argument("--size", type=int, nargs=2, default=(540, 720), metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("-o", "--out", type=Path, default=Path("examples/walk.mp4"))
     options = parser.parse_args()

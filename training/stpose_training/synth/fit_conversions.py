@@ -2,9 +2,9 @@
 
     python -m stpose_training.synth.fit_conversions --mocap FOLDER [--write stpose_core/conversions.py] [--fixture FILE.npz]
 
-FOLDER holds rotation files (*.npz) of the mocap; those named by --held-out are for the error table and the fixture only.
-Each target is a combination of few source joints, weights summing to 1, both sides alike. The least squares assume that
-each source is off by NOISE, independently: this keeps the weights small, and so the noise that they pass on.
+FOLDER holds rotation files (*.npz) of the mocap; those named by --held-out are used only for the error table and the fixture.
+Each target is a combination of few source joints with weights that sum to 1, equal for both sides. The least squares assume
+independent errors of NOISE in each source, which keeps the weights, and so the noise of the result, small.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from stpose_training.synth.body import Body, load_body
 from stpose_training.synth.points import detector_points, h36m17_points
 from stpose_training.synth.poses import list_clips, load_clip, retarget
 
-NOISE = 0.015  # metres a 2D detector's joint is typically off, in each direction
-NOISES = {"nose": 0.03}  # seen from behind, detectors guess it
+NOISE = 0.015  # metres: typical error of a 2D detector's joint, in each direction
+NOISES = {"nose": 0.03}  # detectors guess it from behind
 SKELETONS = ("coco17", "blazepose33", "halpe26", "openpose25")
 LIMBS = ("l_shoulder", "l_elbow", "l_wrist", "l_knee")
-# Shapes, as `body.PHENOTYPES`: from schoolchildren to the old, without the extremes of height and weight.
+# Shapes, as `body.PHENOTYPES`: from schoolchildren to old people, without extremes of height and weight.
 LEAST = (0.0, 0.35, 0.2, 0.2, 0.25, 0.25)
 SPREAD = (1.0, 0.65, 0.6, 0.6, 0.5, 0.75)
 Array = NDArray[np.float64]
@@ -92,11 +92,11 @@ def sample(body: Body, files: Sequence[Path], count: int, seed: int) -> tuple[di
 
 
 def fit(points: Array, target: Array, skeleton: str, sources: Sequence[str]) -> dict[str, float]:
-    """Weights, summing to 1, of the sources for one target (N, 3); a source without a side stands for both its joints."""
+    """Weights, which sum to 1, of the sources for one target (N, 3); a source without a side means both of its joints."""
     joints = get_skeleton(skeleton).joints
     groups = [(s,) if s in joints else (f"l_{s}", f"r_{s}") for s in sources]
     columns = np.stack([points[:, get_skeleton(skeleton).index(*group)].mean(axis=1) for group in groups], axis=-1)
-    # With weights (1 - sum(w), w): the target seen from the first source. A pair's mean has half a joint's variance.
+    # With weights (1 - sum(w), w): the target relative to the first source. A pair's mean has half a joint's variance.
     design = (columns[..., 1:] - columns[..., :1]).reshape(len(target) * 3, -1)
     wanted = (target - columns[..., 0]).reshape(-1)
     size = np.array([NOISES.get(group[0], NOISE) / np.sqrt(len(group)) for group in groups]) * np.sqrt(len(wanted))
@@ -134,7 +134,7 @@ def source_text(points: dict[str, Array], truth: Array) -> str:
 
 
 def midpoints(points: Array, skeleton: str) -> Array:
-    """The plain conversion that the fitted one is measured against: middles of hips, shoulders and ears, limbs as they are."""
+    """The plain conversion that the fitted one is compared with: midpoints of hips, shoulders and ears, limbs unchanged."""
     joints = get_skeleton(skeleton)
     out = np.full((*points.shape[:-2], 17, points.shape[-1]), np.nan)
     for index, name in enumerate(H36M17.joints):

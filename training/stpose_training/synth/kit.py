@@ -1,7 +1,7 @@
-"""All that rendered people are made of, baked once into one file: body, wardrobe, textures, surroundings and poses.
+"""Everything that rendering needs, collected once in one file: body, wardrobe, textures, surroundings and poses.
 
 `bake_kit` reads the packages and folders; `load_kit` reads the file alone, so a machine without them can render.
-Everything is kept for training or for validation: no pose, surrounding, tile or garment cut of one is used by the other.
+Everything belongs either to training or to validation: they share no pose, surrounding, tile or garment cut.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ _FINE = (
     ("wrist", 0.011),
     ("toe", 0.014),
 )
-_COARSE = 0.016  # metres, cells of the rest of the body
-_STRIDE = 3  # mocap frames from one pose of the kit to the next: a tenth of a second
+_COARSE = 0.016  # metres: cells of the rest of the body
+_STRIDE = 3  # mocap frames between poses of the kit: a tenth of a second
 _PANORAMA, _PHOTO = (1024, 512), (640, 480)
 _TILE, _CLOTH = 128, 256
 _KEPT_OUT = 7  # every seventh surrounding and tile is for validation
-_LEAST = 4  # of each, so that validation has one
+_LEAST = 4  # least number of each, so that validation has one
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Garment:
 
 @dataclass(frozen=True)
 class Textures:
-    """Square pictures in one row: texels (N, 4) sRGB bytes with alpha; start and size (M,) of each picture; kinds: "item",
+    """Concatenated square pictures: texels (N, 4) sRGB bytes with alpha; start and size (M,) of each picture; kinds: "item",
     "pattern" or the material ("fabric", "wood", ...); parts: "train", "validation" or "" for both."""
 
     texels: Tensor
@@ -79,15 +79,15 @@ class Textures:
     parts: tuple[str, ...]
 
     def chosen(self, part: str, *kinds: str) -> list[int]:
-        """Numbers of the pictures of some kinds (of all but items, if none is named) that a part may use."""
+        """Indices of the pictures of some kinds (of all but items, if none is named) that a part may use."""
         wanted = [kind in kinds if kinds else kind != "item" for kind in self.kinds]
         return [n for n, (want, own) in enumerate(zip(wanted, self.parts)) if want and own in ("", part)]
 
 
 @dataclass(frozen=True)
 class Kit:
-    """body: the drawn body; its last vertices are the points that the joints need (`points`). bones, share: (V, 4) of its vertices.
-    marks: (17, K + points) weights of bone heads and those points that give the Human3.6M joints. regions: (V,) 1 where skin is
+    """body: the drawn body; its last vertices are points that the joints are computed from (`points`). bones, share: (V, 4) of its
+    vertices. marks: (17, K + points) weights of bone heads and those points for the Human3.6M joints. regions: (V,) 1 where skin is
     redder. panoramas (N, 512, 1024, 3) and photos (M, 480, 640, 3): sRGB bytes. poses: of each part (T, 25, 4) rotations wxyz of
     the bones POSED against their parents; parts of surroundings by number."""
 
@@ -103,7 +103,7 @@ class Kit:
     poses: dict[str, Tensor]
 
     def to(self, device: torch.device | str) -> Kit:
-        """The same kit with its tensors on `device`, but for the poses, which are drawn from on the CPU."""
+        """The same kit with its tensors on `device`, except for the poses, which are drawn on the CPU."""
 
         def moved(thing: Any) -> Any:
             return type(thing)(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in vars(thing).items()})
@@ -127,7 +127,7 @@ class Kit:
 def bake_kit(assets: Path, mocap: Path, path: Path) -> None:
     """Writes the kit of an asset folder (clothes/, hair/, textures/, backgrounds/) and a mocap folder (index.csv, rotations/).
 
-    Needs the extra `synth` (anny). Raises FormatError where a folder does not hold what is expected.
+    Needs the extra `synth` (anny). Raises FormatError if a folder lacks something.
     """
     for folder, entry in ((assets, "clothes"), (mocap, "index.csv")):
         if not (folder / entry).exists():
@@ -168,7 +168,7 @@ def load_kit(path: Path) -> Kit:
     with np.load(path, allow_pickle=False) as data:
         arrays = {key: data[key] for key in data.files}
     if "version" not in arrays or int(arrays["version"]) != KIT_VERSION:
-        raise FormatError(f"{path} is not a kit of this version: remove it, and it is made again")
+        raise FormatError(f"{path} is not a kit of this version: remove it, and the next rendering makes a new one")
 
     def tensor(key: str) -> Tensor:
         value = arrays[key]
@@ -209,7 +209,7 @@ def load_kit(path: Path) -> Kit:
 
 
 def _drawn_body(body: Body) -> tuple[dict[str, NDArray[Any]], Figure]:
-    """The body with fewer vertices, then the points that its joints are made of, as vertices of no face."""
+    """The body with fewer vertices, followed by the points that its joints are computed from, as vertices without faces."""
     import anny
 
     template, faces, skin = body.template.numpy(), body.faces.numpy(), body.skin.numpy()
@@ -223,7 +223,7 @@ def _drawn_body(body: Body) -> tuple[dict[str, NDArray[Any]], Figure]:
         if name.startswith(("finger", "metacarpal")):
             apart[main == bone] = bone
     kept, drawn = cluster(template, faces, cell, components(len(template), faces) * len(body.bones) + apart)
-    # A regressed point moves as a vertex at that place with the mean of the weights of its vertices.
+    # A regressed point moves like a vertex at that position with the mean of the weights of its vertices.
     rows, weights = h36m17_sources(body)
     rows_np = rows.numpy()
 
@@ -306,7 +306,7 @@ def _square(path: Path, size: int) -> NDArray[np.uint8]:
 
 
 def _cover(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A BGR picture of that size (width, height), cut to its proportions in the middle."""
+    """A BGR picture of that size (width, height), cropped around its centre."""
     picture = _read(path)[..., :3]
     height, width = picture.shape[:2]
     scale = max(size[0] / width, size[1] / height)

@@ -1,4 +1,4 @@
-"""What cameras and codecs do to a picture: blur, motion, exposure, colour casts, noise, block artefacts."""
+"""Faults of cameras and codecs: blur, motion, exposure, colour casts, noise, block artefacts."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _YCC = ((0.299, 0.587, 0.114), (-0.1687, -0.3313, 0.5), (0.5, -0.4187, -0.0813))
 
 
 def expose(linear: Tensor, random: Random, fine: float = 1.0) -> Tensor:
-    """Linear pictures (B, 3, H, W) -> what a camera would store, 0..1, with its faults. fine: how large people are in them, against
-    pictures that show them large: small ones are spoilt by less."""
+    """Linear pictures (B, 3, H, W) -> what a camera would store, 0..1, with its faults. fine: size of people in them,
+    relative to pictures with large people; small people get weaker faults."""
     batch, device = len(linear), linear.device
 
     def each(values: Tensor) -> Tensor:
         return values.to(device).view(batch, -1, 1, 1)
 
     linear = _blurred(linear, random, fine)
-    # Exposure about the middle; one in twelve far too dark, as at night.
+    # Exposure around normal; one in twelve far too dark, as at night.
     gain = torch.exp(0.25 * random.normal(batch))
     night = random.chance(0.08, batch)
     gain = torch.where(night, gain * random.uniform(0.10, 0.45, batch), gain)
@@ -55,7 +55,7 @@ def _seed(random: Random) -> int:
 
 
 def _blurred(pictures: Tensor, random: Random, fine: float) -> Tensor:
-    """Out of focus a third, moved a sixth of the pictures."""
+    """A third of the pictures out of focus, a sixth with motion blur."""
     batch = len(pictures)
     sigma = torch.where(random.chance(0.33, batch), random.uniform(0.4, 1.6, batch) * max(0.4, fine), torch.zeros(batch))
     length = torch.where(random.chance(0.16, batch), random.uniform(1.0, 8.0, batch) * fine, torch.zeros(batch))
@@ -67,7 +67,7 @@ def _blurred(pictures: Tensor, random: Random, fine: float) -> Tensor:
     steps = torch.arange(-_REACH, _REACH + 1.0)
     x, y = steps[None, None], steps[None, :, None]
     along, across = x * angle.cos() + y * angle.sin(), y * angle.cos() - x * angle.sin()
-    # A line of that length, smoothed across and at its ends by the lens.
+    # A line of that length, smoothed across and at its ends.
     beyond = (along.abs() - length / 2).clamp(min=0)
     kernel = torch.exp(-(beyond**2 + across**2) / (2 * (sigma + 0.35) ** 2))
     kernel = (kernel / kernel.sum((1, 2), keepdim=True)).to(pictures)
@@ -81,7 +81,7 @@ def _blurred(pictures: Tensor, random: Random, fine: float) -> Tensor:
 
 
 def _compressed(pictures: Tensor, random: Random, fine: float) -> Tensor:
-    """Half of the pictures (sides: multiples of 8) as JPEG of quality 10 (small ones: 40) to 90 leaves them."""
+    """Half of the pictures (sides: multiples of 8) after JPEG of quality 10 (small ones: 40) to 90."""
     rows = random.chance(0.5, len(pictures)).nonzero()[:, 0].to(pictures.device)
     if not len(rows):
         return pictures

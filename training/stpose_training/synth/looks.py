@@ -1,7 +1,7 @@
-"""What a synthetic person wears: skin, eyes, hair and clothes, painted on the body by regions of the template.
+"""The look of a synthetic person: skin, eyes, hair and clothes, painted on the body by regions of the template.
 
-A region is a test on the place that a pixel shows, in the axes of the template (metres, x left, y back, z up), so its edges are
-sharp at any distance. Clothes and hair are also a few millimetres to centimetres thick. Colours are linear RGB in 0..1.
+A region is a test on the template position of a pixel (metres, x left, y back, z up), so its edges are sharp at any distance.
+Clothes and hair are also a few millimetres to centimetres thick. Colours are linear RGB in 0..1.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from stpose_training.synth.raster import Fragments, vertex_normals
 
 Colour = tuple[float, float, float]
 
-# The hairline: height above the eyes (m) at which the hair begins, over y from the eyes backwards.
+# The hairline: height above the eyes (m) at which hair begins, as a function of y behind the eyes.
 _HAIRLINE = ((-0.02, 0.064), (0.03, 0.060), (0.052, 0.014), (0.09, 0.012), (0.10, -0.045), (0.14, -0.050))
 
 
 @dataclass(frozen=True)
 class Look:
-    """Colours, and how long sleeves and trousers are: shares of the arm, and of the leg, that they cover."""
+    """Colours, and lengths of sleeves and trousers as shares of the arm and of the leg."""
 
     skin: Colour = (0.55, 0.30, 0.20)
     hair: Colour = (0.035, 0.02, 0.012)
@@ -39,7 +39,7 @@ def sample_look(generator: torch.Generator) -> Look:
     r = torch.rand(16, generator=generator).tolist()
     tone = r[0] ** 0.8
     light, dark = (0.78, 0.50, 0.38), (0.065, 0.03, 0.018)
-    # Skin tones lie on one curve from dark to light: a mean by exponents keeps the hue natural between.
+    # Skin tones lie on a curve from dark to light: interpolation in exponents keeps the hue natural.
     red, green, blue = (low ** (1 - tone) * high**tone for low, high in zip(dark, light))
     grey = 0.4 * r[1] ** 4
     hair = (0.015 + 0.2 * r[2] ** 3 + grey, 0.010 + 0.10 * r[2] ** 3 + grey, 0.008 + 0.03 * r[2] ** 3 + grey)
@@ -57,7 +57,7 @@ def sample_look(generator: torch.Generator) -> Look:
 
 
 def hairline(behind: Tensor) -> Tensor:
-    """Height above the eyes (m) at which hair begins, at places `behind` the eyes (m)."""
+    """Height above the eyes (m) at which hair begins, at distances `behind` the eyes (m)."""
     line = torch.full_like(behind, _HAIRLINE[0][1])
     for (y0, z0), (y1, z1) in zip(_HAIRLINE, _HAIRLINE[1:]):
         line = torch.where(behind > y0, z0 + (z1 - z0) * ((behind - y0) / (y1 - y0)).clamp(max=1), line)
@@ -76,7 +76,7 @@ def dress(body: Body, rest: Rest, look: Look) -> Rest:
 
 
 def _smoothed(vertices: Tensor, faces: Tensor, where: Tensor, rounds: int) -> Tensor:
-    """Vertices (B, V, 3), those marked by where (V,) drawn to the mean of their neighbours: a shoe has no toes."""
+    """Vertices (B, V, 3), with those marked by where (V,) moved to the mean of their neighbours: a shoe has no toes."""
     near = where[faces].any(dim=1)
     start = torch.cat([faces[near][:, corner] for corner in (0, 1, 2, 1, 2, 0)])
     end = torch.cat([faces[near][:, corner] for corner in (1, 2, 0, 0, 1, 2)])
@@ -108,7 +108,7 @@ def paint(body: Body, fragments: Fragments, look: Look) -> Tensor:
     tint(face & (x < 0.021) & ((z + 0.066).abs() < 0.0012), skin * 0.25)
     brow = 0.0165 + 0.10 * (x - 0.011) * (x < 0.035)
     tint(face & (x > 0.011) & (x < 0.047) & ((z - brow).abs() < 0.0036), look.hair)
-    # A darker rim, as lashes give, so that eyes are seen from afar.
+    # A darker rim, like lashes, so that eyes are visible from a distance.
     tint(face & ~eyes & (((x - eye[0]) / 0.0150) ** 2 + ((z - 0.001) / 0.0080) ** 2 < 1), skin * 0.35)
     iris = ((x - eye[0]) ** 2 + z**2).sqrt()
     tint(eyes, (0.75, 0.73, 0.70))
@@ -116,7 +116,7 @@ def paint(body: Body, fragments: Fragments, look: Look) -> Tensor:
     tint(eyes & (iris < 0.0028), (0.004, 0.004, 0.004))
     for name in ("hair", "trousers", "shirt", "shoes"):
         tint(regions[name], getattr(look, name))
-    # Hair and cloth are not of one tone: strands run over the head, and seams and a belt line break up the cloth.
+    # Hair and cloth vary in tone: strands over the head, seams and a belt line on the cloth.
     strands = 0.75 + 0.35 * torch.sin(places[..., 0] * 900 + torch.sin(places[..., 1] * 160) * 2)
     colour = torch.where(regions["hair"][..., None], colour * strands[..., None], colour)
     colour = torch.where(regions["sole"][..., None], places.new_tensor([0.6, 0.6, 0.58]), colour)
@@ -126,7 +126,7 @@ def paint(body: Body, fragments: Fragments, look: Look) -> Tensor:
 
 
 def _places(body: Body) -> Tensor:
-    """Per vertex (V, 5): its place on the template, its bone weight on the arms, and on the eyes."""
+    """Per vertex (V, 5): position on the template, bone weight of the arms, and of the eyes."""
     arm = ("upperarm", "lowerarm", "wrist", "finger", "metacarpal")
     on_arm = [index for index, bone in enumerate(body.bones) if bone.startswith(arm)]
     eyes = [body.bone("eye.L"), body.bone("eye.R")]
@@ -134,7 +134,7 @@ def _places(body: Body) -> Tensor:
 
 
 def _regions(body: Body, places: Tensor, look: Look) -> dict[str, Tensor]:
-    """Which of the places (..., 5) lie in each region."""
+    """Masks of the points (..., 5) in each region."""
     named = ("eye.L", "upperarm01.L", "wrist.L", "upperleg01.L", "foot.L", "neck01")
     heads = {name: body.template_heads[body.bone(name)] for name in named}
     x, y, z = places[..., 0].abs(), places[..., 1], places[..., 2]

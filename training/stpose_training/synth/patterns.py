@@ -1,4 +1,4 @@
-"""Printed cloth: stripes, checks, dots, camouflage and plain prints, as tiles that repeat without a seam."""
+"""Printed cloth: stripes, checks, dots, camouflage and plain prints, as tiles that repeat without seams."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Rendered pictures of people with what is true of them: who is where, and which joints can be seen.
+"""Rendered pictures of people with labels: positions of people and joints, and visibility of joints.
 
-One call makes a batch: people, cameras, light, surroundings, what stands in front, and the camera's faults. All numbers are drawn
-from one seeded generator on the CPU, so a seed gives the same scenes on every device; all work with pixels is on the kit's device.
+One call makes a batch: people, cameras, light, surroundings, occluders, and the camera's faults. All numbers are drawn from one
+seeded generator on the CPU, so a seed gives the same scenes on every device; all work with pixels is on the kit's device.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from stpose_training.synth.surroundings import Cameras, draw_clutter, draw_surro
 from stpose_training.synth.zbuffer import Hits, draw
 
 MOST = 3
-"""People in one picture, at most; the first is who the picture was taken of."""
+"""Greatest number of people in one picture; the first is the subject."""
 OUTSIDE, HIDDEN, VISIBLE, UNKNOWN = 0, 1, 2, 3
 """State of a joint: outside of the picture, in it but hidden, visible; UNKNOWN only in labelled photographs, where it has no
 label."""
-MASK = 2  # pixels of a picture from one entry of its mask to the next
+MASK = 2  # pixels of a picture per entry of its mask, each way
 
-# Metres of body in front of each joint (order of h36m17), of one 1.67 m tall: what is nearer to the camera than that hides it.
+# Metres of body in front of each joint (order of h36m17), at a height of 1.67 m: a surface closer to the camera hides the joint.
 _INSIDE = torch.tensor(
     [0.22, 0.19, 0.13, 0.12, 0.19, 0.13, 0.12, 0.22, 0.18, 0.18, 0.17, 0.16, 0.12, 0.11, 0.16, 0.12, 0.11]
 )  # fmt: skip
-OPEN = ("hair", "hat", "skirt")  # garments whose inside is seen
+OPEN = ("hair", "hat", "skirt")  # garments whose inside is visible
 _LAMP_CELL, _LAMP_CELLS = 0.05, 128
 
 
@@ -41,9 +41,10 @@ class Pictures:
     """B pictures with P = 3 places for people, of whom the first is the subject.
 
     rgb: (B, 3, H, W) bytes. joints: (B, P, 17, 2) pixels. xyz: (B, P, 17, 3) metres in camera axes, relative to the pelvis.
-    state: (B, P, 17) OUTSIDE the picture, HIDDEN or VISIBLE; all OUTSIDE where there is no person. box: (B, P, 4) left, top, right,
-    bottom of the person inside the picture, pixels; 0 where it is not in it. mask: (B, H / 2, W / 2) bytes: 0, or 1 + whose the
-    nearest surface is. pixels: (B,) size of the subject in pixels as it was taken. tilt: (B,) degrees from upright, of the subject.
+    state: (B, P, 17) OUTSIDE the picture, HIDDEN or VISIBLE; all OUTSIDE where there is no person. box: (B, P, 4) left, top,
+    right, bottom of the person inside the picture, pixels; 0 for a person outside. mask: (B, H / 2, W / 2) bytes: 0, or 1 + the
+    index of the person with the nearest surface. pixels: (B,) size of the subject in pixels of the camera. tilt: (B,) its
+    degrees from upright.
     """
 
     rgb: Tensor
@@ -58,9 +59,9 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Framing:
-    """How pictures are taken. size: (width, height) of the pictures; taken: of the camera's own picture, enlarged to `size` after
-    all its faults. whole: whether people are framed as in a picture of a place, small and anywhere, not as in a crop. finer:
-    pixels drawn for each of the camera's, each way. deserted: share of the pictures from which everybody is left out."""
+    """How pictures are taken. size: (width, height) of the pictures; taken: of the camera's picture, which is enlarged to
+    `size` after all its faults. whole: whether people are small and anywhere, as in a picture of a place, instead of filling a
+    crop. finer: rendered pixels per camera pixel, each way. deserted: share of pictures without people."""
 
     size: tuple[int, int]
     taken: tuple[int, int]
@@ -69,7 +70,7 @@ class Framing:
     deserted: float = 0.0
 
 
-def take_pictures(kit: Kit, wardrobe: Wardrobe, count: int, framing: Framing, part: str, random: Random) -> Pictures:
+def take_pictures(kit: Kit, wardrobe: Wardrobe, *, count: int, framing: Framing, part: str, random: Random) -> Pictures:
     """A batch of `count` pictures. part: "train" or "validation" (other poses, surroundings and textures)."""
     device = kit.share.device
     people = 1 + (torch.rand(count, 1, generator=random.generator) > torch.tensor([0.55, 0.87])).sum(1)
@@ -123,13 +124,13 @@ def take_pictures(kit: Kit, wardrobe: Wardrobe, count: int, framing: Framing, pa
     centre = places[subject, :, :2].mean(1)
     extent = (places[subject, :, 1].amax(1) - places[subject, :, 1].amin(1)).clamp(16, 2.0 * framing.taken[1])
     for share in (0.35, 0.2):
-        place, _ = draw_clutter(kit, place, centre, extent, share, part, random)
+        place, _ = draw_clutter(kit, place, centre=centre, extent=extent, share=share, part=part, random=random)
     strength = torch.stack([random.uniform(0.0, 0.7, count), random.uniform(0.2, 0.8, count)], 1).to(device) * there[:, None]
     place = place * (1 - floor_shade(small, vertices, seen_in, lamp, strength))[..., None]
     composed = place.permute(0, 3, 1, 2) * (1 - layer[:, 3:]) + layer[:, :3]
     composed, covered = composed.permute(0, 2, 3, 1), torch.zeros(place.shape[:3], device=device)
     for share in (0.22, 0.12):
-        composed, cover = draw_clutter(kit, composed, centre, extent, share, part, random)
+        composed, cover = draw_clutter(kit, composed, centre=centre, extent=extent, share=share, part=part, random=random)
         covered = torch.maximum(covered, cover)
     rgb = expose(composed.permute(0, 3, 1, 2), random, min(1.0, framing.taken[0] / framing.size[0]))
     if framing.taken != framing.size:
@@ -149,7 +150,7 @@ def take_pictures(kit: Kit, wardrobe: Wardrobe, count: int, framing: Framing, pa
         out[picture, number] = values
         return out
 
-    # An occluder is nobody; the mask shows every second pixel of the picture.
+    # An occluder counts as no person; the mask has every second pixel of the picture.
     whose = torch.where(owner >= 0, number[owner.clamp(min=0)] + 1, 0).view(shape).float()
     size = (framing.size[1] // MASK, framing.size[0] // MASK)
     near = functional.interpolate(whose[:, None], size=size, mode="nearest-exact")[:, 0]
@@ -172,7 +173,8 @@ def take_pictures(kit: Kit, wardrobe: Wardrobe, count: int, framing: Framing, pa
 
 @dataclass(frozen=True)
 class _Seen:
-    """camera: (N, 3) all vertices in camera axes. low, high: (P, 2) extent of each person, x and y at depth 1, where in front."""
+    """camera: (N, 3) all vertices in camera axes. low, high: (P, 2) extent of each person, x and y at depth 1, of the part in
+    front."""
 
     camera: Tensor
     low: Tensor
@@ -180,14 +182,14 @@ class _Seen:
 
 
 def _stage(crowd: Crowd, picture: Tensor, number: Tensor, framing: Framing, random: Random) -> tuple[Cameras, Tensor, _Seen]:
-    """Cameras that look at the subjects, where everyone stands (P, 3), and what of them is in front of the camera."""
+    """Cameras that look at the subjects, positions of all people (P, 3), and the parts of them in front of the camera."""
     count, persons, device = int(picture.max()) + 1, len(picture), picture.device
     subject = (number == 0).nonzero()[:, 0]
     top = torch.zeros(persons, device=device).scatter_reduce_(0, crowd.person, crowd.vertices[:, 2], "amax")
     middle = crowd.joints.mean(1)
     middle[:, 2] = 0.5 * top
     leap = torch.where(random.chance(0.2, persons), random.uniform(0, 0.7, persons), torch.zeros(persons)).to(device)
-    # Mostly level, some from a phone held low, some from a balcony or a ceiling.
+    # Mostly level, some from low down, some from a balcony or a ceiling.
     kind = torch.rand(count, generator=random.generator)
     pitch = 0.16 * random.normal(count) + 0.05
     pitch = torch.where(kind > 0.75, random.uniform(-0.35, 0.7, count), pitch)
@@ -224,7 +226,7 @@ def _stage(crowd: Crowd, picture: Tensor, number: Tensor, framing: Framing, rand
 
 
 def _aimed(unit: Cameras, low: Tensor, high: Tensor, framing: Framing, random: Random) -> Cameras:
-    """Focal lengths and centres that put the subject's extent (B, 2) into the picture: whole with some room, or cut off."""
+    """Focal lengths and centres that frame the subject's extent (B, 2): whole with a margin, or cut off."""
     count, device = len(low), low.device
     width, height = framing.size
     span, middle = (high - low).clamp(min=1e-3), (low + high) / 2
@@ -248,7 +250,7 @@ def _aimed(unit: Cameras, low: Tensor, high: Tensor, framing: Framing, random: R
 
 
 def _boxes(cameras: Cameras, seen: _Seen, picture: Tensor) -> Tensor:
-    """(P, 4) left, top, right, bottom of people inside their pictures, pixels; 0 for those who are not in it."""
+    """(P, 4) left, top, right, bottom of people inside their pictures, pixels; 0 for people outside."""
     focal, centre = cameras.focal[picture, None], cameras.centre[picture]
     size = torch.tensor(cameras.size, device=focal.device, dtype=focal.dtype)
     low, high = (seen.low * focal + centre).clamp(min=0), torch.minimum(seen.high * focal + centre, size)
@@ -257,7 +259,7 @@ def _boxes(cameras: Cameras, seen: _Seen, picture: Tensor) -> Tensor:
 
 
 def _light(crowd: Crowd, vertices: Tensor, seen_in: Tensor, place: Tensor, random: Random) -> tuple[Tensor, Tensor]:
-    """-> lamps (B, 3) and the light that falls on each vertex (N, 3), as bright and of the colour of the surroundings."""
+    """-> lamps (B, 3) and the light on each vertex (N, 3), with the brightness and colour of the surroundings."""
     count, device = len(place), place.device
     heading, rise = random.uniform(-3.1416, 3.1416, count), random.uniform(0.25, 1.45, count)
     lamp = torch.stack([heading.sin() * rise.cos(), heading.cos() * rise.cos(), rise.sin()], 1).to(device)
@@ -278,7 +280,7 @@ def _light(crowd: Crowd, vertices: Tensor, seen_in: Tensor, place: Tensor, rando
 
 
 def _lit(vertices: Tensor, seen_in: Tensor, lamp: Tensor) -> Tensor:
-    """(N,) 1 where nothing stands between a vertex and its lamp, less where something does (a map of what is nearest to it)."""
+    """(N,) 1 for vertices in direct light, less in shadow (a shadow map of the surfaces nearest to the lamp)."""
     side = functional.normalize(torch.linalg.cross(lamp, lamp.new_tensor([0.0, 0.0, 1.0]).expand_as(lamp)), dim=1)
     other = torch.linalg.cross(lamp, side)
     axes = torch.stack([side, other, lamp], 1)[seen_in]
@@ -309,7 +311,7 @@ def colours(kit: Kit, crowd: Crowd, looks: Looks, hits: Hits, light: Tensor) -> 
 def _states(
     places: Tensor, picture: Tensor, owner: Tensor, depth: Tensor, covered: Tensor, framing: Framing, crowd: Crowd
 ) -> Tensor:
-    """(P, 17) OUTSIDE, HIDDEN or VISIBLE, of joints at places (P, 17, 3) in the camera's own picture."""
+    """(P, 17) OUTSIDE, HIDDEN or VISIBLE, of joints at positions (P, 17, 3) in the camera's picture."""
     width, height = framing.taken
     inside = (places[..., 0] >= 0) & (places[..., 0] < width) & (places[..., 1] >= 0) & (places[..., 1] < height)
     inside &= places[..., 2] > 0.05

@@ -1,9 +1,9 @@
 """Joints of the body: Human3.6M-17 as the marker mocap places them, and the keypoints of 2D detectors.
 
 Mocap joints differ from those of the body's rig: the hips are closer together, the joint "head top" lies below the crown.
-The figures below place them where the mocap does on average, in units of leg length (hip to ankle, 0.834 m there):
+The numbers below place them at the mocap's mean positions, in units of leg length (hip to ankle, 0.834 m there):
 hips 0.214 apart, pelvis to neck 0.532, spine halfway and 0.02 to 0.04 behind that line, neck to head 0.233, head to head top 0.120,
-shoulders 0.08 above the neck: nearer to where annotators see the shoulder than to the rig's joint, 0.014 above.
+shoulders 0.08 above the neck: closer to annotated shoulders than to the rig's joint, 0.014 above.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from stpose_core.skeletons import H36M17, get_skeleton
 from stpose_training.synth.body import Body, Posed
 
-# Human3.6M joint: the rig's bones it is made of, points of the surface, and landmarks.
+# Human3.6M joint: the rig's bones, points of the surface, and landmarks that it is computed from.
 _H36M: dict[str, dict[str, float]] = {
     "pelvis": {"upperleg01.L": 0.5, "upperleg01.R": 0.5},
     "l_hip": {"upperleg01.L": 0.92, "upperleg01.R": 0.08},
@@ -32,8 +32,8 @@ _H36M: dict[str, dict[str, float]] = {
 # Points of the surface, and the bone at whose height they lie.
 _SURFACE = {"crown": "head", "back": "spine02", "nape": "head"}
 
-# Keypoints that are the same in all detectors' skeletons. Where the body has a regressor of COCO's keypoint, this is it; but
-# elbows, wrists and knees are the rig's joints: on rendered bodies BlazePose sees them there, within 1 to 2 cm.
+# Keypoints that are the same in all detectors' skeletons: the body's regressors of COCO's keypoints where it has them, except that
+# elbows, wrists and knees are the rig's joints, where BlazePose detects them on rendered bodies, within 1 to 2 cm.
 _MARKS = ("eye", "ear", "shoulder", "hip", "ankle", "big_toe", "small_toe", "heel")
 _JOINTS = {"elbow": "lowerarm01", "wrist": "wrist", "knee": "lowerleg01"}
 _MIDDLES = {"neck": "shoulder", "pelvis": "hip"}
@@ -46,8 +46,8 @@ def h36m17_points(body: Body, posed: Posed) -> Tensor:
 
 
 def h36m17_sources(body: Body) -> tuple[Tensor, Tensor]:
-    """What `h36m17_points` is made of, for bodies that are drawn with fewer vertices: rows (P, V) that give points of the surface
-    from the vertices, and weights (17, K + P) that give the joints from the heads of the bones and those points."""
+    """`h36m17_points` as matrices, for bodies with fewer vertices: rows (P, V) that give points of the surface from the
+    vertices, and weights (17, K + P) that give the joints from the heads of the bones and those points."""
     rows = torch.zeros(len(_SURFACE), body.template.shape[0])
     for row, name in zip(rows, _SURFACE):
         vertices = _surface(body, name)
@@ -56,7 +56,7 @@ def h36m17_sources(body: Body) -> tuple[Tensor, Tensor]:
 
 
 def detector_points(body: Body, posed: Posed, skeleton: str) -> Tensor:
-    """The joints (B, J, 3) of a detector's skeleton; NaN for those that the body has no landmark for."""
+    """The joints (B, J, 3) of a detector's skeleton; NaN for joints without a landmark on the body."""
     marks = body.landmarks @ posed.vertices
     out = marks.new_full((len(marks), len(get_skeleton(skeleton).joints), 3), torch.nan)
     for index, name in enumerate(get_skeleton(skeleton).joints):

@@ -1,7 +1,7 @@
-"""Marker mocap as poses of the body: reads rotation clips and carries them over to the body's bones.
+"""Marker mocap as poses of the body: reads rotation clips and transfers them to the body's bones.
 
 A clip holds local rotations of one of three mocap skeletons (ASF, BVH of motion builder, DAZ figure) and the root's path,
-in metres with z up. Only rotations and the path of the hips are carried over, so the clip's limb lengths do not matter.
+in metres with z up. Only rotations and the path of the hips are transferred, so the clip's limb lengths do not matter.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TRUNK = {
     "neck03": ("upperneck", "Neck1", "neck"),
     "head": ("head", "Head", "head"),
 }
-# Body bone, body bone it points to, mocap joints that turn it, mocap joints it points to; {s}/{S}: side l/Left.
+# Body bone, body bone it points to, mocap joints that turn it, mocap joints they point to; {s}/{S}: side l/Left.
 _LIMBS = (
     ("upperleg01", "lowerleg01", ("{s}femur", "{S}UpLeg", "{s}Thigh"), ("{s}tibia", "{S}Leg", "{s}Shin")),
     ("lowerleg01", "foot", ("{s}tibia", "{S}Leg", "{s}Shin"), ("{s}foot", "{S}Foot", "{s}Foot")),
@@ -117,11 +117,11 @@ def retarget(clip: Clip, body: Body, rest: Rest) -> tuple[Tensor, Tensor]:
                 align = _AXES.expand(shapes, 3, 3)
             along = heads[:, body.bone(end + suffix)] - heads[:, body.bone(bone + suffix)]
             joint, child = mocap(names, side), mocap(end_names, side)
-            # One joint may lie on the other (lengths of zero at the wrist): then the limb keeps its direction.
+            # Two joints may coincide (length 0 at the wrist): then the limb keeps its direction.
             if clip.offsets[child].norm() > 1e-4:
                 align = _swing((align @ along[..., None])[..., 0], clip.offsets[child]) @ align
             world[bone + suffix] = turns[:, joint] @ align
-        # Feet are level at rest in both: only their heading is matched, not their slope.
+        # Feet are level at rest in both, so only their heading is matched, not their slope.
         foot, toe = mocap(_FOOT, side), mocap(_TOES, side)
         along = heads[:, body.bone("toe2-1" + suffix)] - heads[:, body.bone("foot" + suffix)]
         level = torch.tensor([1.0, 0.0, 1.0])
@@ -130,7 +130,7 @@ def retarget(clip: Clip, body: Body, rest: Rest) -> tuple[Tensor, Tensor]:
         toe_turn = turns[:, foot if clip.names[toe].endswith("_End") else toe]
         for number in range(1, 6):
             world[f"toe{number}-1{suffix}"] = toe_turn @ align
-        # The skin of the forearm twists along its length, not all at the wrist.
+        # The twist of the forearm is spread along its length, not concentrated at the wrist.
         forearm = heads[:, body.bone("wrist" + suffix)] - heads[:, body.bone("lowerarm01" + suffix)]
         world["lowerarm02" + suffix] = half_twist(world["lowerarm01" + suffix], world["wrist" + suffix], forearm)
 

@@ -1,6 +1,6 @@
-"""New poses from recorded ones, for single pictures: limbs of different moments joined, bent further, sat down, turned anywhere.
+"""New poses from recorded ones, for single pictures: limbs of different moments combined, bent further, seated, turned anywhere.
 
-Mocap shows people upright, mostly standing and walking; photographs do not. All shares below are this project's decisions.
+People in mocap are upright and mostly stand or walk, unlike in photographs. All shares below are this project's decisions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from stpose_training.synth.poses import axis_turn, quat_to_matrix
 
 _ARMS = [POSED.index(f"{bone}.{side}") for side in "LR" for bone in ("clavicle", "upperarm01", "lowerarm01", "lowerarm02", "wrist")]
 _LEGS = [POSED.index(f"{bone}.{side}") for side in "LR" for bone in ("upperleg01", "lowerleg01", "foot", "toe1-1")]
-# Standard deviation, radians, of what is added to a bone's rotation at full strength.
+# Standard deviation, radians, of the change of a bone's rotation at full strength.
 _BEND = {
     "root": 0.0, "spine": 0.10, "neck": 0.16, "head": 0.18, "clavicle": 0.06, "upperarm01": 0.40, "lowerarm01": 0.25,
     "lowerarm02": 0.10, "wrist": 0.35, "upperleg01": 0.28, "lowerleg01": 0.12, "foot": 0.18, "toe": 0.15,
@@ -48,7 +48,7 @@ def draw_poses(poses: Tensor, count: int, random: Random) -> Tensor:
 
 
 def orient(root: Tensor, random: Random) -> Tensor:
-    """Any heading; a fifth leans far, one in seven lies, hangs or stands on the head."""
+    """Any heading; a fifth leans far, one in seven lies, hangs or is upside down."""
     count = len(root)
     kind = torch.rand(count, generator=random.generator)
     axis = random.normal(count, 3) * torch.tensor([1.0, 1.0, 0.0])
@@ -85,7 +85,7 @@ def turn_bones(body: Body, heads: Tensor, local: Tensor, random: Random) -> Tens
 
 
 def _sit(turns: Tensor, random: Random) -> None:
-    """In place: an eighth of the poses sits, squats or kneels, which the mocap hardly shows. Body axes: x left, facing -y."""
+    """In place: an eighth of the poses sits, squats or kneels, which is rare in the mocap. Body axes: x left, facing -y."""
     count = len(turns)
     chosen = random.chance(0.125, count)
     hip, knee = random.uniform(0.7, 2.1, count), random.uniform(0.3, 2.3, count)
@@ -101,7 +101,7 @@ def _sit(turns: Tensor, random: Random) -> None:
 
 
 def _wave(turns: Tensor, random: Random) -> None:
-    """In place: a sixth of the arms points anywhere about the shoulder, the elbow bent by any angle."""
+    """In place: a sixth of the arms points in any direction, with the elbow bent by any angle."""
     count = len(turns)
     for side in "LR":
         chosen = random.chance(1 / 6, count)[:, None, None]

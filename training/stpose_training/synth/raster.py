@@ -1,4 +1,4 @@
-"""A batched z-buffer rasteriser in torch: which triangle each pixel shows, and where on it.
+"""A batched z-buffer rasteriser in torch: the triangle of each pixel, and the position on it.
 
 Image axes: x right, y down, in pixels from the top left corner, so that the centre of pixel (row r, column c) lies at
 (c + 0.5, r + 0.5). Depth is the distance along the optical axis, metres. Runs on any device; the result does not depend
@@ -14,14 +14,14 @@ from torch import Tensor
 
 _NEAR = 0.05  # metres; faces with a corner nearer than this are not drawn
 _EMPTY = torch.iinfo(torch.int64).max
-# Faces are handled in groups of similar extent, each with one square window of pixels; larger ones are cut into windows.
+# Faces are processed in groups of similar extent, each with one square window of pixels; larger ones are divided into windows.
 _WINDOWS = (2, 4, 8, 16, 32)
-_CHUNK = 4_000_000  # window pixels handled at once
+_CHUNK = 4_000_000  # window pixels processed at once
 
 
 @dataclass(frozen=True)
 class Fragments:
-    """What a picture shows: face (B, H, W), -1 for none; bary (B, H, W, 3), the weights of the face's corners on the surface
+    """The surface at each pixel: face (B, H, W), -1 for none; bary (B, H, W, 3), the weights of the face's corners on the surface
     (perspective-correct, 0 where there is no face); depth (B, H, W) in metres, infinite where there is no face."""
 
     face: Tensor
@@ -105,10 +105,10 @@ def _draw(
     height: int,
     width: int,
 ) -> None:
-    """Enters the pixels of some faces into the z-buffer: key = depth order in the upper bits, face number in the lower."""
+    """Writes the pixels of some faces into the z-buffer: key = depth order in the upper bits, face number in the lower."""
     corner, end = first[person, face], last[person, face]
     tiles = torch.ceil((end - corner + 1) / window).long()
-    # Faces larger than the window are visited tile by tile.
+    # Faces larger than the window are processed tile by tile.
     for tile_y in range(int(tiles[:, 1].max()) if len(tiles) else 0):
         for tile_x in range(int(tiles[:, 0].max())):
             here = (tiles[:, 0] > tile_x) & (tiles[:, 1] > tile_y)
@@ -119,7 +119,8 @@ def _draw(
             shape = triangles[who, which][:, None, None]
             weights = _weights(shape, x + 0.5, y + 0.5)
             inside = (weights >= 0).all(dim=-1) & (x <= end[here, 0, None, None]) & (y <= end[here, 1, None, None])
-            # 1 / depth is linear in the image; a larger one is nearer. Kept to one part in 2^30 of the nearest possible.
+            # 1 / depth is linear in the image and larger for nearer surfaces. It is stored with a resolution of 2^-30 of the
+            # largest.
             nearness = (weights * (1 / shape[..., 2])).sum(dim=-1)
             order = ((1 - nearness * _NEAR) * 2**30).long()
             pixel = (who[:, None, None] * height + y.long()) * width + x.long()

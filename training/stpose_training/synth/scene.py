@@ -16,7 +16,7 @@ from stpose_training.synth.body import Body, Posed
 from stpose_training.synth.looks import Look, paint
 from stpose_training.synth.raster import project, rasterize, vertex_normals
 
-_GRID = 0.025  # metres a cell of the shadow map on the floor
+_GRID = 0.025  # metres per cell of the shadow map on the floor
 _CELLS = 320
 
 
@@ -50,7 +50,7 @@ class View:
         return project(self.to_camera(points), self.focal, self.centre)[..., :2]
 
     def rays(self) -> Tensor:
-        """The direction (H, W, 3) in the world that each pixel's centre looks along, at depth 1."""
+        """The world direction (H, W, 3) of each pixel's centre, at depth 1."""
         width, height = self.size
         x = (torch.arange(width) + 0.5 - self.centre[0]) / self.focal
         y = (torch.arange(height) + 0.5 - self.centre[1]) / self.focal
@@ -74,7 +74,7 @@ class Room:
 
 @dataclass(frozen=True)
 class Light:
-    """One large lamp from `direction` (towards the lamp, world) and light from all around, more of it from above."""
+    """One large lamp in `direction` (world) and ambient light, stronger from above."""
 
     direction: tuple[float, float, float] = (-0.45, -0.55, 0.75)
     strength: float = 0.75
@@ -83,14 +83,14 @@ class Light:
 
 @dataclass(frozen=True)
 class Background:
-    """The empty room: colour (H, W, 3), and where on the floor each pixel looks: floor (H, W, 2) metres, NaN elsewhere."""
+    """The empty room: colour (H, W, 3), and floor (H, W, 2), the point of the floor at each pixel in metres, NaN elsewhere."""
 
     colour: Tensor
     floor: Tensor
 
 
 def empty_room(view: View, room: Room, light: Light) -> Background:
-    """The room as the camera sees it, without people."""
+    """The room from the camera, without people."""
     eye, rays = torch.tensor(view.eye), view.rays()
     to_floor = torch.where(rays[..., 2] < -1e-6, -eye[2] / rays[..., 2], torch.inf)
     to_wall = torch.where(rays[..., 1] > 1e-6, (room.wall - eye[1]) / rays[..., 1], torch.inf)
@@ -103,7 +103,7 @@ def empty_room(view: View, room: Room, light: Light) -> Background:
     grain = torch.sin(x * 260 + torch.sin(y * 7 + plank) * 3) * 0.03
     joint = (torch.frac((x / 0.14).abs()) - 0.5).abs() > 0.485
     wood = torch.tensor(room.planks) * (0.82 + 0.30 * tone + grain)[..., None] * torch.where(joint, 0.6, 1.0)[..., None]
-    # The wall is brighter where the lamp is near, and darker towards floor and corners.
+    # The wall is brighter near the lamp, and darker towards floor and corners.
     glow = 0.80 + 0.35 * torch.exp(-(((x + 1.2) / 2.2) ** 2 + ((z - 1.9) / 1.6) ** 2)) - 0.15 * torch.exp(-z / 0.35)
     wall = torch.tensor(room.paint) * glow[..., None]
     board = (z < room.skirting)[..., None]
@@ -117,7 +117,7 @@ def empty_room(view: View, room: Room, light: Light) -> Background:
 
 
 def render(body: Body, posed: Posed, look: Look, view: View, background: Background, light: Light) -> Tensor:
-    """One picture a person: (B, H, W, 3) linear RGB, at the view's size, not smoothed. posed: bodies with their feet on z = 0."""
+    """One picture per person: (B, H, W, 3) linear RGB, at the view's size, not smoothed. posed: bodies with their feet on z = 0."""
     width, height = view.size
     camera = view.to_camera(posed.vertices)
     fragments = rasterize(project(camera, view.focal, view.centre), body.faces, height, width)
@@ -125,7 +125,7 @@ def render(body: Body, posed: Posed, look: Look, view: View, background: Backgro
     normals = functional.normalize(normals, dim=-1)
     height_above = fragments.interpolate(posed.vertices[..., 2:], body.faces)[..., 0]
     lamp = functional.normalize(torch.tensor(light.direction), dim=0).to(normals)
-    # Half-Lambert for the lamp: a large lamp also lights what is turned a little away from it.
+    # Half-Lambert: a large lamp also lights surfaces that are turned slightly away from it.
     facing = (normals @ lamp * 0.6 + 0.4).clamp(min=0)
     around = light.ambient * (0.65 + 0.35 * normals[..., 2]) * (0.75 + 0.25 * (height_above / 0.8).clamp(0, 1))
     person = paint(body, fragments, look) * (light.strength * facing + around)[..., None]
@@ -134,7 +134,7 @@ def render(body: Body, posed: Posed, look: Look, view: View, background: Backgro
 
 
 def floor_shadow(vertices: Tensor, floor: Tensor, light: Light) -> Tensor:
-    """How dark (B, H, W), 0..1, the floor is where bodies (B, V, 3) stand between it and the light."""
+    """Shadow (B, H, W), 0..1, of bodies (B, V, 3) on the floor."""
     lamp = functional.normalize(torch.tensor(light.direction), dim=0).to(vertices)
     cast = vertices[..., :2] - vertices[..., 2:] * (lamp[:2] / lamp[2])
     low = (1 - vertices[..., 2] / 0.14).clamp(0, 1)
@@ -151,7 +151,7 @@ def floor_shadow(vertices: Tensor, floor: Tensor, light: Light) -> Tensor:
 
 
 def _splat(places: Tensor, values: Tensor | None) -> Tensor:
-    """A map (B, cells, cells), rows along y: the largest value (B, V) of the places (B, V, 2) in a cell; 1 each if None."""
+    """A map (B, cells, cells), rows along y: the largest value (B, V) of the points (B, V, 2) in a cell; values of 1 if None."""
     index = (places / _GRID + _CELLS / 2).floor().long().clamp(0, _CELLS - 1)
     filled = torch.zeros(len(places), _CELLS * _CELLS, device=places.device)
     values = torch.ones(places.shape[:2], device=places.device) if values is None else values

@@ -1,4 +1,4 @@
-"""A contact sheet of rendered pictures with their labels drawn, for eyes to check."""
+"""A contact sheet of rendered pictures with their labels drawn, for checks by eye."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _LEFT, _RIGHT, _MIDDLE = (255, 130, 40), (40, 60, 255), (60, 220, 60)  # BGR
 
 
 def draw_sheet(pictures: list[Pictures], path: Path, columns: int = 8) -> None:
-    """Writes pictures beside themselves with joints: red the person's right, blue its left; filled: visible, rings: hidden; boxes
-    yellow, of others grey."""
+    """Writes each picture beside a copy with its labels: the person's right in red, the left in blue; visible joints filled,
+    hidden ones as rings; the subject's box yellow, others grey."""
     tiles = []
     for batch in pictures:
         for row in range(len(batch.rgb)):

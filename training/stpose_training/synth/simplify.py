@@ -1,7 +1,7 @@
-"""Coarser meshes for small pictures: vertices that lie in one cell of a grid become one.
+"""Coarser meshes for small pictures: vertices in one cell of a grid are merged.
 
-A person 200 pixels tall shows about 100 pixels of each of its 27,000 faces' hundredth: drawing cost, no detail. Vertex clustering
-(Rossignac and Borrel, 1993) keeps one original vertex of each cell, so every attribute stays that of a vertex of the mesh.
+On a person 200 pixels tall most of the 27,000 faces are smaller than a pixel: they cost time and add no detail. Vertex clustering
+(Rossignac and Borrel, 1993) keeps one original vertex of each cell, so every attribute remains that of a vertex of the mesh.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def cluster(points: Floats, faces: Ints, cell: Floats | float, group: Ints | Non
     """-> kept (M,), the vertices that stay, and the remaining faces (G, 3) as positions in `kept`.
 
     points: (V, 3) metres. faces: (F, 3). cell: edge of the cells, metres, of each vertex (V,) or of all. group: (V,) vertices of
-    different groups are never joined (parts of a texture, or fingers that lie side by side). Vertices of no face are dropped.
+    different groups are never merged (parts of a texture, or adjacent fingers). Vertices without faces are dropped.
     """
     used = np.zeros(len(points), bool)
     used[faces] = True
@@ -33,7 +33,7 @@ def cluster(points: Floats, faces: Ints, cell: Floats | float, group: Ints | Non
     np.add.at(centre, which, points[number])
     centre /= np.bincount(which, minlength=len(owners))[:, None]
     away = np.linalg.norm(points[number] - centre[which], axis=1)
-    # The vertex nearest to the middle of its cell stands for all of them.
+    # The vertex nearest to the centre of its cell represents all of them.
     order = np.lexsort((away, which))
     first = np.concatenate([[True], which[order][1:] != which[order][:-1]])
     kept = number[order[first]]
@@ -47,7 +47,7 @@ def cluster(points: Floats, faces: Ints, cell: Floats | float, group: Ints | Non
 
 
 def components(count: int, faces: Ints) -> Ints:
-    """(count,) the connected part of the mesh that each vertex belongs to."""
+    """(count,) the connected component of each vertex."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 

@@ -1,4 +1,4 @@
-"""The colour of skin, hair and cloth at drawn pixels. Colours are linear light (the square of what a screen is sent)."""
+"""The colour of skin, hair and cloth at drawn pixels. Colours are linear light (the square of screen values)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from stpose_training.synth.kit import Kit, Textures
 from stpose_training.synth.looks import hairline
 
 _LUMINANCE = torch.tensor([0.30, 0.59, 0.11])
-_DYED = 0.04  # share of hair that has a colour of its own
+_DYED = 0.04  # share of hair with a random colour
 
 
 @dataclass(frozen=True)
 class Looks:
-    """Colours of P persons and W worn things. skin, hair, eyes: (P, 3). scalp, beard: (P,) whether hair is painted there; beards
-    go with hairy chests. texture: (W,) number, -1 for none. scale, shift: (W, 2) of its places. mixing: (W, 3, 4) colour -> colour.
-    cutout: (W,)."""
+    """Colours of P persons and W worn things. skin, hair, eyes: (P, 3). scalp, beard: (P,) whether hair is painted there;
+    beards go with hairy chests. texture: (W,) number, -1 for none. scale, shift: (W, 2) of its coordinates. mixing: (W, 3, 4)
+    colour -> colour. cutout: (W,)."""
 
     skin: Tensor
     hair: Tensor
@@ -35,14 +35,14 @@ class Looks:
 
 
 def draw_looks(kit: Kit, worn: list[tuple[int, int]], persons: int, part: str, random: Random) -> Looks:
-    """Natural skin and hair; cloth in its own colours, in others, or of other cloth."""
+    """Natural skin and hair; cloth in its own colours, in other colours, or with another texture."""
 
     def pick(choices: list[int]) -> int:
         return choices[int(torch.rand(1, generator=random.generator) * len(choices))]
 
     tone = random.uniform(0, 1, persons, 1) ** 0.8
     dark, light = torch.tensor([0.065, 0.03, 0.018]), torch.tensor([0.80, 0.52, 0.40])
-    # Skin tones lie on one curve from dark to light: a mean by exponents keeps the hue natural between.
+    # Skin tones lie on a curve from dark to light: interpolation in exponents keeps the hue natural.
     skin = dark ** (1 - tone) * light**tone * (1 + 0.08 * random.normal(persons, 3)).clamp(0.8, 1.2)
     fair, grey = random.uniform(0, 1, persons, 1) ** 3, 0.5 * random.uniform(0, 1, persons, 1) ** 6
     hair = torch.tensor([0.012, 0.008, 0.006]) + fair * torch.tensor([0.40, 0.24, 0.09]) + grey
@@ -58,7 +58,7 @@ def draw_looks(kit: Kit, worn: list[tuple[int, int]], persons: int, part: str, r
         repeat = torch.ones(2)
         if garment.kind == "hair":
             has_hair[person] = True
-            # Strands keep their light and dark; the person's hair gives the colour.
+            # Strands keep their brightness; the person's hair colour replaces the hue.
             matrix[:, :3] = hair[person][:, None] * _LUMINANCE * float(random.uniform(2.0, 5.0, 1))
             matrix[:, 3] = hair[person] * 0.4
         else:
@@ -91,7 +91,7 @@ def draw_looks(kit: Kit, worn: list[tuple[int, int]], persons: int, part: str, r
 
 
 def _mixing(random: Random) -> Tensor:
-    """(3, 3): a colour as it is, in other channels, or its lightness in any colour; brighter or darker."""
+    """(3, 3) colour matrix: unchanged, with exchanged channels, or the lightness in any colour; brighter or darker."""
     kind = float(torch.rand(1, generator=random.generator))
     gain = float(torch.exp(0.5 * random.normal(1)))
     if kind < 0.3:
@@ -99,13 +99,13 @@ def _mixing(random: Random) -> Tensor:
     if kind < 0.5:
         return torch.eye(3)[random.order(3)] * gain
     colour = random.uniform(0, 1, 3) ** 1.5
-    # Most cloth is not as bright as paint.
+    # Most cloth is darker than paint.
     colour = colour.mean() + (colour - colour.mean()) * random.uniform(0.1, 1.0, 1)
     return colour[:, None] * _LUMINANCE * 2 * gain
 
 
 def sample(textures: Textures, number: Tensor, uv: Tensor, smooth: bool = False) -> Tensor:
-    """sRGB with alpha (Q, 4), 0..1, of pictures (Q,) at places uv (Q, 2) that repeat; the nearest texel, or between four."""
+    """sRGB with alpha (Q, 4), 0..1, of pictures (Q,) at repeating coordinates uv (Q, 2); the nearest texel, or bilinear."""
     size = textures.size[number]
     place = (uv - uv.floor()) * size[:, None] - (0.5 if smooth else 0.0)
     corner = place.floor()
@@ -123,7 +123,7 @@ def sample(textures: Textures, number: Tensor, uv: Tensor, smooth: bool = False)
 
 
 def cloth_colour(textures: Textures, looks: Looks, thing: Tensor, uv: Tensor) -> Tensor:
-    """(Q, 3) colour of worn things (Q,) at places uv (Q, 2)."""
+    """(Q, 3) colour of garments (Q,) at coordinates uv (Q, 2)."""
     number = looks.texture[thing]
     plain = sample(textures, number.clamp(min=0), uv * looks.scale[thing] + looks.shift[thing])[:, :3] ** 2
     mixing = looks.mixing[thing]
@@ -131,12 +131,12 @@ def cloth_colour(textures: Textures, looks: Looks, thing: Tensor, uv: Tensor) ->
 
 
 def is_solid(textures: Textures, looks: Looks, thing: Tensor, uv: Tensor) -> Tensor:
-    """(Q,) whether the worn thing is not cut out there: the alpha of hair."""
+    """(Q,) whether the garment is solid there: the alpha of hair."""
     return sample(textures, looks.texture[thing].clamp(min=0), uv)[:, 3] > 0.4
 
 
 def skin_colour(body: Body, looks: Looks, person: Tensor, place: Tensor) -> Tensor:
-    """(Q, 3) colour of the bodies of persons (Q,) at places on the template (Q, 3): faces, painted hair, chests and backs."""
+    """(Q, 3) colour of the bodies of persons (Q,) at template positions (Q, 3): faces, painted hair, chests and backs."""
     eye = body.template_heads[body.bone("eye.L")]
     x, y, z = place[:, 0].abs(), place[:, 1] - eye[1], place[:, 2] - eye[2]
     skin = looks.skin[person]
@@ -157,7 +157,8 @@ def skin_colour(body: Body, looks: Looks, person: Tensor, place: Tensor) -> Tens
 
 
 def _trunk_colour(looks: Looks, person: Tensor, colour: Tensor, place: Tensor) -> Tensor:
-    """Colours (Q, 3) of trunks at places on the template (Q, 3), metres, x left, y back, z up: what tells a chest from a back."""
+    """Colours (Q, 3) of trunks at template positions (Q, 3), metres, x left, y back, z up: what distinguishes a chest from a
+    back."""
     x, y, z = place[:, 0].abs(), place[:, 1], place[:, 2]
     front, back = y < -0.04, y > 0.0
 
@@ -167,7 +168,7 @@ def _trunk_colour(looks: Looks, person: Tensor, colour: Tensor, place: Tensor) -
     def bump(distance: Tensor) -> Tensor:
         return torch.exp(-distance)
 
-    # Shades that muscles throw: along the middle, below the chest, beside the spine, around the shoulder blades.
+    # Shading of muscles: along the middle, below the chest, beside the spine, around the shoulder blades.
     below = bump(((z - 0.352 - 2.5 * (x - 0.08) ** 2) / 0.012) ** 2) * (x < 0.15)
     middle = bump((x / 0.008) ** 2) * (z > 0.1) * (z < 0.45)
     blades = bump(((around(0.08, 0.42, 0.055, 0.075) - 1) / 0.35) ** 2)

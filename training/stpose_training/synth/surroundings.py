@@ -1,6 +1,6 @@
-"""What stands around people: panoramas, photographs, rooms of tiles, clutter behind and in front, shadows on the floor.
+"""The surroundings of people: panoramas, photographs, rooms of tiles, clutter behind and in front, shadows on the floor.
 
-Colours are linear light (the square of what a screen is sent). Pictures are (B, H, W, 3).
+Colours are linear light (the square of screen values). Pictures are (B, H, W, 3).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from stpose_training.data.bodies import Random
 from stpose_training.synth.kit import Kit
 from stpose_training.synth.surfaces import sample
 
-_CELL, _CELLS = 0.05, 112  # metres a cell of the shadow's map of the floor
+_CELL, _CELLS = 0.05, 112  # metres per cell of the shadow map of the floor
 
 
 @dataclass(frozen=True)
 class Cameras:
-    """A pinhole camera a picture. rotation: (B, 3, 3) world (z up) to camera (x right, y down, z forward). eye: (B, 3) metres.
+    """A pinhole camera per picture. rotation: (B, 3, 3) world (z up) to camera (x right, y down, z forward). eye: (B, 3) metres.
     focal (B,) and centre (B, 2): pixels, of pictures of size (width, height)."""
 
     rotation: Tensor
@@ -56,7 +56,7 @@ class Cameras:
 
 
 def draw_surroundings(kit: Kit, cameras: Cameras, part: str, random: Random) -> Tensor:
-    """(B, H, W, 3) empty places, as the cameras see them."""
+    """(B, H, W, 3) empty places in the cameras' pictures."""
     batch = len(cameras.focal)
     kind = torch.rand(batch, generator=random.generator)
     out = torch.zeros(batch, cameras.size[1], cameras.size[0], 3, device=kit.share.device)
@@ -76,7 +76,7 @@ def _numbers(choices: list[int], count: int, random: Random, device: torch.devic
 
 
 def _between(pictures: Tensor, number: Tensor, x: Tensor, y: Tensor, around: bool) -> Tensor:
-    """Linear colour of byte pictures (N, H, W, 3), one a row of places x, y (B, H', W') in pixels, between four pixels."""
+    """Linear colour of byte pictures (N, H, W, 3) at positions x, y (B, H', W') in pixels, bilinear."""
     height, width = pictures.shape[1:3]
     flat = pictures.view(-1, 3)
     x0, y0 = x.floor(), y.floor()
@@ -144,11 +144,11 @@ def _room(kit: Kit, rays: Tensor, eye: Tensor, part: str, random: Random) -> Ten
 
 
 def draw_clutter(
-    kit: Kit, picture: Tensor, centre: Tensor, extent: Tensor, share: float, part: str, random: Random
+    kit: Kit, picture: Tensor, *, centre: Tensor, extent: Tensor, share: float, part: str, random: Random
 ) -> tuple[Tensor, Tensor]:
-    """Shapes of some texture laid over pictures (B, H, W, 3), around places centre (B, 2), as large as extent (B,) pixels.
+    """Textured shapes over pictures (B, H, W, 3), around positions centre (B, 2), as large as extent (B,) pixels.
 
-    -> the pictures, and how much of each pixel is covered (B, H, W).
+    -> the pictures, and the covered share of each pixel (B, H, W).
     """
     batch, height, width = picture.shape[:3]
     rows = random.chance(share, batch).nonzero()[:, 0].to(picture.device)
@@ -165,7 +165,7 @@ def draw_clutter(
     across = x[:, None] * angle.cos() + y[:, :, None] * angle.sin()
     along = -x[:, None] * angle.sin() + y[:, :, None] * angle.cos()
     half = torch.exp(random.normal(count, 2) * 0.6 - 2.0).to(device)
-    # Some are as long as the picture: poles, rails, table tops.
+    # Some are as long as the picture, like poles, rails and table tops.
     half[:, 1] = torch.where(random.chance(0.3, count).to(device), 3.0, half[:, 1])
     a, b = across / half[:, :1, None], along / half[:, 1:, None]
     round_ = random.chance(0.35, count).to(device)[:, None, None]
@@ -179,7 +179,7 @@ def draw_clutter(
     gain = torch.exp(0.5 * random.normal(count, 1, 1, 3)).to(device)
     plain = random.uniform(0.0, 0.9, count, 1, 1, 3).to(device) ** 2
     colour = torch.where(random.chance(0.3, count, 1, 1, 1).to(device), plain.expand_as(colour), colour * gain).clamp(0, 1)
-    # Round things are shaded as pipes are.
+    # Round shapes are shaded like pipes.
     shade = 1 - 0.5 * random.uniform(0, 1, count, 1, 1).to(device) * a.abs().clamp(max=1) ** 2
     out = picture.clone()
     out[rows] = picture[rows] + (colour * shade[..., None] - picture[rows]) * cover[..., None]
@@ -188,7 +188,7 @@ def draw_clutter(
 
 
 def floor_shade(cameras: Cameras, vertices: Tensor, picture: Tensor, lamp: Tensor, strength: Tensor) -> Tensor:
-    """How dark (B, H, W), 0..1, the floor z = 0 is under things (N, 3) of pictures (N,), for lamps (B, 3, unit, towards them)."""
+    """Shadow (B, H, W), 0..1, of points (N, 3) of pictures (N,) on the floor z = 0, for lamps (B, 3, unit, towards them)."""
     batch, device = len(lamp), vertices.device
     slope = lamp[:, :2] / lamp[:, 2:].clamp(min=0.25)
     cast = vertices[:, :2] - vertices[:, 2:] * slope[picture]

@@ -1,8 +1,8 @@
 """Clothes, shoes, hair and eyes of MakeHuman's CC0 assets, bound to the body: reads .mhclo and .obj, and fits them to a body.
 
 An item's vertices are bound to the body's template once (formula of the .mhclo format: barycentric combination of three base
-vertices plus a scaled offset), then carried by the body vertices next to them, for any shape and pose.
-Suits are cut into top and bottom, which are combined at will; close-fitting helpers are cut to T-shirts, leggings, skirts.
+vertices plus a scaled offset), then they follow the body vertices next to them, in any shape and pose.
+Suits are divided into top and bottom, which can be combined freely; close-fitting helpers are cut to T-shirts, leggings, skirts.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 NEAR, BONES = 6, 4
-"""Body vertices that carry a vertex of an item, and bones that move it."""
+"""Number of body vertices that an item's vertex follows, and of bones that move it."""
 
 _CELL = {"top": 0.017, "bottom": 0.017, "suit": 0.017, "shoes": 0.014, "hair": 0.010, "hat": 0.014, "skirt": 0.022}
 _LIFT = {"top": 0.006, "bottom": 0.004, "suit": 0.006, "shoes": 0.003, "hair": 0.002, "hat": 0.004, "skirt": 0.012}
-_WAIST = 0.10  # metres of template height at which a suit's top meets its bottom, for parts that are neither by far
+_WAIST = 0.10  # metres of template height at which a suit's top meets its bottom, for parts that are clearly neither
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What clothes are bound to. base: (19158, 3) MakeHuman's base mesh, metres, z up. full: (W,) base vertex of each vertex of the
-    whole body. template (V, 3), skin (V, K): of the coarser body that is drawn. kept: (V,) its vertices in the whole body."""
+    """The figure that clothes are bound to. base: (19158, 3) MakeHuman's base mesh, metres, z up. full: (W,) base vertex of
+    each vertex of the whole body. template (V, 3), skin (V, K): of the coarser body that is drawn. kept: (V,) its vertices in
+    the whole body."""
 
     base: Floats
     full: Ints
@@ -44,7 +45,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Item:
-    """One thing to wear. near, weight: (N, 6) vertices of the drawn body that carry each vertex, and how much; offset: (N, 3)
+    """One garment. near, weight: (N, 6) vertices of the drawn body that each vertex follows, and their weights; offset: (N, 3)
     metres from their mean. bones, share: (N, 4). uv: (N, 2), rows downwards. faces: (F, 3). hides: vertices of the drawn body
     under it. texture: its picture file, or "". cutout: whether the texture's alpha cuts holes."""
 
@@ -68,7 +69,7 @@ def read_base(path: Path) -> Floats:
 
 
 def read_wardrobe(assets: Path, figure: Figure) -> list[Item]:
-    """All items of an asset folder. Raises FormatError if there are none, or where a file is not as it should be."""
+    """All items of an asset folder. Raises FormatError if there are none, or if a file is damaged."""
     items: list[Item] = []
     for folder in sorted([*(assets / "clothes").glob("*"), *(assets / "hair").glob("*")]):
         if (folder / "mesh.mhclo").is_file():
@@ -87,7 +88,7 @@ def _read_item(folder: Path, figure: Figure, hair: bool) -> Iterator[Item]:
     texture = folder / "diffuse.webp"
     skin = str(texture) if texture.is_file() else ""
     name = folder.name
-    whole = np.isin(figure.full, gone)  # of the whole body's vertices, those under the item
+    whole = np.isin(figure.full, gone)  # vertices of the whole body under the item
     hides = np.flatnonzero(whole[figure.kept])
     if hair:
         if name != "hairhelper":
@@ -110,12 +111,12 @@ def _read_item(folder: Path, figure: Figure, hair: bool) -> Iterator[Item]:
 def _suit(
     name: str, bound: Floats, uv: Floats, faces: Ints, map_of: Ints, hides: Ints, skin: str, figure: Figure
 ) -> Iterator[Item]:
-    """A suit as its top and its bottom where these are separate pieces of mesh, else whole."""
+    """A suit as top and bottom if these are separate pieces of mesh, otherwise whole."""
     piece = components(len(bound), faces)
     count = int(piece.max()) + 1
     low = np.array([bound[piece == p, 2].min() for p in range(count)])
     high = np.array([bound[piece == p, 2].max() for p in range(count)])
-    # Trousers begin below the waist; small pieces (buttons, belts) go with the half that they lie in.
+    # Trousers begin below the waist; small pieces (buttons, belts) belong to the half that they lie in.
     below = np.where(high - low > 0.2, high < 0.25, (low + high) / 2 < _WAIST)
     if not below.any() or below.all():
         yield _item("suit", name, bound, uv, faces, map_of, hides, skin, figure)
@@ -148,7 +149,7 @@ def _tights(bound: Floats, uv: Floats, faces: Ints, map_of: Ints, figure: Figure
     cuts += [("suit", "all", tops["sleeves"] | bottoms["leggings"]), ("suit", "swim", tops["tank"] | bottoms["briefs"])]
     for kind, label, chosen in cuts:
         inner = np.ones(len(bound), bool)
-        for corner in range(3):  # the rim does not hide: skin must reach below it
+        for corner in range(3):  # the rim hides nothing, because skin must extend below it
             np.logical_and.at(inner, faces[:, corner], chosen[faces].all(axis=1))
         hides = np.flatnonzero(inner[near] & (away < 0.03))
         yield _item(kind, f"tight_{label}", bound, uv, *_cut(faces, map_of, chosen), hides, "", figure)
@@ -178,7 +179,7 @@ def _item(
         np.add.at(normals, faces[:, corner], across)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12
     raised = bound + _LIFT[kind] * normals
-    # A vertex on a seam of the texture is one vertex a side.
+    # A vertex on a seam of the texture becomes one vertex per side.
     pairs, corner_of = np.unique(np.column_stack([faces.ravel(), map_of.ravel()]), axis=0, return_inverse=True)
     corners = corner_of.reshape(-1, 3).astype(np.int64)
     where, coordinates = raised[pairs[:, 0]], uv[pairs[:, 1]]
@@ -199,7 +200,7 @@ def _item(
     bones = np.argsort(-skin, axis=1)[:, :BONES]
     share = np.take_along_axis(skin, bones, axis=1)
     share /= share.sum(axis=1, keepdims=True)
-    # Rows of a picture run downwards.
+    # Picture rows go downwards.
     coordinates = np.column_stack([coordinates[:, 0], 1 - coordinates[:, 1]])
     return Item(
         kind, name, near.astype(np.int64), weight.astype(np.float32), offset.astype(np.float32), bones.astype(np.int64),
@@ -208,7 +209,8 @@ def _item(
 
 
 def _hanging(where: Floats, skin: Floats, figure: Figure) -> Floats:
-    """A skirt follows both thighs by where it lies across them, and the pelvis at the waist: it does not tear between the knees."""
+    """A skirt follows both thighs by its position across them, and the pelvis at the waist, so it does not tear between the
+    knees."""
     out = np.zeros_like(skin)
     z = where[:, 2]
     down = np.clip((0.10 - z) / 0.20, 0, 1)

@@ -1,6 +1,6 @@
-"""A z-buffer for many pictures of many different meshes at once: every triangle carries the number of its picture.
+"""A z-buffer for many pictures of different meshes at once: every triangle has the number of its picture.
 
-Same axes as `raster.py` (which draws one mesh a picture, exactly); this one is in single precision and several times faster.
+Same axes as `raster.py` (which draws one mesh per picture, exactly); this one is in single precision and several times faster.
 Every stage works on flat lists of triangles or pixels, so a batch keeps a CPU core or a GPU equally busy.
 """
 
@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 _NEAR = 0.05  # metres; triangles with a corner nearer than this are not drawn
-_CHUNK = {"cpu": 1 << 18, "cuda": 1 << 25}  # pixels of bounding boxes handled at once: what fits the cache, or the memory
+_CHUNK = {"cpu": 1 << 18, "cuda": 1 << 25}  # pixels of bounding boxes processed at once: as many as fit the cache, or the memory
 _EMPTY = torch.iinfo(torch.int64).max
 
 
 @dataclass(frozen=True)
 class Hits:
-    """The pixels that show something. pixel: (P,) places in a flat (B, H, W). triangle: (P,) what they show. weight: (P, 3) of its
+    """The covered pixels. pixel: (P,) indices in a flat (B, H, W). triangle: (P,) of each pixel. weight: (P, 3) of its
     corners, perspective-correct. depth: (P,) metres."""
 
     pixel: Tensor
@@ -28,7 +28,7 @@ class Hits:
     depth: Tensor
 
     def chosen(self, rows: Tensor) -> Hits:
-        """Those of some rows."""
+        """The chosen rows."""
         return Hits(self.pixel[rows], self.triangle[rows], self.weight[rows], self.depth[rows])
 
 
@@ -42,9 +42,9 @@ def draw(
     """Draws triangles.
 
     corners: (N, 3, 3) of image x, y in pixels and depth in metres. picture: (N,) which of the B pictures each is in. shape:
-    (B, H, W). one_sided: (N,) whether a triangle is seen only from where its corners run counter-clockwise in the world (clockwise
-    in the image, whose y points down, has the opposite sign). keeps: given triangles (Q,) and their plain weights (Q, 3) at pixels,
-    says which of these are not holes.
+    (B, H, W). one_sided: (N,) whether a triangle is visible only from the side where its corners are counter-clockwise in the world
+    (the sign is opposite in the image, whose y points down). keeps: for triangles (Q,) and their plain weights (Q, 3) at pixels,
+    which of these are not holes.
     """
     batch, height, width = shape
     device = corners.device
@@ -99,7 +99,7 @@ def draw(
             v, w = first_weight[inside], second_weight[inside]
             solid = keeps(index[owner], torch.stack([1 - v - w, v, w], 1)).nonzero()[:, 0]
             owner, nearness, pixel = owner[solid], nearness[solid], pixel[solid]
-        # Bits of a positive float sort as it does: depth above, the number of the triangle below.
+        # The bits of a positive float sort like its value: depth in the upper bits, the number of the triangle in the lower.
         order = ((1 / nearness).view(torch.int32).long() << 32) | owner
         keys.scatter_reduce_(0, pixel, order, "amin")
         at = stop

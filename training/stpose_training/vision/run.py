@@ -177,6 +177,7 @@ def begun(run: PictureRun, say: Callable[[str], None]) -> Journal | None:
 def run_through(
     run: PictureRun,
     batches: Generator[Any, None, None],
+    *,
     journal: Journal | None,
     judged: Callable[[], Measures],
     more: Callable[[], bool] = lambda: True,

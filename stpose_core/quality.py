@@ -1,0 +1,90 @@
+"""How good a capture is, from the capture alone, and what would make it better."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stpose_core.animate.rotations import forward_kinematics
+from stpose_core.data import Array, CameraPath, Capture, Mask
+from stpose_core.metrics import bone_lengths
+from stpose_core.skeletons import H36M17
+
+_PARTS = {
+    "legs": H36M17.index("l_knee", "l_ankle", "r_knee", "r_ankle"),
+    "arms": H36M17.index("l_elbow", "l_wrist", "r_elbow", "r_wrist"),
+    "head": H36M17.index("head", "head_top"),
+}
+_FEET = ("LeftFoot", "LeftToeBase", "RightFoot", "RightToeBase")  # as the columns of Motion.contacts
+_LIMBS = ("LeftForeArm", "LeftHand", "RightForeArm", "RightHand", "LeftLeg", "LeftFoot", "RightLeg", "RightFoot")
+_NEAR_FLOOR = 0.15  # m: an ankle's height in standing, and a little
+_PER_FRAME = 30.0  # frames a second that figures by frame are given at, whatever the clip's rate
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Figures of one capture. NaN where there is nothing to measure.
+
+    seen: share of the frames in which the person was detected. hidden: share of those in which joints of the "legs", "arms" and
+    "head" were not seen, mean over the joints. contact: share of the frames with a foot on the ground. slide: cm that feet in
+    contact move along the floor in a frame at 30 fps. floor: share of contacts on one level, the floor at y = 0. jitter: m/s^2,
+    mean acceleration of limb joints against the pelvis. bones: how much the lengths of the lifted bones vary over the clip, mean
+    of standard deviation / mean. camera: mean confidence of the camera's path, 1 for one that is known to stand still.
+    """
+
+    seen: float
+    hidden: dict[str, float]
+    contact: float
+    slide: float
+    floor: float
+    jitter: float
+    bones: float
+    camera: float
+
+
+def quality(capture: Capture, camera: CameraPath | None = None) -> Quality:
+    """The figures of a capture. camera: how the camera moved, where that was estimated."""
+    seen, pose, motion = capture.keypoints.seen, capture.pose3d, capture.motion
+    places = forward_kinematics(motion)
+    at = [places[:, [motion.names.index(name) for name in names]] for names in (_FEET, _LIMBS)]
+    on = motion.contacts > 0.5
+    limbs = at[1] - places[:, :1]
+    lengths = bone_lengths(pose.xyz[pose.posed], H36M17.parents)
+    return Quality(
+        seen=float(seen.mean()) if len(seen) else float("nan"),
+        hidden={part: _mean(pose.hidden[seen][:, joints]) for part, joints in _PARTS.items()},
+        contact=_mean(on.any(axis=1)),
+        slide=_slide(at[0], on, motion.fps),
+        floor=_mean(np.abs(at[0][..., 1])[on] < _NEAR_FLOOR),
+        jitter=_mean(np.linalg.norm(np.diff(limbs, 2, axis=0), axis=-1)) * motion.fps**2,
+        bones=_mean(lengths.std(axis=0) / lengths.mean(axis=0)) if len(lengths) else float("nan"),
+        camera=1.0 if camera is None else _mean(camera.confidence),
+    )
+
+
+def _slide(feet: Array, on: Mask, fps: float) -> float:
+    both = on[1:] & on[:-1]
+    steps = np.linalg.norm(np.diff(feet, axis=0)[..., [0, 2]], axis=-1)
+    return 100 * _mean(steps[both]) * fps / _PER_FRAME
+
+
+def _mean(values: Array | Mask) -> float:
+    return float(np.mean(values)) if values.size else float("nan")
+
+
+def advice(found: Quality) -> str | None:
+    """One line about the worst of what is poor; None where nothing is. In order of what spoils a capture most."""
+    legs, arms = found.hidden["legs"], found.hidden["arms"]
+    off_floor = 100 * (1 - found.floor)
+    lines = (
+        (found.seen < 0.6, f"the person is detected in {100 * found.seen:.0f} % of the frames; keep the person in the picture"),
+        (legs > 0.4, f"legs are out of the picture or hidden in {100 * legs:.0f} % of the frames; film the whole body"),
+        (arms > 0.5, f"arms are hidden in {100 * arms:.0f} % of the frames; film from the front or the other side"),
+        (found.camera < 0.3, "the camera moves and too little background shows how; film with more of the room in the picture"),
+        (found.bones > 0.08, f"bone lengths vary by {100 * found.bones:.0f} %, so depth is unsure; film from further away"),
+        (found.floor < 0.7, f"{off_floor:.0f} % of foot contacts are off the floor; keep feet and floor in the picture"),
+        (found.slide > 0.5, f"feet slide by {found.slide:.1f} cm a frame; film with a camera that stands still"),
+        (found.jitter > 25.0, f"limbs tremble ({found.jitter:.0f} m/s^2); film with more light, or smooth more (--smooth 0.6)"),
+    )
+    return next((line for poor, line in lines if poor), None)
