@@ -23,9 +23,8 @@ def open_container(path: Path) -> tuple[Any, Any]:
     try:
         if not path.is_file():
             raise VideoError(f"{path} is {_what(path)}" if path.exists() else f"there is no file {path}")
-        # An absolute path cannot be mistaken for one of FFmpeg's protocols. A playlist in the file must not open addresses either.
-        options = {"protocol_whitelist": "file"}
-        container = av.open(str(path.absolute()), metadata_errors="replace", options=options)
+        # An absolute path cannot be mistaken for one of FFmpeg's protocols.
+        container = av.open(str(path.absolute()), metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise VideoError(f"{path} cannot be read as a video: {getattr(error, 'strerror', None) or error}") from error
     try:

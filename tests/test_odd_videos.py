@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import sys
 import zlib
 from collections.abc import Callable
@@ -65,14 +66,14 @@ def still(path: Path) -> Path:
 
 
 def huge_picture(path: Path) -> Path:
-    """A PNG of 40000 x 40000 pixels in 200 KB."""
+    """A PNG of 20000 x 20000 pixels in 50 KB."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return pack(">I", len(data)) + kind + data + pack(">I", zlib.crc32(kind + data))
 
     packer = zlib.compressobj(9)
-    rows = b"".join(packer.compress(bytes(5002)) for _ in range(40_000)) + packer.flush()
-    head = chunk(b"IHDR", pack(">IIBBBBB", 40_000, 40_000, 1, 0, 0, 0, 0))
+    rows = b"".join(packer.compress(bytes(2501)) for _ in range(20_000)) + packer.flush()
+    head = chunk(b"IHDR", pack(">IIBBBBB", 20_000, 20_000, 1, 0, 0, 0, 0))
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
     return path
 
@@ -184,6 +185,17 @@ def test_a_result_or_one_line(kind: str, tmp_path: Path, capsys: pytest.CaptureF
         assert re.search(words, told.err)
         assert (status, told.out, made) == (2, "", [])
         assert told.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.m3u8"])
+def test_a_playlist_does_not_open_addresses(name: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.5)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/a.ts"
+        with pytest.raises(VideoError):
+            probe(raw(tmp_path / name, PLAYLIST % address.encode()))
+        with pytest.raises(TimeoutError):
+            server.accept()
 
 
 def test_all_pictures_have_the_size_of_the_first(tmp_path: Path) -> None:

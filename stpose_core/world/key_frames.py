@@ -30,9 +30,8 @@ _DARK = 24  # a border row or column with nothing brighter belongs to a black ba
 
 
 def small_step(width: int, height: int) -> int:
-    """By how much pictures of that size are scaled down: a power of two, and not more than the shorter side."""
-    longest = int(np.log2(min(width, height)))
-    return int(2 ** min(longest, max(0, round(np.log2(max(width, height) / SMALL)))))
+    """By how much pictures of that size are scaled down: a power of two."""
+    return int(2 ** max(0, round(np.log2(max(width, height) / SMALL))))
 
 
 def small_picture(image: Image, step: int) -> Grey:
@@ -73,7 +72,7 @@ class KeyFrame:
     def of(picture: Grey, boxes: Array) -> KeyFrame:
         """The best corner of every cell outside the boxes (B, 4, pixels of the small picture) and the black bars."""
         height, width = picture.shape
-        cell = max(1, min(max(width, height) // CELLS, width, height))
+        cell = max(width, height) // CELLS
         strength = cv2.cornerMinEigenVal(picture, 5)
         rows, columns = height // cell, width // cell
         blocks = (
