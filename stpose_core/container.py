@@ -14,7 +14,7 @@ from stpose_core.stamps import STAMP_ERROR
 
 # FFmpeg opens these although they hold text: terminal art, and lists of other files.
 _TEXT_FORMATS = {"tty", "hls", "dash", "concat"}
-# Of one picture: twice that of 8K. A small file can claim, and hold, pictures that need gigabytes each.
+# Per picture; twice the size of 8K. A small file can contain pictures that need gigabytes each.
 _MOST_PIXELS = 2**26
 
 
@@ -22,10 +22,9 @@ def open_container(path: Path) -> tuple[Any, Any]:
     """The container and its video stream. Raises VideoError."""
     try:
         if not path.is_file():
-            raise VideoError(f"{path} is {_what(path)}, not a video" if path.exists() else f"there is no file {path}")
-        # An absolute path, so that no name can be taken for one of FFmpeg's protocols; nor may a playlist in the file name others.
-        options = {"protocol_whitelist": "file"}
-        container = av.open(str(path.absolute()), metadata_errors="replace", options=options)
+            raise VideoError(f"{path} is {_what(path)}" if path.exists() else f"there is no file {path}")
+        # An absolute path cannot be mistaken for one of FFmpeg's protocols.
+        container = av.open(str(path.absolute()), metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise VideoError(f"{path} cannot be read as a video: {getattr(error, 'strerror', None) or error}") from error
     try:
@@ -49,15 +48,15 @@ def _stream(path: Path, container: Any) -> Any:
     stream = max(streams, key=lambda stream: stream.width * stream.height)
     if stream.width * stream.height > _MOST_PIXELS:
         size = f"{stream.width} x {stream.height}"
-        raise VideoError(f"{path} has pictures of {size} pixels; more than {_MOST_PIXELS // 10**6} million are not read")
+        raise VideoError(f"{path} has pictures of {size} pixels; the limit is {_MOST_PIXELS // 10**6} million")
     stream.thread_type = "AUTO"
-    # Pictures may be larger than the file's header says.
+    # Later pictures may be larger than the header states.
     stream.codec_context.options = {"max_pixels": str(_MOST_PIXELS)}
     return stream
 
 
 def _what(path: Path) -> str:
-    return "a folder" if path.is_dir() else "no regular file"
+    return "a folder, not a video" if path.is_dir() else "not a regular file"
 
 
 def _is_cover(stream: Any) -> bool:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str, float, float | None], None]
 Item = TypeVar("Item")
 
-# No camera films people faster: stamps that say so are wrong, and every stage would work on seconds of millions of frames.
+# Stamps that imply a higher rate are wrong; filters with windows in seconds would span thousands of frames.
 FASTEST = 2000.0
 # Decoded frames that wait for the detector: enough to keep it busy, 25 MB of full HD.
 AHEAD = 4
@@ -100,7 +100,7 @@ def _captured(
     if info.fps < SLOWEST:
         raise VideoError(f"{info.path} has {info.fps:.3g} frames per second; movement cannot be followed below {SLOWEST:g}")
     if info.fps > FASTEST:
-        raise VideoError(f"{info.path} has {info.fps:.3g} frames per second by its time stamps; at most {FASTEST:g} are believed")
+        raise VideoError(f"{info.path} has {info.fps:.3g} frames per second according to its time stamps; the limit is {FASTEST:g}")
     size, start, end = (info.width, info.height), options.start, options.end
     source = detector or open_detector(options.detector, options.device)
     lifter = lifter or load_lifter(options.weights, device=choose_device(options.device))

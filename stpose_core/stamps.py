@@ -1,6 +1,6 @@
-"""Time stamps of a video's frames, and the times made of them: seconds that always rise.
+"""From the time stamps of video frames to times in seconds that always increase.
 
-Files have frames without a stamp, several with the same one, and stamps that begin anew where two recordings were joined.
+Stamps in files may be missing, repeated, out of order, or restart where two recordings were joined.
 """
 
 from __future__ import annotations
@@ -12,34 +12,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 STAMP_ERROR = 6e-4
-"""Seconds. Matroska rounds stamps to whole milliseconds: stamps that differ by less may mean the same time."""
+"""Seconds. Matroska rounds stamps to milliseconds, so stamps that differ by less may mean the same time."""
 RATE_OF_A_SINGLE_FRAME = 30.0
-# A stamp this far before the latest one begins a new part; the reordering of frames in a codec reaches 16 frames.
+# A stamp this many seconds, and this many frames, before the latest one starts a new part. Codecs reorder up to 16 frames.
 _NEW_PART, _REORDERED = 1.0, 17
 
 
 @dataclass(frozen=True)
 class Stamps:
-    """What the packets of a file say of time.
+    """The time stamps of all packets of a file.
 
-    count: number of frames. fps: mean rate of the distinct times. seconds: length, with the last frame's.
-    told: whether the stamps say anything: at least two differ. shown: all of them in the order of display, one part after the
-    other; None where some are missing or none is told. rising: whether each is later than the one before, so that a frame can be
-    found by its stamp.
+    count: number of frames. fps: mean rate of the distinct times. seconds: duration, including the last frame.
+    useful: whether at least two stamps differ. shown: all stamps in display order, one part after the other; None if some are
+    missing or none are useful. rising: whether each stamp is later than the previous one, so that a stamp identifies a frame.
     """
 
     count: int
     fps: float
     seconds: float
-    told: bool = False
+    useful: bool = False
     shown: NDArray[np.int64] | None = None
     rising: bool = False
 
 
 def read_stamps(found: NDArray[np.int64], complete: bool, count: int, tick: float, nominal: list[float]) -> Stamps:
-    """What stamps say. found: those of the packets, in the order of the file. complete: whether they are all there, of `count`.
+    """Interpret the stamps of a file.
 
-    tick: seconds of a unit. nominal: frame rates that the file states, the best one first.
+    found: the stamps of the packets in file order. complete: whether all `count` packets have one.
+    tick: seconds per unit. nominal: frame rates that the file states, the most reliable first.
     """
     usual = nominal[0] if nominal else RATE_OF_A_SINGLE_FRAME
     parts = [np.sort(part) for part in _parts(found, _margin(1 / usual) / tick)] if tick else []
@@ -48,18 +48,18 @@ def read_stamps(found: NDArray[np.int64], complete: bool, count: int, tick: floa
     if not steps:
         return Stamps(count, usual, count / usual)
     span = sum(int(part[-1]) - int(part[0]) for part in parts) * tick
-    # The file's own figure is the sharper one where it agrees with stamps that are rounded to ticks.
+    # Where the stated rate agrees with the stamps, it is more precise than stamps that are rounded to ticks.
     rounding = min(2 * tick * len(parts), 0.1 * span)
     fps = next((rate for rate in nominal if abs(steps / rate - span) <= rounding), steps / span)
     if not complete:
-        return Stamps(count, fps, count / fps, told=True)
+        return Stamps(count, fps, count / fps, useful=True)
     shown = np.concatenate(parts)
     rising = len(parts) == 1 and bool((np.diff(shown) * tick >= _least(1 / fps)).all())
     return Stamps(count, fps, distinct / fps, True, shown, rising)
 
 
 def _parts(found: NDArray[np.int64], margin: float) -> list[NDArray[np.int64]]:
-    """The stamps, cut where they begin anew."""
+    """The stamps, split where they restart."""
     parts = []
     while len(found):
         back = np.flatnonzero(np.maximum.accumulate(found) - found > margin)
@@ -74,21 +74,21 @@ def _margin(interval: float) -> float:
 
 
 def _least(interval: float) -> float:
-    """Seconds by which a frame has to come later than the one before, for its stamp to count."""
+    """Minimum time between two frames, in seconds, for the later stamp to be used."""
     return min(STAMP_ERROR, 0.1 * interval)
 
 
 class Clock:
-    """The times of frames, one after the other in the order of display.
+    """Converts stamps to times, called once per frame in display order.
 
-    origin: stamp of the first frame, None where stamps say nothing. tick: seconds of a unit. fps: the mean rate.
-    A frame without a stamp follows at the mean rate, and so does one whose stamp begins a new part; the rest of that part follows
-    by its own stamps. A frame whose stamp repeats or goes back a little follows half a frame later, before the next good stamp.
+    origin: stamp of the first frame, or None to ignore stamps. tick: seconds per unit. fps: mean rate.
+    A frame without a stamp comes one mean interval after the previous frame. So does a frame whose stamp restarts; the stamps after
+    it are relative to it. A frame whose stamp is repeated or slightly out of order comes half an interval after the previous frame.
     """
 
     def __init__(self, origin: int | None, tick: Fraction | None, fps: float) -> None:
         self._origin, self._tick, self._interval = origin, tick, 1 / fps
-        self._step = self._interval  # between the last two good stamps
+        self._step = self._interval  # between the last two usable stamps
         self._shift = 0.0
         self._last: float | None = None
 

@@ -147,7 +147,7 @@ class VideoFile:
         try:
             return self._layout(frame)
         except (av.error.FFmpegError, ValueError) as error:
-            raise VideoError(f"{self._path} has pictures of the pixel format {frame.format.name}, which cannot be read") from error
+            raise VideoError(f"{self._path} has the pixel format {frame.format.name}, which cannot be converted") from error
 
     def _decode_from(self, start: float) -> Iterator[tuple[int, float, av.VideoFrame]]:
         """(index, time, frame) from the first frame with time >= start on."""
@@ -155,7 +155,7 @@ class VideoFile:
             raise VideoError(f"{self._path} has changed since it was opened")
         if self._container is None:
             self._reopen()
-        clock = Clock(self._origin if self._stamps.told else None, self._tick, self._stamps.fps)
+        clock = Clock(self._origin if self._stamps.useful else None, self._tick, self._stamps.fps)
         found = self._sought(start)
         if found is not None:
             index, frames = found
@@ -297,7 +297,7 @@ def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     """(a, b, c, d): a pixel (x, y) is shown at (a x + c y, b x + d y), up to a shift; all scaled alike."""
     try:
         data = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # PyAV does not know a kind of data that this FFmpeg adds to pictures, and then gives none of them
+    except ValueError:  # PyAV raises it for all side data if FFmpeg attached a kind that PyAV does not know
         quarters = round(frame.rotation / 90) % 4
         return ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))[quarters]
     if data is None:

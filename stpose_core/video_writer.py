@@ -16,7 +16,7 @@ from stpose_core.errors import OutputError
 from stpose_core.files import written_whole
 from stpose_core.frames import Image
 
-_LONGEST_SIDE = 16384  # of a picture in H.264
+_LONGEST_SIDE = 16384  # pixels, the limit of H.264 encoders
 
 
 class PreviewWriter:
@@ -33,7 +33,7 @@ class PreviewWriter:
         if self._rate <= 0 or min(self.size) < 1:
             raise ValueError(f"fps and size must be positive, got {fps} and {size}")
         if max(self.size) > _LONGEST_SIDE:
-            raise OutputError(f"cannot write {path}: sides of H.264 pictures have at most {_LONGEST_SIDE} pixels, not {max(size)}")
+            raise OutputError(f"cannot write {path}: H.264 allows at most {_LONGEST_SIDE} pixels per side, not {max(size)}")
         self._count = 0
 
     def __enter__(self) -> PreviewWriter:

@@ -1,4 +1,4 @@
-"""Videos as they should not be: any time stamps, sizes, pixel formats; small, and made on the fly."""
+"""Small videos with arbitrary time stamps, sizes and pixel formats, made on the fly."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fakes import SIZE
 
 
 def picture(number: int, count: int, size: tuple[int, int] = SIZE) -> np.ndarray:
-    """A bright bar, as fakes.BarDetector finds it, a little further to the right in each picture."""
+    """A bright bar for fakes.BarDetector, which moves to the right from picture to picture."""
     width, height = size
     image = np.full((height, width, 3), 30, np.uint8)
     left = int(0.3 * width) + round(0.25 * width * number / max(count - 1, 1))
@@ -30,7 +30,7 @@ def video(
     tick: Fraction | None = None,
     **options: str,
 ) -> Path:
-    """A video whose packets carry these stamps, whatever they are, in ticks (1 / fps if not given); or that many in order."""
+    """A video whose packets have these stamps, in ticks (default 1 / fps); or this number of regular stamps."""
     numbers = list(range(stamps) if isinstance(stamps, int) else stamps)
     tick = tick or Fraction(1, fps)
     with av.open(
@@ -47,20 +47,20 @@ def video(
         packets += stream.encode(None)
         for number, (stamp, packet) in enumerate(zip(numbers, packets, strict=True)):
             packet.stream, packet.time_base = stream, tick
-            # Muxers insist on rising stamps of decoding alone.
+            # Muxers require only decoding stamps to increase.
             packet.pts, packet.dts = stamp, min(numbers) - len(numbers) + number
             container.mux(packet)
     return path
 
 
 def joined(path: Path, parts: Iterable[Path]) -> Path:
-    """Files one after the other, as recorders write them."""
+    """Files appended to each other."""
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     return path
 
 
 def changed(path: Path, source: Path, at: float, content: bytes) -> Path:
-    """A copy with other bytes from a share of its length on."""
+    """A copy with bytes replaced from a fraction of its length on."""
     data = bytearray(source.read_bytes())
     start = int(at * len(data))
     data[start : start + len(content)] = content

@@ -1,4 +1,4 @@
-"""Arrays of the public types are plain ones: other libraries take them, and changing them changes nothing else."""
+"""Arrays of the public types: other libraries accept them, and changing one changes no other object."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from stpose_core.preview import write_preview
 
 
 def arrays(thing: object, name: str = "") -> Iterator[tuple[str, np.ndarray]]:
-    """(name, array) of everything in a dataclass."""
+    """(name, array) for all arrays of a dataclass, including nested ones."""
     for entry in dataclasses.fields(thing):  # type: ignore[arg-type]
         value = getattr(thing, entry.name)
         if isinstance(value, np.ndarray):
@@ -41,7 +41,7 @@ def whole(request: pytest.FixtureRequest, tmp_path: Path) -> Capture:
     return load_capture(tmp_path / "a.npz")
 
 
-def test_scipy_and_torch_take_the_arrays(whole: Capture) -> None:
+def test_scipy_and_torch_accept_the_arrays(whole: Capture) -> None:
     turn = Rotation.from_euler("y", 90, degrees=True)
     moved = turn.apply(whole.motion.root)
     np.testing.assert_allclose(turn.inv().apply(moved), whole.motion.root, atol=1e-12)
@@ -68,7 +68,7 @@ def test_changing_an_array_changes_nothing_else(whole: Capture) -> None:
         array[...] = before[name]
 
 
-def test_objects_own_what_they_are_made_from() -> None:
+def test_objects_own_copies_of_what_they_are_made_from() -> None:
     first = make_capture()
     for stage in (first.keypoints, first.pose3d, first.motion):
         given = {name: array.copy() for name, array in arrays(stage)}

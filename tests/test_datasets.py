@@ -235,6 +235,16 @@ def test_no_camera_is_solved_where_none_explains_the_pixels() -> None:
     assert solve_calibration(np.zeros((60, 17, 3)), pixels, (640, 480)) is None
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("factor", [0.0, 1e-300, 1e160, 1e300])
+def test_no_camera_is_solved_for_degenerate_or_huge_values(factor: float) -> None:
+    points = walker(60)
+    pixels = points[..., :2]
+    for joints, places in ((points * factor, pixels), (points, pixels * factor), (points * [1, 1, factor], pixels)):
+        found = solve_calibration(joints, places, (640, 480))
+        assert found is None or np.isfinite(found.rotation).all()
+
+
 def test_clips_are_cut_at_gaps_and_resampled() -> None:
     positions = walker(101)
     positions[40:45] = np.nan

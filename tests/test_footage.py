@@ -77,7 +77,7 @@ def test_what_is_no_footage_is_said(tmp_path: Path) -> None:
     for path, message in (
         (empty, "holds no .npz"),
         (tmp_path / "flat.npz", "flat.npz: a picture of 0 x 0 pixels"),
-        (tmp_path / "slow.npz", "slow.npz: 1e-09 frames per second is no rate of a video"),
+        (tmp_path / "slow.npz", "slow.npz: 1e-09 is not a frame rate of a video"),
         (tmp_path / "text.npz", "cannot be read as .npz"),
         (tmp_path / "none.npz", "there is no file"),
         (tmp_path / "short.npz", r"short.npz: a person is detected in \d+ frames; 20 are needed"),

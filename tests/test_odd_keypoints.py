@@ -1,4 +1,4 @@
-"""Whatever a file of keypoints holds, the command ends with a result, or with one line, exit status 2 and no file."""
+"""For any keypoint file the command ends with a result, or with one line of error, exit status 2 and no output."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ from stpose_cli.main import run
 
 import stpose_core.lift
 from stpose_core.detect import KeypointFile
+from stpose_core.detect.boxes import box_overlap, extent
 from stpose_core.errors import FormatError
 from stpose_core.skeletons import convert, get_skeleton
+from stpose_core.track.linker import _likeness
+from stpose_core.track.similarity import joint_similarity
 
 FRAMES = 20
-# COCO's joints from those of the standing figure: the face is where its nose is.
+# Joints of the standing figure that stand for COCO's; all of the face is at the nose.
 _FROM = {"nose": 9, "l_eye": 9, "r_eye": 9, "l_ear": 9, "r_ear": 9}
 _ALIKE = {"shoulder": 11, "elbow": 12, "wrist": 13, "hip": 4, "knee": 5, "ankle": 6}
 _RIGHT = {11: 14, 12: 15, 13: 16, 4: 1, 5: 2, 6: 3}
 
 
 def body(frame: int, joints: int = 17, score: float = 0.9, x: float = 0.0) -> list[float]:
-    """x, y, confidence of a standing person who walks to the right."""
+    """x, y, confidence of a standing person who moves to the right."""
     places = []
     for name in get_skeleton("coco17").joints:
         joint = _FROM.get(name) or _ALIKE[name[2:]]
@@ -46,7 +49,7 @@ def text(*frames: int, **changed: object) -> str:
 
 
 def value(new: str) -> str:
-    """The file with one number replaced."""
+    """A file with one number replaced."""
     return text().replace(str(body(3)[0]), new, 1)
 
 
@@ -75,7 +78,7 @@ def npz(path: Path, **changed: object) -> Path:
     return path
 
 
-# The content of a .json, and the words of the error, or None for a result.
+# Content of a .json, and words of the error, or None if there is a result.
 JSON: dict[str, tuple[str | bytes, str | None]] = {
     "whole": (text(), None),
     "more frames than the video": (text(*range(99)), None),
@@ -143,8 +146,8 @@ FOLDERS: dict[str, tuple[Callable[[Path], object], str | None]] = {
     "npz of nobody": (lambda path: npz(path, xy=np.full((FRAMES, 17, 2), np.nan)), "no person"),
     "npz far away": (lambda path: npz(path, xy=np.full((FRAMES, 17, 2), 1e9)), "pixels"),
     "npz without frames": (lambda path: npz(path, xy=np.zeros((0, 17, 2)), score=np.zeros((0, 17))), "no person"),
-    "npz with no rate": (lambda path: npz(path, fps=1e-300), "no rate"),
-    "npz with a rate beyond all": (lambda path: npz(path, fps=1e18, start=10.0), "no rate"),
+    "npz with no rate": (lambda path: npz(path, fps=1e-300), "not a frame rate"),
+    "npz with a rate beyond all": (lambda path: npz(path, fps=1e18, start=10.0), "not a frame rate"),
     "npz that begins too late": (lambda path: npz(path, start=1e300), "no time"),
     "npz of complex numbers": (lambda path: npz(path, xy=np.zeros((FRAMES, 17, 2), complex)), "type 'complex128'"),
     "npz without a skeleton": (lambda path: npz(path, skeleton=None), "skeleton missing"),
@@ -153,7 +156,7 @@ FOLDERS: dict[str, tuple[Callable[[Path], object], str | None]] = {
 
 @pytest.fixture
 def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[Path, str | None], None]:
-    """Runs the command with a keypoint file, and checks how it ends."""
+    """Run the command with a keypoint file, and check how it ends."""
     monkeypatch.setattr(stpose_core.lift, "load_lifter", lambda *_, **__: lambda keypoints: lift_standing(convert(keypoints)))
     film(tmp_path / "video.mp4", 25, FRAMES)
 
@@ -190,8 +193,9 @@ def test_folders_and_npz(kind: str, tmp_path: Path, told: Callable[[Path, str | 
     told(file, words)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes in folders")
 @pytest.mark.parametrize("name", ["a.json", "a.npz", "folder"])
-def test_what_never_ends_is_not_read(name: str, tmp_path: Path) -> None:
+def test_pipes_and_devices_are_not_read(name: str, tmp_path: Path) -> None:
     place = tmp_path / name
     if name == "folder":
         place.mkdir()
@@ -199,7 +203,7 @@ def test_what_never_ends_is_not_read(name: str, tmp_path: Path) -> None:
         (place / "b.json").symlink_to("/dev/zero")
     else:
         os.mkfifo(place)
-    with pytest.raises(FormatError, match=r"no regular file|no \.json file"):
+    with pytest.raises(FormatError, match=r"not a regular file|no \.json file"):
         KeypointFile(place)
 
 
@@ -209,6 +213,21 @@ def test_a_crowd_is_linked_quickly(tmp_path: Path) -> None:
     file.write_text(json.dumps(entries))
     began = time.process_time()
     tracks = KeypointFile(file).people(25.0)
-    assert time.process_time() - began < 10, "each pair by itself takes a minute"
+    assert time.process_time() - began < 10, "one pair at a time takes a minute"
     assert len(tracks) == 100
     assert all(len(track) == 10 for track in tracks)
+
+
+def test_all_pairs_at_once_are_as_similar_as_one_at_a_time() -> None:
+    random = np.random.default_rng(0)
+    people = []
+    for _ in range(12):
+        xy, score = random.uniform(0, 300, (17, 2)), random.uniform(0, 1, 17)
+        missing = random.uniform(size=17) < random.choice([0.1, 0.5, 0.9])
+        xy[missing], score[missing] = np.nan, 0.0
+        people.append((xy, score))
+    moved = [(xy + random.normal(0, 10, xy.shape), score) for xy, score in people]
+    single = [[0.5 * joint_similarity(*a, *b) + 0.5 * box_overlap(extent(*a), extent(*b)) for b in moved] for a in people]
+    np.testing.assert_allclose(_likeness(people, moved), single, atol=1e-12)
+    assert _likeness(people, []).shape == (12, 0)
+    assert _likeness([], moved).shape == (0, 12)

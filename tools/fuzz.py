@@ -1,7 +1,7 @@
-"""Try a reader with damaged files, guided by the code they reach: python tools/fuzz.py bvh --minutes 10
+"""Coverage-guided fuzzing of the file readers: python tools/fuzz.py bvh --minutes 10
 
-Needs atheris (pip install atheris; Linux). A finding is an exception other than StposeError, over 10 s of processor time, or over
-500 MB of memory. Each is written to --out, and `--replay FILE` tries it alone.
+Needs Linux and atheris (pip install atheris). A finding is an input that causes an exception other than StposeError, or takes more
+than 10 s of processor time or 500 MB of memory. Findings are written to --out; `--replay FILE` runs one again.
 """
 
 from __future__ import annotations
@@ -19,19 +19,30 @@ import traceback
 from pathlib import Path
 
 MOST_SECONDS, MOST_MB = 10.0, 500.0
-# The machine is kept alive, and a hang is ended, whatever the reader does.
+# Safety limits: address space in bytes, and seconds after which a run is stopped.
 _ADDRESSES, _HANG = 6_000_000_000, 120
 _MOST_FINDINGS = 20
 _FAULT, _LAST = "fault: ", "last"
 
 
-def peak_mb() -> float:
-    """The most memory that this process has had so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+def reset_peak() -> float:
+    """Restart the measurement of this process's peak memory; its memory now, in MB."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _memory("VmRSS")
+
+
+def peak() -> float:
+    """Peak memory of this process since `reset_peak`, in MB."""
+    return _memory("VmHWM")
+
+
+def _memory(what: str) -> float:
+    found = re.search(rf"{what}:\s*(\d+)", Path("/proc/self/status").read_text())
+    return int(found[1]) / 1000 if found else 0.0
 
 
 def child(reader: str, arguments: list[str]) -> None:
-    """Runs libFuzzer in this process; it does not return."""
+    """Run libFuzzer in this process. Does not return."""
     import atheris
 
     with atheris.instrument_imports(include=["stpose_core", "stpose_training", "fuzz_readers", "json", "zipfile", "pickletools"]):
@@ -40,19 +51,18 @@ def child(reader: str, arguments: list[str]) -> None:
     read = READERS[reader].read
     for seed in READERS[reader].seeds(folder):
         read(seed, folder)
-    before = peak_mb()
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESSES, _ADDRESSES))
 
     last = Path(arguments[0], _LAST)
 
     def one(data: bytes) -> None:
         last.write_bytes(data)
-        began = time.process_time()
+        before, began = reset_peak(), time.process_time()
         try:
             read(data, folder)
             if (took := time.process_time() - began) > MOST_SECONDS:
                 raise AssertionError(f"took {took:.1f} s")
-            if (grown := peak_mb() - before) > MOST_MB:
+            if (grown := peak() - before) > MOST_MB:
                 raise AssertionError(f"took {grown:.0f} MB")
         except BaseException as error:
             places = traceback.extract_tb(error.__traceback__)
@@ -67,13 +77,13 @@ def child(reader: str, arguments: list[str]) -> None:
 
 
 def run(reader: str, minutes: float, out: Path) -> int:
-    """Fuzz for that long, on past every finding. Returns the number of different ones."""
+    """Fuzz for the given time, continuing after each finding. Returns the number of different findings."""
     from fuzz_readers import READERS
 
     out.mkdir(parents=True, exist_ok=True)
     found: dict[str, Path] = {}
     executions, began = 0, time.monotonic()
-    # In memory: an input is written to a file for every try.
+    # In memory, because every input is written to a file.
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as work:
         corpus, words = Path(work, "corpus"), Path(work, "words")
         corpus.mkdir()
@@ -102,12 +112,12 @@ def run(reader: str, minutes: float, out: Path) -> int:
 
 
 def _quoted(word: bytes) -> str:
-    """A line of libFuzzer's dictionary."""
+    """A line of a libFuzzer dictionary."""
     return '"' + "".join(f"\\x{byte:02x}" for byte in word) + '"\n'
 
 
 def _what(log: str) -> str:
-    """What failed: as the child says, or libFuzzer, which ends a hang."""
+    """What failed, according to the child, or to libFuzzer if the input hung."""
     found = re.findall(rf"^{_FAULT}(.*)$|^==[0-9]+== ERROR: libFuzzer: (.*)$", log, re.MULTILINE)
     return (found[0][0] or found[0][1])[:200] if found else "the process ended"
 
@@ -116,17 +126,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("reader")
     parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--out", type=Path, default=Path("fuzz-findings"), help="folder for inputs that fail")
-    parser.add_argument("--replay", type=Path, metavar="FILE", help="try this input alone")
+    parser.add_argument("--out", type=Path, default=Path("fuzz-findings"), help="folder for findings")
+    parser.add_argument("--replay", type=Path, metavar="FILE", help="run one input")
     options = parser.parse_args()
     from fuzz_readers import READERS
 
     if options.reader not in READERS:
         parser.error(f"no reader {options.reader}; there are {', '.join(READERS)}")
     if options.replay is not None:
-        began = time.process_time()
+        before, began = reset_peak(), time.process_time()
         READERS[options.reader].read(options.replay.read_bytes(), Path(tempfile.mkdtemp()))
-        print(f"{time.process_time() - began:.2f} s, {peak_mb():.0f} MB in all")
+        print(f"{time.process_time() - began:.2f} s, {peak() - before:.0f} MB")
         return
     sys.exit(1 if run(options.reader, options.minutes, options.out) else 0)
 

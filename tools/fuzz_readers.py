@@ -1,7 +1,7 @@
-"""The readers that tools/fuzz.py tries, each as a function of bytes, with whole files to begin with.
+"""The targets of tools/fuzz.py: readers as functions of bytes, with valid files as seeds.
 
-A reader may give a result or raise StposeError. Compressed and length-prefixed formats are not changed byte by byte, which would
-only ever fail at a checksum: the bytes say how the parts of a whole file are changed before it is put together.
+A reader may return or raise StposeError. In formats with checksums or length prefixes, random changes would fail at the checksum;
+there the input describes how the parts of a valid file are changed before it is assembled.
 """
 
 from __future__ import annotations
@@ -38,13 +38,12 @@ from stpose_core.video import VideoInfo
 from stpose_core.weights import write_weights
 
 CUT = b"\n%%%\n"
-"""Between the two files of one input: .asf and .amc."""
+"""Separates the .asf and the .amc in one input."""
 
 
 @dataclass(frozen=True)
 class Reader:
-    """read: takes the bytes of an input and a folder to write it to. seeds: inputs that are read without an error.
-    words: what the format consists of."""
+    """read: runs the reader on an input, which it writes to a folder. seeds: valid inputs. words: tokens of the format."""
 
     read: Callable[[bytes, Path], None]
     seeds: Callable[[Path], list[bytes]]
@@ -52,7 +51,7 @@ class Reader:
 
 
 def attempt(*readers: Callable[[], object]) -> None:
-    """Calls each; StposeError is an answer, every other exception a fault."""
+    """Call each reader. StposeError is a valid result, other exceptions are not."""
     for reader in readers:
         try:
             reader()
@@ -94,19 +93,25 @@ def bvh_seeds(folder: Path) -> list[bytes]:
 
 
 def amc_seeds(_: Path) -> list[bytes]:
-    bones = "".join(
-        f"begin\nid {number}\nname {name}\ndirection {direction}\nlength 9.5\naxis 0 0 {number} XYZ\n{dof}end\n"
-        for number, (name, direction, dof) in enumerate(
-            [("lfemur", "0 -1 0", "dof rx ry rz\nlimits (-160 20)\n(-70 70)\n(-60 70)\n"), ("ltibia", "0 -1 0", "dof rx\n"),
-             ("lfoot", "0 0 1", ""), ("lowerneck", "0 1 0", "dof rx ry rz\n"), ("head", "0 1 0", "")], 1,
-        )
-    )  # fmt: skip
+    limbs = [("femur", "0 -1 0", "rx ry rz"), ("tibia", "0 -1 0", "rx"), ("foot", "0 0 1", "")]
+    arms = [("humerus", "1 0 0", "rx ry rz"), ("radius", "1 0 0", "ry"), ("wrist", "1 0 0", "")]
+    bones = [(side + name, direction, dof) for side in "lr" for name, direction, dof in limbs + arms]
+    bones += [("lowerneck", "0 1 0", "rx ry rz"), ("head", "0 1 0", "")]
+    data = "".join(
+        f"begin\nid {number}\nname {name}\ndirection {direction}\nlength 8\naxis 0 0 {number} XYZ\n"
+        + (f"dof {dof}\nlimits (-160 20)\n" if dof else "")
+        + "end\n"
+        for number, (name, direction, dof) in enumerate(bones, 1)
+    )
+    chains = "".join(
+        f"{s}femur {s}tibia\n{s}tibia {s}foot\nlowerneck {s}humerus\n{s}humerus {s}radius\n{s}radius {s}wrist\n" for s in "lr"
+    )
     asf = (
         "# a test\n:version 1.10\n:name A\n:units\nmass 1.0\nlength 0.45\nangle deg\n:documentation\ntext\n"
         ":root\norder TX TY TZ RX RY RZ\naxis XYZ\nposition 0 0 0\norientation 0 0 0\n"
-        f":bonedata\n{bones}:hierarchy\nbegin\nroot lfemur lowerneck\nlfemur ltibia\nltibia lfoot\nlowerneck head\nend\n"
+        f":bonedata\n{data}:hierarchy\nbegin\nroot lfemur rfemur lowerneck\n{chains}lowerneck head\nend\n"
     )
-    frame = "root 1 2 3 4 5 6\nlfemur 1 2 3\nltibia 4\nlowerneck 1e1 -2 .5\n"
+    frame = "root 1 2 3 4 5 6\nlfemur 1 2 3\nltibia 4\nlowerneck 1e1 -2 .5\nrhumerus 1 2 3\n"
     amc = f"#!OML:ASF a\n:FULLY-SPECIFIED\n:DEGREES\n1\n{frame}2\n{frame}"
     return [asf.encode() + CUT + amc.encode()]
 
@@ -143,7 +148,7 @@ _TYPES = ("<f8", ">f4", "<f2", "<i8", "<u1", "|b1", "<c16", "<U3", "|S2", "<M8[s
 
 
 def changed_npz(data: bytes, members: dict[str, bytes]) -> bytes:
-    """A capture's .npz with its members changed as the bytes say: in their headers, their content, their number, their names."""
+    """The .npz of a capture with headers, content, number and names of its members changed as the data describe."""
     stream = io.BytesIO(data)
     content = list(members.items())
 
@@ -220,7 +225,8 @@ def json_seeds(_: Path) -> list[bytes]:
 
 
 def read_safetensors_bytes(data: bytes, folder: Path) -> None:
-    """The first byte says which network reads it; the header's length is that of the first line, or stands before it."""
+    """The first byte selects the network. Then comes ":", the header and a line break, so that its length is computed; or "=" and
+    a whole file."""
     header, line, tensors = data[2:].partition(b"\n")
     whole = data[2:] if data[1:2] == b"=" else struct.pack("<Q", len(header)) + header + tensors
     path = _file(folder, "a.safetensors", whole if line or data[1:2] == b"=" else data)
@@ -258,7 +264,6 @@ def pickle_seeds(_: Path) -> list[bytes]:
     content = {
         "a": [array, np.asfortranarray(array), np.array(["x", None], dtype=object), np.float64(2)],
         "b": OrderedDict(c=(1, 2.5, "text", b"bytes", True, None, 2**40)),
-        "d": bytearray(b"ab"),
     }
     return [pickle.dumps(content, protocol=protocol) for protocol in range(6)]
 
@@ -282,7 +287,7 @@ def index_seeds(_: Path) -> list[bytes]:
 
 
 def small_capture(frames: int = 5) -> Capture:
-    """A capture of a rig with known names, a few kilobytes as .npz."""
+    """A short capture of a rig with known joint names."""
     random = np.random.default_rng(0)
     sides = [(f"{side}{name}", parent) for side in ("Left", "Right") for name, parent in
              (("UpLeg", 0), ("Leg", -1), ("Foot", -1), ("Arm", 1), ("ForeArm", -1), ("Hand", -1))]  # fmt: skip

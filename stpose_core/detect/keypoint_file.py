@@ -25,7 +25,7 @@ from stpose_core.track.track import Track
 
 DEFAULT_FPS = 30.0
 MOST_BYTES, MOST_FRAMES, MOST_PEOPLE, MOST_PIXELS = 100_000_000, 2_000_000, 100, 1e6
-# Frame rates and, in seconds, times at which frames still differ in time.
+# Limits of frame rates and start times (seconds), within which the times of frames can be told apart.
 RATES, LATEST = (1e-3, 1e5), 1e7
 _NUMBER = re.compile(r"\d+")
 # COCO-18 of OpenPose (neck as joint 1, right side first) -> COCO-17: which of the 18 each of the 17 joints is.
@@ -196,9 +196,9 @@ def _own(path: Path) -> tuple[Keypoints, float, bool]:
         if len(xy) > MOST_FRAMES:
             raise FormatError(f"{path}: more than {MOST_FRAMES} frames")
         if (np.abs(xy) > MOST_PIXELS).any():
-            raise FormatError(f"{path}: joints outside of +-{MOST_PIXELS:.0f} pixels")
+            raise FormatError(f"{path}: joints lie outside +-{MOST_PIXELS:.0f} pixels")
         if not RATES[0] <= fps <= RATES[1]:
-            raise FormatError(f"{path}: {fps:g} frames per second is no rate of a video")
+            raise FormatError(f"{path}: {fps:g} is not a frame rate of a video")
         if not 0 <= start <= LATEST:
             raise FormatError(f"{path}: starts at {start} s, which is no time in a video")
         return Keypoints(xy, score, fps, (int(width), int(height)), skeleton), start, "motion.rotations" in content

@@ -188,7 +188,7 @@ def calibrate(raw: Floats) -> Floats:
 def tiles(image: Image) -> list[tuple[int, int, Image]]:
     """(x, y, part) the whole picture, then squares of its shorter side that overlap by half or more if it is oblong.
 
-    The squares are larger than that side where it is less than an eighth of the longer one: there are 15 of them at most."""
+    At most 15 squares: in a picture more than eight times as long as wide they are an eighth of its length."""
     height, width = image.shape[:2]
     longer = max(height, width)
     side = max(min(height, width), -(-longer // 8))

@@ -72,7 +72,7 @@ def read_amc(skeleton: str | Path | Skeleton, path: str | Path, fps: float = 120
         if kind in _SHIFTS:
             root[:, _SHIFTS[kind]] += values["root"][:, place]
     if not np.isfinite(root * asf.scale).all():
-        raise FormatError(f"{path} places the root at no distance that can be computed with")
+        raise FormatError(f"{path} places the root infinitely far away")
     return Motion(
         names=names,
         parents=parents,
@@ -205,7 +205,7 @@ class _SkeletonReader:
             # Directions are rounded to six digits; the length is what counts.
             self.bone.vector = direction / (np.linalg.norm(direction) or 1.0) * self.parts["length"][0]
             self.found[name] = self.bone
-            self.bone, self.parts = _Bone(""), {}  # what follows without a "begin" is no more of it
+            self.bone, self.parts = _Bone(""), {}  # later lines without a "begin" do not belong to it
 
     def _frame(self, angles: list[float], number: int) -> Rotation:
         if sorted(self.axes) != ["X", "Y", "Z"]:
@@ -239,7 +239,7 @@ class _SkeletonReader:
         scale = _INCH / self.length if self.length > 0 else 0.0
         longest = max(float(np.abs(bone.vector).max()) for bone in order.values())
         if not (scale and np.isfinite(scale * longest)):
-            raise FormatError(f"{self.path}: the unit of length is {self.length:g}, and the longest bone {longest:g}")
+            raise FormatError(f"{self.path}: the unit of length is {self.length:g}; a bone of length {longest:g} is then not finite")
         return Skeleton(self.path, order, scale, self.degrees)
 
 

@@ -27,7 +27,7 @@ _JOINT_CHANNELS = "Zrotation Xrotation Yrotation"
 _CHANNEL = re.compile(r"([XYZ])(position|rotation)", re.IGNORECASE)
 # Nobody is 8 m tall, or as small as 8 cm: a skeleton that spans more is in centimetres.
 _WIDEST_IN_METRES = 8.0
-_FRAME_TIMES = (1e-5, 1e3)  # seconds; others are mistakes
+_FRAME_TIMES = (1e-5, 1e3)  # seconds; other values are errors
 
 
 def write(thing: Motion | Capture, path: str | Path, units: str = "cm") -> None:
@@ -271,7 +271,7 @@ class _Reader:
     def _channels(self, joint: _Joint) -> None:
         count = self.number("the number of channels")
         if count < 0 or count % 1:
-            raise self.fail(f"{count:g} cannot be the number of channels")
+            raise self.fail(f"the number of channels cannot be {count:g}")
         for _ in range(int(count)):
             word = self.next("a channel")
             found = _CHANNEL.fullmatch(word)
@@ -294,7 +294,7 @@ class _Reader:
         if not self.columns:
             raise self.fail("no joint has channels, so that there is no motion", self.motion_line)
         if not re.fullmatch(r"[0-9]+", frames):
-            raise self.fail(f"Frames: and their number expected, not '{frames[:40]}'", rest[0][0])
+            raise self.fail(f"Frames: must be followed by a whole number, not '{frames[:40]}'", rest[0][0])
         # More than any file has lines; int() refuses thousands of digits.
         if len(frames.lstrip("0")) > 12:
             raise self.fail(f"{frames[:12]}... frames are announced, but {len(rest) - 2} follow", rest[0][0])

@@ -138,7 +138,7 @@ def _pose3d(content: dict[str, np.ndarray]) -> Pose3D:
 def _motion(content: dict[str, np.ndarray]) -> Motion:
     names, parents = content["motion.names"], content["motion.parents"]
     if names.dtype.kind != "U" or names.ndim != 1 or parents.dtype.kind not in "iu":
-        raise ValueError("motion.names is no list of names, or motion.parents none of whole numbers")
+        raise ValueError("motion.names must be a list of text, and motion.parents a list of integers")
     return Motion(
         names=tuple(names.tolist()),
         parents=parents,

@@ -12,7 +12,7 @@ def check_dimensions(values: Mapping[str, object], config: type, ranges: Mapping
     Raises ValueError at unknown fields, wrong types and absurd dimensions; what is missing takes its default.
     """
     if not isinstance(values, Mapping):
-        raise ValueError(f"dimensions of a network must be named, got {values!r:.40}")
+        raise ValueError(f"the dimensions of a network must be a dictionary, got {values!r:.40}")
     unknown = sorted(map(str, set(values) - {entry.name for entry in fields(config)}))
     if unknown:
         raise ValueError(f"unknown dimensions of a network: {', '.join(unknown)[:100]}")

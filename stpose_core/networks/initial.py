@@ -6,5 +6,5 @@ from torch import Tensor, nn
 
 
 def normal_(values: Tensor, std: float) -> Tensor:
-    """Normally distributed values, in place. Tensors on the device "meta" have none: there torch would import for seconds."""
+    """Fill with normally distributed values. Tensors on the device "meta" are left as they are: torch would import for seconds."""
     return values if values.is_meta else nn.init.normal_(values, std=std)

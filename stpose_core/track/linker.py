@@ -59,10 +59,10 @@ def link_people(frames: Iterable[tuple[int, Sequence[tuple[Floats, Floats]]]], f
 
 
 def _likeness(known: Sequence[tuple[Floats, Floats]], sights: Sequence[tuple[Floats, Floats]]) -> Floats:
-    """(K, S) how alike each known person and each sight are: the mean of `joint_similarity` and of box overlap."""
+    """(K, S) similarity of each known person and each detection: the mean of `joint_similarity` and box overlap."""
     if not known or not sights:
         return np.zeros((len(known), len(sights)))
-    # All pairs at once: in a crowd there are thousands of them in a frame.
+    # All pairs at once, because a crowd has thousands of pairs per frame.
     a, b = (np.stack([xy for xy, _ in group]) for group in (known, sights))
     score_a, score_b = (np.stack([score for _, score in group]) for group in (known, sights))
     boxes_a, boxes_b = ([extent(xy, score) for xy, score in group] for group in (known, sights))

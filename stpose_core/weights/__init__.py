@@ -52,7 +52,7 @@ def _read(path: Path, kind: str, with_tensors: bool) -> tuple[dict[str, Any], di
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        raise WeightsError(f"{path} is no weights file" if path.exists() else f"no weights at {path}")
+        raise WeightsError(f"{path} is not a regular file" if path.exists() else f"no weights at {path}")
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
@@ -61,20 +61,21 @@ def _read(path: Path, kind: str, with_tensors: bool) -> tuple[dict[str, Any], di
         config = json.loads(header.get("config", "null"))
         tensors = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
         unsound = next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
-    # What the file states may fail in safetensors, in torch or in the JSON of the config.
+    # Damage may surface in safetensors, in torch, or in the JSON of the config.
     except (SafetensorError, ValueError, TypeError, AttributeError, RuntimeError, OSError) as error:
         raise WeightsError(f"{path} is not a readable weights file: {one_line(error)}") from error
     if header.get("kind") != kind or not isinstance(config, dict):
         raise WeightsError(f"{path} holds weights of kind '{str(header.get('kind'))[:40]}', expected '{kind}'")
     if unsound is not None:
-        raise WeightsError(f"{path} is damaged: {unsound[:60]} holds values that are no numbers")
+        raise WeightsError(f"{path} is damaged: {unsound[:60]} holds values that are not finite")
     return tensors, config
 
 
 def filled(make: Callable[[], Any], tensors: Mapping[str, Any]) -> Any:
-    """A network that takes these tensors as its own. make: makes it, without memory for its parameters.
+    """The network that `make` builds, with these tensors as its parameters and buffers.
 
-    Raises RuntimeError if they are not exactly its tensors: dimensions that a file claims cost nothing until they fit.
+    It is built without memory for parameters, so the dimensions that a file claims cost nothing until its tensors match them.
+    Raises RuntimeError if the tensors do not match.
     """
     import torch
 

@@ -28,7 +28,13 @@ def solve_calibration(points: Array, pixels: Array, image_size: tuple[int, int],
     if len(points) < _FEWEST:
         return None
     pick = np.unique(np.linspace(0, len(points) - 1, _POINTS).astype(int))
-    points, pixels = points[pick], pixels[pick]
+    try:
+        return _fitted(points[pick], pixels[pick], image_size, tolerance)
+    except ValueError:  # degenerate or huge values: no solution with finite numbers
+        return None
+
+
+def _fitted(points: Array, pixels: Array, image_size: tuple[int, int], tolerance: float) -> Calibration | None:
     start = _linear(points, pixels)
     if start is None:
         return None

@@ -44,7 +44,7 @@ def read_metadata(path: Path) -> dict[tuple[str, str], Calibration]:
     try:
         node = ElementTree.fromstring(read_bytes(path)).find("w0")
         found = numbers((node.text or "").strip().strip("[]").split()) if node is not None else np.empty(0)
-    except (ElementTree.ParseError, ValueError, LookupError) as error:  # LookupError: an encoding that nobody knows
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # LookupError: an unknown encoding
         raise FormatError(f"{path} is not Human3.6M's metadata.xml ({one_line(error)})") from error
     split = len(CAMERAS) * len(SUBJECTS) * _EXTRINSICS
     if len(found) != split + len(CAMERAS) * _INTRINSICS:

@@ -22,7 +22,7 @@ HUMANEVA15 = {0: 0, 1: 8, 2: 11, 3: 12, 4: 13, 5: 14, 6: 15, 7: 16, 8: 4, 9: 5, 
 
 
 def subjects_and_takes(data: Any) -> bool:
-    """Whether this is a dictionary of subjects with a dictionary of takes each, all by name."""
+    """Whether this is a dictionary of subjects, each a dictionary of takes, with text as keys."""
     if not isinstance(data, dict) or not all(isinstance(takes, dict) for takes in data.values()):
         return False
     return all(isinstance(name, str) for takes in (data, *data.values()) for name in takes)

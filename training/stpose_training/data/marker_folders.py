@@ -120,7 +120,7 @@ def _skeleton_of(file: Path) -> Path:
 
 def _recording(file: Path, folder: Path, fps: float, positions: Array, subject: Callable[[Path], str] | None) -> Recording:
     if not len(positions) or not _RATES[0] <= fps <= _RATES[1]:
-        raise FormatError(f"{file}: {len(positions)} frames at {fps:g} frames per second are no take of a person")
+        raise FormatError(f"{file}: {len(positions)} frames at {fps:g} frames per second are not a usable take")
     trunk_and_leg = np.linalg.norm(np.diff(positions[0, [8, 7, 0, 1, 2, 3]], axis=0), axis=-1).sum()
     if not _BODY[0] < trunk_and_leg < _BODY[1]:
         size = f"{trunk_and_leg:.2f} m"

@@ -28,7 +28,7 @@ def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
     except FormatError:
         raise
     except Exception as error:
-        # scipy and h5py raise whatever a damaged file leads them to.
+        # scipy and h5py raise many kinds of errors for damaged files.
         raise FormatError(f"{path} is not a readable MATLAB file ({one_line(error)})") from error
     missing = [name for name in names if name not in found]
     if missing:
@@ -54,7 +54,7 @@ def _new(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
 
 
 def whole(dataset: Any) -> np.ndarray:
-    """All of a data set. HDF5 makes any size of a few bytes: ValueError at one that is too large."""
+    """The values of a data set. In HDF5 a few bytes can describe any size: raises ValueError if it is too large."""
     if dataset.size * dataset.dtype.itemsize > MOST_BYTES:
-        raise ValueError(f"an array of shape {dataset.shape}")
+        raise ValueError(f"the shape {dataset.shape} is too large")
     return np.asarray(dataset[()])

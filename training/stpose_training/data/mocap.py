@@ -23,7 +23,7 @@ from stpose_training.data.bodies import put_together, take_apart
 
 MOCAP_FPS = 30.0
 _COLUMNS = ("clip", "subject", "action", "split", "part", "file")
-_FAR = 1000.0  # metres from the origin: further away nobody walks in a take
+_FAR = 1000.0  # metres from the origin; larger values are errors
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def load_mocap(folder: str | Path, part: str = "free", split: str = "train") -> 
         if row.get("rig") == "daz":
             positions = _common_shoulders(positions)
         if not (np.abs(positions) < _FAR).all():
-            raise FormatError(f"{file}: '{row['clip'][:60]}' has joints at no place within {_FAR:g} m")
+            raise FormatError(f"{file}: '{row['clip'][:60]}' has joints that are not within {_FAR:g} m of the origin")
         clips.append(Clip(row["clip"], row["subject"], row["action"], positions))
     if not clips:
         raise FormatError(f"{index}: no clip with part '{part}' and split '{split}'")
@@ -69,7 +69,7 @@ def load_mocap(folder: str | Path, part: str = "free", split: str = "train") -> 
 
 
 def _rows(index: Path) -> list[dict[str, str]]:
-    """The rows of an index. Raises FormatError where one is not whole."""
+    """The rows of an index. Raises FormatError if one is incomplete."""
     try:
         rows = list(csv.DictReader(io.StringIO(read_text(index), newline="")))
     except csv.Error as error:
@@ -94,13 +94,13 @@ def _lost_thorax(file: Path, clip: str) -> np.ndarray:
         chest = [str(name) for name in names].index("Spine1")
         above = [int(parent) for parent in parents]
     except (KeyError, ValueError, TypeError) as error:
-        raise FormatError(f"{file} holds no rig of '{clip[:60]}' with a Spine1 ({error})") from error
+        raise FormatError(f"{file} has no rig with a joint Spine1 for '{clip[:60]}' ({error})") from error
     joints = len(above)
     fits = quats.shape[1:] == (joints, 4) and offsets.shape == (joints, 3) and {quats.dtype.kind, offsets.dtype.kind} == {"f"}
     if not fits or any(not -1 <= parent < joint for joint, parent in enumerate(above)) or chest >= joints:
-        raise FormatError(f"{file}: the rig of '{clip[:60]}' does not fit together")
+        raise FormatError(f"{file}: the arrays of the rig of '{clip[:60]}' do not match")
     if not (np.linalg.norm(quats, axis=-1) > 0.5).all():
-        raise FormatError(f"{file}: '{clip[:60]}' has rotations that are none")
+        raise FormatError(f"{file}: '{clip[:60]}' has quaternions that are not rotations")
     chain = [chest]
     while above[chain[0]] >= 0:
         chain.insert(0, above[chain[0]])

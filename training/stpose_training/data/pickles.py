@@ -25,14 +25,14 @@ from stpose_core.errors import FormatError
 from stpose_core.reading import read_bytes
 
 Spend = Callable[[int], None]
-"""Counts bytes that are made; raises _Refused when they are too many."""
+"""Counts the bytes of what is constructed; raises _Refused above the limit."""
 
 # Plain numbers, text and references to Python objects, in either byte order.
 _PLAIN_TYPE = re.compile(r"[<>=|]?(?:[biufcSU]\d+|O8?)")
 _DEEPEST = 32
-# What is made may take so many times the bytes of the pickle, and in any case so many: parts can be made of others again and again.
+# Limit of what is constructed, in multiples of the pickle's size, plus a constant: a pickle can construct a large part repeatedly.
 _EXPANSION, _ALWAYS = 20, 1_000_000
-# Python's hash of a whole number is a remainder: dictionaries of larger ones can be made to take forever.
+# Larger integers can all have the same hash, and a dictionary of them takes quadratic time.
 _LARGEST = 2**64
 
 
@@ -93,7 +93,7 @@ def _array(spend: Spend, shape: Any, kind: Any, by_column: object, content: Any)
     if kind.dtype.hasobject:
         if not isinstance(content, list):
             raise _Refused("holds a damaged array of objects")
-        spend(16 * len(content))  # here, and once more in _plain
+        spend(16 * len(content))  # here and in _plain
         flat = np.empty(len(content), dtype=object)
         for place, item in enumerate(content):
             flat[place] = item
@@ -164,18 +164,18 @@ class _Reader(pickle.Unpickler):
     def _spend(self, size: int) -> None:
         self._left -= size
         if self._left < 0:
-            raise _Refused("unpacks to far more than its size")
+            raise _Refused("constructs far more than its size")
 
 
 def _look_through(content: bytes) -> None:
-    """Refuses operations that take more memory or time than the bytes of the pickle account for, in Python's own reader."""
+    """Refuse operations for which Python's reader takes memory or time out of proportion to the pickle's size."""
     argument: Any
     for operation, argument, _ in pickletools.genops(content):
-        # The memo is a table as long as the highest number in it.
+        # Python's memo is a table with as many entries as its highest index.
         if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > len(content):
             raise _Refused("is not a plain data pickle")
         if operation.name in ("INT", "LONG", "LONG1", "LONG4") and abs(argument) >= _LARGEST:
-            raise _Refused("holds a whole number of more than 64 bits")
+            raise _Refused("holds an integer of more than 64 bits")
 
 
 def _plain(value: Any, seen: dict[int, Any], depth: int = 0) -> Any:
@@ -243,7 +243,7 @@ def _member(content: bytes, what: str) -> Any:
     handle = io.BytesIO(content)
     try:
         shape, _, dtype = array_header(handle)
-    except Exception as error:  # numpy evaluates the header as a Python literal: any error may come of it
+    except Exception as error:  # numpy evaluates the header as a Python literal, which may raise anything
         raise FormatError(f"{what} is not a numpy array ({type(error).__name__})") from error
     array = _read(content[handle.tell() :], what) if dtype.hasobject else array_of(content, what)
     if not isinstance(array, np.ndarray) or array.shape != shape:
