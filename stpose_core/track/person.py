@@ -8,13 +8,17 @@ import numpy as np
 
 from stpose_core.detect.boxes import SEEN, extent
 from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
-from stpose_core.track.similarity import joint_similarity
+from stpose_core.skeletons import get_skeleton
+from stpose_core.track.similarity import colour_similarity, joint_similarity
 from stpose_core.track.track import SELDOM_FRAMES, Track
 
 HELD, SURE = 0.5, 0.9  # presence to keep following a person; presence to accept a new one
 SAME = 0.5  # joint similarity from which two poses in one frame are the same person
 RADIUS = 0.6  # of the joints' extent: about a metre
 _LONGEST_PREDICTION = 0.25  # s: a jump or a turn comes sooner than half a second
+_PATH_SECONDS, _PATH_HOLDS = 0.4, 1.0  # s of a clear track that give a direction, and for how long that direction is believed
+_NEAR, _NEARER_A_SECOND = 0.3, 0.8  # torsos off the expected place that count 1, at once and for each second since
+_FARTHEST, _COLOURS = 3.0, 4.0  # what the place counts at most, and what other colours count at most
 
 
 @dataclass(eq=False)
@@ -36,6 +40,40 @@ class Person:
     shown: float = 0.0
     lost: bool = False
     behind_cut: bool = False
+    clear: int = 0
+
+    def expected(self, time: float) -> tuple[Floats, float] | None:
+        """Where the middle of the trunk should be (2,), in pixels, by the path while the person was clear of others, and the seconds
+        since then; None where that was too long ago, or the trunk was not seen."""
+        rows = slice(self.since, min(self.clear, len(self.track)))
+        if self.clear <= self.since:  # never clear of others: the path so far has to do
+            rows = slice(self.since, int(np.searchsorted(self.track.times, time)))
+        times = self.track.times[rows]
+        if not len(times) or time - times[-1] > _PATH_HOLDS:
+            return None
+        near = times >= times[-1] - _PATH_SECONDS
+        corners = get_skeleton(self.track.skeleton).index("l_shoulder", "r_shoulder", "l_hip", "r_hip")
+        middle = self.track.xy[rows][near][:, corners].astype(float).mean(axis=1)
+        seen = np.isfinite(middle).all(axis=1)
+        if not seen.any():
+            return None
+        since = times[near][seen] - times[-1]
+        speed = np.polyfit(since, middle[seen], 1)[0] if len(since) > 3 else np.zeros(2)
+        return middle[seen].mean(axis=0) + speed * (time - times[-1] - since.mean()), float(time - times[-1])
+
+    def unlike(self, pose: Pose2D, colours: Floats | None, time: float) -> float:
+        """How little a pose at a time looks like this person, from 0: by its place against the path so far, and by the colours of its
+        torso. What is not known counts nothing."""
+        cost, expected = 0.0, self.expected(time)
+        corners = get_skeleton(self.track.skeleton).index("l_shoulder", "r_shoulder", "l_hip", "r_hip")
+        trunk = pose.xy[corners].astype(float)
+        if expected is not None and np.isfinite(trunk).all():
+            place, gap = expected
+            torso = max(float(np.linalg.norm(trunk[:2].mean(0) - trunk[2:].mean(0))), 0.2 * seen_box(pose).size, 1.0)
+            off = float(np.linalg.norm(trunk.mean(0) - place)) / torso
+            cost += min(off / (_NEAR + _NEARER_A_SECOND * gap), _FARTHEST)
+        alike = colour_similarity(colours, self.colours)
+        return cost if alike is None else cost + _COLOURS * (1 - alike)
 
     def predicted(self, time: float) -> Box:
         """The box at another time, at constant velocity for a short while."""
