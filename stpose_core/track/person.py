@@ -16,9 +16,12 @@ HELD, SURE = 0.5, 0.9  # presence to keep following a person; presence to accept
 SAME = 0.5  # joint similarity from which two poses in one frame are the same person
 RADIUS = 0.6  # of the joints' extent: about a metre
 _LONGEST_PREDICTION = 0.25  # s: a jump or a turn comes sooner than half a second
-_PATH_SECONDS, _PATH_HOLDS = 0.4, 1.0  # s of a clear track that give a direction, and for how long that direction is believed
-_NEAR, _NEARER_A_SECOND = 0.3, 0.8  # torsos off the expected place that count 1, at once and for each second since
-_FARTHEST, _COLOURS = 3.0, 4.0  # what the place counts at most, and what other colours count at most
+_PATH_SECONDS, _PATH_LEAST, _PATH_HOLDS = 0.4, 0.15, 1.0  # s of a clear track that give a direction, and how long it is believed
+_NEAR, _LEVEL = 0.3, 0.15  # torsos off the expected place, and height in the picture, that count 1 at once
+_APART = 0.8  # torsos
+_LOOSER = 0.35  # s after which they are twice as large
+_VAGUE = 0.5  # what a place counts that is expected e times as loosely
+_FARTHEST, _COLOURS = 3.0, 4.0  # what a place or height counts at most, and what other colours count at most
 
 
 @dataclass(eq=False)
@@ -43,8 +46,8 @@ class Person:
     clear: int = 0
 
     def expected(self, time: float) -> tuple[Floats, float] | None:
-        """Where the middle of the trunk should be (2,), in pixels, by the path while the person was clear of others, and the seconds
-        since then; None where that was too long ago, or the trunk was not seen."""
+        """Where the person should be by the path while they were clear of others, as `places` gives it, and the seconds since then;
+        None where that was too long ago, or the trunk was not seen."""
         rows = slice(self.since, min(self.clear, len(self.track)))
         if self.clear <= self.since:  # never clear of others: the path so far has to do
             rows = slice(self.since, int(np.searchsorted(self.track.times, time)))
@@ -52,26 +55,25 @@ class Person:
         if not len(times) or time - times[-1] > _PATH_HOLDS:
             return None
         near = times >= times[-1] - _PATH_SECONDS
-        corners = get_skeleton(self.track.skeleton).index("l_shoulder", "r_shoulder", "l_hip", "r_hip")
-        middle = self.track.xy[rows][near][:, corners].astype(float).mean(axis=1)
-        seen = np.isfinite(middle).all(axis=1)
+        known = places(self.track.xy[rows][near].astype(float), self.track.skeleton)
+        seen = np.isfinite(known).all(axis=1)
         if not seen.any():
             return None
-        since = times[near][seen] - times[-1]
-        speed = np.polyfit(since, middle[seen], 1)[0] if len(since) > 3 else np.zeros(2)
-        return middle[seen].mean(axis=0) + speed * (time - times[-1] - since.mean()), float(time - times[-1])
+        since, known = times[near][seen] - times[-1], known[seen]
+        speed = np.polyfit(since, known, 1)[0] if since[-1] - since[0] > _PATH_LEAST else np.zeros(known.shape[1])
+        return known.mean(axis=0) + speed * (time - times[-1] - since.mean()), float(time - times[-1])
 
     def unlike(self, pose: Pose2D, colours: Floats | None, time: float) -> float:
-        """How little a pose at a time looks like this person, from 0: by its place against the path so far, and by the colours of its
-        torso. What is not known counts nothing."""
+        """How little a pose at a time looks like this person: by its place, and the heights of shoulders, hips and feet, against the
+        path so far, and by the colours of its torso. What is not known counts nothing."""
         cost, expected = 0.0, self.expected(time)
-        corners = get_skeleton(self.track.skeleton).index("l_shoulder", "r_shoulder", "l_hip", "r_hip")
-        trunk = pose.xy[corners].astype(float)
-        if expected is not None and np.isfinite(trunk).all():
-            place, gap = expected
-            torso = max(float(np.linalg.norm(trunk[:2].mean(0) - trunk[2:].mean(0))), 0.2 * seen_box(pose).size, 1.0)
-            off = float(np.linalg.norm(trunk.mean(0) - place)) / torso
-            cost += min(off / (_NEAR + _NEARER_A_SECOND * gap), _FARTHEST)
+        there = places(pose.xy[None].astype(float), self.track.skeleton)[0]
+        if expected is not None and np.isfinite(there).all():
+            known, gap = expected
+            off = np.abs(there - known) / max(there[3] - there[2], 0.2 * seen_box(pose).size, 1.0)
+            loose = 1 + gap / _LOOSER
+            cost += min(float(np.hypot(*off[:2])) / (_NEAR * loose), _FARTHEST) + _VAGUE * float(np.log(loose))
+            cost += float(np.minimum(off[2:] / (_LEVEL * loose), _FARTHEST).mean())
         alike = colour_similarity(colours, self.colours)
         return cost if alike is None else cost + _COLOURS * (1 - alike)
 
@@ -111,6 +113,21 @@ def verified(detector: Detector, image: Image, first: Pose2D, sure: float = SURE
 def seen_box(pose: Pose2D) -> Box:
     """The box around the visible joints. The detector's next box has room for hidden legs, so it grows as soon as ankles vanish."""
     return extent(pose.xy, pose.score)
+
+
+def places(xy: Floats, skeleton: str) -> Floats:
+    """(T, 5) pixels of joints (T, J, 2): x and y of the middle of the trunk, and y of shoulders, hips and the lower ankle."""
+    at = get_skeleton(skeleton).index("l_shoulder", "r_shoulder", "l_hip", "r_hip", "l_ankle", "r_ankle")
+    corners = xy[:, at]
+    levels = [corners[:, :2, 1].mean(1), corners[:, 2:4, 1].mean(1), corners[:, 4:, 1].max(1)]
+    return np.column_stack([corners[:, :4].mean(1), *levels])
+
+
+def apart(a: Pose2D, b: Pose2D, skeleton: str) -> bool:
+    """Whether two people are clearly beside each other: the middles of their trunks are nearly a torso apart."""
+    one, other = (places(pose.xy[None].astype(float), skeleton)[0] for pose in (a, b))
+    torso = max(one[3] - one[2], other[3] - other[2], 0.2 * seen_box(a).size)
+    return not np.hypot(*(one[:2] - other[:2])) < _APART * torso
 
 
 def similarity(a: Pose2D, b: Pose2D | None) -> float:

@@ -29,8 +29,10 @@ from stpose_core.track.person import (
     SAME,
     SURE,
     Person,
+    apart,
     explains,
     is_in_picture,
+    places,
     pose_at,
     seen_box,
     similarity,
@@ -172,7 +174,7 @@ class PeopleTracker:
         if colours is not None and usual:
             person.colours = colours if person.colours is None else 0.9 * person.colours + 0.1 * colours
         if usual:
-            if not any(self._touch(person, other, frame.time) for other in others):
+            if all(not self._touch(person, other, frame.time) or self._apart(person, other) for other in others):
                 person.clear = len(person.track)
         elif person.clear == len(person.track) - 1:
             self._searched = None  # the pose may have gone over to another person: see who is where
@@ -224,8 +226,11 @@ class PeopleTracker:
         if time - other.time > HIDDEN_SECONDS:
             return False
         expected, box = other.expected(time), seen_box(person.pose)
-        place = seen_box(other.pose).centre if expected is None else expected[0]
+        place = seen_box(other.pose).centre if expected is None else expected[0][:2]
         return bool(np.hypot(*(box.centre - place)) < box.size)
+
+    def _apart(self, person: Person, other: Person) -> bool:
+        return not other.lost and apart(person.pose, other.pose, self._detector.skeleton)
 
     def _hide_one(self, person: Person, other: Person, frame: Frame) -> None:
         """Lose the one of two people whom the pose that both share looks less like."""
@@ -385,6 +390,11 @@ class PeopleTracker:
             radius, gap = person.pose.box.size / 2, time - person.time
             reach = 0.5 if person.behind_cut else 0.5 + 3.5 * gap  # radii: a radius is about a metre, and people run
             distance = float(np.hypot(*(pose.box.centre - person.predicted(time).centre))) / radius
+            expected = person.expected(time)
+            if expected is not None:
+                # Behind others a person goes on for longer than a prediction from the last step holds.
+                middle = places(pose.xy[None].astype(float), self._detector.skeleton)[0, :2]
+                distance = min(distance, float(np.nan_to_num(np.hypot(*(middle - expected[0][:2])), nan=np.inf)) / radius)
             alike = colour_similarity(colours, person.colours)
             if alike is None:
                 alike = 0.7
