@@ -15,6 +15,7 @@ from stpose_cli.calibrate import calibrate
 from stpose_cli.doctor import doctor
 from stpose_cli.evaluate import evaluate
 from stpose_cli.mocap import mocap
+from stpose_cli.people import people
 from stpose_cli.pose import pose
 from stpose_cli.render import render
 from stpose_cli.train import train
@@ -31,6 +32,7 @@ def cli() -> None:
 
 
 cli.add_command(mocap)
+cli.add_command(people)
 cli.add_command(pose)
 cli.add_command(render)
 cli.add_command(train)
