@@ -8,7 +8,8 @@ The policy, in the order of `PeopleTracker.update`:
 3. Where two people have become one pose, the one who looks less like it is hidden, and lost.
 4. From time to time the whole picture is searched. A new person must be seen twice in the same way, and is then followed backwards
    through the frames since the last search, so that nothing is missed.
-5. A person who stays lost for too long ends; one who returns by then is the same person, by place, size and colours.
+5. A person who stays lost for too long ends; one who returns by then is the same person, by place, size and colours. After two
+   seconds, only one who returns near the same place in the same clothes is.
 
 A person is accepted only where search, pose and time agree. A stretch at whose end the pose faded is cut back to where it was sure.
 """
@@ -54,7 +55,8 @@ HIDDEN_SECONDS = 1.0  # one who was lost may have gone on behind another person 
 CLAIM_FRAMES = 5  # of a new person's first detections are compared with those of the people who are followed
 USUAL = 0.8  # similarity of colours from which a person looks as before
 MERGING = 0.3  # where two become one pose, the hidden one is cut back to where their joints were less similar than this
-LOST_SECONDS = 2.0  # a person who was lost may return within this time
+LOST_SECONDS = 2.0  # a person who was lost may return within this time, anywhere within reach
+AWAY_SECONDS, AWAY_ALIKE, AWAY_RADII = 10.0, 0.92, 3.0  # or within this time near the same place, in clothes that are so similar
 LIVED_SECONDS, LIVED_FRAMES = 0.3, 3  # a shorter stretch is a flicker
 BACKGROUND = 0.67  # of the largest person's size, now and summed over time: people below it are in the background
 SELDOM_SECONDS = 0.095  # people in the background are looked at again after SELDOM_FRAMES or this time, whichever comes first
@@ -401,13 +403,15 @@ class PeopleTracker:
             ratio = pose.box.size / person.pose.box.size
             if distance > reach or not 0.55 < ratio < 1.8 or alike < (0.7 if person.behind_cut else 0.3):
                 continue
+            if gap > LOST_SECONDS and (person.behind_cut or distance > AWAY_RADII or alike < AWAY_ALIKE or not 0.75 < ratio < 1.33):
+                continue
             cost = distance / reach + 1 - alike
             if cost < best_cost:
                 best, best_cost = person, cost
         return best
 
     def _end_the_lost(self, frame: Frame) -> None:
-        for person in [p for p in self._people if p.lost and frame.time - p.time > LOST_SECONDS]:
+        for person in [p for p in self._people if p.lost and frame.time - p.time > AWAY_SECONDS]:
             self._people.remove(person)
             self._ended.append(person.track)
 
