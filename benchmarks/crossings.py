@@ -184,7 +184,7 @@ def summary(scenes: list[list[Person]]) -> str:
     return "\n".join(
         (
             f"identities kept: {kept} of {len(scenes)}",
-            f"PA-MPJPE {error:.1f} mm, alone {alone:.1f} mm: {error / alone:.2f} x; within 1.2 x: {near} of {len(everybody)} people",
+            f"PA-MPJPE {error:.1f} mm, alone {alone:.1f} mm: {error / alone:.2f} x; within 1.2 x: {near} of {len(everybody)}",
             f"frames with another's joints: {stolen} of {frames}, {stolen / max(frames, 1):.2%}",
             f"open frames with a pose: {np.mean([person.posed for person in everybody]):.1%}",
             f"place against the largest person: median error {np.nanmedian(off):.2f} m",

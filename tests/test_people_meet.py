@@ -1,4 +1,4 @@
-"""People who meet: told apart by their paths where their clothes are alike, and no joints of the one in front for the one behind."""
+"""People who meet: told apart by their paths where their clothes are alike; the one behind gets no joints of the one in front."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from fakes import STANDING, film
 from stpose_cli.main import run as stpose
 from test_pipeline import lift_any, write_people
-from test_tracker import BLUE, FPS, RED, Actor, Stage, follow, share_on
+from test_tracker import FPS, RED, Actor, Stage, follow, share_on
 
 import stpose_core as sp
 from stpose_core.data import Camera, Keypoints, Pose3D

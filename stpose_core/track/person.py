@@ -65,8 +65,8 @@ class Person:
         return known.mean(axis=0) + speed * (time - times[-1] - since.mean()), float(time - times[-1])
 
     def unlike(self, pose: Pose2D, colours: Floats | None, time: float) -> float:
-        """How little a pose at a time looks like this person: by its place, and the heights of shoulders, hips and feet, against the
-        path so far, and by the colours of its torso. Unknown colours count nothing; an unknown place counts as a doubtful one."""
+        """How little a pose at a time looks like this person: by its place, and the heights of shoulders, hips and feet, against
+        the path so far, and by the colours of its torso. Unknown colours count nothing, an unknown place as a doubtful one."""
         cost, expected = _UNKNOWN, self.expected(time)
         there = places(pose.xy[None].astype(float), self.track.skeleton)[0]
         if expected is not None and np.isfinite(there).all():

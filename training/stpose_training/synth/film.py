@@ -51,7 +51,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Acting:
-    """A dressed person in every frame of a clip. crowds: one person each. shift: (3,) metres, added to their vertices and joints."""
+    """A dressed person in every frame of a clip. crowds: one person each. shift: (3,) metres, added to vertices and joints."""
 
     kit: Kit
     crowds: list[Crowd]
