@@ -49,11 +49,11 @@ class Scripted(BuiltinDetector):
 
     def __init__(self, folder: Path, mirrored: bool = False) -> None:
         super().__init__(folder, mirrored)
-        self._spatial = self._joints  # type: ignore[assignment]
-        self._search._run = self._people  # type: ignore[assignment]
+        self._spatial = self._scripted_joints  # type: ignore[assignment]
+        self._search._run = self._scripted_people  # type: ignore[assignment]
         self.views: list[np.ndarray] = []
 
-    def _joints(self, pictures: np.ndarray) -> tuple[np.ndarray, ...]:
+    def _scripted_joints(self, pictures: np.ndarray) -> dict[str, np.ndarray]:
         maps = np.full((len(pictures), 17, 32, 24), -12.0, np.float32)
         for number, picture in enumerate(pictures):
             self.views.append(picture)
@@ -64,9 +64,10 @@ class Scripted(BuiltinDetector):
                     maps[number, joint] = -(y[:, None] ** 2 + x[None] ** 2) / (2 * 6.0**2)
                 else:
                     maps[number, joint] = 0
-        return maps, np.where(maps.max((2, 3)) > maps.min((2, 3)), -4.0, 4.0).astype(np.float32)
+        hidden = np.where(maps.max((2, 3)) > maps.min((2, 3)), -4.0, 4.0).astype(np.float32)
+        return {"maps": maps, "hidden": hidden}
 
-    def _people(self, pictures: np.ndarray) -> tuple[np.ndarray, ...]:
+    def _scripted_people(self, pictures: np.ndarray) -> dict[str, np.ndarray]:
         red, _, blue = (pictures[0] + 0.5) * 255
         rows, columns = np.nonzero((red > 60) & (blue < 20))
         shape = (red.shape[0] // CELL, red.shape[1] // CELL)
@@ -78,7 +79,7 @@ class Scripted(BuiltinDetector):
             centre[0, row, column], sides[0, :, row, column] = 3.0, [*(at - low), *(high - at)]
         up = np.zeros((1, 2, *shape), np.float32)
         up[:, 1] = -1
-        return centre, sides, up
+        return {"centre": centre, "sides": sides, "up": up}
 
 
 def where_is(picture: np.ndarray, joint: int) -> tuple[np.ndarray, ...]:

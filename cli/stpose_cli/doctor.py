@@ -100,8 +100,8 @@ def _mediapipe() -> tuple[bool, str]:
 
 def _rtmpose() -> tuple[bool, str]:
     """Whether a model of RTMPose is there, with a package that runs it."""
-    from stpose_core.detect.sessions import runtime
     from stpose_core.detect.rtmpose import find_rtmpose
+    from stpose_core.detect.sessions import runtime
 
     package = runtime()
     if package is None:

@@ -112,8 +112,8 @@ def _load(options: CaptureOptions, videos: int) -> dict[str, Any]:
     """The detector and the lifter, loaded once for all videos, as `capture_people` takes them."""
     from stpose_core import load_lifter
     from stpose_core.detect import KeypointFile
-    from stpose_core.devices import choose_device
     from stpose_core.detect.runtime import FASTEST_FIRST
+    from stpose_core.devices import choose_device
     from stpose_core.pipeline import open_detector
 
     place = choose_device(options.device)
