@@ -14,6 +14,7 @@ import click
 from stpose_cli.calibrate import calibrate
 from stpose_cli.doctor import doctor
 from stpose_cli.evaluate import evaluate
+from stpose_cli.live import live
 from stpose_cli.mocap import mocap
 from stpose_cli.pose import pose
 from stpose_cli.render import render
@@ -32,6 +33,7 @@ def cli() -> None:
 
 cli.add_command(mocap)
 cli.add_command(pose)
+cli.add_command(live)
 cli.add_command(render)
 cli.add_command(train)
 cli.add_command(calibrate)
