@@ -15,6 +15,9 @@ from stpose_core.errors import VideoError
 
 Image = NDArray[np.uint8]
 
+PICTURE_FPS = 30.0
+"""Frames per second of a folder of pictures by default. Pictures have no time stamps."""
+
 
 @dataclass(frozen=True)
 class VideoInfo:
@@ -72,15 +75,15 @@ class FrameSource(Protocol):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None: ...
 
 
-def open_source(path: str | Path, picture_fps: float | None = None) -> FrameSource:
-    """A video file or a folder of pictures. picture_fps: rate of the pictures, which have no time stamps; 30 by default.
+def open_source(path: str | Path, picture_fps: float = PICTURE_FPS) -> FrameSource:
+    """A video file or a folder of pictures. picture_fps: rate of the pictures.
 
     Raises VideoError if there is nothing that can be read.
     """
     if Path(path).is_dir():
-        from stpose_core.pictures import PICTURE_FPS, PictureFolder
+        from stpose_core.pictures import PictureFolder
 
-        return PictureFolder(path, PICTURE_FPS if picture_fps is None else picture_fps)
+        return PictureFolder(path, picture_fps)
     from stpose_core.video import VideoFile
 
     return VideoFile(path)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from stpose_core.errors import OptionError
 from stpose_core.formats import FORMATS, UNITS
+from stpose_core.frames import PICTURE_FPS
 
 if TYPE_CHECKING:
     from stpose_core.data import Camera
@@ -42,8 +43,9 @@ class CaptureOptions:
     weights: path of a lifter's weights; None is the one that ships.
     camera: "static" takes the camera as one that does not move; "moving" follows its rotation and zoom by the background; "auto"
     does so too, and finds out whether it is static.
-    focal: focal length in pixels of the video; fov: field of view in degrees over the longer side. At most one of them; None where
-    it is unknown.
+    focal: focal length in pixels of the video; fov: field of view in degrees along the longer side. At most one of them; None if
+    unknown.
+    picture_fps: frame rate of a folder of pictures, which have no time stamps.
     format: suffix, without its dot, of files in a folder. units: of lengths in formats that have a choice, "cm" or "m".
     """
 
@@ -59,6 +61,7 @@ class CaptureOptions:
     camera: str = "auto"
     focal: float | None = None
     fov: float | None = None
+    picture_fps: float = PICTURE_FPS
     format: str = "bvh"
     units: str = "cm"
 
@@ -82,6 +85,7 @@ class CaptureOptions:
         _check_range("fps", self.fps, SLOWEST, 1000)
         _check_range("focal", self.focal, 1, 1e6)
         _check_range("fov", self.fov, 5, 170)
+        _check_range("picture_fps", self.picture_fps, SLOWEST, 1000)
         if self.end is not None and self.end <= (self.start or 0.0):
             raise OptionError(f"the range from {self.start or 0:g} s to {self.end:g} s holds no time")
         if self.focal is not None and self.fov is not None:

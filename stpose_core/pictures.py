@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stpose_core.errors import VideoError
-from stpose_core.frames import Frame, VideoInfo, checked_range, empty_range
+from stpose_core.frames import PICTURE_FPS, Frame, VideoInfo, checked_range, empty_range
 from stpose_core.stamps import STAMP_ERROR
 from stpose_core.stills import read_picture
 
-PICTURE_FPS = 30.0
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
 

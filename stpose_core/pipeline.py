@@ -75,8 +75,8 @@ def capture_people(
 ) -> list[Capture]:
     """Capture the chosen people of a video, each over the whole range, with gaps marked where they were not seen.
 
-    path: a video file, a folder of pictures (30 a second), or a source of frames, which stays open.
-    options: everybody with the default options where none are given.
+    path: a video file, a folder of pictures, or a source of frames, which stays open.
+    options: by default all people with the default options.
     changes: fields of CaptureOptions that differ from `options`, by name: `capture_people("a.mp4", smooth=0.2)`. `detector` may
     also be a detector that is loaded already.
     lifter: one that is loaded already, in the place of `options.weights`.
@@ -89,7 +89,7 @@ def capture_people(
     if isinstance(detector, str | Path):
         changes["detector"], detector = str(detector), None
     options = replace(options or CaptureOptions(person="all"), **known_options(changes))
-    with open_source(path) if isinstance(path, str | Path) else nullcontext(path) as video:
+    with open_source(path, options.picture_fps) if isinstance(path, str | Path) else nullcontext(path) as video:
         return _captured(video, options, detector, lifter, report)
 
 

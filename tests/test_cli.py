@@ -68,7 +68,7 @@ def test_one_video_gives_one_file_and_one_line(
     out = tmp_path / f"walk.{suffix}"
     assert run(["mocap", str(video), "-o", str(out), *ARGUMENTS]) == 0
     told = capsys.readouterr().out
-    assert told == f"{video}: 30 frames at 25 fps, a person in 100 % of them, seen by bar -> {out}\n"
+    assert told == f"{video}: 30 frames at 25 fps, a person detected in 100 % of them by bar -> {out}\n"
     assert files(tmp_path) == ["in/walk.mp4", f"walk.{suffix}"]
     if suffix != "csv":
         motion = load_motion(out)

@@ -47,8 +47,8 @@ class STPOSE_OT_capture_video(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     filepath: StringProperty(name="Video", subtype="FILE_PATH")
-    person: StringProperty(name="Person", description="largest, left, center, right, or a number from 1", default="largest")
-    smooth: FloatProperty(name="Smoothing", default=0.4, min=0, max=1)
+    person: StringProperty(name="Person", description="largest, left, center, right, or a number from 1", default=Capture.person)
+    smooth: FloatProperty(name="Smoothing", default=Capture.smooth, min=0, max=1)
     start: FloatProperty(name="Start", description="Seconds", min=0)
     end: FloatProperty(name="End", description="Seconds; 0 for the end of the video", min=0)
     rate: EnumProperty(name="Frame Rate", items=RATE)
