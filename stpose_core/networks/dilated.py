@@ -48,6 +48,9 @@ class DilatedConfig:
             raise ValueError(f"kernels must be of {', '.join(map(str, _KERNELS))}, got {kernels!r:.40}")
         return DilatedConfig(**{**values, "kernels": tuple(kernels)})  # type: ignore[arg-type]
 
+    causal = False
+    """Outputs depend on as many frames after their own as before it."""
+
     @property
     def context(self) -> int:
         """Frames that an output needs on each side of its own."""
