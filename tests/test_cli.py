@@ -455,7 +455,7 @@ def test_people_who_are_left_out_are_told_of(
         assert run([*arguments, "--progress", progress, "--overwrite"]) == 0
         told = capsys.readouterr()
         (line,) = (line for line in told.err.splitlines() if line.startswith("stpose: "))
-        assert "left out 1 of 2 people (by size: 2), seen in too few frames" in line
+        assert "left out 1 of 2 people (by size: 2), detected in too few frames" in line
         assert files(tmp_path / "out") == ["walk_person1.bvh"]
         if progress == "json":
             events = [json.loads(line) for line in told.out.splitlines()]
@@ -482,7 +482,7 @@ def test_wrong_options_in_a_file_are_one_line(tmp_path: Path, video: Path, capsy
     arguments = ["mocap", str(video), "-o", str(tmp_path / "a.bvh"), "--options", file]
     assert "cannot read" in fails(capsys, *arguments)
     file.write_text('{"smoothing": 1}')
-    assert "no option smoothing" in fails(capsys, *arguments)
+    assert "unknown option smoothing" in fails(capsys, *arguments)
     file.write_text('{"smooth": 2}')
     assert "options.json: smooth must be" in fails(capsys, *arguments)
     file.write_text("{}")

@@ -106,7 +106,7 @@ class STPOSE_OT_capture_video(bpy.types.Operator):
             if not self.filepath or not video.is_file():
                 raise RigError(f"there is no video '{video}'" if self.filepath else "choose a video")
             if self.end and self.end <= self.start:
-                raise RigError(f"the range from {self.start:g} s to {self.end:g} s holds no time")
+                raise RigError(f"the range from {self.start:g} s to {self.end:g} s is empty")
             detector = bpy.path.abspath(chosen.keypoints) if chosen.detector == "file" else chosen.detector
             wanted = Capture(video, self.person, self.smooth, self.start or None, self.end or None, detector, chosen.device)
             current.job = CaptureJob(command, wanted, self._place(chosen, video))
