@@ -1,4 +1,4 @@
-"""A preview video: the joints as they were seen, drawn over the picture, on the even time grid of the captures."""
+"""A preview video: the detected joints drawn over the picture, on the uniform time grid of the captures."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from stpose_core.video_writer import PreviewWriter
 if TYPE_CHECKING:
     Image = NDArray[np.uint8]
 
-# RGB. The person's own left and right, as on a ship.
+# RGB. The person's left is red, the right green, as on a ship.
 LEFT, RIGHT, MIDDLE = (230, 60, 60), (60, 200, 90), (240, 240, 240)
 SHADOW = (20, 20, 20)
-# Bones with a joint that is less sure than this are drawn thin.
+# Bones with a joint of a lower score are drawn thin.
 SURE = 0.5
 
 
@@ -36,10 +36,10 @@ def write_preview(
     *,
     video: FrameSource | None = None,
 ) -> None:
-    """Write the video again with everybody's joints drawn over it: as many frames as the captures have, at their rate.
+    """Write a copy of the video with the joints of all people drawn in, with the frames and the rate of the captures.
 
-    start, end: the range that was captured. video: the source that was captured, if it is still open; by default the file or folder
-    that the captures name is opened again. The file appears whole or not at all; an existing one is replaced.
+    start, end: the range that was captured. video: the captured source, if it is still open; by default, the path in the captures
+    is opened again. The file appears whole or not at all; an existing one is replaced.
     Raises VideoError, OutputError.
     """
     info = captures[0].video
@@ -64,7 +64,7 @@ def _write(
         for frame in decoded:
             origin = frame.time if origin is None else origin
             place = min(round((frame.time - origin) * fps), frames - 1)
-            # Frames of the grid that the video jumps over show the picture before.
+            # Grid points without a frame of the video show the previous picture.
             while written < place and before is not None:
                 writer.write(_drawn(before, captures, written))
                 written += 1
@@ -84,12 +84,12 @@ def _write(
 def draw_skeleton(image: Image, xy: Array, score: Array, skeleton: Skeleton) -> None:
     """Draw one person's bones and joints into an image, in place.
 
-    image: (H, W, 3) uint8 RGB. xy: (J, 2) pixels; score: (J,), where 0 means unseen and is left out.
+    image: (H, W, 3) uint8 RGB. xy: (J, 2) pixels; score: (J,), joints with a score of 0 are not drawn.
     """
     import cv2
 
     thick = max(1, round(max(image.shape[:2]) / 400))
-    # Ends far outside the picture would overflow OpenCV's integers.
+    # End points far outside the picture would overflow OpenCV's integers.
     limit = 4 * max(image.shape[:2])
     points = [tuple(int(value) for value in np.clip(np.nan_to_num(point), -limit, limit)) for point in xy]
     for joint, parent in enumerate(skeleton.parents):

@@ -1,4 +1,4 @@
-"""Writing a video: pictures at a constant rate, as H.264 in an mp4."""
+"""Writing of videos: pictures at a constant rate, as H.264 in an mp4."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _LONGEST_SIDE = 16384  # pixels, the limit of H.264 encoders
 
 
 class PreviewWriter:
-    """Writes pictures to an H.264 mp4 that any player shows; a context manager; the file appears whole or not at all.
+    """Writes pictures to an H.264 mp4 that common players support. A context manager; the file appears whole or not at all.
 
-    path: the output; fps: frames per second; size: (width, height) of the pictures. Odd sizes gain a copy of the last
-    row or column, as yuv420p needs even ones. If the block fails, nothing is left behind. An existing file is replaced.
+    path: the output; fps: frames per second; size: (width, height) of the pictures. Odd sizes are padded with a copy of the last
+    row or column, because yuv420p requires even sizes. If the block fails, no file remains. An existing file is replaced.
     Raises OutputError if the file cannot be written or the block ends without a picture.
     """
 
