@@ -9,7 +9,7 @@ import bpy
 from . import preferences
 from .job import CANCELLED, FAILED, find_command
 from .operators.capture import current
-from .operators.retarget import SETTINGS
+from .operators.retarget import ONLY_RETARGET, SETTINGS
 from .text import paragraph
 
 STAGES = {"start": "Starting", "detect": "Finding the person", "lift": "Lifting to 3D", "preview": "Writing the preview"}
@@ -124,12 +124,19 @@ class STPOSE_PT_retarget(_Step, bpy.types.Panel):
         if settings.target is None:
             return
         _draw_map(layout, context, settings)
-        for name in ("root_motion", "facing", "match_spine", "lock"):
+        layout.prop(settings, "root_motion")
+        if settings.root_motion in ("ROOT_BONE", "OBJECT"):
+            layout.prop(settings, "heading")
+        for name in ("facing", "match_spine", "ground"):
             layout.prop(settings, name)
+        if settings.ground == "VALUE":
+            layout.prop(settings, "ground_height")
+        layout.prop(settings, "lock")
         if settings.lock != "NEVER":
             layout.prop(settings, "radius")
             layout.prop(settings, "floor_height")
         layout.prop(settings, "bake")
+        layout.prop(settings, "ik")
         layout.prop(settings, "use_frames")
         if settings.use_frames:
             layout.prop(settings, "first")
@@ -138,7 +145,7 @@ class STPOSE_PT_retarget(_Step, bpy.types.Panel):
         layout.prop(settings, "simplify")
         button = layout.operator("stpose.retarget", text="Apply", icon="CHECKMARK")
         _fill(button, settings)
-        _fill(layout.operator("stpose.foot_lock", text="Lock Feet Only"), settings, skip=("root_motion", "facing", "match_spine"))
+        _fill(layout.operator("stpose.foot_lock", text="Lock Feet Only"), settings, skip=ONLY_RETARGET)
 
 
 def _fill(button: Any, settings: Any, skip: tuple[str, ...] = ()) -> None:

@@ -67,8 +67,7 @@ def animate(context: bpy.types.Context, obj: bpy.types.Object, track: Track, fir
     keyed = channels(context, obj, posed, frames, attachments(skeleton, mapped))
     action = write_action(obj, obj.name, keyed)
     if track.contacts is not None:
-        action[CONTACTS] = track.contacts.ravel().tolist()
-        action[FIRST] = float(first)
+        _set_contacts(action, track.contacts, float(first))
 
 
 class _Whole(Posed):
@@ -104,11 +103,36 @@ def _bone_shape() -> bpy.types.Object:
     return bpy.data.objects.new(_SHAPE, mesh)
 
 
+def _set_contacts(action: Any, contacts: Array, first: float) -> None:
+    action[CONTACTS] = contacts.ravel().tolist()
+    action[FIRST] = first
+
+
+def keep_contacts(action: Any, source: bpy.types.Object, frames: Array) -> None:
+    """Keep with a baked action which feet stand, where the source says it. frames: those that were baked."""
+    every = np.arange(frames[0], frames[-1] + 1)
+    contacts = contacts_at(source, every)
+    if contacts is not None:
+        _set_contacts(action, contacts, float(frames[0]))
+
+
 def contacts_at(obj: bpy.types.Object, frames: Array) -> Array | None:
-    """(T, 4) which feet stand, as the rig's action has it; None if it does not say."""
-    action: Any = obj.animation_data.action if obj.animation_data else None
-    if action is None or CONTACTS not in action:
+    """(T, 4) which feet stand, as the action of the rig has it, or the uppermost of its NLA strips; None if none says it."""
+    data: Any = obj.animation_data
+    if data is None:
         return None
+    if data.action is not None:
+        return _contacts_of(data.action, frames) if CONTACTS in data.action else None
+    found = None
+    for strip in [strip for track in data.nla_tracks if not track.mute for strip in track.strips]:
+        inside = (frames >= strip.frame_start) & (frames <= strip.frame_end)
+        if strip.action is not None and CONTACTS in strip.action and inside.any():
+            found = np.zeros((len(frames), 4)) if found is None else found
+            at = (frames[inside] - strip.frame_start) / strip.scale + strip.action_frame_start
+            found[inside] = _contacts_of(strip.action, at)
+    return found
+
+
+def _contacts_of(action: Any, frames: Array) -> Array:
     known = np.array(action[CONTACTS], dtype=np.float64).reshape(-1, 4)
-    at = np.clip(np.round(frames - float(action[FIRST])).astype(int), 0, len(known) - 1)
-    return known[at]
+    return known[np.clip(np.round(frames - float(action[FIRST])).astype(int), 0, len(known) - 1)]
