@@ -121,7 +121,9 @@ class STPoseSettings(bpy.types.PropertyGroup):
     last: IntProperty(name="Last", default=250)
     step: IntProperty(name="Step", description="Frames between keys", default=1, min=1)
     ik: BoolProperty(
-        name="IK Controls", description="Key the IK controls that the map names too, so that both ways give the same pose", default=True
+        name="IK Controls",
+        description="Key the IK controls that the map names too, so that both ways give the same pose",
+        default=True,
     )
     simplify: FloatProperty(
         name="Simplify", description="Degrees that fewer keys may be off by; 0 keeps all", default=0, min=0, max=10
