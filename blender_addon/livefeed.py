@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .retarget.keys import resampled
 from .retarget.motion import Motion, TrackError
@@ -29,7 +30,7 @@ class LivePose:
     time: float
     present: bool
     names: tuple[str, ...]
-    parents: Array
+    parents: NDArray[np.int64]
     offsets: Array
     rotations: Array
     root: Array
@@ -87,7 +88,7 @@ def read_line(line: bytes) -> LivePose:
         values = json.loads(line)
         names = tuple(values["parents"])
         order = {name: index for index, name in enumerate(names)}
-        parents = np.array([-1 if values["parents"][name] is None else order[values["parents"][name]] for name in names])
+        parents = np.array([-1 if values["parents"][name] is None else order[values["parents"][name]] for name in names], np.int64)
         offsets = np.array([values["offsets"][name] for name in names], dtype=np.float64)
         rotations = np.array([values["rotations"][name] for name in names], dtype=np.float64)
         root, time = np.array(values["root"], dtype=np.float64), float(values["time"])
