@@ -14,7 +14,7 @@ _AMD = Path("/dev/kfd")
 
 
 def choose_device(name: str) -> str:
-    """ "cpu", "cuda" or "mps": the fastest at hand for "auto". Raises StposeError if this machine does not have the named one.
+    """ "cpu", "cuda" or "mps": "auto" selects the fastest available one. Raises StposeError if the device is missing.
 
     Torch is asked, and so imported, only where there may be another device than the processor.
     """

@@ -17,6 +17,7 @@ from stpose_core.errors import WeightsError
 from stpose_core.lift.heatmaps import HeatMaps, keypoint_blobs
 from stpose_core.lift.normalise import BOX_REACH, VISIBLE_SCORE, PersonView, network_inputs, person_view
 from stpose_core.networks.lifting import MULTI_STRIDE, LiftingNetwork, config_of, make_network, reads_maps
+from stpose_core.networks.temporal import TemporalConfig
 from stpose_core.reading import one_line
 from stpose_core.skeletons import H36M17, convert
 from stpose_core.weights import LIFTER, filled, read_weights
@@ -106,6 +107,12 @@ class Lifter:
     @property
     def delay(self) -> int:
         """Frames at the training rate that a streamed output comes behind its input."""
+        config = self.network.config
+        return config.look_ahead if isinstance(config, TemporalConfig) and config.causal else self.margin
+
+    @property
+    def margin(self) -> int:
+        """Frames on each side of its outputs that `lift_window` takes."""
         return self.network.config.context + BOX_REACH
 
     def __call__(
@@ -139,7 +146,7 @@ class Lifter:
         self, rays: NDArray[np.float64], score: NDArray[np.float64], flip: bool, maps: HeatMaps | None, camera: Camera
     ) -> _Frames:
         """(T, 17, 2) rays and (T, 17) scores at about the training rate -> T outputs; missing frames stand beyond both ends."""
-        margin = self.delay
+        margin = self.margin
         padded = np.zeros((len(rays) + 2 * margin, *rays.shape[1:]))
         padded[margin : margin + len(rays)] = np.nan_to_num(rays)
         scores = np.zeros(padded.shape[:2])
@@ -159,7 +166,7 @@ class Lifter:
         flip: bool,
         maps: tuple[HeatMaps, Camera] | None = None,
     ) -> _Frames:
-        """(T + 2 * delay, 17, 2) -> the T frames in the middle. The one place where the network is called.
+        """(T + 2 * margin, 17, 2) -> the T frames in the middle. The one place where the network is called.
 
         maps: the heat maps of all these frames, and the camera of the rays."""
         ray = torch.from_numpy(np.ascontiguousarray(rays)).float()[None].to(self.device)
@@ -177,9 +184,9 @@ class Lifter:
                 contacts = (contacts + other[5][..., _OTHER_FOOT]) / 2
         # First to the processor: Apple's graphics chips have no double precision.
         outputs = [value[0].cpu().double().numpy() for value in (pose, root, sigma, hidden, up, torch.sigmoid(contacts))]
-        core = slice(self.delay, len(score) - self.delay)
+        core = slice(self.margin, len(score) - self.margin)
         missing = np.asarray(score < VISIBLE_SCORE)
-        absent = ~_bridged(~missing.all(axis=1))[core]
+        absent = ~_bridged(~missing.all(axis=1), self.network.config.causal)[core]
         unseen = missing[core] | (outputs[3] > _HIDDEN_LOGIT)
         frames = _Frames(outputs[0], outputs[1], outputs[2], unseen, outputs[4], outputs[5])
         for part in (frames.xyz, frames.root):
@@ -191,14 +198,14 @@ class Lifter:
     def _views(
         self, rays: Tensor, score: Tensor, maps: tuple[HeatMaps, Camera] | None, mirrored: bool
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-        view = person_view(rays, score)
+        view = person_view(rays, score, self.network.config.causal)
         inputs, context = network_inputs(rays, score, view)
         if self.reads_maps:
             inputs = keypoint_blobs(inputs).draw() if maps is None else self._maps(view, *maps, mirrored)
         # The box of a frame is known only where all its neighbours are: the outer frames served for that alone.
         inner = slice(BOX_REACH, rays.shape[1] - BOX_REACH)
         out = self.network(inputs[:, inner], context[:, inner])
-        core = slice(self.delay, rays.shape[1] - self.delay)
+        core = slice(self.margin, rays.shape[1] - self.margin)
         near = PersonView(view.rotation[:, core], view.size[:, core], view.known[:, core])
         unknown = torch.where(near.known, 0.0, torch.nan)[..., None]
         pose = near.to_camera(out.pose) + unknown[..., None]
@@ -236,7 +243,7 @@ class LifterStream:
         if between > 1:
             raise ValueError(f"a clip of {self.fps:g} fps cannot be streamed: lift it whole, or feed it at 20 fps or more")
         blank = (np.zeros((17, 2)), np.zeros(17))
-        self._phases = [[blank] * self.lifter.delay for _ in range(every)]
+        self._phases = [[blank] * self.lifter.margin for _ in range(every)]
 
     def push(self, xy: NDArray[np.float64], score: NDArray[np.float64]) -> Pose3D | None:
         """xy: (17, 2) pixels, score: (17,). The pose of the frame `delay` * every frames ago, or None while there is none."""
@@ -244,9 +251,11 @@ class LifterStream:
         self._count += 1
         seen = np.where(np.isfinite(xy).all(-1), score, 0.0)
         buffer.append((np.nan_to_num(_rays(np.asarray(xy, np.float64), self.camera)), seen))
-        if len(buffer) < 2 * self.lifter.delay + 1:
+        if len(buffer) < self.lifter.margin + 1 + self.lifter.delay:
             return None
-        rays, scores = (np.stack([item[part] for item in buffer]) for part in (0, 1))
+        # A causal network ignores the frames that are still to come.
+        later = [(np.zeros((17, 2)), np.zeros(17))] * (self.lifter.margin - self.lifter.delay)
+        rays, scores = (np.stack([item[part] for item in buffer + later]) for part in (0, 1))
         buffer.pop(0)
         lifted = self.lifter.lift_window(rays, scores, self.flip)
         points = Keypoints(np.zeros((1, 17, 2)), np.zeros((1, 17)), self.fps, self.image_size, H36M17.name)
@@ -261,10 +270,13 @@ class LifterStream:
         return [pose for pose in poses if pose is not None][-left:] if left else []
 
 
-def _bridged(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(T,) frames that were seen, and those in a gap of at most BRIDGED frames between two that were."""
+def _bridged(seen: NDArray[np.bool_], causal: bool = False) -> NDArray[np.bool_]:
+    """(T,) frames that were seen, and those in a gap of at most BRIDGED frames between two that were; where causal, the BRIDGED
+    frames after one that was."""
     order = np.arange(len(seen))
     before = np.maximum.accumulate(np.where(seen, order, -len(seen) - BRIDGED))
+    if causal:
+        return np.asarray(order - before <= BRIDGED)
     after = np.minimum.accumulate(np.where(seen, order, 2 * len(seen) + BRIDGED)[::-1])[::-1]
     return np.asarray(after - before - 1 <= BRIDGED)
 

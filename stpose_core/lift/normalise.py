@@ -56,10 +56,16 @@ class PersonView:
         return torch.cat((flat, torch.log(depth * self.size).unsqueeze(-1)), -1)
 
 
-def _smooth(values: Tensor, weights: Tensor) -> Tensor:
-    """Weighted mean of (B, T, C) over +-BOX_REACH frames with a Hann window; weights (B, T)."""
-    window = torch.hann_window(2 * BOX_REACH + 3, periodic=False, dtype=values.dtype, device=values.device)[1:-1]
-    kernel = window.reshape(1, 1, -1)
+def _window(causal: bool, like: Tensor) -> Tensor:
+    """(1, 1, 2 * BOX_REACH + 1) Hann weights of the frames around one; those of later frames are 0 where causal."""
+    window = torch.hann_window(2 * BOX_REACH + 3, periodic=False, dtype=like.dtype, device=like.device)[1:-1]
+    if causal:
+        window[BOX_REACH + 1 :] = 0
+    return window.reshape(1, 1, -1)
+
+
+def _smooth(values: Tensor, weights: Tensor, kernel: Tensor) -> Tensor:
+    """Mean of (B, T, C) over the kernel's frames, weighted by it and by the weights (B, T)."""
     total = F.conv1d(weights.unsqueeze(1), kernel, padding=BOX_REACH)
     batch, frames, channels = values.shape
     stacked = (values * weights.unsqueeze(-1)).transpose(1, 2).reshape(batch * channels, 1, frames)
@@ -80,8 +86,8 @@ def view_rotation(centre: Tensor) -> Tensor:
     return torch.stack(rows, -2)
 
 
-def person_view(rays: Tensor, score: Tensor) -> PersonView:
-    """rays: (B, T, J, 2) = (x/z, y/z) of each joint; score: (B, T, J), 0 where not seen.
+def person_view(rays: Tensor, score: Tensor, causal: bool = False) -> PersonView:
+    """rays: (B, T, J, 2) = (x/z, y/z) of each joint; score: (B, T, J), 0 where not seen. causal: from no later frames.
 
     Centre and size are a weighted mean and spread of the visible joints (softer than a bounding box, which jumps when a limb is
     hidden), smoothed over +-16 frames. Frames further than that from any sighting are not known and look straight ahead.
@@ -92,14 +98,15 @@ def person_view(rays: Tensor, score: Tensor) -> PersonView:
     mass = joint_weight.sum(-1)
     # One or two joints have a centre but no size: they count for nothing.
     weight = mass * (visible.sum(-1) >= 3)
-    near = F.max_pool1d(weight.unsqueeze(1), 2 * BOX_REACH + 1, 1, BOX_REACH).squeeze(1) > 0
+    kernel = _window(causal, rays)
+    near = F.conv1d((weight > 0).to(rays.dtype).unsqueeze(1), kernel, padding=BOX_REACH).squeeze(1) > 0
     centre = (rays * joint_weight.unsqueeze(-1)).sum(-2) / mass.clamp_min(1e-6).unsqueeze(-1)
-    centre = torch.where(near.unsqueeze(-1), _smooth(centre, weight), torch.zeros_like(centre))
+    centre = torch.where(near.unsqueeze(-1), _smooth(centre, weight, kernel), torch.zeros_like(centre))
     rotation = view_rotation(centre)
     flat = _turned(rays, rotation)
     middle = (flat * visible.unsqueeze(-1)).sum(-2) / visible.sum(-1).clamp_min(1).unsqueeze(-1)
     spread = (((flat - middle.unsqueeze(-2)) ** 2).sum(-1) * visible).sum(-1) / visible.sum(-1).clamp_min(1)
-    log_size = _smooth(0.5 * torch.log(spread.clamp_min(_SIZE_FLOOR**2)).unsqueeze(-1), weight)[..., 0]
+    log_size = _smooth(0.5 * torch.log(spread.clamp_min(_SIZE_FLOOR**2)).unsqueeze(-1), weight, kernel)[..., 0]
     size = torch.where(near, 2 * torch.exp(log_size), torch.ones_like(log_size))
     return PersonView(rotation, size.clamp_min(_SIZE_FLOOR), near)
 

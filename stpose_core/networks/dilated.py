@@ -48,6 +48,9 @@ class DilatedConfig:
             raise ValueError(f"kernels must be of {', '.join(map(str, _KERNELS))}, got {kernels!r:.40}")
         return DilatedConfig(**{**values, "kernels": tuple(kernels)})  # type: ignore[arg-type]
 
+    causal = False
+    """Outputs depend on as many frames after their own as before it."""
+
     @property
     def context(self) -> int:
         """Frames that an output needs on each side of its own."""
@@ -70,7 +73,8 @@ class DilatedNetwork(nn.Module):
             nn.Dropout(config.dropout),
         )
         dilations = [prod(config.kernels[: index + 1]) for index in range(len(others))]
-        blocks = [Block(config.channels, kernel, dilation, config.dropout) for kernel, dilation in zip(others, dilations)]
+        steps = zip(others, dilations)
+        blocks = [Block(config.channels, taps, step, step * (taps // 2), config.dropout) for taps, step in steps]
         self.blocks = nn.Sequential(*blocks)
         self.heads = Heads(config.channels, config.joints)
 

@@ -25,7 +25,7 @@ OUTPUTS = ("metric", "projective")
 # What a weights file may ask for: far above any network of use, and about half a gigabyte at most to find out.
 _RANGES = {
     "joints": (1, 200), "latent": (1, 2048), "width": (1, 1024), "kernel": (1, 9), "spread": (1, 15), "map_features": (1, 256),
-    "frame_blocks": (0, 8), "place_window": (0, 8), "output_window": (0, 8), "contacts": (0, 4),
+    "frame_blocks": (0, 8), "place_window": (0, 8), "output_window": (0, 8), "contacts": (0, 4), "look_ahead": (-1, 64),
 }  # fmt: skip
 _MOST_STRIDES, _LONGEST_STRIDE = 6, 64
 
@@ -42,6 +42,8 @@ class TemporalConfig:
     on each side over which poses and roots are averaged (Hann weights): what branches cannot know of a single frame is jitter.
     visibility: whether the keypoint path is told of scores and of which joints are hidden; without, a hidden joint is one in the
     middle of the person. map_features: that each heat map is reduced to. contacts: 4 for a head of heel and toe contacts, else 0.
+    look_ahead: frames after its own that an output may depend on, for live use; -1: as many as before it. It needs an
+    output_window and a place_window that do not reach further.
     """
 
     inputs: str = "keypoints"
@@ -59,6 +61,7 @@ class TemporalConfig:
     visibility: bool = True
     output_window: int = 0
     contacts: int = 0
+    look_ahead: int = -1
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for the header of a weights file."""
@@ -84,12 +87,38 @@ class TemporalConfig:
             raise ValueError(f"strides must be a list of 1 to {_MOST_STRIDES} numbers, got {strides!r:.40}")
         if not all(type(stride) is int and 1 <= stride <= _LONGEST_STRIDE for stride in strides):
             raise ValueError(f"strides must be whole numbers from 1 to {_LONGEST_STRIDE}, got {strides!r:.40}")
-        return TemporalConfig(**{**values, "strides": tuple(strides)})  # type: ignore[arg-type]
+        config = TemporalConfig(**{**values, "strides": tuple(strides)})  # type: ignore[arg-type]
+        window = max(config.output_window, config.place_window)
+        if config.causal and window > config.look_ahead:
+            raise ValueError(f"a window of {window} frames exceeds the look_ahead of {config.look_ahead}")
+        return config
+
+    @property
+    def causal(self) -> bool:
+        """Whether an output depends on a limited number of later frames."""
+        return self.look_ahead >= 0
 
     @property
     def context(self) -> int:
-        """Frames that an output needs on each side of its own."""
-        return max(self.strides) * (self.kernel - 1) * (1 + self.spread) // 2 + self.output_window
+        """Frames on each side of an output that the network takes. A causal network ignores those beyond its look-ahead."""
+        return max(max(reach_of(self, stride)) for stride in self.strides) + self.output_window
+
+
+def reach_of(config: TemporalConfig, stride: int) -> tuple[int, int]:
+    """Frames before and after its own that an output of the branch of this stride depends on."""
+    ahead = sum(_ahead(config, stride))
+    return stride * (config.kernel - 1) * (1 + config.spread) - ahead, ahead
+
+
+def _ahead(config: TemporalConfig, stride: int) -> tuple[int, int]:
+    """Frames after its own that the two blocks of a branch read: half of their taps, or as many as the look-ahead allows."""
+    near, far = stride, stride * config.spread
+    half = (config.kernel - 1) // 2
+    if not config.causal:
+        return half * near, half * far
+    allowed = config.look_ahead - config.output_window
+    first = near * min(half, allowed // near)
+    return first, far * min(half, (allowed - first) // far)
 
 
 class KeypointEncoder(nn.Module):
@@ -128,11 +157,14 @@ class HeatmapEncoder(nn.Module):
 
 
 class Block(nn.Module):
-    """Residual block: dilated convolution without padding, then 1x1, each with batch norm and ReLU; (B, C, T) -> (B, C, T - r)."""
+    """Residual block: dilated convolution without padding, then 1x1, each with batch norm and ReLU; (B, C, T) -> (B, C, T - r).
 
-    def __init__(self, width: int, kernel: int, dilation: int, dropout: float) -> None:
+    ahead: how many of the r frames lie after an output's own.
+    """
+
+    def __init__(self, width: int, kernel: int, dilation: int, ahead: int, dropout: float) -> None:
         super().__init__()
-        self.margin = dilation * (kernel - 1) // 2
+        self.before, self.ahead = dilation * (kernel - 1) - ahead, ahead
         self.wide = nn.Conv1d(width, width, kernel, dilation=dilation, bias=False)
         self.norm1 = nn.BatchNorm1d(width)
         self.point = nn.Conv1d(width, width, 1, bias=False)
@@ -142,7 +174,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.drop(F.relu(self.norm1(self.wide(x))))
         y = self.drop(F.relu(self.norm2(self.point(y))))
-        return x[..., self.margin : x.shape[-1] - self.margin] + y
+        return x[..., self.before : x.shape[-1] - self.ahead] + y
 
 
 class FrameBlock(nn.Module):
@@ -170,9 +202,10 @@ class Branch(nn.Module):
     def __init__(self, config: TemporalConfig, stride: int) -> None:
         super().__init__()
         self.enter = nn.Sequential(nn.Conv1d(config.latent, config.width, 1, bias=False), nn.BatchNorm1d(config.width), nn.ReLU())
-        self.near = Block(config.width, config.kernel, stride, config.dropout)
-        self.far = Block(config.width, config.kernel, stride * config.spread, config.dropout)
-        self.margin = self.near.margin + self.far.margin
+        near, far = _ahead(config, stride)
+        self.near = Block(config.width, config.kernel, stride, near, config.dropout)
+        self.far = Block(config.width, config.kernel, stride * config.spread, far, config.dropout)
+        self.before, self.ahead = reach_of(config, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.far(self.near(self.enter(x)))
@@ -206,16 +239,16 @@ class TemporalNetwork(nn.Module):
         self.heads = heads(merged + config.latent, config.joints, contacts=config.contacts)
 
     def forward(self, inputs: Tensor, context: Tensor) -> TemporalOutput:
-        latent = self.frame(F.relu(self.norm(self.encoder(inputs, context))))
-        window, frames = self.config.output_window, latent.shape[-1]
+        window, frames = self.config.output_window, inputs.shape[1]
         if frames <= 2 * self.config.context:
             raise ValueError(f"{frames} frames are too few: the network needs {2 * self.config.context + 1} for one output")
         reach = self.config.context - window
+        used = frames - reach + max(reach_of(self.config, stride)[1] for stride in self.config.strides)
+        latent = self.frame(F.relu(self.norm(self.encoder(inputs[:, :used], context[:, :used]))))
         scales = []
         for branch in self.branches:
             assert isinstance(branch, Branch)
-            spare = reach - branch.margin
-            scales.append(branch(latent[..., spare : frames - spare]))
+            scales.append(branch(latent[..., reach - branch.before : frames - reach + branch.ahead]))
         merged = torch.cat(scales, 1)
         features = torch.cat((merged, self.merge(merged)), 1)
         if not isinstance(self.heads, ProjectiveHeads):
