@@ -72,7 +72,7 @@ def _read(path: Path, kind: str, with_tensors: bool) -> tuple[dict[str, NDArray[
             names = file.keys() if with_tensors else ()
             arrays = {name: np.asarray(file.get_tensor(name)) for name in names}
         config = json.loads(header.get("config", "null"))
-        arrays = {name: values.astype(np.float32) if values.dtype.kind == "f" else values for name, values in arrays.items()}
+        arrays = {name: values.astype(np.float32 if values.dtype.kind == "f" else values.dtype) for name, values in arrays.items()}
         unsound = next((name for name, values in arrays.items() if not np.isfinite(values).all()), None)
     # Damage may cause an error in safetensors, in numpy, or in the JSON of the config.
     except (SafetensorError, ValueError, TypeError, AttributeError, KeyError, RuntimeError, OSError) as error:
