@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from stpose_core.errors import OptionError
 from stpose_core.formats import FORMATS, UNITS
-from stpose_core.frames import PICTURE_FPS
 
 if TYPE_CHECKING:
     from stpose_core.data import Camera
 
 CAMERAS = ("auto", "static", "moving")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+PICTURE_FPS = 30.0
+"""Frames per second of a folder of pictures by default. Pictures have no time stamps."""
 PERSONS = ("largest", "left", "right", "center", "all")
 SLOWEST = 1.0
 """Minimum frames per second. At lower rates, a body can move too far between two frames."""
