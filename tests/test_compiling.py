@@ -141,7 +141,7 @@ def test_those_not_used_for_longest_go_and_nothing_else(cache: Path, monkeypatch
     others = cache / "films"
     others.mkdir()
     (others / "film.mp4").write_bytes(b"somebody's")
-    for age, folder in ((3, others), (2, second), (1, first)):
+    for age, folder in ((3, first), (2, second), (1, others)):
         os.utime(folder, (age, age))
     opened(1)  # used again
     opened(3)
