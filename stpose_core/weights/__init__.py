@@ -69,10 +69,13 @@ def _read(path: Path, kind: str, with_tensors: bool) -> tuple[dict[str, NDArray[
     try:
         with safe_open(path, framework="np") as file:
             header = file.metadata() or {}
-            names = file.keys() if with_tensors else ()
-            arrays = {name: np.asarray(file.get_tensor(name)) for name in names}
+            names = list(file.keys()) if with_tensors else []
+            brief = any(file.get_slice(name).get_dtype() == "BF16" for name in names)
+        # numpy has no bfloat16; torch is slow to import.
+        with safe_open(path, framework="pt" if brief else "np") as file:
+            values_of = {name: file.get_tensor(name) for name in names}
         config = json.loads(header.get("config", "null"))
-        arrays = {name: values.astype(np.float32 if values.dtype.kind == "f" else values.dtype) for name, values in arrays.items()}
+        arrays = {name: _array(values) for name, values in values_of.items()}
         unsound = next((name for name, values in arrays.items() if not np.isfinite(values).all()), None)
     # Damage may cause an error in safetensors, in numpy, or in the JSON of the config.
     except (SafetensorError, ValueError, TypeError, AttributeError, KeyError, RuntimeError, OSError) as error:
@@ -82,6 +85,13 @@ def _read(path: Path, kind: str, with_tensors: bool) -> tuple[dict[str, NDArray[
     if unsound is not None:
         raise WeightsError(f"{path} is damaged: {unsound[:60]} contains values that are not finite")
     return arrays, config
+
+
+def _array(values: Any) -> NDArray[Any]:
+    """An array of numpy or tensor of torch as an array of its own, floating-point ones in float32."""
+    array = values if isinstance(values, np.ndarray) else np.asarray(values.float() if values.is_floating_point() else values)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is not finite, which is refused
+        return array.astype(np.float32 if array.dtype.kind == "f" else array.dtype)
 
 
 def filled(make: Callable[[], Any], tensors: Mapping[str, Any]) -> Any:
