@@ -20,7 +20,7 @@ from stpose_core.detect import KeypointFile
 from stpose_core.detect.boxes import box_overlap, extent
 from stpose_core.errors import FormatError
 from stpose_core.skeletons import convert, get_skeleton
-from stpose_core.track.linker import _likeness
+from stpose_core.track.linker import _similarity
 from stpose_core.track.similarity import joint_similarity
 
 FRAMES = 20
@@ -136,7 +136,7 @@ FOLDERS: dict[str, tuple[Callable[[Path], object], str | None]] = {
     "nobody": (lambda path: openpose(path, lambda frame: people()), "no person"),
     "people without joints": (lambda path: openpose(path, lambda frame: people([])), "no person"),
     "no people": (lambda path: openpose(path, lambda frame: {"people": None}), "no OpenPose"),
-    "no files": (lambda path: path.mkdir(), "holds no .json"),
+    "no files": (lambda path: path.mkdir(), "contains no .json"),
     "npz": (npz, None),
     "npz of another size": (lambda path: npz(path, image_size=(64, 48)), "64 x 48"),
     "npz of another skeleton": (lambda path: npz(path, skeleton="dog"), "unknown skeleton 'dog'"),
@@ -228,6 +228,6 @@ def test_all_pairs_at_once_are_as_similar_as_one_at_a_time() -> None:
         people.append((xy, score))
     moved = [(xy + random.normal(0, 10, xy.shape), score) for xy, score in people]
     single = [[0.5 * joint_similarity(*a, *b) + 0.5 * box_overlap(extent(*a), extent(*b)) for b in moved] for a in people]
-    np.testing.assert_allclose(_likeness(people, moved), single, atol=1e-12)
-    assert _likeness(people, []).shape == (12, 0)
-    assert _likeness([], moved).shape == (0, 12)
+    np.testing.assert_allclose(_similarity(people, moved), single, atol=1e-12)
+    assert _similarity(people, []).shape == (12, 0)
+    assert _similarity([], moved).shape == (0, 12)
