@@ -316,7 +316,7 @@ def test_the_preview_shows_the_joints_and_lasts_as_long(tmp_path: Path) -> None:
     write_preview([result], tmp_path / "preview.mp4")
     frames = list(read_frames(tmp_path / "preview.mp4"))
     assert len(frames) == 30
-    assert frames[0].image.shape == (SIZE[1], SIZE[0], 3)
+    assert frames[0].image.shape == (SIZE[1], SIZE[0] + SIZE[1] // 2, 3)
     for number in (5, 25):
         x, y = result.keypoints.xy[number, 11].round().astype(int)  # the left shoulder, in red
         patch = frames[number].image[y - 1 : y + 2, x - 1 : x + 2].reshape(-1, 3).astype(int).mean(0)

@@ -14,10 +14,12 @@ import click
 from stpose_cli.calibrate import calibrate
 from stpose_cli.doctor import doctor
 from stpose_cli.evaluate import evaluate
+from stpose_cli.live import live
 from stpose_cli.mocap import mocap
 from stpose_cli.pose import pose
 from stpose_cli.render import render
 from stpose_cli.train import train
+from stpose_cli.view import view
 from stpose_core import __version__
 from stpose_core.errors import StposeError
 
@@ -32,6 +34,8 @@ def cli() -> None:
 
 cli.add_command(mocap)
 cli.add_command(pose)
+cli.add_command(live)
+cli.add_command(view)
 cli.add_command(render)
 cli.add_command(train)
 cli.add_command(calibrate)

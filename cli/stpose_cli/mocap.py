@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stpose_cli.capture_options import capture_options, chosen_options, was_given
+from stpose_cli.looks import Looks, look_options
 from stpose_cli.outputs import Job, check_not_input, is_folder, plan_jobs
 from stpose_cli.progress import Progress, Result, make_progress, warnings_to
 from stpose_core.errors import DetectorError, OutputError, StposeError
 from stpose_core.extras import how_to_install
-from stpose_core.files import check_output
 from stpose_core.options import CaptureOptions
 
 if TYPE_CHECKING:
@@ -35,12 +35,7 @@ FAILED = 2
     type=click.Choice(["bar", "json", "none"]),
     help="How progress is reported.",
 )
-@click.option(
-    "--preview",
-    metavar="FILE.mp4",
-    type=click.Path(path_type=Path),
-    help="Also write the video with the joints drawn in.",
-)
+@look_options
 @click.pass_context
 def mocap(
     context: click.Context,
@@ -49,6 +44,7 @@ def mocap(
     overwrite: bool,
     progress: str,
     preview: Path | None,
+    report: Path | None,
     **_: object,
 ) -> int:
     """Capture the motion of people in videos.
@@ -66,10 +62,10 @@ def mocap(
         if was_given(context, "format") and not is_folder(out):
             raise OutputError(f"--format applies to a folder; the name {out} determines its own format")
         jobs = plan_jobs(videos, out, options.person == "all", options.format, overwrite)
-        _check_preview(preview, jobs, overwrite)
-        check_not_input(
-            [*(file for job in jobs for file in job.known()), *([preview] if preview else [])], [*videos, Path(options.detector)]
-        )
+        looks = Looks(preview, report)
+        looks.check(len(jobs), overwrite)
+        written = [*(file for job in jobs for file in job.known()), *looks.files]
+        check_not_input(written, [*videos, Path(options.detector)])
         # A single video is opened now, so that its errors are reported before the networks are loaded.
         only = open_source(jobs[0].video, options.picture_fps) if len(jobs) == 1 else None
         loaded = _load(options, len(videos))
@@ -78,7 +74,7 @@ def mocap(
             try:
                 _check(job)
                 with warnings_to(say), only or open_source(job.video, options.picture_fps) as video:
-                    say.result(_run(job, video, options, loaded, say, overwrite, preview))
+                    say.result(_run(job, video, options, loaded, say, overwrite, looks))
             except StposeError as error:
                 message = str(error)
             except Exception as error:
@@ -130,7 +126,7 @@ def _run(
     loaded: dict[str, Any],
     say: Progress,
     overwrite: bool,
-    preview: Path | None,
+    looks: Looks,
 ) -> Result:
     """Run one job. Raises StposeError, and then leaves no file."""
     from stpose_core import capture_people, save
@@ -141,11 +137,7 @@ def _run(
     files = job.files(len(captures))
     made: list[Path] = []
     try:
-        if preview:
-            from stpose_core.preview import write_preview
-
-            write_preview(captures, preview, options.start, options.end, say, video=video)
-            made.append(preview)
+        looks.write(captures, video, options, say, made)
         _make_folder(job.out.parent)
         for capture, file in zip(captures, files):
             save(capture if file.suffix == ".npz" else capture.motion, file, units=options.units, overwrite=overwrite)
@@ -156,7 +148,7 @@ def _run(
         raise
     return Result(
         video=str(job.video),
-        files=[str(file) for file in [*files, *([preview] if preview else [])]],
+        files=[str(file) for file in [*files, *looks.files]],
         frames=len(captures[0]),
         fps=captures[0].motion.fps,
         people=len(captures),
@@ -172,13 +164,3 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
-
-
-def _check_preview(preview: Path | None, jobs: list[Job], overwrite: bool) -> None:
-    if preview is None:
-        return
-    if len(jobs) > 1:
-        raise OutputError("--preview is for one video at a time")
-    if preview.suffix.lower() != ".mp4":
-        raise OutputError(f"{preview}: the name of a preview must end in .mp4")
-    check_output(preview, overwrite)

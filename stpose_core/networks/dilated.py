@@ -73,7 +73,8 @@ class DilatedNetwork(nn.Module):
             nn.Dropout(config.dropout),
         )
         dilations = [prod(config.kernels[: index + 1]) for index in range(len(others))]
-        blocks = [Block(config.channels, kernel, dilation, config.dropout) for kernel, dilation in zip(others, dilations)]
+        steps = zip(others, dilations)
+        blocks = [Block(config.channels, taps, step, step * (taps // 2), config.dropout) for taps, step in steps]
         self.blocks = nn.Sequential(*blocks)
         self.heads = Heads(config.channels, config.joints)
 

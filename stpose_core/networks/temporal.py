@@ -239,11 +239,12 @@ class TemporalNetwork(nn.Module):
         self.heads = heads(merged + config.latent, config.joints, contacts=config.contacts)
 
     def forward(self, inputs: Tensor, context: Tensor) -> TemporalOutput:
-        latent = self.frame(F.relu(self.norm(self.encoder(inputs, context))))
-        window, frames = self.config.output_window, latent.shape[-1]
+        window, frames = self.config.output_window, inputs.shape[1]
         if frames <= 2 * self.config.context:
             raise ValueError(f"{frames} frames are too few: the network needs {2 * self.config.context + 1} for one output")
         reach = self.config.context - window
+        used = frames - reach + max(reach_of(self.config, stride)[1] for stride in self.config.strides)
+        latent = self.frame(F.relu(self.norm(self.encoder(inputs[:, :used], context[:, :used]))))
         scales = []
         for branch in self.branches:
             assert isinstance(branch, Branch)

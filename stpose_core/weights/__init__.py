@@ -15,6 +15,8 @@ from stpose_core.files import written_whole
 from stpose_core.reading import one_line
 
 LIFTER = Path(__file__).parent / "lifter.safetensors"
+LIVE_LIFTER = Path(__file__).parent / "lifter-live.safetensors"
+"""The lifter that looks one frame ahead."""
 DETECTOR = Path(__file__).parent
 """Folder of the built-in detector's weights."""
 SPATIAL_FILE, FINDER_FILE = "spatial.safetensors", "finder.safetensors"
