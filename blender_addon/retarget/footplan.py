@@ -13,7 +13,7 @@ import numpy as np
 from .contacts import Mask, runs
 from .ground import smoothed
 from .rotation import Array, about, across, angle_between, blend, inverse, multiply, rotate, unit
-from .soles import Sole, heading_of, size_of
+from .soles import heading_of, size_of
 from .solver import Posed
 
 _EASE = 0.12  # s in which a foot turns flat, and back

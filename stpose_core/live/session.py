@@ -55,14 +55,13 @@ def run_live(
     senders: Sequence[Sender] = (),
     camera: Camera | None = None,
     smooth: float = 0.4,
-    seconds: float | None = None,
     watch: Watcher | None = None,
     report: LiveReport | None = None,
 ) -> LiveReport:
     """Capture the largest person of a source until it ends.
 
     lifter: a causal one (`LIVE_LIFTER` in `stpose_core.weights`). camera: of the source, where it is known. smooth: see
-    `LiveBody`. seconds: the longest that the session lasts. watch: called with each frame, the 2D pose in it and the newest 3D
+    `LiveBody`. watch: called with each frame, the 2D pose in it and the newest 3D
     pose; the session ends when it returns False. report: one to fill in; it is returned. Raises VideoError if the source fails,
     StposeError for a lifter that is not causal.
     """
@@ -89,8 +88,6 @@ def run_live(
             if shown.present:
                 report.delays.append(time.monotonic() - shown.taken)
         if watch is not None and not watch(frame, seen, shown):
-            break
-        if seconds is not None and report.seconds >= seconds:
             break
     return report
 
