@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from stpose_core.errors import OptionError
 from stpose_core.formats import FORMATS, UNITS
+from stpose_core.rigs import RIGS
 
 if TYPE_CHECKING:
     from stpose_core.data import Camera
@@ -45,6 +46,7 @@ class CaptureOptions:
     focal: focal length in pixels of the video; fov: field of view in degrees over the longer side. At most one of them; None where
     it is unknown.
     format: suffix, without its dot, of files in a folder. units: of lengths in formats that have a choice, "cm" or "m".
+    rig: what joints are called in the files, a name of `stpose_core.rigs.RIGS`.
     """
 
     detector: str = "auto"
@@ -61,6 +63,7 @@ class CaptureOptions:
     fov: float | None = None
     format: str = "bvh"
     units: str = "cm"
+    rig: str = "stpose"
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -71,7 +74,7 @@ class CaptureOptions:
             _check_type(entry.name, value, str(entry.type))
         if self.person not in PERSONS and not (self.person.isascii() and self.person.isdigit() and int(self.person) > 0):
             raise OptionError(f"person: there is no choice '{self.person}'; use a number from 1, or {', '.join(PERSONS)}")
-        for name, choices in (("device", DEVICES), ("camera", CAMERAS), ("units", UNITS)):
+        for name, choices in (("device", DEVICES), ("camera", CAMERAS), ("units", UNITS), ("rig", RIGS)):
             if getattr(self, name) not in choices:
                 raise OptionError(f"{name}: there is no choice '{getattr(self, name)}'; use one of {', '.join(choices)}")
         if self.format not in [entry.suffix[1:] for entry in FORMATS]:

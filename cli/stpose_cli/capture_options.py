@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from stpose_core.formats import FORMATS, UNITS
 from stpose_core.options import CAMERAS, DEVICES, CaptureOptions, read_options
+from stpose_core.rigs import RIGS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -59,6 +60,7 @@ _OPTIONS: tuple[tuple[str, Any, str], ...] = (
     ("fov", Number(5, 170), "Field of view in degrees over the longer side.  [default: unknown]"),
     ("format", click.Choice([entry.suffix[1:] for entry in FORMATS]), "Format of the files in a folder."),
     ("units", click.Choice(UNITS), "Unit of lengths in .bvh."),
+    ("rig", click.Choice(RIGS), "Names of the joints in the files: those of a family of rigs."),
 )
 
 

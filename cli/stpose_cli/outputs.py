@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stpose_core.errors import OutputError
 from stpose_core.files import check_output
-from stpose_core.formats import FORMATS
+from stpose_core.formats import FORMATS, format_of
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ def is_folder(out: str) -> bool:
 
 
 def plan_jobs(videos: Sequence[Path], out: str, everyone: bool, kind: str, overwrite: bool) -> list[Job]:
-    """A job for each video. out: a file for one person of one video, else a folder, which need not exist yet.
+    """A job for each video. out: a file for one person of one video, or for all of them in a format that
+    holds several people; else a folder, which need not exist yet.
 
     kind: the format of the files in a folder, a suffix without its dot. A file that exists already is the
     problem of its own job only. Raises OutputError where nothing at all could be written.
@@ -59,7 +60,7 @@ def plan_jobs(videos: Sequence[Path], out: str, everyone: bool, kind: str, overw
         known = [entry.suffix for entry in FORMATS]
         if path.suffix.lower() not in known:
             raise OutputError(f"{out}: a file's name ends in {', '.join(known)}, a folder's in /")
-        if len(videos) > 1 or everyone:
+        if len(videos) > 1 or (everyone and not format_of(path).several):
             what = f"{len(videos)} videos" if len(videos) > 1 else "--person all"
             raise OutputError(f"{out} is one file; for {what} give a folder (its name ending in /)")
         return [Job(videos[0], check_output(path, overwrite), False)]

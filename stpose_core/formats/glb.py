@@ -1,7 +1,7 @@
 """GLB (binary glTF 2.0): skeletons with their motion and a dressed figure each, several people in one file; metres, y up.
 
-Each person is a skin: a hierarchy of nodes in the rest pose, a skinned mesh of `figure`, and rotations of all joints and the path of
-the root in one animation. Source: Khronos Group, glTF 2.0 Specification.
+Each person is a skin: a hierarchy of nodes in the rest pose, a skinned mesh of `figure`, and rotations of all joints and the path
+of the root in one animation. Source: Khronos Group, glTF 2.0 Specification.
 """
 
 from __future__ import annotations
