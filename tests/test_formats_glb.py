@@ -234,8 +234,9 @@ def test_a_skeleton_with_axes_of_its_own_and_a_scaled_parent_is_read(tmp_path: P
         start = content["bufferViews"][content["accessors"][sampler["output"]]["bufferView"]]["byteOffset"]
         stored = values.astype("<f4").tobytes()
         blob[start : start + len(stored)] = stored
-    content["nodes"].append({"name": "Armature", "rotation": above.as_quat().tolist(), "scale": [0.01] * 3, "children": [0]})
-    content["scenes"][0]["nodes"][0] = len(content["nodes"]) - 1
+    # In the place of the empty node above the joints.
+    place = next(index for index, node in enumerate(content["nodes"]) if node["name"] == "person1")
+    content["nodes"][place] = {"name": "Armature", "rotation": above.as_quat().tolist(), "scale": [0.01] * 3, "children": [0]}
     write_glb(tmp_path / "b.glb", content, bytes(blob))
     again = load_motion(tmp_path / "b.glb")
     order = [again.names.index(name) for name in NAMES]

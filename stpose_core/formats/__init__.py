@@ -55,6 +55,7 @@ FORMATS = (
     Format(".usda", "skeletons with a dressed figure, as text", "stpose_core.formats.usd", readable=False, several=True),
     Format(".usdc", "skeletons with a dressed figure", "stpose_core.formats.usd", readable=False, several=True),
     Format(".usdz", "skeletons with a dressed figure, packed", "stpose_core.formats.usd", readable=False, several=True),
+    Format(".fbx", "skeletons with a dressed figure", "stpose_core.formats.fbx", readable=False, several=True),
     Format(".trc", "positions of the joints as markers", "stpose_core.formats.trc", readable=False),
     Format(".c3d", "positions of the joints as markers", "stpose_core.formats.c3d", readable=False),
     Format(".csv", "positions of the joints", "stpose_core.formats.csv", readable=False),
