@@ -73,7 +73,9 @@ class FrameSource(Protocol):
 
 
 def open_source(path: str | Path, picture_fps: float | None = None) -> FrameSource:
-    """A video file or a folder of pictures. picture_fps: rate of the pictures, which have no time stamps; 30 by default.
+    """A video file, an animated .gif or .webp, a folder of pictures, or "-" for standard input.
+
+    picture_fps: rate of the pictures of a folder, which have no time stamps; 30 by default.
 
     Raises VideoError if there is nothing that can be read.
     """
@@ -81,6 +83,14 @@ def open_source(path: str | Path, picture_fps: float | None = None) -> FrameSour
         from stpose_core.pictures import PICTURE_FPS, PictureFolder
 
         return PictureFolder(path, PICTURE_FPS if picture_fps is None else picture_fps)
+    if str(path) == "-":
+        from stpose_core.stdin import PipedVideo
+
+        return PipedVideo()
+    from stpose_core.webp import AnimatedWebp, is_webp
+
+    if is_webp(path):
+        return AnimatedWebp(path)
     from stpose_core.video import VideoFile
 
     return VideoFile(path)

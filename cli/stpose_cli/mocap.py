@@ -62,7 +62,7 @@ def mocap(
 ) -> int:
     """Capture the motion of people in videos.
 
-    VIDEO is a video file, or a folder of numbered pictures (.png, .jpg).
+    VIDEO is a video file, an animated .gif or .webp, a folder of numbered pictures (.png, .jpg), or - for standard input.
     OUT is a file for one person of one video. For several videos, or --person all, it is a folder; a .glb, .usda, .usdc, .usdz or
     .json takes all people of one video.
     """

@@ -65,9 +65,9 @@ def plan_jobs(videos: Sequence[Path], out: str, everyone: bool, kind: str, overw
             raise OutputError(f"{out} is one file; for {what} give a folder (its name ending in /)")
         return [Job(videos[0], check_output(path, overwrite), False)]
     _check_folder(path)
-    names = Counter(video.stem for video in videos)
-    jobs = [Job(video, path / f"{video.stem}.{kind}", everyone) for video in videos]
-    return [replace(job, problem=_problem(job, names[job.video.stem], overwrite)) for job in jobs]
+    names = Counter(_stem(video) for video in videos)
+    jobs = [Job(video, path / f"{_stem(video)}.{kind}", everyone) for video in videos]
+    return [replace(job, problem=_problem(job, names[_stem(job.video)], overwrite)) for job in jobs]
 
 
 def check_not_input(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
@@ -79,9 +79,14 @@ def check_not_input(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
             raise OutputError(f"{path} is an input; choose another name for the output")
 
 
+def _stem(video: Path) -> str:
+    """What the files of a video are called; "-" is standard input."""
+    return "stdin" if str(video) == "-" else video.stem
+
+
 def _problem(job: Job, namesakes: int, overwrite: bool) -> str | None:
     if namesakes > 1:
-        return f"{namesakes} of the videos are named '{job.video.stem}' and would all go to {job.out}"
+        return f"{namesakes} of the videos are named '{_stem(job.video)}' and would all go to {job.out}"
     if not job.out.parent.is_dir():
         return None
     try:
