@@ -16,6 +16,7 @@ from stpose_cli.doctor import doctor
 from stpose_cli.evaluate import evaluate
 from stpose_cli.live import live
 from stpose_cli.mocap import mocap
+from stpose_cli.motions import convert, info, trim
 from stpose_cli.pose import pose
 from stpose_cli.render import render
 from stpose_cli.train import train
@@ -36,6 +37,9 @@ cli.add_command(mocap)
 cli.add_command(pose)
 cli.add_command(live)
 cli.add_command(view)
+cli.add_command(convert)
+cli.add_command(info)
+cli.add_command(trim)
 cli.add_command(render)
 cli.add_command(train)
 cli.add_command(calibrate)
