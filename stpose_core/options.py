@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from stpose_core.errors import OptionError
 from stpose_core.formats import FORMATS, UNITS
 from stpose_core.frames import PICTURE_FPS
+from stpose_core.rigs import RIGS
 
 if TYPE_CHECKING:
     from stpose_core.data import Camera
@@ -47,6 +48,7 @@ class CaptureOptions:
     unknown.
     picture_fps: frame rate of a folder of pictures, which have no time stamps.
     format: suffix of files in a folder, without the dot. units: unit of length in formats with a choice, "cm" or "m".
+    rig: joint names in the files, a name of `stpose_core.rigs.RIGS`.
     """
 
     detector: str = "auto"
@@ -64,6 +66,7 @@ class CaptureOptions:
     picture_fps: float = PICTURE_FPS
     format: str = "bvh"
     units: str = "cm"
+    rig: str = "stpose"
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -74,7 +77,7 @@ class CaptureOptions:
             _check_type(entry.name, value, str(entry.type))
         if self.person not in PERSONS and not (self.person.isascii() and self.person.isdigit() and int(self.person) > 0):
             raise OptionError(f"person: unknown choice '{self.person}'; use a number from 1, or {', '.join(PERSONS)}")
-        for name, choices in (("device", DEVICES), ("camera", CAMERAS), ("units", UNITS)):
+        for name, choices in (("device", DEVICES), ("camera", CAMERAS), ("units", UNITS), ("rig", RIGS)):
             if getattr(self, name) not in choices:
                 raise OptionError(f"{name}: unknown choice '{getattr(self, name)}'; use one of {', '.join(choices)}")
         if self.format not in [entry.suffix[1:] for entry in FORMATS]:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from stpose_core.animate import animate
+from stpose_core.animate import animate, standpoint
 from stpose_core.background import ahead
-from stpose_core.data import Array, CameraPath, Capture, Keypoints
+from stpose_core.data import Array, CameraPath, Capture, Keypoints, Pose3D
 from stpose_core.detect import KeypointFile, load_detector
 from stpose_core.detect.boxes import extent
 from stpose_core.devices import choose_device
@@ -115,7 +115,7 @@ def _captured(
         more: Progress = lambda stage, done, total: report(stage, before + done, before + (total or 0))  # noqa: E731
         seen = replace(observe(video, source, start, end, more), camera=seen.camera)
         chosen = choose_people(seen.tracks, options.person, size, len(seen.times))
-    captures: list[Capture] = []
+    lifted: list[tuple[Keypoints, Pose3D]] = []
     unposed: list[int] = []
     total = len(chosen) * len(seen.times)
     for number, track in enumerate(chosen):
@@ -127,10 +127,17 @@ def _captured(
             pose3d = lifter(keypoints, **known) if maps is None else lifter(keypoints, maps=maps, **known)
             if options.refine:
                 pose3d = refine_pose(pose3d, keypoints)
-        if not pose3d.posed.any():
+        if pose3d.posed.any():
+            lifted.append((keypoints, pose3d))
+        else:
             unposed.append(number + 1)
-            continue
-        motion = animate(pose3d, options.smooth, camera=_camera_at(seen, keypoints))
+    captures: list[Capture] = []
+    origin: tuple[float, float] | None = None
+    for (keypoints, _), pose3d in zip(lifted, _upright_alike([pose3d for _, pose3d in lifted])):
+        path = _camera_at(seen, keypoints)
+        if len(lifted) > 1 and origin is None:
+            origin = standpoint(pose3d, path)
+        motion = animate(pose3d, options.smooth, camera=path, origin=origin)
         captures.append(Capture(info, source.name, keypoints, pose3d, motion, float(seen.times[0])))
     report("lift", total, total)
     if not captures:
@@ -140,6 +147,15 @@ def _captured(
         which = f"{len(unposed)} of {len(chosen)} people (by size: {', '.join(map(str, unposed))})"
         _log.warning("%s: left out %s, detected in too few frames for a pose", info.path, which)
     return captures
+
+
+def _upright_alike(poses: list[Pose3D]) -> list[Pose3D]:
+    """The poses of people whom one camera saw: with one direction upwards, the mean of what each of them tells, by their frames."""
+    up = sum((pose.up * pose.posed.sum() for pose in poses), np.zeros(3))
+    length = float(np.linalg.norm(up))
+    if len(poses) < 2 or not np.isfinite(length) or length < 1e-6:
+        return poses
+    return [replace(pose, up=up / length) for pose in poses]
 
 
 def _maps_of(

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from stpose_core.formats import FORMATS, UNITS
 from stpose_core.options import CAMERAS, DEVICES, CaptureOptions, read_options
+from stpose_core.rigs import RIGS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -60,6 +61,7 @@ _OPTIONS: tuple[tuple[str, Any, str], ...] = (
     ("picture-fps", Number(1, 1000), "Pictures per second, if VIDEO is a folder of pictures."),
     ("format", click.Choice([entry.suffix[1:] for entry in FORMATS]), "Format of the files, if OUT is a folder."),
     ("units", click.Choice(UNITS), "Unit of length in .bvh."),
+    ("rig", click.Choice(RIGS), "Family of rigs whose joint names the files use."),
 )
 
 

@@ -15,17 +15,19 @@ from stpose_cli.outputs import Job, check_not_input, is_folder, plan_jobs
 from stpose_cli.progress import Progress, Result, make_progress, warnings_to
 from stpose_core.errors import DetectorError, OutputError, StposeError
 from stpose_core.extras import how_to_install
+from stpose_core.formats import FORMATS
 from stpose_core.options import CaptureOptions
 
 if TYPE_CHECKING:
     from stpose_core.frames import FrameSource
 
 FAILED = 2
+SUFFIXES = ", ".join(entry.suffix for entry in FORMATS)
 
 
 @click.command()
 @click.argument("videos", nargs=-1, required=True, metavar="VIDEO...", type=click.Path(path_type=Path))
-@click.option("-o", "--out", required=True, metavar="OUT", type=str, help="A file (.bvh, .csv or .npz), or a folder.")
+@click.option("-o", "--out", required=True, metavar="OUT", type=str, help=f"A file ({SUFFIXES}), or a folder.")
 @capture_options
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @click.option(
@@ -49,8 +51,9 @@ def mocap(
 ) -> int:
     """Capture the motion of people in videos.
 
-    VIDEO is a video file, or a folder of numbered pictures (.png, .jpg).
-    OUT is a file for one person of one video. For several videos, or --person all, it is a folder.
+    VIDEO is a video file, an animated .gif or .webp, a folder of numbered pictures (.png, .jpg), or - for standard input.
+    OUT is a file for one person of one video. For several videos, or --person all, it is a folder; a .glb, .usda, .usdc, .usdz or
+    .json takes all people of one video.
     """
     from stpose_core.frames import open_source
 
@@ -139,8 +142,8 @@ def _run(
     try:
         looks.write(captures, video, options, say, made)
         _make_folder(job.out.parent)
-        for capture, file in zip(captures, files):
-            save(capture if file.suffix == ".npz" else capture.motion, file, units=options.units, overwrite=overwrite)
+        for people, file in zip([[one] for one in captures] if len(files) == len(captures) else [captures], files):
+            save(people, file, units=options.units, overwrite=overwrite, rig=options.rig)
             made.append(file)
     except BaseException:
         for file in made:
