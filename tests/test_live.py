@@ -375,4 +375,4 @@ def test_the_example_is_captured_live() -> None:
 
 
 def test_a_report_of_nobody() -> None:
-    assert str(LiveReport()) == "0 frames; nobody was seen"
+    assert str(LiveReport()) == "0 frames; no person was detected"

@@ -1,7 +1,7 @@
 """Check that the supported Python versions agree everywhere, and that the sources have no syntax that the oldest one lacks.
 
 It compares requires-python and the classifiers in pyproject.toml, and the matrix of the CI workflow. Every interpreter of these
-versions on PATH also compiles all sources. Versions without an interpreter are printed; only the oldest grammar is checked for them.
+versions on PATH also compiles all sources. Versions without an interpreter are printed.
 
     python tools/check_pythons.py
 """

@@ -41,7 +41,7 @@ class LiveReport:
 
     def __str__(self) -> str:
         if not self.delays:
-            return f"{self.frames} frames; nobody was seen"
+            return f"{self.frames} frames; no person was detected"
         middle, slow = (1000 * float(np.percentile(self.delays, part)) for part in (50, 95))
         rate = (self.frames - 1) / max(self.seconds, 1e-6)
         return f"{self.frames} frames, {rate:.1f} a second; delay {middle:.0f} ms (median), {slow:.0f} ms (95th percentile)"
@@ -93,7 +93,7 @@ def run_live(
 
 
 def _joints(pose: Pose2D | None, skeleton: str, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """(17, 2) and (17,) of h36m17; NaN and 0 where nobody is seen."""
+    """(17, 2) and (17,) of h36m17; NaN and 0 without a detection."""
     if pose is None:
         return np.full((17, 2), np.nan), np.zeros(17)
     found = Keypoints(pose.xy[None], pose.score[None], TRAINING_FPS, size, skeleton)
