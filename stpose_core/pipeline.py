@@ -26,6 +26,7 @@ from stpose_core.devices import choose_device
 from stpose_core.errors import FormatError, NoPersonError, VideoError
 from stpose_core.frames import Frame, FrameSource, VideoInfo, open_source
 from stpose_core.lift import load_lifter
+from stpose_core.lift.parts import with_parts
 from stpose_core.lift.refine import refine as refine_pose
 from stpose_core.options import SLOWEST, CaptureOptions, known_options
 from stpose_core.track.choice import choose_people
@@ -127,6 +128,7 @@ def _captured(
             pose3d = lifter(keypoints, **known) if maps is None else lifter(keypoints, maps=maps, **known)
             if options.refine:
                 pose3d = refine_pose(pose3d, keypoints)
+            pose3d = with_parts(pose3d, keypoints)
         if not pose3d.posed.any():
             unposed.append(number + 1)
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stpose_training.data.bodies import Random
-from stpose_training.synth.body import Rest
+from stpose_training.synth.body import Body, Rest
 from stpose_training.synth.crowd import Crowd, Wardrobe
 from stpose_training.synth.kit import Kit
 from stpose_training.synth.pictures import OPEN, colours
@@ -39,10 +39,44 @@ class Shot:
     light: Light
 
 
+@dataclass(frozen=True)
+class Take:
+    """A performance, ready to be filmed. crowds: the dressed person in each frame. shift: (3,) metres that bring them to the middle
+    of the room, onto the floor. looks: of skin, hair and cloth. heads: (T, K, 3) of the body's bones, metres, world axes; turns:
+    (T, K, 3, 3) their rotations from rest."""
+
+    crowds: list[Crowd]
+    shift: Tensor
+    looks: Looks
+    heads: Tensor
+    turns: Tensor
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """One frame of a film. picture: (H, W, 3) linear light. depth: (H, W) metres to the person, infinite beside it."""
+
+    picture: Tensor
+    depth: Tensor
+
+
+Gestures = Callable[[Body, Rest, Tensor], Tensor]
+"""Changes the rotations (T, K, 3, 3) of a body's bones at a rest pose."""
+
+
 def film(kit: Kit, clip: Clip, actor: Actor, heading: float, shot: Shot) -> Iterator[Tensor]:
     """Pictures (H, W, 3) in linear light, one for each frame of the clip, turned by `heading` radians about the vertical.
 
     The path is centred on the origin, and the lowest point of the body lies on the floor in the median frame.
+    Raises ValueError if the kit has no garment of a name.
+    """
+    for exposure in shoot(kit, perform(kit, clip, actor, heading), shot):
+        yield exposure.picture
+
+
+def perform(kit: Kit, clip: Clip, actor: Actor, heading: float, gestures: Gestures | None = None) -> Take:
+    """The actor in the poses of the clip, as `film` places them; gestures: what they do beside that, else the hands are relaxed.
+
     Raises ValueError if the kit has no garment of a name.
     """
     known = {garment.name: number for number, garment in enumerate(kit.garments)}
@@ -52,7 +86,7 @@ def film(kit: Kit, clip: Clip, actor: Actor, heading: float, shot: Shot) -> Iter
     outfit = [known[name] for name in actor.garments]
     rest = kit.body.rest(torch.tensor([actor.phenotypes]))
     turns, root = retarget(clip, kit.body, rest)
-    turns = curl_fingers(kit.body, rest, turns, 0.25)
+    turns = curl_fingers(kit.body, rest, turns, 0.25) if gestures is None else gestures(kit.body, rest, turns)
     turn = axis_turn(torch.tensor([0.0, 0.0, 1.0]), heading)
     turns, root = turn @ turns, root @ turn.T
     looks = draw_looks(kit, [(0, garment) for garment in outfit], 1, "validation", Random(actor.seed))
@@ -61,8 +95,15 @@ def film(kit: Kit, clip: Clip, actor: Actor, heading: float, shot: Shot) -> Iter
     pelvis = torch.stack([crowd.joints[0, 0] for crowd in crowds])
     lowest = torch.stack([crowd.vertices[:, 2].amin() for crowd in crowds]).median()
     shift = -torch.cat([(pelvis[:, :2].amin(0) + pelvis[:, :2].amax(0)) / 2, lowest[None]])
-    for crowd in crowds:
-        yield _picture(kit, crowd, crowd.vertices + shift, looks, shot)
+    frames = len(clip)
+    heads, _ = kit.body.carry(Rest(rest.vertices.expand(frames, -1, -1), rest.heads.expand(frames, -1, -1)), turns, root)
+    return Take(crowds, shift, looks, heads + shift, turns)
+
+
+def shoot(kit: Kit, take: Take, shot: Shot) -> Iterator[Exposure]:
+    """The frames of a film of a performance."""
+    for crowd in take.crowds:
+        yield _exposed(kit, crowd, crowd.vertices + take.shift, take.looks, shot)
 
 
 def _placed(wardrobe: Wardrobe, rest: Rest, turns: Tensor, root: Tensor, outfit: list[int], seed: int) -> Crowd:
@@ -75,7 +116,7 @@ def _placed(wardrobe: Wardrobe, rest: Rest, turns: Tensor, root: Tensor, outfit:
     return Crowd(**fields)
 
 
-def _picture(kit: Kit, crowd: Crowd, vertices: Tensor, looks: Looks, shot: Shot) -> Tensor:
+def _exposed(kit: Kit, crowd: Crowd, vertices: Tensor, looks: Looks, shot: Shot) -> Exposure:
     view, background = shot.view, shot.background
     width, height = view.size
     cameras = Cameras(
@@ -99,7 +140,9 @@ def _picture(kit: Kit, crowd: Crowd, vertices: Tensor, looks: Looks, shot: Shot)
     picture = background.colour * (1 - floor_shadow(vertices[None], background.floor, shot.light)[0])[..., None]
     flat = picture.reshape(-1, 3)
     flat[hits.pixel] = colours(kit, crowd, looks, hits, lamp_light(crowd.normals, vertices, shot.light))
-    return flat.view(height, width, 3)
+    depth = torch.full((height * width,), torch.inf)
+    depth[hits.pixel] = hits.depth
+    return Exposure(flat.view(height, width, 3), depth.view(height, width))
 
 
 def lamp_light(normals: Tensor, vertices: Tensor, light: Light) -> Tensor:
