@@ -4,9 +4,9 @@
     python benchmarks/extremities.py --films FILMS [--detector mediapipe] [--hands]
 
 Angles in degrees, means over the frames in which the part is in the picture: between the true and the captured direction in which
-the face looks, from the wrist to the knuckle of the middle finger, out of the back of the hand, from the heel to the toes. "bend": of
-the 14 joints of the fingers that bend, those with both ends visible, in frames in which the hand was found. "neck": the largest
-angle between the segments of neck and head.
+the face looks, from the wrist to the knuckle of the middle finger, out of the back of the hand, from the heel to the toes. "bend":
+error of the bend of the 14 joints of the fingers, in frames in which the hand was found, where both bones are visible. "neck": the
+largest angle between the segments of neck and head.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def bent_joints() -> list[tuple[int, int, int]]:
 
 def neck_angles(motion: Motion) -> Array:
     """(T,) degrees between the segment from neck to head and that from head to crown."""
-    frames, places = world_frames(motion)
+    places = world_frames(motion)[1]
     neck, head, crown = (places[:, motion.names.index(name)] for name in ("Neck", "Head", "HeadEnd"))
     return angle(head - neck, crown - head)
 
@@ -107,13 +107,13 @@ def main() -> None:
     parser.add_argument("--detector", default="mediapipe")
     parser.add_argument("--hands", action="store_true")
     options = parser.parse_args()
-    detector, total = sp.load_detector(options.detector), {}
+    detector = sp.load_detector(options.detector)
+    total: dict[str, list[Array]] = {}
     print("| film | head | hand | back of the hand | foot | bend | neck |\n|---|---|---|---|---|---|---|")
     for path in sorted(options.films.glob("*.npz")):
         with np.load(path, allow_pickle=False) as data:
             film = {name: data[name] for name in data.files}
-        more = {"hands": True} if options.hands else {}
-        capture = sp.capture(path.with_suffix(".mp4"), detector=detector, camera="static", **more)
+        capture = sp.capture(path.with_suffix(".mp4"), detector=detector, camera="static", hands=options.hands)
         found = errors(capture, film)
         found["neck"] = neck_angles(capture.motion)
         for name, values in found.items():

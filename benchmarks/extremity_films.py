@@ -23,7 +23,6 @@ from stpose_training.synth.kit import Kit, load_kit
 from stpose_training.synth.poses import load_clip, retarget
 from stpose_training.synth.scene import Light, Room, View, develop, empty_room
 
-from stpose_core.skeletons import HAND21
 from stpose_core.video_writer import PreviewWriter
 
 FINER = 1  # pixels of the rendering, each way, for one of the film
@@ -96,8 +95,11 @@ def _shape(film: Film) -> tuple[float, ...]:
 
 
 def truth(full: Body, kit: Kit, take: Take, view: View, film: Film) -> dict[str, Floats]:
-    """Camera axes. head (T, 3, 3): x left, y up, z forward of the head; spine (T, 3, 3): the same of the chest; face (T, 5, 3): MARKS;
-    hands (T, 2, 21, 3): HAND21, left and right; backs (T, 2, 3): unit vectors out of their backs; feet (T, 2, 3, 3): FEET."""
+    """In camera axes. head (T, 3, 3): columns x left, y up, z forward of the head; spine (T, 3, 3): the same of the chest.
+
+    face (T, 5, 3): MARKS. hands (T, 2, 21, 3): HAND21, left and right; backs (T, 2, 3): unit vectors out of their backs. feet
+    (T, 2, 3, 3): FEET.
+    """
     rest, rotation = full.rest(torch.tensor([_shape(film)])), view.rotation
     axes = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]).T  # columns: left, up, forward of the body
 

@@ -3,8 +3,8 @@
     python benchmarks/extremity_films.py --kit CACHE/kit.npz --mocap MOCAP --set calibration -o FILMS
     python benchmarks/extremity_shapes.py --films FILMS
 
-In films whose heads, hands and feet are known, each place in the picture gives two linear equations for the place of the joint in the
-axes of head, hand or foot. Prints the solution in metres, right sides mirrored to the left, and what is left over in the picture.
+In films whose heads, hands and feet are known, each place in the picture gives two linear equations for the place of the joint in
+the axes of head, hand or foot. Prints the solution in metres, right sides mirrored to the left, and the error that remains.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 import stpose_core as sp
 from stpose_core.animate.frames import frame as frame_of
 from stpose_core.data import Array
+from stpose_core.lift.shapes import FACE_OUT
 from stpose_core.skeletons import BLAZEPOSE33, FACE5, FOOT3, PALM4
 
 _TRUSTED = 0.5  # score from which on a joint counts
@@ -27,13 +28,14 @@ Floats = NDArray[np.floating]
 
 def hand_frames(hands: Floats, backs: Floats, right: bool) -> Array:
     """(T, 3, 3) of hands (T, 21, 3): x along the fingers of a left hand and against those of a right one, y out of the back."""
-    return frame_of((hands[:, 9] - hands[:, 0]) * (-1 if right else 1), backs, keep="x")
+    along = np.asarray(hands[:, 9] - hands[:, 0], float)
+    return frame_of(-along if right else along, np.asarray(backs, float), keep="x")
 
 
 def foot_frames(feet: Floats, right: bool) -> Array:
     """(T, 3, 3) of heel, big and small toe (T, 3, 3): z from the heel to the toes, y out of the top."""
     ahead = feet[:, 1:].mean(axis=1) - feet[:, 0]
-    left = (feet[:, 2] - feet[:, 1]) * (-1 if right else 1)
+    left = (feet[:, 2] - feet[:, 1]) * (-1.0 if right else 1.0)
     up = np.cross(ahead, left)
     return frame_of(np.cross(up, ahead), up, keep="y")
 
@@ -71,7 +73,9 @@ def main() -> None:
         plain = np.ones((count, 3))
         ears = film["face"][:count, 3:].mean(axis=1)
         chosen = BLAZEPOSE33.index(*FACE5.joints)
-        rows["face"].append((rays[:, chosen], score[:, chosen], film["head"][:count], ears, plain))
+        # What is on the far side of the head is a guess.
+        facing = -np.einsum("tij,kj,ti->tk", film["head"][:count], FACE_OUT, ears / np.linalg.norm(ears, axis=1, keepdims=True))
+        rows["face"].append((rays[:, chosen], score[:, chosen] * (facing > 0), film["head"][:count], ears, plain))
         for number, side in enumerate("lr"):
             mirror = plain if side == "l" else plain * _MIRROR
             hands, feet = film["hands"][:count, number], film["feet"][:count, number]

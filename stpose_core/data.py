@@ -40,7 +40,9 @@ def _own_parts(parts: Mapping[str, Any], whole: Keypoints | Pose3D) -> dict[str,
     """Copies of the parts of a body. Raises ValueError unless they have its frames and none has parts itself."""
     for name, part in parts.items():
         if type(part) is not type(whole) or len(part) != len(whole) or part.fps != whole.fps or part.parts:
-            raise ValueError(f"part '{name:.40}' is not {type(whole).__name__} of the same {len(whole)} frames without parts of its own")
+            raise ValueError(
+                f"part '{name:.40}' is not {type(whole).__name__} of the same {len(whole)} frames without parts of its own"
+            )
     return {name: replace(part) for name, part in parts.items()}
 
 
@@ -112,8 +114,8 @@ class Keypoints:
     score: (T, J) in 0..1, calibrated per detector: about the share of such joints within 0.1 torso of the truth; 0 where xy is NaN.
     fps: frames per second. image_size: (width, height) in pixels. skeleton: a name of `stpose_core.skeletons`.
     parts: more joints of the same person, by part of the body: "l_hand" and "r_hand" with the skeleton "hand21".
-    lifted: (T, J, 3) metres from joint 0, where the detector itself gives the joints in 3D: x right, y down, z along the ray to them;
-    NaN where nothing was seen. None where it does not.
+    lifted: (T, J, 3) metres from joint 0, where the detector itself gives the joints in 3D: x right, y down, z along the ray to
+    them; NaN where nothing was seen. None where it does not.
     """
 
     xy: Array

@@ -44,6 +44,7 @@ class CaptureOptions:
     does so too, and finds out whether it is static.
     focal: focal length in pixels of the video; fov: field of view in degrees over the longer side. At most one of them; None where
     it is unknown.
+    hands: whether fingers are captured: by MediaPipe's hand network, or from a keypoint file that has the joints of hands.
     format: suffix, without its dot, of files in a folder. units: of lengths in formats that have a choice, "cm" or "m".
     """
 
@@ -59,6 +60,7 @@ class CaptureOptions:
     camera: str = "auto"
     focal: float | None = None
     fov: float | None = None
+    hands: bool = False
     format: str = "bvh"
     units: str = "cm"
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from stpose_core.animate import animate
 from stpose_core.background import ahead
-from stpose_core.data import Array, CameraPath, Capture, Keypoints
+from stpose_core.data import Array, CameraPath, Capture, Keypoints, Pose3D
 from stpose_core.detect import KeypointFile, load_detector
 from stpose_core.detect.boxes import extent
 from stpose_core.devices import choose_device
@@ -128,6 +128,8 @@ def _captured(
             pose3d = lifter(keypoints, **known) if maps is None else lifter(keypoints, maps=maps, **known)
             if options.refine:
                 pose3d = refine_pose(pose3d, keypoints)
+            if options.hands:
+                keypoints = _with_hands(source, track, keypoints, pose3d, seen.times, video.frames(start, end))
             pose3d = with_parts(pose3d, keypoints)
         if not pose3d.posed.any():
             unposed.append(number + 1)
@@ -163,6 +165,22 @@ def _maps_of(
         return None
     pictures = (frame.image for frame in frames)
     return HeatMaps(*person_maps(source.maps, track, keypoints, times, pictures))
+
+
+def _with_hands(
+    source: Detector | KeypointFile, track: Track, keypoints: Keypoints, pose: Pose3D, times: Array, frames: Iterator[Frame]
+) -> Keypoints:
+    """The keypoints with the hands of the person, from the file that they are from, or by MediaPipe's hand network in a second pass
+    over the frames: only the hands of people who were chosen are looked at."""
+    if isinstance(source, KeypointFile):
+        return source.with_hands(track, keypoints, times)
+    if not pose.posed.any():
+        return keypoints
+    from stpose_core.detect.hands import find_hands
+    from stpose_core.detect.mediapipe_hands import MediaPipeHands
+
+    with closing(ahead(frames, AHEAD)) as decoded:
+        return find_hands(MediaPipeHands(), keypoints, pose, times, (frame.image for frame in decoded))
 
 
 @dataclass(frozen=True)

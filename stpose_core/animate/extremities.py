@@ -10,12 +10,13 @@ from stpose_core.animate.frames import frame, minimal_rotation, turn, turn_back,
 from stpose_core.animate.rotations import Body, share
 from stpose_core.animate.smooth import smooth_bones
 from stpose_core.data import Array, Pose3D
-from stpose_core.lift.shapes import shape_of
+from stpose_core.lift.shapes import shape_of, shape_turns
 
-# Largest turns about the axes at rest (x left, y up, z forward), degrees: head against chest, hand against forearm, foot against shin.
-HEAD, HAND, FOOT = (60.0, 80.0, 40.0), (90.0, 35.0, 75.0), (40.0, 35.0, 25.0)
-_BEND = np.radians(50.0)  # of the head against the neck, as lines
-_FREE = 0.7  # of a limit, up to which a turn stays as it is
+# Largest turns about the axes at rest (x left, y up, z forward), degrees: of the head against the chest, the hand against the forearm,
+# the foot against the shin.
+HEAD, HAND, FOOT = (60.0, 80.0, 40.0), (130.0, 45.0, 80.0), (40.0, 35.0, 25.0)
+_BEND = np.radians(58.0)  # of the head against the neck, as lines
+_FREE = 0.8  # of a limit, up to which a turn stays as it is
 _SURE = 0.2  # rad: standard deviation of a turn of weight 1
 _UNSEEN = 0.02  # weight of the body's own guess where nothing was seen
 
@@ -27,15 +28,9 @@ def turned(part: Pose3D, world: Array, right: bool = False) -> tuple[Array, Arra
     """
     shape, used = shape_of(part.skeleton, right)
     posed = np.isfinite(part.xyz[:, used]).all(axis=(1, 2))
-    points = np.where(posed[:, None, None], part.xyz[:, used], shape)
-    centred = points - points.mean(axis=1, keepdims=True)
-    left, _, right = np.linalg.svd(np.swapaxes(centred, 1, 2) @ (shape - shape.mean(axis=0)))
-    flip = np.ones((len(points), 3))
-    flip[:, 2] = np.linalg.det(left @ right)
-    turns = world @ (left * flip[:, None]) @ right
-    sigma = np.nanmedian(np.where(posed[:, None], part.sigma[:, used], 1.0)[:, 1:] / np.linalg.norm(shape - shape[0], axis=1)[1:], axis=1)
-    seen = posed & ~part.hidden[:, used].all(axis=1)
-    return turns, np.where(seen, np.minimum((_SURE / np.maximum(sigma, 0.05)) ** 2, 4.0), 0.0)
+    sigma = np.where(posed[:, None], part.sigma[:, used], 1.0)[:, 1:] / np.linalg.norm(shape - shape[0], axis=1)[1:]
+    known = np.minimum((_SURE / np.maximum(np.median(sigma, axis=1), 0.05)) ** 2, 4.0)
+    return world @ shape_turns(part, right), np.where(posed & (known > _UNSEEN), known, 0.0)
 
 
 def turn_head_and_hands(body: Body, rest: Rest, pose: Pose3D, crown: Array, world: Array, smooth: float) -> None:
@@ -44,7 +39,9 @@ def turn_head_and_hands(body: Body, rest: Rest, pose: Pose3D, crown: Array, worl
     if "face" in pose.parts:
         turns, weights = turned(pose.parts["face"], world)
         chest, line = body["UpperChest"], turn(body["Neck"], unit(rest.neck))
-        head = chest @ limited(np.swapaxes(chest, 1, 2) @ body["Head"] @ relative(body["Head"], turns, weights, smooth, pose.fps), HEAD)
+        head = chest @ limited(
+            np.swapaxes(chest, 1, 2) @ body["Head"] @ relative(body["Head"], turns, weights, smooth, pose.fps), HEAD
+        )
         top = crown_direction(head, crown, weights, unit(body.offsets[INDEX["HeadEnd"]]))
         head = bent_within(head, top, line)
         body.offsets[INDEX["HeadEnd"]] = np.linalg.norm(body.offsets[INDEX["HeadEnd"]]) * top

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from stpose_core.animate import bones as skeleton
-from stpose_core.animate.body import NAMES, ankle_height, parents
+from stpose_core.animate.body import NAMES, ankle_height, parents, stature
 from stpose_core.animate.extremities import foot_turns, turn_head_and_hands
+from stpose_core.animate.fingers import with_fingers
 from stpose_core.animate.frames import turn
 from stpose_core.animate.gaps import Gaps, fill_bones, fill_track
 from stpose_core.animate.root import from_ray, smooth_root, to_ray
@@ -59,7 +60,7 @@ def animate(pose: Pose3D, smooth: float = 0.4, *, camera: CameraPath | None = No
     root = moved if smooth > 0 else root
     root = plant(body, root, contacts, ankle, pose.fps, firm=smooth > 0, toes=foot_turns(body, pose, world, smooth))
     root = root - root[0] * np.array([1.0, 0.0, 1.0])
-    return Motion(
+    motion = Motion(
         names=NAMES,
         parents=parents(),
         offsets=body.offsets,
@@ -69,6 +70,7 @@ def animate(pose: Pose3D, smooth: float = 0.4, *, camera: CameraPath | None = No
         filled=~posed | pose.hidden.all(axis=1),  # bridged frames have a pose, but nobody saw it
         fps=pose.fps,
     )
+    return with_fingers(motion, pose, stature(lengths), smooth)
 
 
 def smoothed_joints(pose: Pose3D, smooth: float = 0.4, camera: CameraPath | None = None) -> Array:

@@ -40,7 +40,7 @@ class MediaPipeHands:
         floats = importlib.import_module("mediapipe.python.packet_getter").get_float_list
         names = ("joints", "presence", "handedness", "metres")
         with quiet():
-            self._graph = Graph(model, SIZE, 0.0, _DECODE, {name: floats for name in names})
+            self._graph = Graph(model, SIZE, 0.0, _DECODE, dict.fromkeys(names, floats))
             self._graph(np.zeros((SIZE, SIZE, 3), np.uint8))
 
     def __call__(self, image: Image, box: Box) -> HandView:

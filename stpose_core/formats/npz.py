@@ -114,7 +114,10 @@ def _video(content: dict[str, np.ndarray]) -> VideoInfo:
 
 
 def _parts(content: dict[str, np.ndarray], prefix: str) -> list[str]:
-    """The names of the parts of the body whose fields begin with the prefix. Raises ValueError if there are too many."""
+    """The names of the parts of the body whose fields begin with the prefix. Raises ValueError if there are too many, or if a part
+    has parts, which would nest without end."""
+    if ".parts." in prefix and any(name.startswith(f"{prefix}parts.") for name in content):
+        raise ValueError("a part of a body has parts")
     inside = [name.removeprefix(f"{prefix}parts.") for name in content if name.startswith(f"{prefix}parts.")]
     names = sorted({name.split(".")[0] for name in inside})
     if len(names) > _MOST_PARTS:
@@ -130,8 +133,7 @@ def _keypoints(content: dict[str, np.ndarray], prefix: str = "keypoints.") -> Ke
         fps=float(content[f"{prefix}fps"]),
         image_size=(int(width), int(height)),
         skeleton=str(content[f"{prefix}skeleton"]),
-        # A part has no parts: reading does not go deeper than one level.
-        parts={name: _keypoints(content, f"{prefix}parts.{name}.") for name in _parts(content, prefix)} if prefix == "keypoints." else {},
+        parts={name: _keypoints(content, f"{prefix}parts.{name}.") for name in _parts(content, prefix)},
         lifted=content.get(f"{prefix}lifted"),
     )
 
@@ -148,7 +150,7 @@ def _pose3d(content: dict[str, np.ndarray], prefix: str = "pose3d.") -> Pose3D:
         skeleton=str(content[f"{prefix}skeleton"]),
         camera=Camera(float(content[f"{prefix}camera.focal"]), (float(x), float(y))),
         contacts=content.get(f"{prefix}contacts"),
-        parts={name: _pose3d(content, f"{prefix}parts.{name}.") for name in _parts(content, prefix)} if prefix == "pose3d." else {},
+        parts={name: _pose3d(content, f"{prefix}parts.{name}.") for name in _parts(content, prefix)},
     )
 
 

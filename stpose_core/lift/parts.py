@@ -9,19 +9,19 @@ from scipy.spatial.transform import Rotation
 
 from stpose_core.animate.body import stature
 from stpose_core.animate.bones import bone_lengths, bone_vectors
-from stpose_core.animate.frames import across, chest_frame, frame, minimal_rotation, pelvis_frame, turn, unit
+from stpose_core.animate.frames import across, chest_frame, frame, minimal_rotation, pelvis_frame, unit
 from stpose_core.data import Array, Keypoints, Pose3D
+from stpose_core.lift.hand import lift_hand
 from stpose_core.lift.normalise import VISIBLE_SCORE
-from stpose_core.lift.rigid import Expected, fit
-from stpose_core.lift.shapes import FACE, FOOT, PALM, STATURE
-from stpose_core.skeletons import FACE5, FOOT3, H36M17, PALM4, Skeleton, get_skeleton
+from stpose_core.lift.rigid import Expected, Shape, fit
+from stpose_core.lift.shapes import FACE, FACE_OUT, FOOT, HAND, MIRROR, PALM, STATURE, shape_turns
+from stpose_core.skeletons import FACE5, FOOT3, H36M17, HAND21, PALM4, Skeleton, get_skeleton
 
-_MIRROR = np.array([-1.0, 1.0, 1.0])
 _SURE = 0.83  # the highest score of a detector's joint
 # Metres at the person that a joint with this score is off.
 _ACCURACY = {"face": 0.012, "hand": 0.02, "foot": 0.025}
-# Standard deviations about the axes of a part (x, y, z), degrees: of the head against the chest, of the hand against the forearm, of
-# the foot against the shin; then metres of its place across and along the ray.
+# Standard deviations about the axes of a part (x, y, z), degrees: of the head against the chest, of the hand against the forearm,
+# of the foot against the shin; then metres of its place across and along the ray.
 _SPREAD = {"face": (25.0, 40.0, 15.0), "hand": (50.0, 20.0, 40.0), "foot": (25.0, 25.0, 10.0)}
 _NEAR = {"face": (0.06, 0.12), "hand": (0.02, 0.08), "foot": (0.03, 0.10)}
 _SIZES = (0.6, 1.2)  # of a person against an adult of 1.70 m
@@ -30,6 +30,8 @@ _STARTS = {
     "hand": [(0, 0, 0), (90, 0, 0), (-90, 0, 0), (180, 0, 0), (0, 0, 50), (0, 0, -50)],
     "foot": [(0, 0, 0), (0, 40, 0), (0, -40, 0), (35, 0, 0), (-35, 0, 0)],
 }
+_LIFTED, _UNKNOWN = 0.2, 1.0  # rad: standard deviation of the turn of a hand that a detector lifted, and of one that nothing shows
+_MOST_SEEN = 0.6  # share of the joints of a hand without which its fingers are not known
 _JOINT = {name: index for index, name in enumerate(H36M17.joints)}
 
 
@@ -54,18 +56,48 @@ def with_parts(pose: Pose3D, keypoints: Keypoints) -> Pose3D:
         if seen is None:
             continue
         xy, score = seen[0][posed], seen[1][posed]
-        shape = size * (shape if side != "r" else shape * _MIRROR)
+        shape = size * (shape if side != "r" else shape * MIRROR)
         shape = shape if kind == "face" else shape - shape[0]  # the body has the first joint: wrist or ankle
         accuracy = np.where(score >= VISIBLE_SCORE, _ACCURACY[kind] * _SURE / np.maximum(score, VISIBLE_SCORE), np.inf)
         turns, place = _expected(kind, side, joints, bones, size)
         expected = Expected(turns, np.radians(_SPREAD[kind]), place + pose.root[posed][:, None].sum(1), _NEAR[kind])
         starts = Rotation.from_euler("xyz", _STARTS[kind], degrees=True).as_matrix()
         rays = (np.nan_to_num(xy) - np.asarray(pose.camera.centre)) / pose.camera.focal
-        found = fit(shape, rays, accuracy, expected, starts, pose.fps)
+        found = fit(Shape(shape, FACE_OUT if kind == "face" else None), rays, accuracy, expected, starts, pose.fps)
         points = shape @ found.turns.transpose(0, 2, 1)
         sigma = found.sigma[:, None] * np.linalg.norm(shape, axis=1)
         parts[name] = _part(pose, part, points, found.place, ~np.isfinite(accuracy), sigma)
+    for side in "lr":
+        if f"{side}_hand" in keypoints.parts:
+            parts[f"{side}_hand"] = _hand(keypoints.parts[f"{side}_hand"], pose, parts.get(f"{side}_hand"), side, size)
     return replace(pose, parts=parts)
+
+
+def _hand(seen: Keypoints, pose: Pose3D, palm: Pose3D | None, side: str, size: float) -> Pose3D:
+    """A hand with its fingers, from the joints (hand21) that a detector lifted itself. In frames in which they were not seen, the
+    palm is as the body's detector shows it, and all joints are hidden."""
+    posed = pose.posed
+    wrist = (pose.xyz + pose.root[:, None])[posed, _JOINT[f"{side}_wrist"]]
+    shape = size * (HAND if side == "l" else HAND * MIRROR)
+    if palm is None:
+        bones = bone_vectors(pose.xyz[posed])
+        turns, sigma = _expected("hand", side, pose.xyz[posed], bones, size)[0], np.full(len(wrist), _UNKNOWN)
+    else:
+        turns, sigma = shape_turns(palm, side == "r")[posed], palm.sigma[posed, 2] / np.linalg.norm(PALM[2] - PALM[0]) / size
+    points = shape @ turns.transpose(0, 2, 1)
+    there = (seen.score[posed] >= VISIBLE_SCORE).mean(axis=1) > _MOST_SEEN
+    if seen.lifted is None:
+        expected = Expected(turns, np.radians(_SPREAD["hand"]), wrist, _NEAR["hand"])
+        rays = (np.nan_to_num(seen.xy[posed]) - np.asarray(pose.camera.centre)) / pose.camera.focal
+        score = np.where(seen.score[posed] >= VISIBLE_SCORE, seen.score[posed], 0.0)
+        points[there] = lift_hand(rays, score, expected, size, side == "r", pose.fps)[there]
+    else:
+        there &= np.isfinite(seen.lifted[posed]).all(axis=(1, 2))
+        # The picture of a hand beside the middle is seen along its ray, not along the camera's axis.
+        aside = minimal_rotation(np.array([0.0, 0.0, 1.0]), unit(wrist))
+        points[there] = (seen.lifted[posed] @ aside.transpose(0, 2, 1))[there]
+    sigma = np.where(there, _LIFTED, sigma)[:, None] * np.linalg.norm(shape, axis=1)
+    return _part(pose, HAND21, points, wrist, np.repeat(~there[:, None], len(shape), 1), sigma)
 
 
 def _part(pose: Pose3D, skeleton: Skeleton, points: Array, origin: Array, hidden: Array, sigma: Array) -> Pose3D:

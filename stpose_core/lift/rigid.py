@@ -10,14 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from stpose_core.animate.frames import ramp
 from stpose_core.data import Array
 
 _STEPS = 12
 _LONGEST_STEP = 0.6  # rad
 _TURNING = 6.0  # rad/s by which a part may well turn from frame to frame
 _OUTLIER = 2.0  # standard deviations from which on a point counts less (Huber)
+_GUESSED = 0.05  # weight of a point on the far side of a solid, which a detector has guessed
 _UNRELATED = 8.0  # cost of a change between frames that nothing explains
 
 
@@ -41,11 +44,19 @@ class Fitted:
     sigma: Array
 
 
-def fit(shape: Array, rays: Array, accuracy: Array, expected: Expected, starts: Array, fps: float) -> Fitted:
-    """The turns of a shape (J, 3), metres, seen at rays (T, J, 2), x / z and y / z.
+@dataclass(frozen=True)
+class Shape:
+    """points: (J, 3) metres. out: (J, 3) unit vectors out of a solid at its points; None where all can be seen from all sides."""
 
-    accuracy: (T, J) metres at the person, infinite where a point was not seen. starts: (K, 3, 3) turns of the shape, in its own axes
-    and relative to the expected turn, from which the fit begins.
+    points: Array
+    out: Array | None = None
+
+
+def fit(shape: Shape, rays: Array, accuracy: Array, expected: Expected, starts: Array, fps: float) -> Fitted:
+    """The turns of a shape seen at rays (T, J, 2), x / z and y / z.
+
+    accuracy: (T, J) metres at the person, infinite where a point was not seen. starts: (K, 3, 3) turns of the shape, in its own
+    axes and relative to the expected turn, from which the fit begins.
     """
     found = [_descend(shape, rays, accuracy, expected, expected.turns @ start) for start in starts]
     costs = np.stack([cost for _, _, _, cost in found], axis=1)
@@ -57,8 +68,9 @@ def fit(shape: Array, rays: Array, accuracy: Array, expected: Expected, starts: 
     return Fitted(turns[at], places, np.sqrt(np.trace(covariance, axis1=1, axis2=2) / 3))
 
 
-def _descend(shape: Array, rays: Array, accuracy: Array, expected: Expected, turns: Array) -> tuple[Array, Array, Array, Array]:
+def _descend(shape: Shape, rays: Array, accuracy: Array, expected: Expected, turns: Array) -> tuple[Array, Array, Array, Array]:
     """Gauss-Newton from some turns: turns, places, information (T, 6, 6) and costs (T,)."""
+    solid, corners = shape.out, shape.points
     frames, place = len(rays), expected.place.copy()
     depth = np.maximum(expected.place[:, 2], 0.1)
     seen = np.isfinite(accuracy)
@@ -68,20 +80,23 @@ def _descend(shape: Array, rays: Array, accuracy: Array, expected: Expected, tur
     stiff = across * np.eye(3) + (along - across) * wanted[:, :, None] * wanted[:, None, :]
     information, cost = np.empty((frames, 6, 6)), np.empty(frames)
     for step in range(_STEPS + 1):
-        points = shape @ turns.transpose(0, 2, 1) + place[:, None]
+        points = corners @ turns.transpose(0, 2, 1) + place[:, None]
         ahead = np.maximum(points[..., 2], 0.1)
         off = (points[..., :2] / ahead[..., None] - ray) * depth[:, None, None]
         weight = np.where(seen, 1 / accuracy**2, 0.0)
+        if solid is not None:
+            facing = -((solid @ turns.transpose(0, 2, 1)) * wanted[:, None]).sum(-1)
+            weight = weight * (_GUESSED + (1 - _GUESSED) * ramp(facing, -0.2, 0.2))
         size = np.sqrt((off**2).sum(-1) * weight)
         huber = np.where(size > _OUTLIER, _OUTLIER * (2 * size - _OUTLIER), size**2).sum(1)
         weight = weight * np.where(size > _OUTLIER, _OUTLIER / np.maximum(size, 1e-9), 1.0)
         # Slopes of the projection by the point, then by the turn (about the shape's axes) and the place.
-        by_point = np.zeros((frames, len(shape), 2, 3))
+        by_point = np.zeros((frames, len(corners), 2, 3))
         by_point[..., 0, 0] = by_point[..., 1, 1] = 1 / ahead
         by_point[..., 2] = -points[..., :2] / ahead[..., None] ** 2
         by_point *= depth[:, None, None, None]
-        x, y, z = shape.T
-        nought = np.zeros(len(shape))
+        x, y, z = corners.T
+        nought = np.zeros(len(corners))
         by_turn = -np.array([[nought, -z, y], [z, nought, -x], [-y, x, nought]]).transpose(2, 0, 1)
         slope = np.concatenate([by_point @ turns[:, None] @ by_turn, by_point], axis=-1)
         offset = Rotation.from_matrix(expected.turns.transpose(0, 2, 1) @ turns).as_rotvec()
@@ -102,7 +117,7 @@ def _descend(shape: Array, rays: Array, accuracy: Array, expected: Expected, tur
     return turns, place, information, cost
 
 
-def _cheapest(costs: Array, turns: Array, fps: float) -> Array:
+def _cheapest(costs: Array, turns: Array, fps: float) -> NDArray[np.int64]:
     """(T,) which of the answers (T, K) in each frame, so that the sum of costs and of turning is smallest."""
     frames, answers = costs.shape
     total, came = costs[0], np.zeros((frames, answers), np.int64)

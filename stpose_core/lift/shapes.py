@@ -9,13 +9,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from stpose_core.data import Array
+from stpose_core.data import Array, Pose3D
 
 STATURE = 1.70
-FACE = np.array([[0, -0.022, 0.107], [0.0255, 0.011, 0.0765], [-0.0255, 0.011, 0.0765], [0.051, -0.008, 0.023], [-0.051, -0.008, 0.023]])
-PALM = np.array([[0.007, 0.005, 0.0], [0.06, -0.016, 0.02], [0.082, -0.016, 0.011], [0.074, -0.012, -0.013]])
-FOOT = np.array([[0.0, 0.06, 0.04], [0.0, 0.0, 0.0], [0.0, 0.0, 0.23]])
-PALM_OF_21 = np.zeros((5, 3))
+MIRROR = np.array([-1.0, 1.0, 1.0])
+FACE = np.array(
+    [[0.0, -0.012, 0.095], [0.029, 0.021, 0.070], [-0.029, 0.021, 0.070], [0.055, 0.002, 0.003], [-0.055, 0.002, 0.003]]
+)
+# Out of the head at each of these points: what points away from the camera is hidden by the head.
+FACE_OUT = np.array([[0.0, 0.0, 1.0], [0.4, 0.0, 0.9], [-0.4, 0.0, 0.9], [0.97, 0.0, -0.2], [-0.97, 0.0, -0.2]])
+PALM = np.array([[0.007, 0.001, 0.003], [0.067, -0.010, 0.020], [0.085, -0.012, 0.009], [0.074, -0.012, -0.016]])
+FOOT = np.array([[0.0, 0.070, 0.045], [0.0, 0.0, 0.0], [0.0, 0.0, 0.25]])
+# A relaxed, nearly straight hand ("hand21") of an adult, from the wrist.
+HAND = np.array(
+    [
+        [0, 0, 0], [0.039, -0.005, 0.025], [0.051, -0.026, 0.045], [0.078, -0.044, 0.065], [0.102, -0.059, 0.074],
+        [0.107, -0.005, 0.027], [0.132, -0.011, 0.031], [0.154, -0.022, 0.032], [0.177, -0.037, 0.035],
+        [0.106, 0.0, 0.0], [0.139, -0.011, -0.005], [0.165, -0.023, -0.006], [0.189, -0.034, -0.009],
+        [0.100, 0.001, -0.020], [0.128, -0.007, -0.030], [0.151, -0.019, -0.035], [0.176, -0.030, -0.043],
+        [0.091, -0.004, -0.039], [0.109, -0.012, -0.048], [0.122, -0.020, -0.054], [0.139, -0.030, -0.061],
+    ]
+)  # fmt: skip
+PALM_OF_21 = HAND[[0, 5, 9, 13, 17]]
 _RIGID = [0, 5, 9, 13, 17]  # the joints of "hand21" that move with the palm
 
 
@@ -23,4 +38,15 @@ def shape_of(skeleton: str, right: bool) -> tuple[Array, list[int]]:
     """The rigid points (N, 3) of a part of the body with this skeleton, in its axes at rest, and which of its joints they are."""
     shape = {"face5": FACE, "palm4": PALM, "foot3": FOOT, "hand21": PALM_OF_21}[skeleton]
     used = _RIGID if skeleton == "hand21" else list(range(len(shape)))
-    return shape * np.array([-1.0, 1.0, 1.0]) if right else shape, used
+    return shape * MIRROR if right else shape, used
+
+
+def shape_turns(part: Pose3D, right: bool) -> Array:
+    """(T, 3, 3) how a part is turned against its axes at rest, in camera axes; the identity where it has no pose."""
+    shape, used = shape_of(part.skeleton, right)
+    points = part.xyz[:, used]
+    points = np.where(np.isfinite(points).all(axis=(1, 2))[:, None, None], points, shape)
+    left, _, other = np.linalg.svd(np.swapaxes(points - points.mean(axis=1, keepdims=True), 1, 2) @ (shape - shape.mean(axis=0)))
+    flip = np.ones((len(points), 3))
+    flip[:, 2] = np.linalg.det(left @ other)
+    return np.asarray((left * flip[:, None]) @ other)

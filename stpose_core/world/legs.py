@@ -38,8 +38,8 @@ def plant(
     """Gives the feet their frames and, if `firm`, moves legs so that feet in contact stay in place on the floor.
 
     body: its legs and feet are changed. root: (T, 3) metres. contacts: (T, 4) left heel, left toe, right heel, right toe.
-    ankle: metres of the ankle above the floor in standing. toes: (T, 2) radians of a foot against its shin, by side, where the picture
-    shows them: toes down, and toes to the body's left. Returns the root, moved to where the legs reach the ground.
+    ankle: metres of the ankle above the floor in standing. toes: (T, 2) radians of a foot against its shin, by side, where the
+    picture shows them: toes down, and toes to the body's left. Returns the root, moved to where the legs reach the ground.
     """
     on = np.where(decided(contacts), contacts, 0.0)
     places = world_positions(body, root)
@@ -62,8 +62,8 @@ def plant(
 
 @dataclass(frozen=True)
 class _Leg:
-    """One leg. bend: (T,) radians of its knee before anything is moved. contacts: (T, 2) of its heel and toe. toes: (T, 2) radians of
-    the foot against the shin, down and to the left, None where nothing shows them."""
+    """One leg. bend: (T,) radians of its knee before anything is moved. contacts: (T, 2) of its heel and toe. toes: (T, 2) radians
+    of the foot against the shin, down and to the left, None where nothing shows them."""
 
     side: str
     limb: hinge.Hinge

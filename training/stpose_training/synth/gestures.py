@@ -1,4 +1,4 @@
-"""What a filmed person does with head, wrists and fingers beside the motion of a mocap clip, which records little of it.
+"""What a filmed person does with head, wrists and fingers, in place of the little that a mocap clip says about them.
 
 Body axes: x to the body's left, z up, facing -y. All turns are slow random waves in time.
 """
@@ -18,7 +18,7 @@ from stpose_training.synth.poses import axis_turn
 Wave = Callable[..., Tensor]  # shape -> (*shape, T) in -1..1
 
 # Largest turns in degrees. Head: to the side, down, towards a shoulder. Wrist: about the forearm, bent, aside.
-_HEAD = (45.0, 20.0, 10.0)
+_HEAD = (55.0, 30.0, 12.0)
 _NECK = ("neck01", "neck03", "head")  # each takes a third
 _WRIST = (50.0, 40.0, 15.0)
 _CURL = (75.0, 85.0, 55.0)  # of a finger's three joints
@@ -37,6 +37,7 @@ def gesture(seed: int, fps: float = 30.0) -> Gestures:
             return torch.tanh(random.wave(frames, *shape, slowest=0.1, fastest=0.5, fps=fps))
 
         turns = turns.clone()
+        _follow(body, turns, "spine01", _NECK)
         side, down, lean = torch.deg2rad(torch.tensor(_HEAD))[:, None] * wave(3)
         for name in _NECK:
             third = _about(_UP, side / 3) @ _about(_LEFT, down / 3) @ _about(_BACK, lean / 3)
@@ -54,6 +55,7 @@ def _move_hand(body: Body, heads: Tensor, turns: Tensor, suffix: str, sign: floa
     along = place["finger3-1"] - place["wrist"]
     across = (place["finger5-1"] - place["finger2-1"]) * sign  # fingers bend about it
     normal = torch.linalg.cross(along, across)
+    _follow(body, turns, "lowerarm01" + suffix, ("lowerarm02" + suffix, "wrist" + suffix))
     twist, bend, aside = torch.deg2rad(torch.tensor(_WRIST))[:, None] * wave(3)
     forearm = heads[body.bone("wrist" + suffix)] - heads[body.bone("lowerarm01" + suffix)]
     _turn(body, turns, body.bone("lowerarm02" + suffix), _about(forearm, twist / 2))
@@ -68,6 +70,14 @@ def _move_hand(body: Body, heads: Tensor, turns: Tensor, suffix: str, sign: floa
     hinge = torch.linalg.cross(place["finger1-3"] - place["finger1-1"], inwards)
     for part, most in enumerate(_THUMB, 1):
         _turn(body, turns, body.bone(f"finger1-{part}{suffix}"), _about(hinge, curl[0] * (most / 57.29578)))
+
+
+def _follow(body: Body, turns: Tensor, carrier: str, bones: tuple[str, ...]) -> None:
+    """In place: bones that are as at rest against the one that carries them; what hangs on them keeps its turn against them."""
+    for name in bones:
+        bone = body.bone(name)
+        back = turns[:, bone].transpose(1, 2) @ turns[:, body.bone(carrier)]
+        _turn(body, turns, bone, back)
 
 
 def _about(axis: Tensor, angles: Tensor) -> Tensor:
