@@ -12,8 +12,8 @@ from stpose_core.animate.smooth import smooth_bones
 from stpose_core.data import Array, Pose3D
 from stpose_core.lift.shapes import shape_of, shape_turns
 
-# Largest turns about the axes at rest (x left, y up, z forward), degrees: of the head against the chest, the hand against the forearm,
-# the foot against the shin.
+# Largest turns in degrees about the axes at rest (x left, y up, z forward): of the head against the chest, of the hand against the
+# forearm, of the foot against the shin.
 HEAD, HAND, FOOT = (60.0, 80.0, 40.0), (130.0, 45.0, 80.0), (40.0, 35.0, 25.0)
 _BEND = np.radians(58.0)  # of the head against the neck, as lines
 _FREE = 0.8  # of a limit, up to which a turn stays as it is

@@ -69,14 +69,15 @@ def hand_shape(seen: list[Array], size: float) -> HandShape:
     usual = size * HAND
     points = np.concatenate([*seen, np.empty((0, 21, 3))])
     points = points if len(points) else usual[None]
-    base = np.median(points[:, 1::4] - points[:, :1], axis=0)
-    common = usual[1::4]
+    bones = np.diff(points[:, 1:].reshape(-1, 5, 4, 3), axis=2)
+    straight = np.diff(usual[1:].reshape(5, 4, 3), axis=1)
+    measured, normal = np.median(np.linalg.norm(bones, axis=-1), axis=0), np.linalg.norm(straight, axis=-1)
+    # The hand is as large as it usually is beside the body: networks tell its proportions, not its size.
+    scale = normal.sum() / max(float(measured.sum()), 1e-6)
+    lengths = np.clip(scale * measured, _LEAST * normal, _MOST * normal)
+    base, common = scale * np.median(points[:, 1::4] - points[:, :1], axis=0), usual[1::4]
     length, normal = np.linalg.norm(base, axis=1, keepdims=True), np.linalg.norm(common, axis=1, keepdims=True)
     base = base / length * np.clip(length, _LEAST * normal, _MOST * normal)
-    bones = np.diff(points.reshape(-1, 21, 3)[:, 1:].reshape(-1, 5, 4, 3), axis=2)
-    straight = np.diff(usual[1:].reshape(5, 4, 3), axis=1)
-    normal = np.linalg.norm(straight, axis=-1)
-    lengths = np.clip(np.median(np.linalg.norm(bones, axis=-1), axis=0), _LEAST * normal, _MOST * normal)
     along = unit(HAND[4::4] - HAND[1::4])
     along[1:] = unit(along[1:] * np.array([1.0, 0.0, 1.0]))
     hinge = np.cross(along, -_UP)

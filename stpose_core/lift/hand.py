@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from stpose_core.animate.fingers import RELAXED, RELAXED_THUMB, finger_joints, hand_shape
 from stpose_core.data import Array
 from stpose_core.lift.rigid import Expected, Shape, fit
-from stpose_core.lift.shapes import MIRROR, shape_of
+from stpose_core.lift.shapes import HAND, MIRROR, RIGID
 
 _ACCURACY = 0.01  # metres at the person of a joint with the highest score
 _LOOSE = np.radians(35.0)  # how far a hinge may well be from the relaxed hand
@@ -26,10 +26,10 @@ def lift_hand(rays: Array, score: Array, expected: Expected, size: float, right:
     rays: (T, 21, 2) x / z and y / z; score: (T, 21), 0 where a joint was not seen.
     expected: what the forearm says about the palm. size: of the person against an adult of 1.70 m.
     """
-    palm, used = shape_of("hand21", right)
+    palm = HAND[RIGID] * MIRROR if right else HAND[RIGID]
     accuracy = np.where(score > 0, _ACCURACY / np.maximum(score, 1e-3), np.inf)
     starts = Rotation.from_euler("xyz", _STARTS, degrees=True).as_matrix()
-    found = fit(Shape(size * palm), rays[:, used], accuracy[:, used], expected, starts, fps)
+    found = fit(Shape(size * palm), rays[:, RIGID], accuracy[:, RIGID], expected, starts, fps)
     hand = hand_shape([], size)
     relaxed = np.radians(np.concatenate([RELAXED_THUMB, *RELAXED]))
     joints = np.zeros((len(rays), 21, 3))

@@ -10,11 +10,11 @@ from scipy.spatial.transform import Rotation
 from stpose_core.animate.body import stature
 from stpose_core.animate.bones import bone_lengths, bone_vectors
 from stpose_core.animate.frames import across, chest_frame, frame, minimal_rotation, pelvis_frame, unit
-from stpose_core.data import Array, Keypoints, Pose3D
+from stpose_core.data import Array, Keypoints, Mask, Pose3D
 from stpose_core.lift.hand import lift_hand
 from stpose_core.lift.normalise import VISIBLE_SCORE
-from stpose_core.lift.rigid import Expected, Shape, fit
-from stpose_core.lift.shapes import FACE, FACE_OUT, FOOT, HAND, MIRROR, PALM, STATURE, shape_turns
+from stpose_core.lift.rigid import Expected, Shape, cheapest, fit
+from stpose_core.lift.shapes import FACE, FACE_OUT, FOOT, HAND, MIRROR, PALM, STATURE, hand_turns, shape_turns
 from stpose_core.skeletons import FACE5, FOOT3, H36M17, HAND21, PALM4, Skeleton, get_skeleton
 
 _SURE = 0.83  # the highest score of a detector's joint
@@ -31,6 +31,7 @@ _STARTS = {
     "foot": [(0, 0, 0), (0, 40, 0), (0, -40, 0), (35, 0, 0), (-35, 0, 0)],
 }
 _LIFTED, _UNKNOWN = 0.2, 1.0  # rad: standard deviation of the turn of a hand that a detector lifted, and of one that nothing shows
+_MOST_COST, _EXCHANGED = 12.0, 3.0  # of a turn that is far from what is expected; of a detector that exchanged near and far
 _MOST_SEEN = 0.6  # share of the joints of a hand without which its fingers are not known
 _JOINT = {name: index for index, name in enumerate(H36M17.joints)}
 
@@ -95,9 +96,21 @@ def _hand(seen: Keypoints, pose: Pose3D, palm: Pose3D | None, side: str, size: f
         there &= np.isfinite(seen.lifted[posed]).all(axis=(1, 2))
         # The picture of a hand beside the middle is seen along its ray, not along the camera's axis.
         aside = minimal_rotation(np.array([0.0, 0.0, 1.0]), unit(wrist))
-        points[there] = (seen.lifted[posed] @ aside.transpose(0, 2, 1))[there]
+        points[there] = _likely(seen.lifted[posed], aside, turns, side == "r", there, pose.fps)[there]
     sigma = np.where(there, _LIFTED, sigma)[:, None] * np.linalg.norm(shape, axis=1)
     return _part(pose, HAND21, points, wrist, np.repeat(~there[:, None], len(shape), 1), sigma)
+
+
+def _likely(lifted: Array, aside: Array, expected: Array, right: bool, there: Mask, fps: float) -> Array:
+    """The hand (T, 21, 3) as a detector lifted it, or with near and far exchanged, which looks the same in the picture: whichever is
+    nearer to what the forearm suggests and to the frames around."""
+    ways = np.stack([lifted, lifted * np.array([1.0, 1.0, -1.0])], axis=1) @ aside.transpose(0, 2, 1)[:, None]
+    turns = np.stack([hand_turns(ways[:, way], right) for way in (0, 1)], axis=1)
+    off = Rotation.from_matrix((expected.transpose(0, 2, 1)[:, None] @ turns).reshape(-1, 3, 3)).as_rotvec().reshape(-1, 2, 3)
+    costs = np.minimum((off**2 / np.radians(_SPREAD["hand"]) ** 2).sum(-1), _MOST_COST) + np.array([0.0, _EXCHANGED])
+    best = np.zeros(len(lifted), np.int64)
+    best[there] = cheapest(costs[there], turns[there], fps) if there.any() else 0
+    return np.asarray(ways[np.arange(len(lifted)), best])
 
 
 def _part(pose: Pose3D, skeleton: Skeleton, points: Array, origin: Array, hidden: Array, sigma: Array) -> Pose3D:

@@ -61,7 +61,7 @@ def fit(shape: Shape, rays: Array, accuracy: Array, expected: Expected, starts: 
     found = [_descend(shape, rays, accuracy, expected, expected.turns @ start) for start in starts]
     costs = np.stack([cost for _, _, _, cost in found], axis=1)
     turns = np.stack([turn for turn, _, _, _ in found], axis=1)
-    best = _cheapest(costs, turns, fps)
+    best = cheapest(costs, turns, fps)
     at = np.arange(len(rays)), best
     places, information = np.stack([f[1] for f in found], axis=1)[at], np.stack([f[2] for f in found], axis=1)[at]
     covariance = np.linalg.inv(information)[:, :3, :3]
@@ -117,7 +117,7 @@ def _descend(shape: Shape, rays: Array, accuracy: Array, expected: Expected, tur
     return turns, place, information, cost
 
 
-def _cheapest(costs: Array, turns: Array, fps: float) -> NDArray[np.int64]:
+def cheapest(costs: Array, turns: Array, fps: float) -> NDArray[np.int64]:
     """(T,) which of the answers (T, K) in each frame, so that the sum of costs and of turning is smallest."""
     frames, answers = costs.shape
     total, came = costs[0], np.zeros((frames, answers), np.int64)
