@@ -60,13 +60,13 @@ def turn_head_and_hands(body: Body, rest: Rest, pose: Pose3D, crown: Array, worl
 
 
 def foot_turns(body: Body, pose: Pose3D, world: Array, smooth: float) -> dict[str, Array]:
-    """(T, 2) radians of each foot that was seen, by side, against the shin: toes down, and toes to the body's left."""
+    """(T, 3, 3) how each foot that was seen is turned in the world, by side, within what an ankle allows."""
     found = {}
     for side, name in (("Left", "l_foot"), ("Right", "r_foot")):
         if name in pose.parts:
             turns, weights = turned(pose.parts[name], world, side == "Right")
-            against = limited(relative(body[side + "Leg"], turns, weights, smooth, pose.fps), FOOT)
-            found[side] = Rotation.from_matrix(against).as_rotvec()[:, :2]
+            shin = body[side + "Leg"]
+            found[side] = shin @ limited(relative(shin, turns, weights, smooth, pose.fps), FOOT)
     return found
 
 

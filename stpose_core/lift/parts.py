@@ -19,10 +19,10 @@ from stpose_core.skeletons import FACE5, FOOT3, H36M17, HAND21, PALM4, Skeleton,
 
 _SURE = 0.83  # the highest score of a detector's joint
 # Metres at the person that a joint with this score is off.
-_ACCURACY = {"face": 0.012, "hand": 0.02, "foot": 0.025}
+_ACCURACY = {"face": 0.010, "hand": 0.02, "foot": 0.025}
 # Standard deviations about the axes of a part (x, y, z), degrees: of the head against the chest, of the hand against the forearm,
 # of the foot against the shin; then metres of its place across and along the ray.
-_SPREAD = {"face": (25.0, 40.0, 15.0), "hand": (50.0, 20.0, 40.0), "foot": (25.0, 25.0, 10.0)}
+_SPREAD = {"face": (32.0, 55.0, 18.0), "hand": (50.0, 20.0, 40.0), "foot": (25.0, 25.0, 10.0)}
 _NEAR = {"face": (0.06, 0.12), "hand": (0.02, 0.08), "foot": (0.03, 0.10)}
 _SIZES = (0.6, 1.2)  # of a person against an adult of 1.70 m
 _STARTS = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from stpose_core.animate import hinge
 from stpose_core.animate.body import INDEX
@@ -38,8 +39,8 @@ def plant(
     """Gives the feet their frames and, if `firm`, moves legs so that feet in contact stay in place on the floor.
 
     body: its legs and feet are changed. root: (T, 3) metres. contacts: (T, 4) left heel, left toe, right heel, right toe.
-    ankle: metres of the ankle above the floor in standing. toes: (T, 2) radians of a foot against its shin, by side, where the
-    picture shows them: toes down, and toes to the body's left. Returns the root, moved to where the legs reach the ground.
+    ankle: metres of the ankle above the floor in standing. toes: (T, 3, 3) how feet are turned,
+    by side, where the picture shows them. Returns the root, moved to where the legs reach the ground.
     """
     on = np.where(decided(contacts), contacts, 0.0)
     places = world_positions(body, root)
@@ -62,8 +63,8 @@ def plant(
 
 @dataclass(frozen=True)
 class _Leg:
-    """One leg. bend: (T,) radians of its knee before anything is moved. contacts: (T, 2) of its heel and toe. toes: (T, 2) radians
-    of the foot against the shin, down and to the left, None where nothing shows them."""
+    """One leg. bend: (T,) radians of its knee before anything is moved. contacts: (T, 2) of its heel and toe. toes: (T, 3, 3) how
+    the foot is turned in the picture, None where nothing shows it."""
 
     side: str
     limb: hinge.Hinge
@@ -94,7 +95,8 @@ class _Leg:
         toe = body.offsets[INDEX[self.side + "ToeBase"]] + body.offsets[INDEX[self.side + "ToeEnd"]]
         shin, down = body[self.side + "Leg"], None
         if self.toes is not None:
-            down, shin = self.toes[:, 0], shin @ about(np.array([0.0, 1.0, 0.0]), self.toes[:, 1])
+            against = Rotation.from_matrix(np.swapaxes(shin, 1, 2) @ self.toes).as_rotvec()
+            down, shin = against[:, 0], shin @ about(np.array([0.0, 1.0, 0.0]), against[:, 1])
         return foot_frames(shin, end, toe, ankle, self.contacts, fps, down)
 
 
