@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 from stpose_core.animate.frames import ramp
 from stpose_core.data import Array
 
-_STEPS = 12
+_STEPS = 8
 _LONGEST_STEP = 0.6  # rad
 _TURNING = 6.0  # rad/s by which a part may well turn from frame to frame
 _OUTLIER = 2.0  # standard deviations from which on a point counts less (Huber)
@@ -101,8 +101,9 @@ def _descend(shape: Shape, rays: Array, accuracy: Array, expected: Expected, tur
         slope = np.concatenate([by_point @ turns[:, None] @ by_turn, by_point], axis=-1)
         offset = Rotation.from_matrix(expected.turns.transpose(0, 2, 1) @ turns).as_rotvec()
         moved = place - expected.place
-        information = np.einsum("tjia,tj,tjib->tab", slope, weight, slope)
-        gradient = np.einsum("tjia,tj,tji->ta", slope, weight, off)
+        flat, heavy = slope.reshape(frames, -1, 6), np.repeat(weight, 2, axis=1)[..., None]
+        information = flat.transpose(0, 2, 1) @ (heavy * flat)
+        gradient = (flat.transpose(0, 2, 1) @ (heavy * off.reshape(frames, -1, 1)))[..., 0]
         information[:, :3, :3] += np.diag(1 / expected.spread**2)
         gradient[:, :3] += offset / expected.spread**2
         information[:, 3:, 3:] += stiff
