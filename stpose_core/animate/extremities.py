@@ -30,7 +30,7 @@ def turned(part: Pose3D, world: Array, right: bool = False) -> tuple[Array, Arra
     posed = np.isfinite(part.xyz[:, used]).all(axis=(1, 2))
     sigma = np.where(posed[:, None], part.sigma[:, used], 1.0)[:, 1:] / np.linalg.norm(shape - shape[0], axis=1)[1:]
     known = np.minimum((_SURE / np.maximum(np.median(sigma, axis=1), 0.05)) ** 2, 4.0)
-    return world @ shape_turns(part, right), np.where(posed & (known > _UNSEEN), known, 0.0)
+    return world @ shape_turns(part, right), np.where(posed, known, 0.0)
 
 
 def turn_head_and_hands(body: Body, rest: Rest, pose: Pose3D, crown: Array, world: Array, smooth: float) -> None:

@@ -106,7 +106,7 @@ class KeypointFile:
             return replace(
                 keypoints, parts={name: self._part(part, grid, keypoints) for name, part in self._keypoints.parts.items()}
             )
-        if not self._hands:
+        if not any(self._hands.values()):
             raise FormatError(f"{self.path} has no joints of hands; capture without --hands, or give a file with hands")
         points = convert(keypoints) if keypoints.skeleton != H36M17.name else keypoints
         wrists = points.xy[:, H36M17.index("l_wrist", "r_wrist")]

@@ -30,7 +30,8 @@ _STARTS = {
     "hand": [(0, 0, 0), (90, 0, 0), (-90, 0, 0), (180, 0, 0), (0, 0, 50), (0, 0, -50)],
     "foot": [(0, 0, 0), (0, 40, 0), (0, -40, 0), (35, 0, 0), (-35, 0, 0)],
 }
-_LIFTED, _UNKNOWN = 0.2, 1.0  # rad: standard deviation of the turn of a hand that a detector lifted, and of one that nothing shows
+_LIFTED = 0.2  # rad: standard deviation of the turn of a hand that a detector lifted
+_SMALL = 1e-3  # metres: a joint at the origin is not known for certain
 _MOST_COST, _EXCHANGED = 12.0, 3.0  # of a turn that is far from what is expected; of a detector that exchanged near and far
 _MOST_SEEN = 0.6  # share of the joints of a hand without which its fingers are not known
 _JOINT = {name: index for index, name in enumerate(H36M17.joints)}
@@ -39,7 +40,7 @@ _JOINT = {name: index for index, name in enumerate(H36M17.joints)}
 def with_parts(pose: Pose3D, keypoints: Keypoints) -> Pose3D:
     """The pose (h36m17) with the parts that its keypoints show: face, hands, feet. Frames without a pose have none.
 
-    Where nothing of a part was seen, it is as the body suggests, its joints are hidden, and their sigma says how little is known.
+    Where nothing of a part was seen, it is as the body suggests, its joints are hidden, and their sigma is infinite.
     """
     posed = pose.posed
     if not posed.any():
@@ -66,7 +67,8 @@ def with_parts(pose: Pose3D, keypoints: Keypoints) -> Pose3D:
         rays = (np.nan_to_num(xy) - np.asarray(pose.camera.centre)) / pose.camera.focal
         found = fit(Shape(shape, FACE_OUT if kind == "face" else None), rays, accuracy, expected, starts, pose.fps)
         points = shape @ found.turns.transpose(0, 2, 1)
-        sigma = found.sigma[:, None] * np.linalg.norm(shape, axis=1)
+        known = np.where(np.isfinite(accuracy).any(axis=1), found.sigma, np.inf)
+        sigma = known[:, None] * np.maximum(np.linalg.norm(shape, axis=1), _SMALL)
         parts[name] = _part(pose, part, points, found.place, ~np.isfinite(accuracy), sigma)
     for side in "lr":
         if f"{side}_hand" in keypoints.parts:
@@ -82,7 +84,7 @@ def _hand(seen: Keypoints, pose: Pose3D, palm: Pose3D | None, side: str, size: f
     shape = size * (HAND if side == "l" else HAND * MIRROR)
     if palm is None:
         bones = bone_vectors(pose.xyz[posed])
-        turns, sigma = _expected("hand", side, pose.xyz[posed], bones, size)[0], np.full(len(wrist), _UNKNOWN)
+        turns, sigma = _expected("hand", side, pose.xyz[posed], bones, size)[0], np.full(len(wrist), np.inf)
     else:
         turns, sigma = shape_turns(palm, side == "r")[posed], palm.sigma[posed, 2] / np.linalg.norm(PALM[2] - PALM[0]) / size
     points = shape @ turns.transpose(0, 2, 1)
@@ -97,13 +99,13 @@ def _hand(seen: Keypoints, pose: Pose3D, palm: Pose3D | None, side: str, size: f
         # The picture of a hand beside the middle is seen along its ray, not along the camera's axis.
         aside = minimal_rotation(np.array([0.0, 0.0, 1.0]), unit(wrist))
         points[there] = _likely(seen.lifted[posed], aside, turns, side == "r", there, pose.fps)[there]
-    sigma = np.where(there, _LIFTED, sigma)[:, None] * np.linalg.norm(shape, axis=1)
+    sigma = np.where(there, _LIFTED, sigma)[:, None] * np.maximum(np.linalg.norm(shape, axis=1), _SMALL)
     return _part(pose, HAND21, points, wrist, np.repeat(~there[:, None], len(shape), 1), sigma)
 
 
 def _likely(lifted: Array, aside: Array, expected: Array, right: bool, there: Mask, fps: float) -> Array:
-    """The hand (T, 21, 3) as a detector lifted it, or with near and far exchanged, which looks the same in the picture: whichever is
-    nearer to what the forearm suggests and to the frames around."""
+    """The hand (T, 21, 3) as a detector lifted it, or with near and far exchanged, which looks the same in the picture: whichever
+    is nearer to what the forearm suggests and to the frames around."""
     ways = np.stack([lifted, lifted * np.array([1.0, 1.0, -1.0])], axis=1) @ aside.transpose(0, 2, 1)[:, None]
     turns = np.stack([hand_turns(ways[:, way], right) for way in (0, 1)], axis=1)
     off = Rotation.from_matrix((expected.transpose(0, 2, 1)[:, None] @ turns).reshape(-1, 3, 3)).as_rotvec().reshape(-1, 2, 3)

@@ -13,7 +13,7 @@ from stpose_core.data import Array, Pose3D
 
 STATURE = 1.70
 MIRROR = np.array([-1.0, 1.0, 1.0])
-FACE = np.array([[0, -0.016, 0.105], [0.027, 0.018, 0.075], [-0.027, 0.018, 0.075], [0.048, -0.002, 0.007], [-0.048, -0.002, 0.007]])
+FACE = np.array([[0, -16, 105], [27, 18, 75], [-27, 18, 75], [48, -2, 7], [-48, -2, 7]]) / 1000
 # Out of the head at each of these points: what points away from the camera is hidden by the head.
 FACE_OUT = np.array([[0.0, 0.0, 1.0], [0.4, 0.0, 0.9], [-0.4, 0.0, 0.9], [0.97, 0.0, -0.2], [-0.97, 0.0, -0.2]])
 PALM = np.array([[0.005, -0.006, 0.006], [0.067, -0.015, 0.021], [0.085, -0.014, 0.007], [0.071, -0.014, -0.022]])
