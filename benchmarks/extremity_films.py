@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from stpose_training.synth.body import Body, load_body
-from stpose_training.synth.film import Actor, Shot, Take, perform, shoot
+from stpose_training.synth.film import Acting, Actor, Shot, act, compose
 from stpose_training.synth.gestures import gesture
 from stpose_training.synth.kit import Kit, load_kit
 from stpose_training.synth.poses import load_clip, retarget
@@ -64,7 +64,7 @@ SETS = {
 }  # fmt: skip
 
 
-def play(kit: Kit, mocap: Path, film: Film) -> tuple[Take, Shot, float]:
+def play(kit: Kit, mocap: Path, film: Film) -> tuple[Acting, Shot, float]:
     """The performance, where it is filmed, and its rate."""
     file = next(path for path in sorted((mocap / "rotations").glob("*.npz")) if _has(path, film.clip))
     clip = load_clip(file, film.clip)[film.first : film.first + film.frames]
@@ -72,7 +72,7 @@ def play(kit: Kit, mocap: Path, film: Film) -> tuple[Take, Shot, float]:
     turns, _ = retarget(clip, kit.body, kit.body.rest(torch.tensor([actor.phenotypes])))
     facing = (turns[:, kit.body.bone("spine01")] @ torch.tensor([0.0, -1.0, 0.0])).mean(0)
     heading = float(-np.pi / 2 - np.arctan2(facing[1], facing[0]) + np.radians(film.heading))
-    take = perform(kit, clip, actor, heading, gesture(film.seed, clip.fps))
+    take = act(kit, clip, actor, heading, gestures=gesture(film.seed, clip.fps))
     size = (SIZE[0] * FINER, SIZE[1] * FINER)
     reach = float((take.heads[:, 0, :2] - take.heads[:, 0, :2].mean(0)).norm(dim=1).amax())
     if film.near:
@@ -94,26 +94,27 @@ def _shape(film: Film) -> tuple[float, ...]:
     return (float(random.uniform(0, 1)), float(random.uniform(0.55, 0.8)), *(float(v) for v in random.uniform(0.3, 0.7, 4)))
 
 
-def truth(full: Body, kit: Kit, take: Take, view: View, film: Film) -> dict[str, Floats]:
+def truth(full: Body, kit: Kit, take: Acting, view: View, film: Film) -> dict[str, Floats]:
     """In camera axes. head (T, 3, 3): columns x left, y up, z forward of the head; spine (T, 3, 3): the same of the chest.
 
     face (T, 5, 3): MARKS. hands (T, 2, 21, 3): HAND21, left and right; backs (T, 2, 3): unit vectors out of their backs. feet
     (T, 2, 3, 3): FEET.
     """
+    heads = take.heads + take.shift
     rest, rotation = full.rest(torch.tensor([_shape(film)])), view.rotation
     axes = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]).T  # columns: left, up, forward of the body
 
     def attached(name: str, points: torch.Tensor) -> torch.Tensor:
         """Points (N, 3) of the rest pose carried by a bone."""
         bone = full.bone(name)
-        return take.heads[:, bone, None] + (points - rest.heads[0, bone]) @ take.turns[:, bone].transpose(1, 2)
+        return heads[:, bone, None] + (points - rest.heads[0, bone]) @ take.turns[:, bone].transpose(1, 2)
 
     marks = full.landmarks @ rest.vertices[0]
     place = {name: marks[full.marks.index(name)] for name in full.marks}
     hands, backs, feet = [], [], []
     for side, suffix, sign in (("left", ".L", 1.0), ("right", ".R", -1.0)):
-        joints = {f"finger{f}-{p}": take.heads[:, full.bone(f"finger{f}-{p}{suffix}")] for f in range(1, 6) for p in range(1, 4)}
-        points = [take.heads[:, full.bone("wrist" + suffix)]]
+        joints = {f"finger{f}-{p}": heads[:, full.bone(f"finger{f}-{p}{suffix}")] for f in range(1, 6) for p in range(1, 4)}
+        points = [heads[:, full.bone("wrist" + suffix)]]
         for finger in range(1, 6):
             last = f"finger{finger}-3{suffix}"
             skin = full.skin[:, full.bone(last)]
@@ -145,9 +146,10 @@ def make(kit: Kit, full: Body, mocap: Path, film: Film, folder: Path) -> None:
     known = truth(full, kit, take, shot.view, film)
     seen = []
     with PreviewWriter(name.with_suffix(".mp4"), fps, SIZE) as writer:
-        for frame, exposure in enumerate(shoot(kit, take, shot)):
-            writer.write(develop(exposure.picture[None], FINER)[0].numpy())
-            seen.append(_seen(known["hands"][frame], exposure.depth.numpy(), shot.view))
+        for frame in range(len(take.crowds)):
+            layer = take.layer(frame, shot)
+            writer.write(develop(compose(shot.background, [layer])[None], FINER)[0].numpy())
+            seen.append(_seen(known["hands"][frame], layer.depth.numpy(), shot.view))
     focal, centre = shot.view.focal / FINER, np.array(shot.view.centre) / FINER
     np.savez_compressed(name.with_suffix(".npz"), seen=np.array(seen), focal=focal, centre=centre, fps=fps, **known)
 

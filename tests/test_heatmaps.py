@@ -133,7 +133,8 @@ def test_the_peak_of_a_sample_is_its_joint_and_the_rest_of_the_sample_the_same(b
     narrow = drawn.narrowed(3)
     assert torch.equal(narrow.inputs, drawn.inputs[:, 3:-3])
     # Batches that follow one another are the same, too: curves of both paths are of the same takes.
-    first, second = (fixed_batches(bank, 8, 2, 3, maps=maps)[1] for maps in (False, True))
+    configs = (TemporalConfig(inputs=inputs, strides=(1,)) for inputs in ("keypoints", "heatmaps"))
+    first, second = (fixed_batches(bank, config, 2, 3)[1] for config in configs)
     assert torch.equal(first.joints, second.joints)
 
 

@@ -22,12 +22,13 @@ _AHEAD = 4  # batches
 class Source:
     """What batches are drawn from. reach: frames that the network needs on each side of an output; if the recipe asks for more,
     more are drawn and cut off. maps: whether samples have heat maps. footage: 2D-only clips, which get their share of each
-    batch."""
+    batch. causal: whether the network is."""
 
     bank: MotionBank
     reach: int
     maps: bool = False
     footage: FootageBank | None = None
+    causal: bool = False
 
 
 def feed(
@@ -59,6 +60,7 @@ def _draw(source: Source, recipe: Recipe, size: int, seed: int, severity: Callab
         faults=Faults(recipe.masked, hard, recipe.confused),
         maps=source.maps,
         recorded=recipe.recorded,
+        causal=source.causal,
     )
     batch = batch.narrowed(drawn - source.reach)
     if source.footage and unlabelled:
@@ -70,6 +72,7 @@ def _draw(source: Source, recipe: Recipe, size: int, seed: int, severity: Callab
             random=random,
             severity=hard,
             share=recipe.masked,
+            causal=source.causal,
         )
         batch = replace(batch, seen=seen)
     return batch

@@ -113,15 +113,19 @@ def draw_like(
     random: Random,
     faults: Faults,
     sure: bool,
+    causal: bool = False,
 ) -> Batch:
-    """New motions filmed by cameras like those of the looks, at the frame rate of one of them. sure: see `stands`."""
+    """New motions filmed by cameras like those of the looks, at the frame rate of one of them. sure: see `stands`.
+
+    causal: see `person_view`.
+    """
     number = int(torch.randint(len(looks), (1,), generator=random.generator, device=random.device))
     rate, between = looks[number].fps, looks[number].between
     same = [look for look in looks if (look.fps, look.between) == (rate, between)]
     total = frames + 2 * (reach + BOX_REACH)
     motions, _ = new_motions(bank, batch=batch, frames=total, random=random, pace=TRAINING_FPS / rate)
     views = film(motions, random, stands=stands(same, batch, random, sure))
-    return observe(views, random, reach, faults, every=between)
+    return observe(views, random, reach, faults, every=between, causal=causal)
 
 
 def together(*batches: Batch) -> Batch:

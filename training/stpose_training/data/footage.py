@@ -99,8 +99,12 @@ class Seen:
     size: Tensor
 
 
-def draw_seen(bank: FootageBank, *, batch: int, frames: int, reach: int, random: Random, severity: float, share: float) -> Seen:
-    """2D-only samples with `frames` outputs each; half of them are mirrored, in a `share` joints are hidden from the network."""
+def draw_seen(
+    bank: FootageBank, *, batch: int, frames: int, reach: int, random: Random, severity: float, share: float, causal: bool = False
+) -> Seen:
+    """2D-only samples with `frames` outputs each; half of them are mirrored, in a `share` joints are hidden from the network.
+
+    causal: see `person_view`."""
     rays, score = bank.windows(batch, frames + 2 * (reach + BOX_REACH), random)
     flipped = random.chance(0.5, batch)
     mirror = list(H36M17.mirror)
@@ -109,7 +113,7 @@ def draw_seen(bank: FootageBank, *, batch: int, frames: int, reach: int, random:
     score = torch.where(flipped[:, None, None], score[:, :, mirror], score)
     shown, shown_score, _ = hide(rays, score, random, severity=severity, share=share)
     # Outputs are in the axes of the network's view, so the detections are brought into the same axes.
-    view = person_view(shown, shown_score)
+    view = person_view(shown, shown_score, causal)
     joints, context = network_inputs(shown, shown_score, view)
     whole, _ = network_inputs(rays, score, view)
     inner = slice(BOX_REACH, rays.shape[1] - BOX_REACH)

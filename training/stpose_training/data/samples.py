@@ -141,9 +141,10 @@ def observe(
     maps: bool = False,
     every: int = 1,
     contacts: Tensor | None = None,
+    causal: bool = False,
 ) -> Batch:
     """Simulated detections of these views as network inputs, and the truth as targets. every: see `thin`. maps: with heat maps; the
-    rest of the batch is the same with and without. contacts: (B, T, 4) of the views, where known."""
+    rest of the batch is the same with and without. contacts: (B, T, 4) of the views, where known. causal: see `person_view`."""
     found = detections_of(views, random)
     points, zoom = found.points, views.zoom[:, None, None]
     rays, score, mixed = found.rays, found.score, torch.zeros_like(found.outside)
@@ -152,7 +153,7 @@ def observe(
     rays, score, wrong = hide(rays, score, random, severity=faults.severity, share=faults.masked)
     wrong = wrong | mixed
     rays, score = thin(rays, score, every)
-    view = person_view(rays, score)
+    view = person_view(rays, score, causal)
     joints, context = network_inputs(rays, score, view)
     blobs = None
     if maps:
@@ -184,9 +185,10 @@ def draw_batch(
     faults: Faults = NO_FAULTS,
     maps: bool = False,
     recorded: float = 0.0,
+    causal: bool = False,
 ) -> Batch:
     """One batch of `batch` samples with `frames` outputs each. reach: frames of input on each side of the outputs. maps: with heat
-    maps. recorded: see `new_motions`."""
+    maps. recorded: see `new_motions`. causal: see `person_view`."""
     total = frames + 2 * (reach + BOX_REACH)
     motions, contacts = new_motions(bank, batch=batch, frames=total, random=random, recorded=recorded)
-    return observe(film(motions, random), random, reach, faults, maps=maps, contacts=contacts)
+    return observe(film(motions, random), random, reach, faults, maps=maps, contacts=contacts, causal=causal)

@@ -1,8 +1,8 @@
-"""A film of one dressed person who moves as a mocap clip does, in the plain room of `scene.py`."""
+"""A film of dressed people who move as mocap clips do, in the plain room of `scene.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,24 +40,36 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class Take:
-    """A performance, ready to be filmed. crowds: the dressed person in each frame. shift: (3,) metres that bring them to the middle
-    of the room, onto the floor. looks: of skin, hair and cloth. heads: (T, K, 3) of the body's bones, metres, world axes; turns:
-    (T, K, 3, 3) their rotations from rest."""
+class Layer:
+    """One person in one picture. colour: (H, W, 3) linear light. depth: (H, W) metres, inf beside the person. shade: (H, W) share
+    of the light on the floor that the person takes away."""
 
+    colour: Tensor
+    depth: Tensor
+    shade: Tensor
+
+
+@dataclass(frozen=True)
+class Acting:
+    """A dressed person in every frame of a clip. crowds: one person each. shift: (3,) metres, added to their vertices and joints.
+    heads: (T, K, 3) of the body's bones before the shift; turns: (T, K, 3, 3) their rotations from rest."""
+
+    kit: Kit
     crowds: list[Crowd]
     shift: Tensor
     looks: Looks
     heads: Tensor
     turns: Tensor
 
+    @property
+    def joints(self) -> Tensor:
+        """(T, 17, 3) Human3.6M joints in the world, metres."""
+        return torch.stack([crowd.joints[0] for crowd in self.crowds]) + self.shift
 
-@dataclass(frozen=True)
-class Exposure:
-    """One frame of a film. picture: (H, W, 3) linear light. depth: (H, W) metres to the person, infinite beside it."""
-
-    picture: Tensor
-    depth: Tensor
+    def layer(self, frame: int, shot: Shot) -> Layer:
+        """The person in one frame."""
+        crowd = self.crowds[frame]
+        return _layer(self.kit, crowd, crowd.vertices + self.shift, self.looks, shot)
 
 
 Gestures = Callable[[Body, Rest, Tensor], Tensor]
@@ -65,18 +77,24 @@ Gestures = Callable[[Body, Rest, Tensor], Tensor]
 
 
 def film(kit: Kit, clip: Clip, actor: Actor, heading: float, shot: Shot) -> Iterator[Tensor]:
-    """Pictures (H, W, 3) in linear light, one for each frame of the clip, turned by `heading` radians about the vertical.
-
-    The path is centred on the origin, and the lowest point of the body lies on the floor in the median frame.
-    Raises ValueError if the kit has no garment of a name.
-    """
-    for exposure in shoot(kit, perform(kit, clip, actor, heading), shot):
-        yield exposure.picture
+    """Pictures (H, W, 3) in linear light, one for each frame of the clip, as `act` and `compose` make them."""
+    acting = act(kit, clip, actor, heading)
+    for frame in range(len(clip)):
+        yield compose(shot.background, [acting.layer(frame, shot)])
 
 
-def perform(kit: Kit, clip: Clip, actor: Actor, heading: float, gestures: Gestures | None = None) -> Take:
-    """The actor in the poses of the clip, as `film` places them; gestures: what they do beside that, else the hands are relaxed.
+def act(
+    kit: Kit,
+    clip: Clip,
+    actor: Actor,
+    heading: float,
+    place: tuple[float, float] = (0.0, 0.0),
+    gestures: Gestures | None = None,
+) -> Acting:
+    """The person in every frame of the clip, turned by `heading` radians about the vertical.
 
+    The middle of the path lies at `place` (x, y) in metres, and the lowest point of the body on the floor in the median frame.
+    gestures: of head and hands; hands are relaxed where none are given.
     Raises ValueError if the kit has no garment of a name.
     """
     known = {garment.name: number for number, garment in enumerate(kit.garments)}
@@ -94,16 +112,22 @@ def perform(kit: Kit, clip: Clip, actor: Actor, heading: float, gestures: Gestur
     crowds = [_placed(wardrobe, rest, turns[frame, None], root[frame], outfit, actor.seed) for frame in range(len(clip))]
     pelvis = torch.stack([crowd.joints[0, 0] for crowd in crowds])
     lowest = torch.stack([crowd.vertices[:, 2].amin() for crowd in crowds]).median()
-    shift = -torch.cat([(pelvis[:, :2].amin(0) + pelvis[:, :2].amax(0)) / 2, lowest[None]])
+    middle = (pelvis[:, :2].amin(0) + pelvis[:, :2].amax(0)) / 2
+    shift = torch.cat([torch.tensor(place) - middle, -lowest[None]])
     frames = len(clip)
     heads, _ = kit.body.carry(Rest(rest.vertices.expand(frames, -1, -1), rest.heads.expand(frames, -1, -1)), turns, root)
-    return Take(crowds, shift, looks, heads + shift, turns)
+    return Acting(kit, crowds, shift, looks, heads, turns)
 
 
-def shoot(kit: Kit, take: Take, shot: Shot) -> Iterator[Exposure]:
-    """The frames of a film of a performance."""
-    for crowd in take.crowds:
-        yield _exposed(kit, crowd, crowd.vertices + take.shift, take.looks, shot)
+def compose(background: Background, layers: Sequence[Layer]) -> Tensor:
+    """The picture (H, W, 3) in linear light of the people in these layers, in front of the background. The nearest one is seen."""
+    picture, depth = background.colour, torch.full_like(background.colour[..., 0], torch.inf)
+    for layer in layers:
+        picture = picture * (1 - layer.shade)[..., None]
+    for layer in layers:
+        nearer = layer.depth < depth
+        picture, depth = torch.where(nearer[..., None], layer.colour, picture), torch.where(nearer, layer.depth, depth)
+    return picture
 
 
 def _placed(wardrobe: Wardrobe, rest: Rest, turns: Tensor, root: Tensor, outfit: list[int], seed: int) -> Crowd:
@@ -116,8 +140,8 @@ def _placed(wardrobe: Wardrobe, rest: Rest, turns: Tensor, root: Tensor, outfit:
     return Crowd(**fields)
 
 
-def _exposed(kit: Kit, crowd: Crowd, vertices: Tensor, looks: Looks, shot: Shot) -> Exposure:
-    view, background = shot.view, shot.background
+def _layer(kit: Kit, crowd: Crowd, vertices: Tensor, looks: Looks, shot: Shot) -> Layer:
+    view = shot.view
     width, height = view.size
     cameras = Cameras(
         view.rotation[None], torch.tensor([view.eye]), torch.tensor([view.focal]), torch.tensor([view.centre]), view.size
@@ -137,12 +161,11 @@ def _exposed(kit: Kit, crowd: Crowd, vertices: Tensor, looks: Looks, shot: Shot)
         return solid
 
     hits = draw(corners, torch.zeros(len(crowd.faces), dtype=torch.int64), (1, height, width), one_sided, keeps)
-    picture = background.colour * (1 - floor_shadow(vertices[None], background.floor, shot.light)[0])[..., None]
-    flat = picture.reshape(-1, 3)
-    flat[hits.pixel] = colours(kit, crowd, looks, hits, lamp_light(crowd.normals, vertices, shot.light))
-    depth = torch.full((height * width,), torch.inf)
+    colour, depth = torch.zeros(height * width, 3), torch.full((height * width,), torch.inf)
+    colour[hits.pixel] = colours(kit, crowd, looks, hits, lamp_light(crowd.normals, vertices, shot.light))
     depth[hits.pixel] = hits.depth
-    return Exposure(flat.view(height, width, 3), depth.view(height, width))
+    shade = floor_shadow(vertices[None], shot.background.floor, shot.light)[0]
+    return Layer(colour.view(height, width, 3), depth.view(height, width), shade)
 
 
 def lamp_light(normals: Tensor, vertices: Tensor, light: Light) -> Tensor:

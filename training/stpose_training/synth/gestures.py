@@ -28,7 +28,7 @@ _UP, _LEFT, _BACK = (torch.eye(3)[axis] for axis in (2, 0, 1))
 
 
 def gesture(seed: int, fps: float = 30.0) -> Gestures:
-    """Turns of the head, the wrists and every finger, for `film.perform`."""
+    """Turns of the head, the wrists and every finger, for `film.act`."""
 
     def changed(body: Body, rest: Rest, turns: Tensor) -> Tensor:
         random, frames = Random(seed), len(turns)
