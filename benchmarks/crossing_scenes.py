@@ -8,7 +8,7 @@ same layers, so that both show the same pixels where no person is in front.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +170,7 @@ def _acting(role: Role, kit: Kit, mocap: Path) -> Acting:
     acting = act(kit, clip, role.actor, role.direction - float(torch.atan2(way[1], way[0])))
     met = acting.joints[round(MEET * FPS), 0]
     shift = acting.shift + torch.tensor([*role.place, 0.0]) - met * torch.tensor([1.0, 1.0, 0.0])
-    return Acting(kit, acting.crowds, shift, acting.looks)
+    return replace(acting, shift=shift)
 
 
 def retimed(clip: Clip, at: Floats) -> Clip:
