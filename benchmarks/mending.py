@@ -21,9 +21,9 @@ from stpose_training.data.mocap import load_mocap
 from stpose_training.evaluate import SETS, measure, some
 
 from stpose_core.lift import Lifter, load_lifter
-from stpose_core.track.jumps import mend_jumps
+from stpose_core.track.jumps import correct_jumps
 from stpose_core.track.resample import track_to_keypoints
-from stpose_core.track.sides import mend_sides
+from stpose_core.track.sides import correct_sides
 from stpose_core.track.track import Track
 
 CONDITIONS = (PLAIN, CONFUSED, Condition("twice as fast", tempo=2.0))
@@ -46,7 +46,7 @@ def mended(take: Take, *ways: Callable[[Track], Track]) -> tuple[Take, float]:
 def row(lifter: Lifter, cases: Sequence[Take]) -> str:
     """Columns of one condition."""
     columns = []
-    for ways in ((), (mend_sides,), (mend_sides, mend_jumps)):
+    for ways in ((), (correct_sides,), (correct_sides, correct_jumps)):
         pairs = [mended(take, *ways) for take in cases]
         m = measure([(take, lifter(take.keypoints)) for take, _ in pairs])
         columns.append(f"{m.mpjpe:.1f} / {m.pa_mpjpe:.1f}")

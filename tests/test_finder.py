@@ -35,7 +35,7 @@ from stpose_training.synth.pictures import VISIBLE
 from stpose_training.vision.recipe import Paths
 
 from stpose_core.detect.networks import load_finder, load_spatial
-from stpose_core.detect.search import find_people, letterbox, summits
+from stpose_core.detect.search import find_people, letterbox, peaks
 from stpose_core.errors import FormatError, TrainingError, WeightsError
 from stpose_core.networks.finder import CELL, MULTIPLE, FinderConfig, FinderNetwork, FinderOutput
 from stpose_core.networks.spatial import count_multiplications
@@ -160,9 +160,9 @@ def test_people_are_read_off_where_they_are_in_pictures_of_any_size(size: tuple[
 def test_nobody_is_found_where_no_peak_is_high_enough() -> None:
     centre = np.full((8, 16), -3.0, np.float32)
     sides, up = np.full((4, 8, 16), 20, np.float32), np.ones((2, 8, 16), np.float32)
-    assert summits((centre, sides, up), 0.35) == []
+    assert peaks((centre, sides, up), 0.35) == []
     centre[3, 5], centre[3, 6], centre[6, 12] = 2.0, 1.0, 0.5
-    first, second = summits((centre, sides, up), 0.35)
+    first, second = peaks((centre, sides, up), 0.35)
     assert first.centre.tolist() == [5.5 * CELL, 3.5 * CELL], "a cell beside a peak is none"
     assert second.centre.tolist() == [12.5 * CELL, 6.5 * CELL]
     assert first.angle == pytest.approx(3 * np.pi / 4), "right and down is three eighths clockwise from up"

@@ -394,7 +394,7 @@ def test_safetensors_with_values_that_are_not_finite(bad: float, reading: Readin
     good = {name: values.contiguous() for name, values in TemporalNetwork(CONFIG).state_dict().items()}
     assert reading("safetensors", weights(path))[0][0] is None, "control"
     good["heads.bias"][3] = bad
-    refused(reading("safetensors", weights(path, tensors=good)), "heads.bias holds values that are not finite")
+    refused(reading("safetensors", weights(path, tensors=good)), "heads.bias contains values that are not finite")
 
 
 def test_safetensors_of_other_types_and_shapes(reading: Reading, tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stpose_cli.capture_options import Number, capture_options, chosen_options, was_given
+from stpose_cli.capture_options import capture_options, chosen_options, was_given
+from stpose_cli.looks import Looks, look_options
 from stpose_cli.outputs import Job, check_not_input, is_folder, plan_jobs
 from stpose_cli.progress import Progress, Result, make_progress, warnings_to
 from stpose_core.errors import DetectorError, OutputError, StposeError
 from stpose_core.extras import how_to_install
-from stpose_core.files import check_output
 from stpose_core.formats import FORMATS
 from stpose_core.options import CaptureOptions
 
@@ -29,7 +29,7 @@ SUFFIXES = ", ".join(entry.suffix for entry in FORMATS)
 @click.argument("videos", nargs=-1, required=True, metavar="VIDEO...", type=click.Path(path_type=Path))
 @click.option("-o", "--out", required=True, metavar="OUT", type=str, help=f"A file ({SUFFIXES}), or a folder.")
 @capture_options
-@click.option("--overwrite", is_flag=True, help="Replace files that exist already.")
+@click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @click.option(
     "--progress",
     default="bar",
@@ -37,18 +37,7 @@ SUFFIXES = ", ".join(entry.suffix for entry in FORMATS)
     type=click.Choice(["bar", "json", "none"]),
     help="How progress is reported.",
 )
-@click.option(
-    "--preview",
-    metavar="FILE.mp4",
-    type=click.Path(path_type=Path),
-    help="Also write the video with the joints drawn in.",
-)
-@click.option(
-    "--picture-fps",
-    metavar="F",
-    type=Number(1, 1000),
-    help="Pictures per second, if VIDEO is a folder of pictures.  [default: 30]",
-)
+@look_options
 @click.pass_context
 def mocap(
     context: click.Context,
@@ -57,7 +46,7 @@ def mocap(
     overwrite: bool,
     progress: str,
     preview: Path | None,
-    picture_fps: float | None,
+    report: Path | None,
     **_: object,
 ) -> int:
     """Capture the motion of people in videos.
@@ -74,33 +63,33 @@ def mocap(
     try:
         options = chosen_options(context)
         if was_given(context, "format") and not is_folder(out):
-            raise OutputError(f"--format is for a folder; {out} says its format itself")
+            raise OutputError(f"--format applies to a folder; the name {out} determines its own format")
         jobs = plan_jobs(videos, out, options.person == "all", options.format, overwrite)
-        _check_preview(preview, jobs, overwrite)
-        check_not_input(
-            [*(file for job in jobs for file in job.known()), *([preview] if preview else [])], [*videos, Path(options.detector)]
-        )
+        looks = Looks(preview, report)
+        looks.check(len(jobs), overwrite)
+        written = [*(file for job in jobs for file in job.known()), *looks.files]
+        check_not_input(written, [*videos, Path(options.detector)])
         # A single video is opened now, so that its errors are reported before the networks are loaded.
-        only = open_source(jobs[0].video, picture_fps) if len(jobs) == 1 else None
+        only = open_source(jobs[0].video, options.picture_fps) if len(jobs) == 1 else None
         loaded = _load(options, len(videos))
         for job in jobs:
             say.video(str(job.video))
             try:
                 _check(job)
-                with warnings_to(say), only or open_source(job.video, picture_fps) as video:
-                    say.result(_run(job, video, options, loaded, say, overwrite, preview))
+                with warnings_to(say), only or open_source(job.video, options.picture_fps) as video:
+                    say.result(_run(job, video, options, loaded, say, overwrite, looks))
             except StposeError as error:
                 message = str(error)
             except Exception as error:
                 if len(jobs) == 1 or isinstance(error, BrokenPipeError):
                     raise
-                # A bug, which must not cost the other videos.
+                # A bug must not stop the other videos.
                 reason = " ".join(f"{type(error).__name__}: {error}".split())
                 message = f"{reason} (unexpected; capture this video alone for the traceback)"
             else:
                 continue
             failures += 1
-            # Most errors name their file; among several videos every one has to.
+            # Most errors name their file; with several videos each one must.
             where = "" if len(jobs) == 1 or str(job.video) in message else f"{job.video}: "
             say.error(f"{where}{message}")
     except StposeError as error:
@@ -121,7 +110,7 @@ def _load(options: CaptureOptions, videos: int) -> dict[str, Any]:
     place = choose_device(options.device)
     source = open_detector(options.detector, options.device)
     if isinstance(source, KeypointFile) and videos > 1:
-        raise DetectorError(f"{options.detector} holds the keypoints of one video, and {videos} videos are given")
+        raise DetectorError(f"{options.detector} holds the keypoints of one video, but {videos} videos are given")
     if source.name == "builtin" and place == "cpu" and find_spec("openvino") is None:
         slow = "the built-in detector runs in torch; OpenVINO is several times as fast"
         click.echo(f"stpose: {slow}; {how_to_install('fast')}", err=True)
@@ -140,9 +129,9 @@ def _run(
     loaded: dict[str, Any],
     say: Progress,
     overwrite: bool,
-    preview: Path | None,
+    looks: Looks,
 ) -> Result:
-    """Do one job. Raises StposeError; then no file of it is left."""
+    """Run one job. Raises StposeError, and then leaves no file."""
     from stpose_core import capture_people, save
     from stpose_core.quality import advice, quality
 
@@ -151,11 +140,7 @@ def _run(
     files = job.files(len(captures))
     made: list[Path] = []
     try:
-        if preview:
-            from stpose_core.preview import write_preview
-
-            write_preview(captures, preview, options.start, options.end, say, video=video)
-            made.append(preview)
+        looks.write(captures, video, options, say, made)
         _make_folder(job.out.parent)
         for people, file in zip([[one] for one in captures] if len(files) == len(captures) else [captures], files):
             save(people, file, units=options.units, overwrite=overwrite, rig=options.rig)
@@ -166,7 +151,7 @@ def _run(
         raise
     return Result(
         video=str(job.video),
-        files=[str(file) for file in [*files, *([preview] if preview else [])]],
+        files=[str(file) for file in [*files, *looks.files]],
         frames=len(captures[0]),
         fps=captures[0].motion.fps,
         people=len(captures),
@@ -182,13 +167,3 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
-
-
-def _check_preview(preview: Path | None, jobs: list[Job], overwrite: bool) -> None:
-    if preview is None:
-        return
-    if len(jobs) > 1:
-        raise OutputError("--preview is for one video at a time")
-    if preview.suffix.lower() != ".mp4":
-        raise OutputError(f"{preview}: a preview's name ends in .mp4")
-    check_output(preview, overwrite)

@@ -22,11 +22,15 @@ from stpose_core.world.travel import travel
 _ANKLES = H36M17.index("l_ankle", "r_ankle")
 
 
-def animate(pose: Pose3D, smooth: float = 0.4, *, camera: CameraPath | None = None) -> Motion:
+def animate(
+    pose: Pose3D, smooth: float = 0.4, *, camera: CameraPath | None = None, origin: tuple[float, float] | None = None
+) -> Motion:
     """Turn a pose in camera axes into an animated skeleton in the world.
 
     smooth: 0..1, strength of the smoothing, the same at each frame rate; 0 leaves the poses as they are.
     camera: how the camera moved, frame by frame; one that stands still if it is not given.
+    origin: (x, z) of the motion's origin on the floor from the camera, metres in the world's axes (`standpoint`), for people who
+    share a world; by default the person begins at the origin.
     The motion has the frames and the rate of the pose; frames without a pose are filled;
     they and those in which nothing was seen are marked in Motion.filled.
 
@@ -54,7 +58,7 @@ def animate(pose: Pose3D, smooth: float = 0.4, *, camera: CameraPath | None = No
     moved, contacts = travel(body, root, rays, posed[:, None] & ~pose.hidden[:, _ANKLES], ankle, pose.fps, told)
     root = moved if smooth > 0 else root
     root = plant(body, root, contacts, ankle, pose.fps, firm=smooth > 0)
-    root = root - root[0] * np.array([1.0, 0.0, 1.0])
+    root = root - ([root[0, 0], 0.0, root[0, 2]] if origin is None else [origin[0], 0.0, origin[1]])
     return Motion(
         names=NAMES,
         parents=parents(),
@@ -65,6 +69,16 @@ def animate(pose: Pose3D, smooth: float = 0.4, *, camera: CameraPath | None = No
         filled=~posed | pose.hidden.all(axis=1),  # bridged frames have a pose, but nobody saw it
         fps=pose.fps,
     )
+
+
+def standpoint(pose: Pose3D, camera: CameraPath | None = None) -> tuple[float, float]:
+    """(x, z) on the floor at which a person is first seen, from the camera, metres in the world's axes. Raises NoPersonError if no
+    frame has a pose."""
+    first = np.flatnonzero(pose.posed)
+    if not len(first):
+        raise NoPersonError(f"none of the {len(pose)} frames has a pose")
+    place = _turns(pose, camera)[first[0]] @ pose.root[first[0]]
+    return float(place[0]), float(place[2])
 
 
 def smoothed_joints(pose: Pose3D, smooth: float = 0.4, camera: CameraPath | None = None) -> Array:

@@ -1,8 +1,8 @@
-"""Joints that another program made: OpenPose's folder of JSON files, COCO results in one JSON file, and our own .npz.
+"""Joints from other programs: OpenPose's folder of JSON files, COCO results in one JSON file, and the .npz of stpose.
 
-OpenPose: one file a frame, `people[].pose_keypoints_2d` as x, y, confidence of BODY_25, COCO-18 or 17 joints
+OpenPose: one file per frame, `people[].pose_keypoints_2d` as x, y, confidence of BODY_25, COCO-18 or 17 joints
 (CMU-Perceptual-Computing-Lab/openpose, doc/02_output.md). COCO results: a list of {image_id, category_id, keypoints, score}
-(cocodataset.org, "Results format"); image_id is the frame's number from 0. The files are not trusted: sizes and types are checked.
+(cocodataset.org, "Results format"); image_id is the frame's number from 0. Files are untrusted: sizes and types are checked.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from stpose_core.track.track import Track
 
 DEFAULT_FPS = 30.0
 MOST_BYTES, MOST_FRAMES, MOST_PEOPLE, MOST_PIXELS = 100_000_000, 2_000_000, 100, 1e6
-# Limits of frame rates and start times (seconds), within which the times of frames can be told apart.
+# Limits of frame rates and start times (seconds), within which the times of frames are distinct.
 RATES, LATEST = (1e-3, 1e5), 1e7
 _NUMBER = re.compile(r"\d+")
 # COCO-18 of OpenPose (neck as joint 1, right side first) -> COCO-17: which of the 18 each of the 17 joints is.
@@ -33,27 +33,27 @@ _COCO17_OF_18 = (0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10)
 _SKELETONS = {25: "openpose25", 26: "halpe26", 18: "coco17", 17: "coco17"}
 _PERSON = 1  # COCO's category
 
-Sight = tuple[Floats, Floats]  # xy (J, 2), score (J,)
+Detection = tuple[Floats, Floats]  # xy (J, 2), score (J,)
 
 
 class KeypointFile:
-    """People from a file or folder, in place of a detector.
+    """People from a file or folder, used instead of a detector.
 
     path: a folder of OpenPose JSON files, a COCO results .json file, or an .npz of `Keypoints`.
-    fps, image_size: of the video it belongs to; a .npz knows its own, and start, the seconds from the video's first frame to its
-    own first one. captured: whether it is a whole capture, whose keypoints were cleaned as they were captured. Raises FormatError
-    with what is wrong and where.
+    fps, image_size: of the video it belongs to. An .npz contains its own, and start, the seconds from the video's first frame to
+    its own first frame. captured: whether it is a complete capture, whose keypoints were already cleaned. Raises FormatError that
+    states the problem and its place.
     """
 
     name = "keypoints"
-    maps = None  # joints alone, as of a detector without heat maps
+    maps = None  # like a detector without heat maps
 
     def __init__(self, path: str | Path, fps: float | None = None, image_size: tuple[int, int] | None = None) -> None:
         self.path = Path(path)
         self.fps, self.image_size = fps, image_size
         self.start, self.captured = 0.0, False
         self._keypoints: Keypoints | None = None
-        self._frames: list[tuple[int, list[Sight]]] = []
+        self._frames: list[tuple[int, list[Detection]]] = []
         if self.path.is_dir():
             frames = dict(_openpose_folder(self.path))
         elif self.path.suffix.lower() == ".json":
@@ -64,18 +64,18 @@ class KeypointFile:
             self.skeleton = self._keypoints.skeleton
             return
         else:
-            raise FormatError(f"{self.path}: not a file of keypoints; expected a folder of OpenPose JSON, a .json or a .npz")
-        sizes = {len(score) for sights in frames.values() for _, score in sights}
+            raise FormatError(f"{self.path}: not a keypoint file; expected a folder of OpenPose JSON, a .json or a .npz")
+        sizes = {len(score) for detections in frames.values() for _, score in detections}
         if len(sizes) > 1:
             raise FormatError(f"{self.path}: people have different numbers of joints ({', '.join(map(str, sorted(sizes)))})")
         self.skeleton = _SKELETONS[sizes.pop()] if sizes else "coco17"
         self._frames = sorted(frames.items())
 
     def people(self, fps: float | None = None, frame_times: Floats | None = None) -> list[Track]:
-        """Everybody in the file, linked over its frames.
+        """All people in the file, linked over its frames.
 
-        fps: of the video, where the file does not know it (else 30 is taken). frame_times: (N,) seconds, rising, of the video's
-        frames, which put the numbered frames of a file in time; evenly spaced by fps if not given. An .npz has its own even grid.
+        fps: of the video, if the file does not contain it (default 30). frame_times: (N,) seconds, increasing, the times of the
+        video's frames, to which the frame numbers of a file refer; evenly spaced by fps if not given. An .npz has a uniform grid.
         """
         fps = self.fps or fps or DEFAULT_FPS
         if self._keypoints is None:
@@ -87,7 +87,7 @@ class KeypointFile:
 
 
 def _timed(track: Track, frame_times: Floats, fps: float) -> Track:
-    """The track with each sight at the time of its frame; frames after the last known one follow it at `fps`."""
+    """The track with each detection at the time of its frame; frames after the last known one follow at `fps`."""
     last = len(frame_times) - 1
     times = frame_times[np.minimum(track.frames, last)] + np.maximum(track.frames - last, 0) / fps
     return Track.of(track.id, track.skeleton, times, track.frames, track.xy, track.score)
@@ -95,23 +95,23 @@ def _timed(track: Track, frame_times: Floats, fps: float) -> Track:
 
 def _read_json(path: Path) -> Any:
     if path.is_file() and path.stat().st_size > MOST_BYTES:
-        raise FormatError(f"{path}: larger than {MOST_BYTES // 1_000_000} MB, which no file of keypoints is")
+        raise FormatError(f"{path}: larger than {MOST_BYTES // 1_000_000} MB, the limit of a keypoint file")
     try:
         return json.loads(read_bytes(path))
     except RecursionError:
-        raise FormatError(f"{path}: not a JSON file that can be read (nested too deeply)") from None
+        raise FormatError(f"{path}: not a readable JSON file (nested too deeply)") from None
     except ValueError as error:
-        raise FormatError(f"{path}: not a JSON file that can be read ({one_line(error)})") from error
+        raise FormatError(f"{path}: not a readable JSON file ({one_line(error)})") from error
 
 
-def _openpose_folder(folder: Path) -> Iterator[tuple[int, list[Sight]]]:
+def _openpose_folder(folder: Path) -> Iterator[tuple[int, list[Detection]]]:
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".json" and path.is_file())
     if not paths:
-        raise FormatError(f"{folder}: holds no .json file")
+        raise FormatError(f"{folder}: contains no .json file")
     if len(paths) > MOST_FRAMES:
-        raise FormatError(f"{folder}: holds more than {MOST_FRAMES} files")
+        raise FormatError(f"{folder}: contains more than {MOST_FRAMES} files")
     numbers = [_NUMBER.findall(path.stem) for path in paths]
-    # "walk_000000000012_keypoints.json": the last number is the frame's; without numbers the order of the names counts.
+    # "walk_000000000012_keypoints.json": the last number is that of the frame; without numbers, the order of the names counts.
     order = [int(found[-1]) if found else -1 for found in numbers]
     if min(order) < 0 or max(order) >= MOST_FRAMES or len(set(order)) < len(order):
         order = list(range(len(paths)))
@@ -119,37 +119,37 @@ def _openpose_folder(folder: Path) -> Iterator[tuple[int, list[Sight]]]:
         content = _read_json(path)
         people = content.get("people") if isinstance(content, dict) else None
         if not isinstance(people, list) or len(people) > MOST_PEOPLE:
-            raise FormatError(f'{path}: no OpenPose output; expected a list "people" of at most {MOST_PEOPLE}')
-        sights = []
+            raise FormatError(f'{path}: not OpenPose output; expected a list "people" of at most {MOST_PEOPLE}')
+        detections = []
         for index, person in enumerate(people):
             where = f"{path}: people[{index}]"
             if not isinstance(person, dict) or "pose_keypoints_2d" not in person:
                 raise FormatError(f"{where} has no pose_keypoints_2d")
-            if person["pose_keypoints_2d"]:  # OpenPose writes an empty list for a person of whom only hands or face were seen
-                sights.append(_sight(person["pose_keypoints_2d"], where, (25, 18, 17)))
-        yield number, [sight for sight in sights if (sight[1] > 0).any()]
+            if person["pose_keypoints_2d"]:  # OpenPose writes an empty list for a person with only hands or a face
+                detections.append(_detection(person["pose_keypoints_2d"], where, (25, 18, 17)))
+        yield number, [detection for detection in detections if (detection[1] > 0).any()]
 
 
-def _coco_results(path: Path) -> dict[int, list[Sight]]:
+def _coco_results(path: Path) -> dict[int, list[Detection]]:
     content = _read_json(path)
     if not isinstance(content, list):
         raise FormatError(f"{path}: not COCO results; expected a list of {{image_id, keypoints, score}}")
-    frames: dict[int, list[Sight]] = {}
+    frames: dict[int, list[Detection]] = {}
     for index, entry in enumerate(content):
         where = f"{path}: entry {index}"
         if not isinstance(entry, dict) or "image_id" not in entry or "keypoints" not in entry:
             raise FormatError(f"{where} has no image_id or no keypoints")
         if entry.get("category_id", _PERSON) != _PERSON:
             continue
-        sights = frames.setdefault(_frame_number(entry["image_id"], where), [])
-        sights.append(_sight(entry["keypoints"], where, (17, 26)))
-        if len(sights) > MOST_PEOPLE:
+        detections = frames.setdefault(_frame_number(entry["image_id"], where), [])
+        detections.append(_detection(entry["keypoints"], where, (17, 26)))
+        if len(detections) > MOST_PEOPLE:
             raise FormatError(f"{where}: more than {MOST_PEOPLE} people in one frame")
     return frames
 
 
 def _frame_number(image_id: object, where: str) -> int:
-    # Some programs write the name of the picture ("000012.jpg") for its number.
+    # Some programs write the name of the picture ("000012.jpg") instead of its number.
     found = _NUMBER.findall(image_id.rsplit(".", 1)[0]) if isinstance(image_id, str) else None
     number = int(found[-1][-12:]) if found else image_id
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < MOST_FRAMES:
@@ -157,14 +157,14 @@ def _frame_number(image_id: object, where: str) -> int:
     return number
 
 
-def _sight(values: object, where: str, counts: tuple[int, ...]) -> Sight:
-    """x, y, confidence in a row; confidence 0 marks a joint that was not seen."""
+def _detection(values: object, where: str, counts: tuple[int, ...]) -> Detection:
+    """x, y, confidence in a row; confidence 0 marks a joint that was not detected."""
     expected = " or ".join(str(3 * count) for count in counts)
     if not isinstance(values, list) or len(values) not in {3 * count for count in counts}:
         length = len(values) if isinstance(values, list) else type(values).__name__
         raise FormatError(f"{where}: keypoints are {length}, expected {expected} numbers")
     if not all(isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MOST_PIXELS for value in values):
-        raise FormatError(f"{where}: keypoints hold something that is no number, or not within +-{MOST_PIXELS:.0f}")
+        raise FormatError(f"{where}: keypoints contain a value that is not a number within +-{MOST_PIXELS:.0f}")
     rows = np.array(values, dtype=float).reshape(-1, 3)
     if len(rows) == 18:
         rows = rows[list(_COCO17_OF_18)]
@@ -174,21 +174,21 @@ def _sight(values: object, where: str, counts: tuple[int, ...]) -> Sight:
 
 
 def load_keypoints(path: str | Path) -> Keypoints:
-    """The keypoints in one of our own .npz, of a whole capture or alone. Raises FormatError with what is wrong."""
+    """The keypoints in an .npz of stpose, of a complete capture or alone. Raises FormatError that states the problem."""
     return _own(Path(path))[0]
 
 
 def _own(path: Path) -> tuple[Keypoints, float, bool]:
-    """Our own .npz: xy, score, fps, image_size, skeleton; in the .npz of a whole capture the names start with "keypoints".
+    """The .npz of stpose: xy, score, fps, image_size, skeleton; in the .npz of a complete capture the names start with "keypoints".
 
-    The second value is the time of its first frame in the video, seconds: "start" of a capture, 0 where the file has none. The
-    third is whether the file is that of a whole capture.
+    The second value is the time of its first frame in the video, seconds: "start" of a capture, 0 if the file has none. The third
+    is whether the file is a complete capture.
     """
     content = read_arrays(path)
     names = {re.sub(r"^keypoints[^a-z0-9]", "", key): key for key in content if not key.startswith(("pose3d", "motion"))}
     missing = [name for name in ("xy", "score", "fps", "image_size", "skeleton") if name not in names]
     if missing:
-        raise FormatError(f"{path}: not a .npz of keypoints; {', '.join(missing)} missing")
+        raise FormatError(f"{path}: not an .npz of keypoints; {', '.join(missing)} missing")
     try:
         xy, score = (np.asarray(content[names[name]], dtype=float) for name in ("xy", "score"))
         fps, (width, height) = float(content[names["fps"]]), content[names["image_size"]].tolist()
@@ -200,7 +200,7 @@ def _own(path: Path) -> tuple[Keypoints, float, bool]:
         if not RATES[0] <= fps <= RATES[1]:
             raise FormatError(f"{path}: {fps:g} is not a frame rate of a video")
         if not 0 <= start <= LATEST:
-            raise FormatError(f"{path}: starts at {start} s, which is no time in a video")
+            raise FormatError(f"{path}: starts at {start} s, which is not a time in a video")
         return Keypoints(xy, score, fps, (int(width), int(height)), skeleton), start, "motion.rotations" in content
     except (ValueError, TypeError, ArithmeticError, MemoryError) as error:
-        raise FormatError(f"{path}: not a .npz of keypoints that can be read ({one_line(error)})") from error
+        raise FormatError(f"{path}: not a readable .npz of keypoints ({one_line(error)})") from error

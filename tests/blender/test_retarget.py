@@ -199,7 +199,9 @@ def test_hands_and_feet_are_where_the_source_has_them(source: tuple) -> None:
     run(target, source[0])
     slots = ["hand.L", "hand.R", "foot.L", "foot.R"]
     heads, _ = pose_of(target, [one.named()[slot] for slot in slots], range(1, FRAMES + 1))
-    off = np.array([np.linalg.norm(heads[:, number] - source[1][:, joint(slot)], axis=1) for number, slot in enumerate(slots)])
+    off = np.stack([heads[:, number] - source[1][:, joint(slot)] for number, slot in enumerate(slots)])
+    off[..., 2] -= off[..., 2].mean()  # it dances in the air, and is put on the ground
+    off = np.linalg.norm(off, axis=-1)
     figure("hands and feet from where the source has them, most", 100 * off.max(), "cm")
     assert off.max() < 0.01
 
