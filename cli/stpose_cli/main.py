@@ -16,11 +16,8 @@ from stpose_cli.doctor import doctor
 from stpose_cli.evaluate import evaluate
 from stpose_cli.live import live
 from stpose_cli.mocap import mocap
-<<<<<<< HEAD
 from stpose_cli.motions import convert, info, trim
-=======
 from stpose_cli.people import people
->>>>>>> h-people
 from stpose_cli.pose import pose
 from stpose_cli.render import render
 from stpose_cli.train import train
