@@ -1,8 +1,8 @@
 """A motion on the hierarchy of another skeleton, such as that of a character: its names, its joints and its bone lengths.
 
-Both are upright along y. The other skeleton is read in its rest pose, a T-pose or an A-pose, facing any way. Each of its joints gets
-the world rotation of the same joint of the motion, less the turn that takes the limb at rest from one skeleton's direction to the
-other's; joints that the motion lacks stay as they are at rest. The path is scaled by the length of the legs.
+Both are upright along y. The other skeleton is read in its rest pose, a T-pose or an A-pose, facing any way. Each of its joints
+gets the world rotation of the same joint of the motion, less the turn that takes the limb at rest from one skeleton's direction to
+the other's; joints that the motion lacks stay as they are at rest. The path is scaled by the length of the legs.
 """
 
 from __future__ import annotations
@@ -29,13 +29,11 @@ def check_skeleton(target: Motion, path: object) -> None:
     names = recognised(target).names
     lacking = [name for name in REQUIRED if name not in names]
     if lacking:
-        raise FormatError(
-            f"{path}: the skeleton has no joint that is recognised as {', '.join(lacking)[:100]}; see docs/formats.md"
-        )
+        raise FormatError(f"{path}: the skeleton has no joint that is recognised as {', '.join(lacking)[:100]}")
 
 
 def onto(motion: Motion, target: Motion) -> Motion:
-    """The motion on the skeleton of another, at rest as `target` is. Raises FormatError if one of them lacks a joint of REQUIRED."""
+    """The motion on the skeleton of another, at rest as `target` is. Raises FormatError if either lacks a joint of REQUIRED."""
     check_skeleton(target, "the target")
     check_skeleton(motion, "the motion")
     source, named = recognised(motion), recognised(target)
