@@ -15,7 +15,7 @@ from stpose_core.stamps import STAMP_ERROR
 # FFmpeg opens these although they contain text: terminal art, and lists of other files.
 _TEXT_FORMATS = {"tty", "hls", "dash", "concat"}
 # Per picture; twice the size of 8K. A small file can contain pictures that need gigabytes each.
-_MOST_PIXELS = 2**26
+MOST_PIXELS = 2**26
 
 
 def open_container(path: Path) -> tuple[Any, Any]:
@@ -46,12 +46,12 @@ def _stream(path: Path, container: Any) -> Any:
     if not streams:
         raise VideoError(f"{path} has a video stream in an unknown format")
     stream = max(streams, key=lambda stream: stream.width * stream.height)
-    if stream.width * stream.height > _MOST_PIXELS:
+    if stream.width * stream.height > MOST_PIXELS:
         size = f"{stream.width} x {stream.height}"
-        raise VideoError(f"{path} has pictures of {size} pixels; the limit is {_MOST_PIXELS // 10**6} million")
+        raise VideoError(f"{path} has pictures of {size} pixels; the limit is {MOST_PIXELS // 10**6} million")
     stream.thread_type = "AUTO"
     # Later pictures may be larger than the header states.
-    stream.codec_context.options = {"max_pixels": str(_MOST_PIXELS)}
+    stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
     return stream
 
 

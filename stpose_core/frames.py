@@ -74,7 +74,9 @@ class FrameSource(Protocol):
 
 
 def open_source(path: str | Path, picture_fps: float = PICTURE_FPS) -> FrameSource:
-    """A video file or a folder of pictures. picture_fps: rate of the pictures.
+    """A video file, an animated .gif or .webp, a folder of pictures, or "-" for standard input.
+
+    picture_fps: rate of the pictures of a folder, which have no time stamps.
 
     Raises VideoError if it cannot be read.
     """
@@ -82,6 +84,14 @@ def open_source(path: str | Path, picture_fps: float = PICTURE_FPS) -> FrameSour
         from stpose_core.pictures import PictureFolder
 
         return PictureFolder(path, picture_fps)
+    if str(path) == "-":
+        from stpose_core.stdin import PipedVideo
+
+        return PipedVideo()
+    from stpose_core.webp import AnimatedWebp, is_webp
+
+    if is_webp(path):
+        return AnimatedWebp(path)
     from stpose_core.video import VideoFile
 
     return VideoFile(path)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from stpose_core.errors import OptionError
 from stpose_core.formats import FORMATS, UNITS
+from stpose_core.rigs import RIGS
 
 if TYPE_CHECKING:
     from stpose_core.data import Camera
@@ -46,8 +47,11 @@ class CaptureOptions:
     and detects a static camera.
     focal: focal length in pixels of the video; fov: field of view in degrees along the longer side. At most one of them; None if
     unknown.
+    hands: capture fingers: with the hand network of MediaPipe, or from a keypoint file that contains hand joints.
     picture_fps: frame rate of a folder of pictures, which have no time stamps.
     format: suffix of files in a folder, without the dot. units: unit of length in formats with a choice, "cm" or "m".
+    rig: joint names in the files, a name of `stpose_core.rigs.RIGS`.
+    skeleton: path of a .bvh or .glb on whose hierarchy the files' motion is solved; None for the captured body's own.
     """
 
     detector: str = "auto"
@@ -62,9 +66,12 @@ class CaptureOptions:
     camera: str = "auto"
     focal: float | None = None
     fov: float | None = None
+    hands: bool = False
     picture_fps: float = PICTURE_FPS
     format: str = "bvh"
     units: str = "cm"
+    rig: str = "stpose"
+    skeleton: str | None = None
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -75,7 +82,7 @@ class CaptureOptions:
             _check_type(entry.name, value, str(entry.type))
         if self.person not in PERSONS and not (self.person.isascii() and self.person.isdigit() and int(self.person) > 0):
             raise OptionError(f"person: unknown choice '{self.person}'; use a number from 1, or {', '.join(PERSONS)}")
-        for name, choices in (("device", DEVICES), ("camera", CAMERAS), ("units", UNITS)):
+        for name, choices in (("device", DEVICES), ("camera", CAMERAS), ("units", UNITS), ("rig", RIGS)):
             if getattr(self, name) not in choices:
                 raise OptionError(f"{name}: unknown choice '{getattr(self, name)}'; use one of {', '.join(choices)}")
         if self.format not in [entry.suffix[1:] for entry in FORMATS]:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from stpose_core.animate import animate
+from stpose_core.animate import animate, standpoint
 from stpose_core.background import ahead
-from stpose_core.data import Array, CameraPath, Capture, Keypoints
+from stpose_core.data import Array, CameraPath, Capture, Keypoints, Pose3D
 from stpose_core.detect import KeypointFile, load_detector
 from stpose_core.detect.boxes import extent
 from stpose_core.devices import choose_device
@@ -117,9 +117,10 @@ def _captured(
         seen = replace(observe(video, source, start, end, more), camera=seen.camera)
         chosen = choose_people(seen.tracks, options.person, size, len(seen.times))
     from stpose_core.detect.torch_runner import torch_threads
+    from stpose_core.lift.parts import with_parts
     from stpose_core.lift.refine import refine
 
-    captures: list[Capture] = []
+    lifted: list[tuple[Keypoints, Pose3D]] = []
     unposed: list[int] = []
     total = len(chosen) * len(seen.times)
     for number, track in enumerate(chosen):
@@ -131,10 +132,20 @@ def _captured(
             pose3d = lifter(keypoints, **known) if maps is None else lifter(keypoints, maps=maps, **known)
             if options.refine:
                 pose3d = refine(pose3d, keypoints)
-        if not pose3d.posed.any():
+            if options.hands:
+                keypoints = _with_hands(source, track, keypoints, pose3d, seen.times, video.frames(start, end))
+            pose3d = with_parts(pose3d, keypoints)
+        if pose3d.posed.any():
+            lifted.append((keypoints, pose3d))
+        else:
             unposed.append(number + 1)
-            continue
-        motion = animate(pose3d, options.smooth, camera=_camera_at(seen, keypoints))
+    captures: list[Capture] = []
+    origin: tuple[float, float] | None = None
+    for (keypoints, _), pose3d in zip(lifted, _upright_alike([pose3d for _, pose3d in lifted])):
+        path = _camera_at(seen, keypoints)
+        if len(lifted) > 1 and origin is None:
+            origin = standpoint(pose3d, path)
+        motion = animate(pose3d, options.smooth, camera=path, origin=origin)
         captures.append(Capture(info, source.name, keypoints, pose3d, motion, float(seen.times[0])))
     report("lift", total, total)
     if not captures:
@@ -144,6 +155,15 @@ def _captured(
         which = f"{len(unposed)} of {len(chosen)} people (by size: {', '.join(map(str, unposed))})"
         _log.warning("%s: left out %s, detected in too few frames for a pose", info.path, which)
     return captures
+
+
+def _upright_alike(poses: list[Pose3D]) -> list[Pose3D]:
+    """The poses of people whom one camera saw: with one direction upwards, the mean of what each of them tells, by their frames."""
+    up = sum((pose.up * pose.posed.sum() for pose in poses), np.zeros(3))
+    length = float(np.linalg.norm(up))
+    if len(poses) < 2 or not np.isfinite(length) or length < 1e-6:
+        return poses
+    return [replace(pose, up=up / length) for pose in poses]
 
 
 def _maps_of(
@@ -167,6 +187,22 @@ def _maps_of(
         return None
     pictures = (frame.image for frame in frames)
     return HeatMaps(*person_maps(source.maps, track, keypoints, times, pictures))
+
+
+def _with_hands(
+    source: Detector | KeypointFile, track: Track, keypoints: Keypoints, pose: Pose3D, times: Array, frames: Iterator[Frame]
+) -> Keypoints:
+    """The keypoints with the hands of the person: from the keypoint file, or by the hand network of MediaPipe in a second pass over
+    the frames, so that only the hands of people who were chosen are looked at."""
+    if isinstance(source, KeypointFile):
+        return source.with_hands(track, keypoints, times)
+    if not pose.posed.any():
+        return keypoints
+    from stpose_core.detect.hands import find_hands
+    from stpose_core.detect.mediapipe_hands import MediaPipeHands
+
+    with closing(ahead(frames, AHEAD)) as decoded:
+        return find_hands(MediaPipeHands(), keypoints, pose, times, (frame.image for frame in decoded))
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,18 @@
 """What programs call the joints of a body: presets that rename the joints of a Motion.
 
-Each preset names the 22 joints of a captured body, and the fingers, as one family of skeletons does, so that retargeting tools detect
-the family by itself. The hierarchy, the rest pose (a T-pose) and the axes stay as they are.
+Each preset names the 22 joints of a captured body, and the fingers, as one family of skeletons does, so that retargeting tools
+detect the family by itself. The hierarchy, the rest pose (a T-pose) and the axes stay as they are.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from stpose_core.data import Motion
 from stpose_core.errors import OptionError
+
+if TYPE_CHECKING:
+    from stpose_core.data import Motion
 
 _TRUNK = ("Hips", "Spine", "Chest", "UpperChest", "Neck", "Head")
 _LIMBS = ("Shoulder", "Arm", "ForeArm", "Hand", "UpLeg", "Leg", "Foot", "ToeBase")
@@ -39,6 +42,8 @@ _NAMES: dict[str, tuple[str, str]] = {
     ),
 }
 _PREFIX = {"mixamo": "mixamorig:"}
+
+_ENOUGH = 15  # joints of a preset by which it is recognised
 
 RIGS = ("stpose", *_NAMES)
 """The presets. "stpose" keeps the names of a captured body."""
@@ -74,14 +79,51 @@ def joint_names(rig: str) -> dict[str, str]:
     return {ours: prefix + name for ours, name in names.items()}
 
 
+def rig_of(motion: Motion) -> str | None:
+    """The preset whose names the joints of a motion have; None if they have those of none.
+
+    Prefixes up to a colon or a bar, and a difference in upper and lower case, do not count.
+    """
+    counts = {rig: len(_ours(motion, rig)) for rig in RIGS}
+    best = max(RIGS, key=lambda rig: counts[rig])
+    return best if counts[best] >= _ENOUGH else None
+
+
+def recognised(motion: Motion) -> Motion:
+    """The motion with the names of a captured body, if its joints have those of a preset; otherwise as it is."""
+    rig = rig_of(motion)
+    if rig in (None, "stpose"):
+        return motion
+    return _renamed(motion, _ours(motion, rig))
+
+
+def _ours(motion: Motion, rig: str) -> dict[str, str]:
+    """What a captured body calls those joints of a motion that have names of a preset: one joint for each name."""
+    names = joint_names(rig) or {name: name for name in joint_names("cmu")}
+    theirs = {_plain(name): ours for ours, name in names.items()}
+    found: dict[str, str] = {}
+    for name in motion.names:
+        ours = theirs.pop(_plain(name), None)
+        if ours is not None:
+            found[name] = ours
+    return found
+
+
+def _plain(name: str) -> str:
+    return name.rsplit(":", 1)[-1].rsplit("|", 1)[-1].lower()
+
+
 def renamed(motion: Motion, rig: str) -> Motion:
     """The motion with the joint names of a preset, one of RIGS. End sites are named after their parent.
 
+    "stpose" leaves all names as they are; for other presets the motion may have the names of any preset.
     Joints that the preset does not know keep their names. Raises OptionError for an unknown preset.
     """
     names = joint_names(rig)
-    if not names:
-        return motion
+    return _renamed(recognised(motion), names) if names else motion
+
+
+def _renamed(motion: Motion, names: dict[str, str]) -> Motion:
     found: list[str] = []
     for name, parent in zip(motion.names, motion.parents):
         end = name.endswith("End") and parent >= 0 and motion.names[parent] in names

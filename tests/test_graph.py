@@ -142,7 +142,7 @@ def test_a_weights_file_that_lies_about_its_network_is_refused(tmp_path: Path) -
     for name, read in (("spatial", read_spatial), ("finder", read_finder)):
         file: Any = read(folder / f"{name}.safetensors")
         write_weights(folder / "other", file.module().state_dict(), name, {"network": {**file.config.to_dict(), "head": 20}})
-        with pytest.raises(WeightsError, match="does not hold the network that it says"):
+        with pytest.raises(WeightsError, match="does not contain the stated network"):
             read(folder / "other")
 
 

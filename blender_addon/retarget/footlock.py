@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .contacts import AUTO, GROUNDING, NEVER, standing
-from .footplan import covering, keep_apart, plan_foot
-from .ground import raised
+from .footplan import covering, keep_apart, plan_foot, turn_foot
+from .ground import above_floor, raised
 from .ik import Leg
 from .rotation import continuous, multiply
 from .slots import SIDES
@@ -45,11 +45,17 @@ def lock_feet(posed: Posed, fps: float, options: FootLock, contacts: np.ndarray 
     on_ground = standing(posed, fps, options.mode, options.floor_height, contacts)
     if not on_ground.any():
         return posed
-    feet = np.stack([on_ground[:, :2].any(axis=1), on_ground[:, 2:].any(axis=1)], axis=1)
-    posed = raised(posed, feet, fps, _RISE_ONLY if options.mode == GROUNDING else _RISE)
+    feet = np.stack([on_ground[:, :2].any(axis=1), on_ground[:, 2:].any(axis=1)])
+    stands = feet.any(axis=0)
     if options.mode == GROUNDING:
-        return posed
-    plans = {side: plan_foot(posed, side, on_ground[:, 2 * n : 2 * n + 2], fps, options.radius) for n, side in enumerate(SIDES)}
+        heights = np.stack([above_floor(posed, side) for side in SIDES])
+        return raised(posed, -np.where(feet, heights, np.inf).min(axis=0), stands, fps, _RISE_ONLY)
+    turns = {side: turn_foot(posed, side, on_ground[:, 2 * n : 2 * n + 2], fps) for n, side in enumerate(SIDES)}
+    lacking = np.stack([turns[side].height - posed.heads["foot" + side] @ posed.up for side in SIDES])
+    posed = raised(posed, (lacking * feet).sum(axis=0) / np.maximum(feet.sum(axis=0), 1), stands, fps, _RISE)
+    plans = {
+        side: plan_foot(posed, side, turns[side], on_ground[:, 2 * n : 2 * n + 2], fps, options.radius) for n, side in enumerate(SIDES)
+    }
     keep_apart(posed, plans, fps)
     drops = [Leg(posed, side).drop(plan.ankle, posed.up) for side, plan in plans.items()]
     dip = covering(np.max(drops, axis=0), max(1, round(_DIP * fps)))[:, None] * posed.up
@@ -60,6 +66,6 @@ def lock_feet(posed: Posed, fps: float, options: FootLock, contacts: np.ndarray 
         for slot, turned in zip(leg.slots, leg.reach(plan.ankle, posed.heads["thigh" + side] - dip)):
             rotations[slot] = continuous(turned)
         for slot, turn in (("foot" + side, plan.foot), ("toe" + side, plan.toe)):
-            if slot in rotations:
+            if slot in posed.anatomy.bones:
                 rotations[slot] = continuous(multiply(turn, rest[posed.anatomy.bones[slot]]))
     return replace(posed, rotations=rotations, hips=posed.hips - dip).placed()

@@ -12,12 +12,15 @@ import numpy as np
 
 from .contacts import Mask, runs
 from .ground import smoothed
+from .ik import Leg
 from .rotation import Array, about, across, angle_between, blend, inverse, multiply, rotate, unit
-from .soles import Sole, heading_of, size_of
+from .soles import heading_of, size_of
 from .solver import Posed
 
 _EASE = 0.12  # s in which a foot turns flat, and back
-_FLAT = np.radians(35.0)  # a foot further from flat than this keeps its pitch
+_NOISE, _FLAT = np.radians(8.0), np.radians(18.0)  # a foot nearer to flat than the first lies flat, one further than the second does not
+_TILT = np.radians(45.0)  # the most by which a heel is lifted for the leg to reach
+_PIVOT = np.radians(5.0)  # a foot that stands turns no less than this
 _CHANGE = 0.25  # s for a correction to come and go
 _PACE = 0.8  # m/s, of a leg of 0.9 m, at which a correction may change at most
 _HEEL, _BALL, _BOTH, _FREE = 1, 2, 3, 0
@@ -33,23 +36,90 @@ class FootPlan:
     held: Mask
 
 
-def plan_foot(posed: Posed, side: str, on_ground: Mask, fps: float, radius: float) -> FootPlan:
+@dataclass(frozen=True)
+class FootTurn:
+    """How a foot lies. foot, toe: (T, 4) turns from rest. height: (T,) of the ankle along `up` with the sole on the floor."""
+
+    foot: Array
+    toe: Array
+    height: Array
+
+
+def turn_foot(posed: Posed, side: str, on_ground: Mask, fps: float) -> FootTurn:
+    """A foot turned as it shall be. on_ground: (T, 2) heel and ball."""
+    foot, toe = _turned(posed, side, _state(on_ground), fps)
+    return FootTurn(foot, toe, posed.floor - (posed.soles[side].offsets(foot, toe) @ posed.up).min(axis=1))
+
+
+def _state(on_ground: Mask) -> Array:
+    return on_ground[:, 0] * _HEEL + on_ground[:, 1] * _BALL
+
+
+def plan_foot(posed: Posed, side: str, turned: FootTurn, on_ground: Mask, fps: float, radius: float) -> FootPlan:
     """The plan of one foot. on_ground: (T, 2) heel and ball. radius: how far the foot may drift from its hold, for legs of 0.9 m."""
     sole, up, size = posed.soles[side], posed.up, size_of(posed.anatomy)
-    state = on_ground[:, 0] * _HEEL + on_ground[:, 1] * _BALL
-    foot, toe = _turned(posed, side, state, fps)
+    state = _state(on_ground)
+    foot, toe, height = turned.foot, turned.toe, turned.height
     own = posed.heads["foot" + side]
-    height = posed.floor - (sole.offsets(foot, toe) @ up).min(axis=1)
-    anchors = {_HEEL: rotate(foot, sole.heel - sole.ankle), _BALL: sole.to_joint(foot)}
-    anchors[_BOTH] = anchors[_BALL]
+    heel, ball = rotate(foot, sole.heel - sole.ankle), rotate(foot, sole.ball - sole.ankle)
+    # On the whole foot the lower point holds: a foot that is still pitched rolls over it.
+    on_heel = (state == _HEEL) | ((state == _BOTH) & ((ball - heel) @ up > 0.003 * size))
     shift = np.full_like(own, np.nan)
     for first, end in runs(state != _FREE):
-        _hold(shift, own, anchors, state, up, first, end, radius * size, max(2, round(0.1 * fps)))
-    held = np.isfinite(shift[:, 0])
+        _hold(shift, own, heel, sole.to_joint(foot), on_heel, up, first, end, radius * size, max(2, round(0.1 * fps)))
     shift += ((height - own @ up)[:, None]) * up
-    shift = _bridged(_with_room(shift, _PACE * size / fps), max(1, round(_CHANGE * fps)))
+    leg = Leg(posed, side)
+    far = np.linalg.norm(own + shift - posed.heads["thigh" + side], axis=1) > leg.longest()
+    _trim(shift, far & (on_heel | (state == _FREE)), max(1, round(0.1 * fps)))
+    held = np.isfinite(shift[:, 0])
+    lift = _heel_lift(posed, side, foot, own + shift, held & ~on_heel, fps)
+    foot, before = multiply(lift, foot), foot
+    height = posed.floor - (sole.offsets(foot, toe) @ up).min(axis=1)
+    # The ball stays where it is while the heel comes up.
+    shift += across(sole.to_joint(before) - sole.to_joint(foot), up)
+    shift += (height - (own + shift) @ up)[:, None] * up
+    shift = _with_room(shift, _PACE * size / fps)
+    held = np.isfinite(shift[:, 0])
+    shift = _bridged(shift, max(1, round(_CHANGE * fps)))
     ankle = own + shift
-    return FootPlan(foot, toe, ankle + _clearance(ankle @ up, height, held, fps)[:, None] * up, held)
+    ankle += _clearance(ankle @ up, height, held, fps)[:, None] * up
+    reach = ankle - posed.heads["thigh" + side]
+    part = leg.longest() / np.linalg.norm(reach, axis=1)
+    ankle = np.where((held | (part > 1))[:, None], ankle, posed.heads["thigh" + side] + part[:, None] * reach)
+    return FootPlan(foot, toe, ankle, held)
+
+
+def _trim(shift: Array, far: Mask, most: int) -> None:
+    """Let holds begin later and end earlier (NaN), by at most so many frames, where the leg cannot reach them."""
+    for first, end in runs(np.isfinite(shift[:, 0])):
+        reach = min(most, (end - first) // 3)
+        start, stop = first, end
+        while start - first < reach and far[start] and first > 0:
+            start += 1
+        while end - stop < reach and far[stop - 1] and end < len(far):
+            stop -= 1
+        shift[first:start], shift[stop:end] = np.nan, np.nan
+
+
+def _heel_lift(posed: Posed, side: str, foot: Array, ankle: Array, on_ball: Mask, fps: float) -> Array:
+    """(T, 4) by which a foot (T, 4) rolls over its ball where its leg is too short to keep the heel down: about the ball, in the world.
+
+    ankle: (T, 3), NaN where the foot is free; there the lift fades.
+    """
+    hip, longest = posed.heads["thigh" + side], Leg(posed, side).longest()
+    ahead = unit(across(rotate(foot, heading_of(posed.anatomy, side)), posed.up))
+    axis = np.cross(posed.up, ahead)
+    to_ankle = -posed.soles[side].to_joint(foot)
+    needed = np.zeros(len(hip))
+    angles = np.linspace(0.0, _TILT, 91)
+    with np.errstate(invalid="ignore"):
+        lacking = on_ball & (np.linalg.norm(ankle - hip, axis=1) > longest)
+    for frame in np.flatnonzero(lacking):
+        ball = ankle[frame] - to_ankle[frame]
+        reach = np.linalg.norm(ball + rotate(about(axis[frame], angles), to_ankle[frame]) - hip[frame], axis=1)
+        enough = np.flatnonzero(reach <= longest[frame])
+        needed[frame] = angles[enough[0] if len(enough) else reach.argmin()]
+    return about(axis, covering(needed, max(1, round(0.07 * fps))))
 
 
 def _turned(posed: Posed, side: str, state: Array, fps: float) -> tuple[Array, Array]:
@@ -57,27 +127,51 @@ def _turned(posed: Posed, side: str, state: Array, fps: float) -> tuple[Array, A
     slot, ease = "foot" + side, max(1, round(_EASE * fps))
     own = posed.turned(slot)
     own_toe = posed.turned("toe" + side) if "toe" + side in posed.rotations else own
-    ahead = heading_of(posed.anatomy, side)
-    seen = across(rotate(own, ahead), posed.up)
-    yaw = np.arctan2(np.cross(ahead, seen) @ posed.up, seen @ ahead)
-    level = about(posed.up, yaw)
+    yaw = np.unwrap(_heading(posed, side, own))
+    # A foot that is still pitched, or already, is only turned flat as far as noise explains it.
+    level = angle_between(own, about(posed.up, yaw))
+    near = smoothed(1 - _smooth((level - _NOISE) / (_FLAT - _NOISE)), 0.04 * fps)
     foot = own
-    for first, end in _stretches(state == _BOTH, angle_between(own, level) < _FLAT):
-        middle = np.arctan2(np.sin(yaw[first:end]).mean(), np.cos(yaw[first:end]).mean())
-        foot = blend(foot, about(posed.up, middle), _around(len(foot), first, end, ease))
+    for first, end in runs(state == _BOTH):
+        steady = np.pad(_steady(yaw[first:end]), (first, len(yaw) - end), mode="edge")
+        foot = blend(foot, about(posed.up, steady), near * _inside(len(foot), first, end, ease))
     toe = multiply(foot, multiply(inverse(own), own_toe))
-    seen = across(rotate(foot, ahead), posed.up)
-    level = about(posed.up, np.arctan2(np.cross(ahead, seen) @ posed.up, seen @ ahead))
-    for first, end in _stretches((state & _BALL) > 0, angle_between(foot, level) < 2 * _FLAT):
-        part = _around(len(toe), first, end, ease)
+    level = about(posed.up, _heading(posed, side, foot))
+    for first, end in runs((state & _BALL) > 0):
         target = level.copy()
         target[:first], target[end:] = level[first], level[end - 1]
-        toe = blend(toe, target, part)
+        toe = blend(toe, target, _around(len(toe), first, end, ease))
     return foot, toe
 
 
-def _stretches(stands: Mask, near: Mask) -> list[tuple[int, int]]:
-    return [(first, end) for first, end in runs(stands) if near[first:end].mean() > 0.5]
+def _heading(posed: Posed, side: str, foot: Array) -> Array:
+    """(T,) rad about `up` from the heading of a foot at rest to that of its turns (T, 4)."""
+    ahead = heading_of(posed.anatomy, side)
+    now = across(rotate(foot, ahead), posed.up)
+    return np.asarray(np.arctan2(np.cross(ahead, now) @ posed.up, now @ ahead))
+
+
+def _steady(yaw: Array) -> Array:
+    """(n,) rad: one heading for a foot that rests; a foot that pivots turns on, without its noise."""
+    if np.ptp(yaw) <= 2 * _PIVOT:
+        return np.full(len(yaw), np.median(yaw))
+    ways = []
+    for series in (yaw, yaw[::-1]):
+        out = np.empty(len(series))
+        out[0] = series[0]
+        for at in range(1, len(series)):
+            out[at] = np.clip(out[at - 1], series[at] - _PIVOT, series[at] + _PIVOT)
+        ways.append(out)
+    return smoothed((ways[0] + ways[1][::-1]) / 2, 2.0)
+
+
+def _inside(count: int, first: int, end: int, ease: int) -> Array:
+    """(T,) 1 within a stance, eased to 0 over its first and last frames: the heel strikes, and lifts, with the pitch it has."""
+    at = np.arange(count)
+    before = at - first + 1.0 if first > 0 else np.full(count, np.inf)
+    after = end - at + 0.0 if end < count else np.full(count, np.inf)
+    ramp = _smooth(np.minimum(np.minimum(before, after) / (min(ease, (end - first) / 2) + 1), 1.0))
+    return np.where((at >= first) & (at < end), ramp, 0.0)
 
 
 def _around(count: int, first: int, end: int, ease: int) -> Array:
@@ -87,12 +181,15 @@ def _around(count: int, first: int, end: int, ease: int) -> Array:
 
 
 def _hold(
-    shift: Array, own: Array, anchors: dict[int, Array], state: Array, up: Array, first: int, end: int, radius: float, gap: int
+    shift: Array, own: Array, heel: Array, ball: Array, on_heel: Mask, up: Array, first: int, end: int, radius: float, gap: int
 ) -> None:
     """Write the level shifts of a stance into `shift`; it is cut where the foot leaves its hold by more than `radius`."""
     start = first
     while start < end:
-        ankle = _chained(own, anchors, state, start, end)
+        # Where the ankle goes if the point that stands does not move: first the heel, then the ball takes over.
+        step = [np.diff(point[start:end], axis=0) for point in (heel, ball)]
+        moved = np.where(on_heel[start + 1 : end, None], -step[0], -step[1])
+        ankle = own[start] + np.concatenate([np.zeros((1, 3)), np.cumsum(moved, axis=0)])
         off = across(own[start:end] - ankle, up)
         middle = np.cumsum(off, axis=0) / np.arange(1, len(off) + 1)[:, None]
         left = np.flatnonzero(np.linalg.norm(off - middle, axis=1) > radius)
@@ -102,16 +199,6 @@ def _hold(
             part = off[: last - start]
             shift[start:last] = np.median(part, axis=0) - part
         start = max(stop, start + 1)
-
-
-def _chained(own: Array, anchors: dict[int, Array], state: Array, start: int, end: int) -> Array:
-    """(n, 3) where the ankle goes if the point that stands does not move: first the heel, then the ball takes over."""
-    ankle = np.empty((end - start, 3))
-    ankle[0] = own[start]
-    for frame in range(start + 1, end):
-        point = anchors[int(state[frame])]
-        ankle[frame - start] = ankle[frame - start - 1] + point[frame - 1] - point[frame]
-    return ankle
 
 
 def _clearance(ankle: Array, needed: Array, held: Mask, fps: float) -> Array:
@@ -180,14 +267,14 @@ def keep_apart(posed: Posed, plans: dict[str, FootPlan], fps: float) -> None:
     before = ((posed.heads["foot.L"] - posed.heads["foot.R"]) * beside).sum(-1)
     wide = float(np.linalg.norm(posed.anatomy.head_of("thigh.L") - posed.anatomy.head_of("thigh.R")))
     least = np.minimum(before, wide)
-    for _ in range(3):
+    for _ in range(6):
         lacking = np.maximum(least - ((left.ankle - right.ankle) * beside).sum(-1), 0.0)
         if lacking.max() < 1e-6:
             return
         for plan, sign, other in ((left, 1.0, right), (right, -1.0, left)):
             share = np.where(plan.held & ~other.held, 0.0, np.where(plan.held == other.held, 0.5, 1.0))
             push = _pushed(lacking * share, plan.held, max(1, round(0.1 * fps)))
-            plan.ankle = plan.ankle + sign * push[:, None] * _steady(beside, plan.held)
+            plan.ankle = plan.ankle + sign * push[:, None] * _one_axis(beside, plan.held)
 
 
 def _pushed(wanted: Array, held: Mask, reach: int) -> Array:
@@ -204,7 +291,7 @@ def _pushed(wanted: Array, held: Mask, reach: int) -> Array:
     return np.asarray(np.where(held, np.nan_to_num(levels), out))
 
 
-def _steady(beside: Array, held: Mask) -> Array:
+def _one_axis(beside: Array, held: Mask) -> Array:
     """(T, 3) the sideways axis, the same in all frames of a hold."""
     out = beside.copy()
     for first, end in runs(held):

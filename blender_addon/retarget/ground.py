@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .rotation import Array
-from .slots import SIDES
 from .solver import Posed
 
 
@@ -20,17 +19,14 @@ def above_floor(posed: Posed, side: str) -> Array:
     return np.asarray(posed.heads[slot] @ posed.up + lowest - posed.floor)
 
 
-def raised(posed: Posed, stands: NDArray[np.bool_], fps: float, smooth: float) -> Posed:
-    """The body raised or lowered so that the soles of standing feet touch the floor; its pose and its path stay.
+def raised(posed: Posed, wanted: Array, stands: NDArray[np.bool_], fps: float, smooth: float) -> Posed:
+    """The body raised by `wanted` (T,) in the frames in which it stands (T,), and smoothly between them; its pose and path stay.
 
-    stands: (T, 2) whether the left and right foot stand. smooth: seconds over which the shift changes.
+    smooth: seconds over which the height changes.
     """
-    heights = np.stack([above_floor(posed, side) for side in SIDES], axis=1)
-    any_stands = stands.any(axis=1)
-    if not any_stands.any():
+    at = np.flatnonzero(stands)
+    if not len(at):
         return posed
-    wanted = -np.where(stands, heights, np.inf).min(axis=1)
-    at = np.flatnonzero(any_stands)
     shift = smoothed(np.interp(np.arange(len(posed)), at, wanted[at]), max(0.0, smooth * fps))
     return replace(posed, hips=posed.hips + shift[:, None] * posed.up).placed()
 

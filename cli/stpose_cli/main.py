@@ -16,6 +16,8 @@ from stpose_cli.doctor import doctor
 from stpose_cli.evaluate import evaluate
 from stpose_cli.live import live
 from stpose_cli.mocap import mocap
+from stpose_cli.motions import convert, info, trim
+from stpose_cli.people import people
 from stpose_cli.pose import pose
 from stpose_cli.render import render
 from stpose_cli.train import train
@@ -33,9 +35,13 @@ def cli() -> None:
 
 
 cli.add_command(mocap)
+cli.add_command(people)
 cli.add_command(pose)
 cli.add_command(live)
 cli.add_command(view)
+cli.add_command(convert)
+cli.add_command(info)
+cli.add_command(trim)
 cli.add_command(render)
 cli.add_command(train)
 cli.add_command(calibrate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,17 +16,20 @@ from stpose_cli.outputs import Job, check_not_input, is_folder, plan_jobs
 from stpose_cli.progress import Progress, Result, make_progress, warnings_to
 from stpose_core.errors import DetectorError, OutputError, StposeError
 from stpose_core.extras import how_to_install
+from stpose_core.formats import FORMATS
 from stpose_core.options import CaptureOptions
 
 if TYPE_CHECKING:
+    from stpose_core.data import Capture, Motion
     from stpose_core.frames import FrameSource
 
 FAILED = 2
+SUFFIXES = ", ".join(entry.suffix for entry in FORMATS)
 
 
 @click.command()
 @click.argument("videos", nargs=-1, required=True, metavar="VIDEO...", type=click.Path(path_type=Path))
-@click.option("-o", "--out", required=True, metavar="OUT", type=str, help="A file (.bvh, .csv or .npz), or a folder.")
+@click.option("-o", "--out", required=True, metavar="OUT", type=str, help=f"A file ({SUFFIXES}), or a folder.")
 @capture_options
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @click.option(
@@ -49,8 +53,9 @@ def mocap(
 ) -> int:
     """Capture the motion of people in videos.
 
-    VIDEO is a video file, or a folder of numbered pictures (.png, .jpg).
-    OUT is a file for one person of one video. For several videos, or --person all, it is a folder.
+    VIDEO is a video file, an animated .gif or .webp, a folder of numbered pictures (.png, .jpg), or - for standard input.
+    OUT is a file for one person of one video. For several videos, or --person all, it is a folder; a .glb, .usda, .usdc, .usdz or
+    .json takes all people of one video.
     """
     from stpose_core.frames import open_source
 
@@ -134,14 +139,15 @@ def _run(
     from stpose_core.quality import advice, quality
 
     began = time.monotonic()
+    target = _skeleton(options.skeleton)
     captures = capture_people(video, options=options, progress=say, **loaded)
     files = job.files(len(captures))
     made: list[Path] = []
     try:
         looks.write(captures, video, options, say, made)
         _make_folder(job.out.parent)
-        for capture, file in zip(captures, files):
-            save(capture if file.suffix == ".npz" else capture.motion, file, units=options.units, overwrite=overwrite)
+        for people, file in zip([[one] for one in captures] if len(files) == len(captures) else [captures], files):
+            save(_on_skeleton(people, file, target), file, units=options.units, overwrite=overwrite, rig=options.rig)
             made.append(file)
     except BaseException:
         for file in made:
@@ -158,6 +164,27 @@ def _run(
         detector=captures[0].detector,
         advice=tuple(advice(quality(capture)) for capture in captures),
     )
+
+
+def _skeleton(path: str | None) -> Motion | None:
+    """The skeleton of a file. Raises FormatError if it cannot be used."""
+    if path is None:
+        return None
+    from stpose_core.animate.onto import check_skeleton
+    from stpose_core.formats import load_people
+
+    target = load_people(path)[0]
+    check_skeleton(target, path)
+    return target
+
+
+def _on_skeleton(people: list[Capture], file: Path, target: Motion | None) -> Sequence[Motion | Capture]:
+    """What is written to a file; a .npz keeps the captures as they are."""
+    if target is None or file.suffix.lower() == ".npz":
+        return people
+    from stpose_core.animate.onto import onto
+
+    return [onto(capture.motion, target) for capture in people]
 
 
 def _make_folder(folder: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stpose_core.errors import OutputError
 from stpose_core.files import check_output
-from stpose_core.formats import FORMATS
+from stpose_core.formats import FORMATS, format_of
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ def is_folder(out: str) -> bool:
 
 
 def plan_jobs(videos: Sequence[Path], out: str, everyone: bool, kind: str, overwrite: bool) -> list[Job]:
-    """A job for each video. out: a file for one person of one video, else a folder, which need not exist yet.
+    """A job for each video. out: a file for one person of one video, or for all of them in a format that
+    holds several people; else a folder, which need not exist yet.
 
     kind: the format of the files in a folder, a suffix without its dot. An existing file is a problem of its
     own job only. Raises OutputError if no job could write anything.
@@ -59,14 +60,14 @@ def plan_jobs(videos: Sequence[Path], out: str, everyone: bool, kind: str, overw
         known = [entry.suffix for entry in FORMATS]
         if path.suffix.lower() not in known:
             raise OutputError(f"{out}: the name of a file must end in {', '.join(known)}, that of a folder in /")
-        if len(videos) > 1 or everyone:
+        if len(videos) > 1 or (everyone and not format_of(path).several):
             what = f"{len(videos)} videos" if len(videos) > 1 else "--person all"
             raise OutputError(f"{out} is one file; for {what} give a folder (its name ending in /)")
         return [Job(videos[0], check_output(path, overwrite), False)]
     _check_folder(path)
-    names = Counter(video.stem for video in videos)
-    jobs = [Job(video, path / f"{video.stem}.{kind}", everyone) for video in videos]
-    return [replace(job, problem=_problem(job, names[job.video.stem], overwrite)) for job in jobs]
+    names = Counter(_stem(video) for video in videos)
+    jobs = [Job(video, path / f"{_stem(video)}.{kind}", everyone) for video in videos]
+    return [replace(job, problem=_problem(job, names[_stem(job.video)], overwrite)) for job in jobs]
 
 
 def check_not_input(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
@@ -78,9 +79,14 @@ def check_not_input(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
             raise OutputError(f"{path} is an input; choose another name for the output")
 
 
+def _stem(video: Path) -> str:
+    """What the files of a video are called; "-" is standard input."""
+    return "stdin" if str(video) == "-" else video.stem
+
+
 def _problem(job: Job, namesakes: int, overwrite: bool) -> str | None:
     if namesakes > 1:
-        return f"{namesakes} of the videos are named '{job.video.stem}' and would all go to {job.out}"
+        return f"{namesakes} of the videos are named '{_stem(job.video)}' and would all go to {job.out}"
     if not job.out.parent.is_dir():
         return None
     try:

@@ -1,4 +1,4 @@
-"""The heat maps of a person who was followed, for a lifter that reads them: what the built-in detector says beside the peaks."""
+"""The heat maps of a tracked person from the built-in detector, for a lifter that reads them."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from stpose_core.skeletons import H36M17
 from stpose_core.track.track import Track
 
 CELLS = 32
-"""Rows and columns of a handed map: a cell is eight pixels of the view, and maps of a person take 35 kB a frame."""
+"""Rows and columns of a map: a cell is eight pixels of the view, and the maps of a person take 35 kB per frame."""
 
-_SPREAD = 2.0  # cells of the network's maps: makes their summits as wide as those that lifters are trained with
+_SPREAD = 2.0  # in cells of the network's maps: widens their peaks to those that lifters are trained with
 Maps = tuple[NDArray[np.float16], Floats, Floats]
 
 
 def person_maps(
     look: Callable[[Image, Box], JointMaps], track: Track, points: Keypoints, times: Floats, pictures: Iterable[Image]
 ) -> Maps:
-    """Maps of the joints that `points` are the peaks of -> values (T, 17, CELLS, CELLS) 0..1, corner (T, 2), cell (T,), pixels of
-    the picture, as `stpose_core.lift.heatmaps.HeatMaps` has them; nothing where nobody was seen.
+    """Maps whose peaks are the joints in `points` -> values (T, 17, CELLS, CELLS) 0..1, corner (T, 2), cell (T,), pixels of the
+    picture, as in `stpose_core.lift.heatmaps.HeatMaps`; empty in frames without a detection.
 
-    look: what the detector sees around a box. track: the person; points: made of it on an even grid of T times. times: of the
-    clip's frames, seconds; pictures: those frames once more. The highest value of a map is the joint's score. Between frames the
-    nearest one's maps stand.
+    look: gives the detector's maps in a box. track: the person. points: the track on a uniform grid of T times. times: of the
+    clip's frames, seconds. pictures: the same frames. The highest value of a map is the joint's score. Between frames, the maps of
+    the nearest one are used.
     """
     if points.skeleton != H36M17.name:
         raise ValueError(f"heat maps are of the joints of {H36M17.name}, not of {points.skeleton}")
@@ -42,8 +42,8 @@ def person_maps(
     corner, cell = np.zeros((len(points), 2)), np.ones(len(points))
     for number, picture in enumerate(pictures):
         for at in np.flatnonzero((frame == number) & points.seen):
-            sight = look(picture, track.pose(int(row[at])).box)
-            shares, corner[at], cell[at] = _in_picture(sight, points.xy[at])
+            seen = look(picture, track.pose(int(row[at])).box)
+            shares, corner[at], cell[at] = _in_picture(seen, points.xy[at])
             values[at] = shares * points.score[at][:, None, None]
     return values, corner, cell
 

@@ -88,4 +88,4 @@ def _read(
 
 
 def _mismatch(path: str | Path, error: Exception) -> WeightsError:
-    return WeightsError(f"{path} does not hold the network that it says: {one_line(error)}")
+    return WeightsError(f"{path} does not contain the stated network: {one_line(error)}")

@@ -1,8 +1,8 @@
 """Files of motion: `save` writes, `load_motion` and `load_people` read; the suffix chooses the format.
 
 A format is one module, with `write(thing, path, units)` and, where files can be read back, `read(path) -> Motion`, and one line in
-FORMATS. Where a file may hold several people, `write` receives a sequence and `read` returns a tuple. Modules are imported when they
-are used, so that a format may need a package that few have.
+FORMATS. Where a file may hold several people, `write` receives a sequence and `read` returns a tuple. Modules are imported when
+they are used, so that a format may need a package that few have.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stpose_core.errors import FormatError
+from stpose_core.errors import FormatError, OutputError
 from stpose_core.files import written_whole
 
 if TYPE_CHECKING:
@@ -36,13 +36,7 @@ class Format:
     several: bool = False
 
     def write(self, people: Sequence[Motion | Capture], path: Path, units: str) -> None:
-        """Write to a path, which is replaced. units: "cm" or "m", in formats that have a choice.
-
-        Raises FormatError for more than one person in a format that holds one.
-        """
-        if len(people) != 1 and not self.several:
-            many = ", ".join(entry.suffix for entry in FORMATS if entry.several)
-            raise FormatError(f"{path}: a {self.suffix} holds one person, not {len(people)}; {many} hold several")
+        """Write to a path, which is replaced. people: one, unless `several`. units: "cm" or "m", in formats that have a choice."""
         self._load().write(people if self.several else people[0], path, units)
 
     def read(self, path: str | Path) -> tuple[Motion, ...]:
@@ -61,6 +55,7 @@ FORMATS = (
     Format(".usda", "skeletons with a dressed figure, as text", "stpose_core.formats.usd", readable=False, several=True),
     Format(".usdc", "skeletons with a dressed figure", "stpose_core.formats.usd", readable=False, several=True),
     Format(".usdz", "skeletons with a dressed figure, packed", "stpose_core.formats.usd", readable=False, several=True),
+    Format(".fbx", "skeletons with a dressed figure", "stpose_core.formats.fbx", readable=False, several=True),
     Format(".trc", "positions of the joints as markers", "stpose_core.formats.trc", readable=False),
     Format(".c3d", "positions of the joints as markers", "stpose_core.formats.c3d", readable=False),
     Format(".csv", "positions of the joints", "stpose_core.formats.csv", readable=False),
@@ -84,11 +79,17 @@ def check_suffix(path: str | Path) -> str:
 
 
 def save(
-    thing: Motion | Capture | Sequence[Motion | Capture], path: str | Path, units: str = "cm", overwrite: bool = False
+    thing: Motion | Capture | Sequence[Motion | Capture],
+    path: str | Path,
+    units: str = "cm",
+    overwrite: bool = False,
+    rig: str = "stpose",
 ) -> None:
-    """Write a motion or a capture, or those of several people; the suffix chooses one of FORMATS. The file appears whole or not at all.
+    """Write a motion or a capture, or those of several people; the suffix chooses one of FORMATS.
 
+    The file appears whole or not at all.
     units: "cm" or "m", of the lengths in a .bvh; other formats have fixed units. A .npz of a capture holds all its stages.
+    rig: names of the joints, one of `stpose_core.rigs.RIGS`; "stpose" leaves them as they are, and so does the .npz of a capture.
     Raises FormatError for an unknown suffix, or for several people in a format that holds one; OutputError if the file cannot be
     written or exists without `overwrite`.
     """
@@ -97,9 +98,24 @@ def save(
         raise ValueError(f"unknown units '{units}'; known: {', '.join(UNITS)}")
     people = thing if isinstance(thing, Sequence) else (thing,)
     if not people:
-        raise ValueError("there is nobody to save")
+        raise ValueError("there are no people to save")
+    if len(people) > 1 and not chosen.several:
+        many = ", ".join(entry.suffix for entry in FORMATS if entry.several)
+        raise FormatError(f"{path}: a {chosen.suffix} holds one person, not {len(people)}; {many} hold several")
+    if rig != "stpose":
+        people = [_renamed(person, chosen, rig) for person in people]
     with written_whole(path, overwrite) as temporary:
-        chosen.write(people, temporary, units)
+        try:
+            chosen.write(people, temporary, units)
+        except OutputError as error:
+            raise OutputError(str(error).replace(str(temporary), str(path))) from error
+
+
+def _renamed(person: Motion | Capture, chosen: Format, rig: str) -> Motion | Capture:
+    from stpose_core.data import Motion
+    from stpose_core.rigs import renamed
+
+    return person if chosen.suffix == ".npz" and not isinstance(person, Motion) else renamed(motion_of(person), rig)
 
 
 def load_people(path: str | Path) -> tuple[Motion, ...]:

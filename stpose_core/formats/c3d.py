@@ -1,7 +1,8 @@
 """C3D: marker positions as motion capture laboratories exchange them; millimetres, z up, with the axes stated in the file.
 
 x is the person's left at rest, y backward, z up: POINT:X_SCREEN is +X and POINT:Y_SCREEN is +Z. Written with the package ezc3d.
-Source: the C3D file format user guide, c3d.org; B. Michaud, M. Begon, "ezc3d: an easy C3D file I/O cross-platform solution", JOSS 2021.
+Source: the C3D file format user guide, c3d.org; B. Michaud, M. Begon, "ezc3d: an easy C3D file I/O cross-platform solution", JOSS
+2021.
 """
 
 from __future__ import annotations

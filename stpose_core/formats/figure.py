@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stpose_core.data import Array, Motion
+from stpose_core.rigs import recognised
 
 #: Linear RGB of each material; clothes change from person to person.
 SKIN, HAIR, SHOES = (0.55, 0.30, 0.20), (0.05, 0.03, 0.02), (0.04, 0.04, 0.05)
@@ -72,6 +73,7 @@ def rest_positions(motion: Motion) -> Array:
 
 def dress(motion: Motion, person: int = 0) -> list[Part]:
     """The figure of a motion: one part a material. person: from 0, chooses the colours of the clothes."""
+    motion = recognised(motion)
     places = rest_positions(motion)
     scale = float(np.ptp(places[:, 1])) / _STATURE if len(places) > 1 else 1.0
     tubes: dict[str, list[tuple[Array, Array, NDArray[np.int64], Array, NDArray[np.int64]]]] = {}

@@ -1,7 +1,7 @@
 """GLB (binary glTF 2.0): skeletons with their motion and a dressed figure each, several people in one file; metres, y up.
 
-Each person is a skin: a hierarchy of nodes in the rest pose, a skinned mesh of `figure`, and rotations of all joints and the path of
-the root in one animation. Source: Khronos Group, glTF 2.0 Specification.
+Each person is a skin: a hierarchy of nodes in the rest pose, a skinned mesh of `figure`, and rotations of all joints and the path
+of the root in one animation. Source: Khronos Group, glTF 2.0 Specification.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def read(path: str | Path) -> tuple[Motion, ...]:
     return read_glb(path)
 
 
-def write_glb(motions: Sequence[Motion], path: str | Path, figure: bool = True) -> None:
+def write_glb(motions: Sequence[Motion], path: str | Path) -> None:
     """Write people in their common world, each with a dressed figure. Overwrites.
 
     Raises OutputError if a motion has no frames or missing values.
@@ -43,12 +43,11 @@ def write_glb(motions: Sequence[Motion], path: str | Path, figure: bool = True) 
     for person, motion in enumerate(motions):
         check(motion, path)
         first = add_skeleton(builder, motion, animation)
-        content["scenes"][0]["nodes"].append(first)
-        if figure:
-            _add_figure(builder, motion, first, person)
+        # A node of its own above each skeleton: Blender makes one armature of skeletons that share the node above them.
+        content["nodes"].append({"name": f"person{person + 1}", "children": [first]})
+        content["scenes"][0]["nodes"].append(len(content["nodes"]) - 1)
+        _add_figure(builder, motion, first, person)
     content["animations"] = [animation]
-    if not content["skins"]:
-        del content["skins"]
     builder.write(path)
 
 
@@ -104,14 +103,13 @@ def _add_figure(builder: GltfBuilder, motion: Motion, first: int, person: int) -
     content, places = builder.content, standing(motion)
     binds = np.tile(np.eye(4), (len(places), 1, 1))
     binds[:, :3, 3] = -places
-    joints = list(range(first, first + len(places)))
+    joints, above = list(range(first, first + len(places))), len(content["nodes"]) - 1
     # Matrices are stored column by column.
     matrices = builder.array(binds.transpose(0, 2, 1).reshape(-1, 16), "MAT4")
-    content["skins"].append({"joints": joints, "skeleton": first, "inverseBindMatrices": matrices})
+    content["skins"].append({"name": f"skeleton{person + 1}", "joints": joints, "skeleton": above, "inverseBindMatrices": matrices})
     parts = dress(motion, person)
     content.setdefault("meshes", []).append({"primitives": [_primitive(builder, part, places[0]) for part in parts]})
-    name = f"person{person + 1}"
-    content["nodes"].append({"name": name, "mesh": len(content["meshes"]) - 1, "skin": len(content["skins"]) - 1})
+    content["nodes"].append({"name": f"figure{person + 1}", "mesh": len(content["meshes"]) - 1, "skin": len(content["skins"]) - 1})
     content["scenes"][0]["nodes"].append(len(content["nodes"]) - 1)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation, Slerp
 
 from stpose_core.data import Array, Motion
@@ -124,15 +125,15 @@ class _Keys:
             held = sampler.get("interpolation") == "STEP"
             self.channels[int(target["node"]), target["path"]] = (times, values, held)
         self.numbers = sum(values.size for values in arrays.values())
-        self.times, self.fps = self._grid()
 
-    def _grid(self) -> tuple[Array, float]:
-        """(T,) the times of the frames, and their rate: that of the channel with the most keys."""
-        if not self.channels:
+    def grid(self, joints: list[int]) -> tuple[Array, float]:
+        """(T,) the times of a person's frames, and their rate: that of the joints' channel with the most keys."""
+        own = set(joints)
+        stamps = [times for (node, _), (times, _, _) in self.channels.items() if node in own]
+        if not stamps:
             return np.zeros(1), _STILL_FPS
-        longest = max((times for times, _, _ in self.channels.values()), key=len)
-        first = min(times[0] for times, _, _ in self.channels.values())
-        last = max(times[-1] for times, _, _ in self.channels.values())
+        longest = max(stamps, key=len)
+        first, last = min(times[0] for times in stamps), max(times[-1] for times in stamps)
         if len(longest) < 2:
             return np.array([first]), _STILL_FPS
         steps = np.diff(longest)
@@ -145,26 +146,28 @@ class _Keys:
             raise ValueError(f"{frames} frames at {fps:g} per second are not what the keys describe")
         return first + np.arange(frames) / fps, fps
 
-    def rotation(self, node: int, rest: Rotation) -> Rotation:
-        """The local rotations (T,) of a node."""
+    def rotation(self, node: int, rest: Rotation, at: Array) -> Rotation:
+        """The local rotations (T,) of a node at the times `at`."""
         if (node, "rotation") not in self.channels:
-            return Rotation.from_quat(np.tile(rest.as_quat(), (len(self.times), 1)))
+            return Rotation.from_quat(np.tile(rest.as_quat(), (len(at), 1)))
         times, values, held = self.channels[node, "rotation"]
         if len(times) == 1 or held:
-            return Rotation.from_quat(values[self._before(times)])
-        return Slerp(times, Rotation.from_quat(values))(np.clip(self.times, times[0], times[-1]))
+            return Rotation.from_quat(values[_before(times, at)])
+        return Slerp(times, Rotation.from_quat(values))(np.clip(at, times[0], times[-1]))
 
-    def translation(self, node: int, rest: Array) -> Array:
-        """The local positions (T, 3) of a node."""
+    def translation(self, node: int, rest: Array, at: Array) -> Array:
+        """The local positions (T, 3) of a node at the times `at`."""
         if (node, "translation") not in self.channels:
-            return np.tile(rest, (len(self.times), 1))
+            return np.tile(rest, (len(at), 1))
         times, values, held = self.channels[node, "translation"]
         if held:
-            return values[self._before(times)]
-        return np.stack([np.interp(self.times, times, values[:, axis]) for axis in range(3)], axis=-1)
+            return values[_before(times, at)]
+        return np.stack([np.interp(at, times, values[:, axis]) for axis in range(3)], axis=-1)
 
-    def _before(self, times: Array) -> Array:
-        return np.maximum(np.searchsorted(times, self.times + 1e-6, side="right") - 1, 0)
+
+def _before(times: Array, at: Array) -> NDArray[np.intp]:
+    """The last key at or before each time."""
+    return np.maximum(np.searchsorted(times, at + 1e-6, side="right") - 1, 0)
 
 
 def _rounded(fps: float) -> float:
@@ -201,19 +204,20 @@ def _people(file: GltfFile, tree: _Tree, keys: _Keys) -> list[tuple[int, list[in
 
 
 def _motion(path: str | Path, tree: _Tree, keys: _Keys, root: int, joints: list[int]) -> Motion:
-    frames = len(keys.times)
+    times, fps = keys.grid(joints)
+    frames = len(times)
     check_table(path, frames, len(joints), keys.numbers)
     place = {node: number for number, node in enumerate(joints)}
     rotations, offsets = np.zeros((frames, len(joints), 4)), np.zeros((len(joints), 3))
     for number, node in enumerate(joints):
         above = _turn(tree.above(node))
         # Axes as the world's at rest, whatever those of the node are.
-        local = above * keys.rotation(node, _turn(tree.local[node])) * (above * _turn(tree.local[node])).inv()
+        local = above * keys.rotation(node, _turn(tree.local[node]), times) * (above * _turn(tree.local[node])).inv()
         rotations[:, number] = local.as_quat()[:, [3, 0, 1, 2]]
         if number:
             offsets[number] = tree.world[node, :3, 3] - tree.world[tree.parents[node], :3, 3]
     above = tree.above(root)
-    path_of_root = keys.translation(root, tree.local[root, :3, 3]) @ above[:3, :3].T + above[:3, 3]
+    path_of_root = keys.translation(root, tree.local[root, :3, 3], times) @ above[:3, :3].T + above[:3, 3]
     return Motion(
         names=unique([tree.names[node] for node in joints]),
         parents=np.array([-1, *(place[tree.parents[node]] for node in joints[1:])]),
@@ -222,5 +226,5 @@ def _motion(path: str | Path, tree: _Tree, keys: _Keys, root: int, joints: list[
         root=path_of_root,
         contacts=np.zeros((frames, 4)),
         filled=np.zeros(frames, dtype=bool),
-        fps=keys.fps,
+        fps=fps,
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stpose_core.data import Array
 from stpose_core.errors import FormatError
@@ -18,7 +19,14 @@ from stpose_core.reading import expected, one_line, read_bytes
 
 _MAGIC, _JSON, _BIN = 0x46546C67, 0x4E4F534A, 0x004E4942
 _KINDS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
-_TYPES = {5120: np.dtype("i1"), 5121: np.dtype("u1"), 5122: np.dtype("<i2"), 5123: np.dtype("<u2"), 5125: np.dtype("<u4"), 5126: np.dtype("<f4")}
+_TYPES: dict[int, np.dtype[Any]] = {
+    5120: np.dtype("i1"),
+    5121: np.dtype("u1"),
+    5122: np.dtype("<i2"),
+    5123: np.dtype("<u2"),
+    5125: np.dtype("<u4"),
+    5126: np.dtype("<f4"),
+}
 _CODES = {kind.str: code for code, kind in _TYPES.items()}
 VERTICES, INDICES = 34962, 34963
 """Targets of the buffer views of meshes."""
@@ -31,7 +39,7 @@ class GltfBuilder:
         self.content: dict[str, Any] = {"asset": {"version": "2.0", "generator": "stpose"}, "bufferViews": [], "accessors": []}
         self._blob = bytearray()
 
-    def array(self, values: Array, kind: str, dtype: str = "<f4", target: int | None = None, bounds: bool = False) -> int:
+    def array(self, values: NDArray[Any], kind: str, dtype: str = "<f4", target: int | None = None, bounds: bool = False) -> int:
         """Add an array (N,) or (N, k) and return the index of its accessor. kind: "SCALAR", "VEC3" and so on; bounds: with its
         smallest and largest values, which times and positions need."""
         stored = np.ascontiguousarray(values, dtype=dtype)

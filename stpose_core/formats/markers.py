@@ -11,6 +11,7 @@ import numpy as np
 from stpose_core.animate.rotations import forward_kinematics
 from stpose_core.data import Array, Motion
 from stpose_core.errors import OutputError
+from stpose_core.rigs import recognised
 
 _CENTRE = {"Hips": "Hip", "Neck": "Neck", "HeadEnd": "Head"}
 _SIDES = {
@@ -34,6 +35,7 @@ def markers(motion: Motion, path: object) -> tuple[list[str], Array]:
     """
     if not len(motion):
         raise OutputError(f"cannot write {path}: the motion has no frames")
+    motion = recognised(motion)
     places = forward_kinematics(motion) * 1000.0
     if not np.isfinite(places).all():
         raise OutputError(f"cannot write {path}: the motion has missing values")

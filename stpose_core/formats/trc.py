@@ -1,7 +1,7 @@
 """TRC (track row column): marker positions for OpenSim and other programs of biomechanics; millimetres, y up.
 
-A file is text with tabs: five lines of header, an empty line, then one row a frame: its number from 1, its time in seconds, and x, y, z
-of each marker. Source: OpenSim documentation, "Marker (.trc) Files".
+A file is text with tabs: five lines of header, an empty line, then one row a frame: its number from 1, its time in seconds, and x,
+y, z of each marker. Source: OpenSim documentation, "Marker (.trc) Files".
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def write(thing: Motion | Capture, path: str | Path, units: str = "mm") -> None:
     labels, places = markers(motion, path)
     frames, rate, count = len(motion), f"{motion.fps:.6f}", len(labels)
     header = [
-        f"PathFileType\t4\t(X/Y/Z)\t{Path(path).name}",
+        "PathFileType\t4\t(X/Y/Z)\tmotion.trc",
         "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames",
         f"{rate}\t{rate}\t{frames}\t{count}\tmm\t{rate}\t1\t{frames}",
         "Frame#\tTime\t" + "\t\t\t".join(labels) + "\t\t",

@@ -1,7 +1,7 @@
 """USD (.usda, .usdc, .usdz): skeletons with their motion and a dressed figure each, several people in one file; metres, y up.
 
-Each person is a SkelRoot with a Skeleton, a SkelAnimation and skinned meshes of `figure`. The rest pose is a T-pose; the joints have
-the axes of the world at rest. Written with the package usd-core. Source: the UsdSkel schemas of OpenUSD, openusd.org.
+Each person is a SkelRoot with a Skeleton, a SkelAnimation and skinned meshes of `figure`. The rest pose is a T-pose; the joints
+have the axes of the world at rest. Written with the package usd-core. Source: the UsdSkel schemas of OpenUSD, openusd.org.
 """
 
 from __future__ import annotations

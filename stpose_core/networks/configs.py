@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from stpose_core.networks.dimensions import check_dimensions, whole_numbers
 
 STRIDE = 4
-"""Pixels of the picture to one of a heat map of the spatial network, each way."""
+"""Pixels of the picture per pixel of a heat map of the spatial network, in both directions."""
 CELL = 8
-"""Pixels of the picture to one cell of the finder's map of centres, each way."""
+"""Pixels of the picture per cell of the finder's map of centres, in both directions."""
 MULTIPLE = 64
 """Sides of the finder's pictures are multiples of this."""
 _SPATIAL_RANGES = {
@@ -28,11 +28,11 @@ _FINDER_RANGES = {"side": (64, 2048), "stem": (3, 256), "blocks": (1, 8), "head"
 
 @dataclass(frozen=True)
 class SpatialConfig:
-    """The dimensions of a SpatialNetwork; they travel in the weights file.
+    """The dimensions of a SpatialNetwork, which are stored in the weights file.
 
     size: (width, height) of the picture, multiples of 32. stem: channels of the first layers, with `first` blocks at 1/4. width:
-    channels of the finest branch, twice as many with each coarser one. modules: how often branches run and exchange, with two,
-    three and four of them (fewer entries: fewer scales; none: one scale). blocks: of each branch in a module. head: channels that
+    channels of the finest branch, twice as many with each coarser one. modules: number of exchanges with two, three
+    and four branches (fewer entries: fewer scales; none: one scale). blocks: of each branch in a module. head: channels that
     maps are read from. heads: of the attention over the coarsest branch, before each module that has all branches; 0 for none.
     """
 
@@ -52,7 +52,7 @@ class SpatialConfig:
 
     @staticmethod
     def from_dict(values: dict[str, object]) -> SpatialConfig:
-        """The inverse of `to_dict`. The values are not trusted: ValueError at unknown fields, wrong types and absurd dimensions."""
+        """The inverse of `to_dict`. Values are untrusted. Raises ValueError if they are unknown, of a wrong type or absurd."""
         check_dimensions(values, SpatialConfig, _SPATIAL_RANGES)
         size, modules = values.get("size", SpatialConfig.size), values.get("modules", SpatialConfig.modules)
         if not whole_numbers(size, 32, _LARGEST_SIDE) or len(size) != 2 or any(side % 32 for side in size):  # type: ignore[arg-type,attr-defined]
@@ -70,12 +70,12 @@ PRESETS = {
     "small": SpatialConfig(heads=8),
     "base": SpatialConfig(stem=64, first=4, width=32, modules=(1, 4, 3), blocks=4, head=128, heads=8),
 }
-"""`small` for processors: 1.2 billion multiplications a picture. `base`: about HRNet-W32."""
+"""`small` for CPUs: 1.2 billion multiplications per picture. `base`: about HRNet-W32."""
 
 
 @dataclass(frozen=True)
 class FinderConfig:
-    """The dimensions of a FinderNetwork; they travel in the weights file.
+    """The dimensions of a FinderNetwork, which are stored in the weights file.
 
     side: longer side of the pictures it is made for, pixels. stem: channels at 1/2 of the picture. widths: channels at 1/4, 1/8,
     1/16 and so on (at least 1/4 and 1/8). blocks: residual blocks at each from 1/8 on. head: channels that are read at the end.
@@ -93,7 +93,7 @@ class FinderConfig:
 
     @staticmethod
     def from_dict(values: dict[str, object]) -> FinderConfig:
-        """The inverse of `to_dict`. The values are not trusted: ValueError at unknown fields, wrong types and absurd dimensions."""
+        """The inverse of `to_dict`. Values are untrusted. Raises ValueError if they are unknown, of a wrong type or absurd."""
         check_dimensions(values, FinderConfig, _FINDER_RANGES)
         widths = values.get("widths", FinderConfig.widths)
         if not whole_numbers(widths, 4, 512) or not 2 <= len(widths) <= 5:  # type: ignore[arg-type]

@@ -1,8 +1,8 @@
-"""The finder: a whole picture -> where people are in it, how large, and which way up.
+"""The finder: a whole picture -> position, size and orientation of the people in it.
 
-A light network for pictures of about 320 pixels on the long side. Features from 1/4 to 1/64 of the picture are brought together at
-1/8 as in a feature pyramid (Lin et al., CVPR 2017), so that large and small people are found in one pass. People are the summits of
-a map of centres (Zhou et al., "Objects as Points", 2019); boxes are distances to four sides (Tian et al., FCOS, ICCV 2019). The
+A light network for pictures of about 320 pixels on the long side. Features from 1/4 to 1/64 of the picture are combined at 1/8 as
+in a feature pyramid (Lin et al., CVPR 2017), so that large and small people are found in one pass. People are the peaks of a map of
+centres (Zhou et al., "Objects as Points", 2019); boxes are distances to four sides (Tian et al., FCOS, ICCV 2019). The
 sizes and the direction of the body are decisions of this project.
 """
 
@@ -17,14 +17,14 @@ from stpose_core.networks.configs import CELL, FinderConfig
 from stpose_core.networks.initial import normal_
 from stpose_core.networks.spatial import Block, Convolution
 
-_RARE = -4.6  # logit of 1 %: people's centres are rare, and the first steps should not be spent on learning that
+_RARE = -4.6  # logit of 1 %: centres of people are rare, and the first training steps should not be spent on learning that
 
 
 @dataclass
 class FinderOutput:
-    """Of every cell of 8 x 8 pixels: centre: (B, h, w) logit that a person's middle is there. sides: (B, 4, h, w) distances from
-    the cell's centre to the left, top, right and bottom of the person, pixels. up: (B, 2, h, w) direction of the body in the
-    picture (x, y; of no set length), from the pelvis to the neck."""
+    """Outputs for every cell of 8 x 8 pixels. centre: (B, h, w) logit of a person's centre. sides: (B, 4, h, w) distances from the
+    cell's centre to the left, top, right and bottom of the person, pixels. up: (B, 2, h, w) direction of the body in the picture
+    (x, y; of arbitrary length), from the pelvis to the neck."""
 
     centre: Tensor
     sides: Tensor
@@ -62,5 +62,5 @@ class FinderNetwork(nn.Module):
             own = read(x)
             top = merge(own if top is None else own + F.interpolate(top, own.shape[2:], mode="nearest"))
         out = self.out(top).float()
-        # A cell's person is 32 pixels to each side when the network says nothing.
+        # An output of zero corresponds to a person of 32 pixels to each side.
         return FinderOutput(out[:, 0], 4 * CELL * out[:, 1:5].clamp(-5, 5).exp(), out[:, 5:])

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from stpose_core.networks.dimensions import check_dimensions
 from stpose_core.networks.heads import MAP_CELLS, Heads, ProjectiveHeads, TemporalOutput, averaged, peaks, places
 
-CONTEXT_CHANNELS = 4  # of each frame: ray (x, y) to the person, log angular size, whether the person box is known
-KEYPOINT_CHANNELS = 4  # of each joint: x, y, score, visible
+CONTEXT_CHANNELS = 4  # per frame: ray (x, y) to the person, log angular size, whether the person box is known
+KEYPOINT_CHANNELS = 4  # per joint: x, y, score, visible
 
 INPUTS = ("keypoints", "heatmaps")
 OUTPUTS = ("metric", "projective")
-# What a weights file may ask for: far above any network of use, and about half a gigabyte at most to find out.
+# Limits of the dimensions in a weights file: far above any useful network, and half a gigabyte of memory at most.
 _RANGES = {
     "joints": (1, 200), "latent": (1, 2048), "width": (1, 1024), "kernel": (1, 9), "spread": (1, 15), "map_features": (1, 256),
     "frame_blocks": (0, 8), "place_window": (0, 8), "output_window": (0, 8), "contacts": (0, 4), "look_ahead": (-1, 64),
@@ -32,18 +32,18 @@ _MOST_STRIDES, _LONGEST_STRIDE = 6, 64
 
 @dataclass(frozen=True)
 class TemporalConfig:
-    """The dimensions of a TemporalNetwork; they travel in the weights file.
+    """The dimensions of a TemporalNetwork, which are stored in the weights file.
 
     inputs: "keypoints" or "heatmaps". strides: one branch each. kernel: taps of a convolution; a branch is one residual block
-    with dilation s and one with dilation `spread` * s, so it sees 1 + s * (kernel - 1) * (1 + spread) frames. frame_blocks:
-    residual blocks of single frames before the branches. output: "metric", joints in metres as the heads give them, or
-    "projective", places in the picture, depths and the person's size, of which the camera's geometry makes metres.
-    place_window: frames on each side over which the places that a projective output starts from are averaged. output_window: frames
-    on each side over which poses and roots are averaged (Hann weights): what branches cannot know of a single frame is jitter.
-    visibility: whether the keypoint path is told of scores and of which joints are hidden; without, a hidden joint is one in the
-    middle of the person. map_features: that each heat map is reduced to. contacts: 4 for a head of heel and toe contacts, else 0.
-    look_ahead: frames after its own that an output may depend on, for live use; -1: as many as before it. It needs an
-    output_window and a place_window that do not reach further.
+    with dilation s and one with dilation `spread` * s, so it covers 1 + s * (kernel - 1) * (1 + spread) frames. frame_blocks:
+    residual blocks of single frames before the branches. output: "metric", joints in metres from the heads, or "projective",
+    positions in the picture, depths and the person's size, which the camera model converts to metres.
+    place_window: frames on each side over which the input positions of a projective output are averaged. output_window: frames on
+    each side over which poses and roots are averaged (Hann weights), which removes jitter that the branches cannot resolve.
+    visibility: whether the keypoint path receives scores and flags of hidden joints; otherwise, a hidden joint is placed in the
+    middle of the person. map_features: size of the encoding of a heat map. contacts: 4 for a head of heel and toe contacts, else 0.
+    look_ahead: number of later frames that an output may depend on, for live use; -1: as many as earlier ones. output_window and
+    place_window must not exceed it.
     """
 
     inputs: str = "keypoints"
@@ -69,7 +69,7 @@ class TemporalConfig:
 
     @staticmethod
     def from_dict(values: dict[str, object]) -> TemporalConfig:
-        """The inverse of `to_dict`. The values are not trusted: ValueError at unknown fields, wrong types and absurd dimensions."""
+        """The inverse of `to_dict`. Values are untrusted. Raises ValueError if they are unknown, of a wrong type or absurd."""
         check_dimensions(values, TemporalConfig, _RANGES)
         if values.get("kernel", 1) % 2 == 0:  # type: ignore[operator]
             raise ValueError(f"kernel must be odd, got {values['kernel']}")
@@ -100,18 +100,18 @@ class TemporalConfig:
 
     @property
     def context(self) -> int:
-        """Frames on each side of an output that the network takes. A causal network ignores those beyond its look-ahead."""
+        """Frames on each side of an output that the network requires. A causal network ignores those beyond its look-ahead."""
         return max(max(reach_of(self, stride)) for stride in self.strides) + self.output_window
 
 
 def reach_of(config: TemporalConfig, stride: int) -> tuple[int, int]:
-    """Frames before and after its own that an output of the branch of this stride depends on."""
+    """Earlier and later frames that an output of the branch with this stride depends on."""
     ahead = sum(_ahead(config, stride))
     return stride * (config.kernel - 1) * (1 + config.spread) - ahead, ahead
 
 
 def _ahead(config: TemporalConfig, stride: int) -> tuple[int, int]:
-    """Frames after its own that the two blocks of a branch read: half of their taps, or as many as the look-ahead allows."""
+    """Later frames that the two blocks of a branch read: half of their taps, or as many as the look-ahead allows."""
     near, far = stride, stride * config.spread
     half = (config.kernel - 1) // 2
     if not config.causal:
@@ -137,9 +137,9 @@ class KeypointEncoder(nn.Module):
 class HeatmapEncoder(nn.Module):
     """(B, T, J, MAP_CELLS, MAP_CELLS) heat maps and (B, T, 4) context -> (B, latent, T): one small CNN reads each joint's map.
 
-    The maps are encoded, not reduced to their peaks: spread and second maxima tell of uncertainty (Cheng et al., AAAI 2020).
-    One layer of patches of 8 x 8 cells that do not overlap, then each joint's nine together: on a processor many times as fast as
-    layers of 3 x 3 kernels, which would take most of a training step. Sizes are decisions of this project.
+    The maps are encoded, not reduced to their peaks: spread and second maxima show uncertainty (Cheng et al., AAAI 2020).
+    One layer reads non-overlapping patches of 8 x 8 cells, the next combines the nine patches of a joint. On a CPU this is many
+    times as fast as layers of 3 x 3 kernels, which would take most of a training step. Sizes are decisions of this project.
     """
 
     def __init__(self, config: TemporalConfig) -> None:
@@ -159,7 +159,7 @@ class HeatmapEncoder(nn.Module):
 class Block(nn.Module):
     """Residual block: dilated convolution without padding, then 1x1, each with batch norm and ReLU; (B, C, T) -> (B, C, T - r).
 
-    ahead: how many of the r frames lie after an output's own.
+    ahead: how many of the r frames are later than the output.
     """
 
     def __init__(self, width: int, kernel: int, dilation: int, ahead: int, dropout: float) -> None:
@@ -197,7 +197,7 @@ class FrameBlock(nn.Module):
 
 
 class Branch(nn.Module):
-    """One temporal scale: 17 taps (kernel 5, then kernel 5 three times as far apart) at the given stride."""
+    """One temporal scale: 17 taps (kernel 5, then kernel 5 with three times the dilation) at the given stride."""
 
     def __init__(self, config: TemporalConfig, stride: int) -> None:
         super().__init__()
@@ -214,8 +214,8 @@ class Branch(nn.Module):
 class TemporalNetwork(nn.Module):
     """Latent features of frames -> branches at several strides -> concatenated -> heads. See TemporalOutput.
 
-    forward(joints or maps, context) with T frames gives T - 2 * config.context frames: no padding happens inside, so the
-    caller decides what stands beyond the ends of a clip.
+    forward(joints or maps, context) with T frames returns T - 2 * config.context frames. There is no internal padding; the caller
+    pads the ends of a clip.
     """
 
     def __init__(self, config: TemporalConfig) -> None:
@@ -234,7 +234,7 @@ class TemporalNetwork(nn.Module):
             nn.ReLU(),
             nn.Dropout(config.dropout),
         )
-        # The pose reads the concatenated branches and their mixture.
+        # The heads read the concatenated branches and their mixture.
         heads = ProjectiveHeads if config.output == "projective" else Heads
         self.heads = heads(merged + config.latent, config.joints, contacts=config.contacts)
 

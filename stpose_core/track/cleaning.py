@@ -1,10 +1,11 @@
-"""Correction of complete tracks: first swapped sides, then joints that jump."""
+"""Correction of complete tracks: joints of other people are removed, then swapped sides are corrected, then joints that jump."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from stpose_core.track.jumps import correct_jumps
+from stpose_core.track.others import without_others
 from stpose_core.track.sides import correct_sides
 from stpose_core.track.track import Track
 
@@ -14,4 +15,4 @@ def clean_tracks(tracks: Iterable[Track]) -> list[Track]:
 
     Call it only once: a second call may change more joints, because corrected joints shift the path that others are compared with.
     """
-    return [correct_jumps(correct_sides(track)) for track in tracks]
+    return [correct_jumps(correct_sides(track)) for track in without_others(list(tracks))]

@@ -8,13 +8,20 @@ import numpy as np
 
 from stpose_core.detect.boxes import SEEN, extent
 from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
-from stpose_core.track.similarity import joint_similarity
+from stpose_core.skeletons import get_skeleton
+from stpose_core.track.similarity import colour_similarity, joint_similarity
 from stpose_core.track.track import SELDOM_FRAMES, Track
 
 HELD, SURE = 0.5, 0.9  # presence needed to keep tracking a person; presence needed to accept a new one
 SAME = 0.5  # joint similarity from which two poses in one frame are the same person
 RADIUS = 0.6  # share of the joints' extent: about a metre
 _LONGEST_PREDICTION = 0.25  # seconds; a jump or a turn takes less than half a second
+_PATH_SECONDS, _PATH_LEAST, _PATH_HOLDS = 0.4, 0.15, 1.0  # seconds of a clear track that give a direction, and its validity
+_NEAR, _LEVEL = 0.3, 0.15  # torsos off the expected place, and height in the picture, that cost 1 at once
+_APART = 0.8  # torsos
+_LOOSER = 0.35  # seconds after which they are twice as large
+_VAGUE = 0.5  # cost of a place that is expected e times as loosely
+_FARTHEST, _COLOURS = 3.0, 4.0  # largest cost of a place or height, and of other colours
 
 
 @dataclass(eq=False)
@@ -36,6 +43,39 @@ class Person:
     shown: float = 0.0
     lost: bool = False
     behind_cut: bool = False
+    clear: int = 0
+
+    def expected(self, time: float) -> tuple[Floats, float] | None:
+        """Where the person should be by the path while they were clear of others, as `places` gives it, and the seconds since then;
+        None where that was too long ago, or the trunk was not seen."""
+        rows = slice(self.since, min(self.clear, len(self.track)))
+        if self.clear <= self.since:  # never clear of others: the path so far has to do
+            rows = slice(self.since, int(np.searchsorted(self.track.times, time)))
+        times = self.track.times[rows]
+        if not len(times) or time - times[-1] > _PATH_HOLDS:
+            return None
+        near = times >= times[-1] - _PATH_SECONDS
+        known = places(self.track.xy[rows][near].astype(float), self.track.skeleton)
+        seen = np.isfinite(known).all(axis=1)
+        if not seen.any():
+            return None
+        since, known = times[near][seen] - times[-1], known[seen]
+        speed = np.polyfit(since, known, 1)[0] if since[-1] - since[0] > _PATH_LEAST else np.zeros(known.shape[1])
+        return known.mean(axis=0) + speed * (time - times[-1] - since.mean()), float(time - times[-1])
+
+    def unlike(self, pose: Pose2D, colours: Floats | None, time: float) -> float:
+        """How little a pose at a time looks like this person: by its place, and the heights of shoulders, hips and feet,
+        against the path so far, and by the colours of its torso. What is not known counts nothing."""
+        cost, expected = 0.0, self.expected(time)
+        there = places(pose.xy[None].astype(float), self.track.skeleton)[0]
+        if expected is not None and np.isfinite(there).all():
+            known, gap = expected
+            off = np.abs(there - known) / max(there[3] - there[2], 0.2 * seen_box(pose).size, 1.0)
+            loose = 1 + gap / _LOOSER
+            cost += min(float(np.hypot(*off[:2])) / (_NEAR * loose), _FARTHEST) + _VAGUE * float(np.log(loose))
+            cost += float(np.minimum(off[2:] / (_LEVEL * loose), _FARTHEST).mean())
+        alike = colour_similarity(colours, self.colours)
+        return cost if alike is None else cost + _COLOURS * (1 - alike)
 
     def predicted(self, time: float) -> Box:
         """The box at another time, extrapolated at constant velocity for a limited time."""
@@ -73,6 +113,21 @@ def verified(detector: Detector, image: Image, first: Pose2D, sure: float = SURE
 def seen_box(pose: Pose2D) -> Box:
     """The box around the visible joints. The detector's next box has a margin for hidden legs, so it grows when ankles vanish."""
     return extent(pose.xy, pose.score)
+
+
+def places(xy: Floats, skeleton: str) -> Floats:
+    """(T, 5) pixels of joints (T, J, 2): x and y of the middle of the trunk, and y of shoulders, hips and the lower ankle."""
+    at = get_skeleton(skeleton).index("l_shoulder", "r_shoulder", "l_hip", "r_hip", "l_ankle", "r_ankle")
+    corners = xy[:, at]
+    levels = [corners[:, :2, 1].mean(1), corners[:, 2:4, 1].mean(1), corners[:, 4:, 1].max(1)]
+    return np.column_stack([corners[:, :4].mean(1), *levels])
+
+
+def apart(a: Pose2D, b: Pose2D, skeleton: str) -> bool:
+    """Whether two people are clearly beside each other: the middles of their trunks are nearly a torso apart."""
+    one, other = (places(pose.xy[None].astype(float), skeleton)[0] for pose in (a, b))
+    torso = max(one[3] - one[2], other[3] - other[2], 0.2 * seen_box(a).size)
+    return not np.hypot(*(one[:2] - other[:2])) < _APART * torso
 
 
 def similarity(a: Pose2D, b: Pose2D | None) -> float:

@@ -115,6 +115,12 @@ class Track:
         """Keep only the first `rows` detections."""
         self._count = min(self._count, rows)
 
+    def taken(self, rows: int) -> list[tuple[float, int, Pose2D]]:
+        """Cut the track to its first `rows` detections, and return the others as (time, frame, pose)."""
+        rest = [(float(self.times[row]), int(self.frames[row]), self.pose(row)) for row in range(rows, len(self))]
+        self.cut(rows)
+        return rest
+
     def swap_sides(self, rows: slice, joints: Sequence[int] | None = None) -> None:
         """Swap left and right in these detections: all joints, or the given ones and their counterparts."""
         skeleton = get_skeleton(self.skeleton)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stpose_core.detect.boxes import box_overlap
 from stpose_core.detect.types import Detector, Floats, Pose2D
 from stpose_core.track.cuts import is_cut, thumbnail
 from stpose_core.track.person import (
@@ -28,8 +29,10 @@ from stpose_core.track.person import (
     SAME,
     SURE,
     Person,
+    apart,
     explains,
     is_in_picture,
+    places,
     pose_at,
     seen_box,
     similarity,
@@ -46,6 +49,10 @@ if TYPE_CHECKING:
 # Minimum number of frames between two searches: a search costs as much as four poses.
 SEARCH_CALM, SEARCH_EMPTY, SEARCH_LOST, SEARCH_FRAMES = 1.0, 0.5, 0.2, 45
 BUFFER_BYTES = 200_000_000  # size of the buffer for backward tracking; with 4K pictures, searches are more frequent instead
+ALIKE, EXCHANGED = 0.2, 0.8  # of `Person.unlike`: smaller differences mean nothing; at larger ones two people are exchanged
+HIDDEN_SECONDS = 1.0  # a lost person may have walked on behind another for this long
+CLAIM_FRAMES = 5  # first detections of a new person that are compared with those of tracked people
+USUAL = 0.8  # similarity of colours from which a person looks as before
 MERGING = 0.3  # if two people merge into one pose, the hidden one is cut back to where the joint similarity was lower
 LOST_SECONDS = 2.0  # a person who was lost may return within this time
 LIVED_SECONDS, LIVED_FRAMES = 0.3, 3  # shorter stretches are dropped
@@ -151,15 +158,26 @@ class PeopleTracker:
             return
         person.moved_to(pose, frame.time)
         person.track.add(frame.time, frame.index, pose)
-        alone = all(
-            np.hypot(*(pose.box.centre - other.pose.box.centre)) > 0.5 * pose.box.size
-            for other in self._people
-            if other is not person
-        )
-        if alone or person.colours is None:
-            colours = torso_colours(frame.image, pose.xy, pose.score, self._detector.skeleton)
-            if colours is not None:
-                person.colours = colours if person.colours is None else 0.9 * person.colours + 0.1 * colours
+        self._look_at_clothes(person, frame)
+
+    def _look_at_clothes(self, person: Person, frame: Frame) -> None:
+        """Learn the colours of a person who is apart from others, and whether they look as usual."""
+        pose = person.pose
+        others = [other for other in self._people if other is not person]
+        if person.colours is not None and any(
+            np.hypot(*(pose.box.centre - other.pose.box.centre)) <= 0.5 * pose.box.size for other in others
+        ):
+            return
+        colours = torso_colours(frame.image, pose.xy, pose.score, self._detector.skeleton)
+        alike = colour_similarity(colours, person.colours)
+        usual = alike is None or alike >= USUAL or frame.time - person.track.times[max(person.clear - 1, 0)] > UNCONFIRMED_SECONDS
+        if colours is not None and usual:
+            person.colours = colours if person.colours is None else 0.9 * person.colours + 0.1 * colours
+        if usual:
+            if all(not self._touch(person, other, frame.time) or self._apart(person, other) for other in others):
+                person.clear = len(person.track)
+        elif person.clear == len(person.track) - 1:
+            self._searched = None  # the pose may have gone over to another person: see who is where
 
     def _next_pose(self, person: Person, frame: Frame) -> Pose2D | None:
         """The person's pose in the next (or previous) frame; None if it cannot be determined."""
@@ -185,34 +203,94 @@ class PeopleTracker:
         else:
             self._people.remove(person)
 
-    # 3. Two people in one pose
+    # 3. People who meet
 
     def _separate(self, frame: Frame) -> None:
         for person in self._followed():
-            for other in self._followed():
-                if person.track.id >= other.track.id or person.lost or other.lost:
+            for other in list(self._people):
+                if person.lost or person is other or person.time < frame.time or not self._touch(person, other, frame.time):
                     continue
-                if similarity(person.pose, other.pose) < SAME:
-                    continue
-                hidden = self._less_similar(person, other, frame)
-                keeper = other if hidden is person else person
-                rows = len(hidden.track)
-                while rows and self._merged(hidden.track, keeper.track, rows - 1):
-                    rows -= 1
-                hidden.track.cut(rows)
-                self._lose(hidden)
+                if other.lost:
+                    self._hand_over(person, other, frame)
+                elif person.track.id < other.track.id and other.time == frame.time:
+                    if similarity(person.pose, other.pose) >= SAME:
+                        self._hide_one(person, other, frame)
+                    else:
+                        self._exchange(person, other, frame)
+
+    @staticmethod
+    def _touch(person: Person, other: Person, time: float) -> bool:
+        """Whether two people may be taken for each other: their boxes overlap, or the other one was lost near there just now."""
+        if not other.lost:
+            return box_overlap(seen_box(person.pose), seen_box(other.pose)) > 0
+        if time - other.time > HIDDEN_SECONDS:
+            return False
+        expected, box = other.expected(time), seen_box(person.pose)
+        place = seen_box(other.pose).centre if expected is None else expected[0][:2]
+        return bool(np.hypot(*(box.centre - place)) < box.size)
+
+    def _apart(self, person: Person, other: Person) -> bool:
+        return not other.lost and apart(person.pose, other.pose, self._detector.skeleton)
+
+    def _hide_one(self, person: Person, other: Person, frame: Frame) -> None:
+        """Lose the one of two people whom the pose that both share looks less like."""
+        costs = [self._unlike(who, person.pose, frame) for who in (person, other)]
+        if abs(costs[0] - costs[1]) > ALIKE:
+            hidden = person if costs[0] > costs[1] else other
+        else:
+            hidden = person if len(person.track) < len(other.track) else other
+        keeper = other if hidden is person else person
+        rows = len(hidden.track)
+        while rows and self._merged(hidden.track, keeper.track, rows - 1):
+            rows -= 1
+        hidden.track.cut(rows)
+        self._lose(hidden)
 
     @staticmethod
     def _merged(hidden: Track, keeper: Track, row: int) -> bool:
         return similarity(hidden.pose(row), pose_at(keeper, hidden.frames[row])) > MERGING
 
-    def _less_similar(self, a: Person, b: Person, frame: Frame) -> Person:
-        """Which of two people resembles their shared pose less: by colours, else the one known for less time."""
-        now = torso_colours(frame.image, a.pose.xy, a.pose.score, self._detector.skeleton)
-        like_a, like_b = colour_similarity(now, a.colours), colour_similarity(now, b.colours)
-        if like_a is not None and like_b is not None and abs(like_a - like_b) > 0.05:
-            return a if like_a < like_b else b
-        return a if len(a.track) < len(b.track) else b
+    def _exchange(self, person: Person, other: Person, frame: Frame) -> None:
+        """Give each of two people the other's detections, as far back as they look like it."""
+        rows = 0
+        for past in (frame, *reversed(self._buffer)):
+            mine, theirs = pose_at(person.track, past.index), pose_at(other.track, past.index)
+            clear = max(who.track.times[who.clear - 1] if who.clear else -np.inf for who in (person, other))
+            if mine is None or theirs is None or past.time <= clear:
+                break
+            kept = self._unlike(person, mine, past) + self._unlike(other, theirs, past)
+            if kept - self._unlike(person, theirs, past) - self._unlike(other, mine, past) <= (0 if rows else EXCHANGED):
+                break
+            rows += 1
+        if rows:
+            mine, theirs = (who.track.taken(len(who.track) - rows) for who in (person, other))
+            for who, sights in ((person, theirs), (other, mine)):
+                for sight in sights:
+                    who.track.add(*sight)
+            person.pose, other.pose = other.pose, person.pose
+            person.velocity, other.velocity = other.velocity, person.velocity
+
+    def _hand_over(self, person: Person, other: Person, frame: Frame) -> None:
+        """Give the detections of a person to one who was lost, as far back as they look like that one, and lose the first."""
+        rows = 0
+        for past in (frame, *reversed(self._buffer)):
+            pose = pose_at(person.track, past.index)
+            if pose is None or past.index <= other.track.frames[-1] or len(person.track) - rows <= person.clear:
+                break
+            if self._unlike(person, pose, past) - self._unlike(other, pose, past) <= (0 if rows else EXCHANGED):
+                break
+            rows += 1
+        if rows:
+            pose, velocity = person.pose, person.velocity
+            other.since = len(other.track)
+            for sight in person.track.taken(len(person.track) - rows):
+                other.track.add(*sight)
+            other.pose, other.time, other.velocity, other.found = pose, frame.time, velocity, person.found
+            other.lost = other.behind_cut = False
+            self._lose(person)
+
+    def _unlike(self, person: Person, pose: Pose2D, frame: Frame) -> float:
+        return person.unlike(pose, torso_colours(frame.image, pose.xy, pose.score, self._detector.skeleton), frame.time)
 
     # 4. Searching
 
@@ -250,7 +328,9 @@ class PeopleTracker:
         """Track a new person back through the buffered frames, and continue the track of a lost person if it is the same one."""
         new = Person(pose, frame.time, frame.time, Track(0, self._detector.skeleton))
         new.colours = torso_colours(frame.image, pose.xy, pose.score, self._detector.skeleton)
-        stretch = self._followed_back(new, pose, frame)
+        stretch = self._claimed(self._followed_back(new, pose, frame), frame)
+        pose = stretch[-1][2]
+        new.colours = torso_colours(frame.image, pose.xy, pose.score, self._detector.skeleton)
         person = self._returned(stretch, new.colours)
         if person is None:
             self._ids += 1
@@ -278,6 +358,25 @@ class PeopleTracker:
             stretch.pop()
         return stretch[::-1]
 
+    def _claimed(self, stretch: list[tuple[float, int, Pose2D]], frame: Frame) -> list[tuple[float, int, Pose2D]]:
+        """The stretch of a new person; if it is a person who is tracked, whose pose went over to the new one, the
+        detections that they give up for it."""
+        images = {past.index: past for past in (*self._buffer, frame)}
+        for person in self._followed():
+            gains = []
+            for _, index, pose in stretch[:CLAIM_FRAMES]:
+                own = pose_at(person.track, index)
+                if own is not None and person.track.frames[person.clear - 1 if person.clear else 0] < index:
+                    gains.append(self._unlike(person, own, images[index]) - self._unlike(person, pose, images[index]))
+            if not gains or np.mean(gains) <= EXCHANGED or person.time < frame.time:
+                continue
+            rest = person.track.taken(int(np.searchsorted(person.track.times, stretch[0][0])))
+            for sight in stretch:
+                person.track.add(*sight)
+            person.pose, person.velocity = stretch[-1][2], np.zeros(2)
+            return rest
+        return stretch
+
     # 5. People who return
 
     def _returned(self, stretch: list[tuple[float, int, Pose2D]], colours: Floats | None) -> Person | None:
@@ -291,6 +390,11 @@ class PeopleTracker:
             radius, gap = person.pose.box.size / 2, time - person.time
             reach = 0.5 if person.behind_cut else 0.5 + 3.5 * gap  # radii; a radius is about a metre, and people may run
             distance = float(np.hypot(*(pose.box.centre - person.predicted(time).centre))) / radius
+            expected = person.expected(time)
+            if expected is not None:
+                # Behind others a person goes on for longer than a prediction from the last step holds.
+                middle = places(pose.xy[None].astype(float), self._detector.skeleton)[0, :2]
+                distance = min(distance, float(np.nan_to_num(np.hypot(*(middle - expected[0][:2])), nan=np.inf)) / radius)
             alike = colour_similarity(colours, person.colours)
             if alike is None:
                 alike = 0.7
