@@ -105,9 +105,9 @@ class BuiltinDetector(Detector):
 
     def pose(self, image: Image, box: Box) -> Pose2D:
         """The 17 joints of the person in the box."""
-        sight = self.look(image, box)
-        places, mass = decode(sight.maps, STRIDE)
-        xy, hidden = seen_from(sight.matrix, places), sight.hidden.astype(np.float64)
+        seen = self.look(image, box)
+        places, mass = decode(seen.maps, STRIDE)
+        xy, hidden = seen_from(seen.matrix, places), seen.hidden.astype(np.float64)
         score = self.calibration.score(mass, hidden)
         return Pose2D(xy, score, self.calibration.present(mass, hidden), next_box(xy, score, box.angle))
 

@@ -48,22 +48,22 @@ def person_maps(
     return values, corner, cell
 
 
-def _in_picture(sight: JointMaps, xy: Floats) -> tuple[Floats, Floats, float]:
-    """Maps (17, CELLS, CELLS), the highest value of each 1, in an upright square of the picture; its outer corner and its cells'
-    side, pixels. xy: (17, 2) where the joints are taken to be: sides that were exchanged since are exchanged here as well."""
-    height, width = sight.maps.shape[1:]
-    middle = seen_from(sight.matrix, np.array([width, height]) * STRIDE / 2)
-    cell = max(width, height) * STRIDE / np.sqrt(abs(np.linalg.det(sight.matrix[:, :2]))) / CELLS
+def _in_picture(seen: JointMaps, xy: Floats) -> tuple[Floats, Floats, float]:
+    """Maps (17, CELLS, CELLS) with a maximum of 1 in an upright square of the picture; its outer corner and the side of its cells,
+    pixels. xy: (17, 2) positions of the joints; sides that were swapped by a correction are swapped here as well."""
+    height, width = seen.maps.shape[1:]
+    middle = seen_from(seen.matrix, np.array([width, height]) * STRIDE / 2)
+    cell = max(width, height) * STRIDE / np.sqrt(abs(np.linalg.det(seen.matrix[:, :2]))) / CELLS
     corner = middle - cell * CELLS / 2
     axis = (np.arange(CELLS) + 0.5) * cell
     places = corner + np.stack(np.meshgrid(axis, axis), -1)
-    column, row = np.moveaxis(seen_at(sight.matrix, places) / STRIDE - 0.5, -1, 0)
-    mass = mass_of(sight.maps).transpose(1, 2, 0)
-    # A lifter's cells are wider than the summits, which must not fall between two of them.
+    column, row = np.moveaxis(seen_at(seen.matrix, places) / STRIDE - 0.5, -1, 0)
+    mass = mass_of(seen.maps).transpose(1, 2, 0)
+    # The cells are wider than the peaks, which must not fall between two cells.
     wide = cv2.GaussianBlur(np.ascontiguousarray(mass), (0, 0), _SPREAD, borderType=cv2.BORDER_CONSTANT).transpose(2, 0, 1)
     read = np.stack([map_coordinates(each, (row, column), np.float64, order=1, mode="grid-constant") for each in wide])
     read = read / read.max((1, 2), keepdims=True).clip(1e-9)
-    peaks = seen_from(sight.matrix, decode(sight.maps, STRIDE)[0])
+    peaks = seen_from(seen.matrix, decode(seen.maps, STRIDE)[0])
     mirror = np.array(H36M17.mirror)
     near, far = (np.linalg.norm(peaks[order] - xy, axis=1) for order in (np.arange(len(xy)), mirror))
     exchanged = far + far[mirror] < near + near[mirror]
