@@ -32,12 +32,16 @@ def ik_channels(
 
     The poles are placed by experiment: with the switches at IK, each is turned about its limb until elbow or knee is where FK has it.
     """
-    limbs = [limb for limb in limbs if {limb.end, limb.pole, limb.middle} <= set(obj.pose.bones.keys()) and set(limb.fk) <= set(mapped)]
+    limbs = [
+        limb for limb in limbs if {limb.end, limb.pole, limb.middle} <= set(obj.pose.bones.keys()) and set(limb.fk) <= set(mapped)
+    ]
     scene = context.scene
     now = scene.frame_current, scene.frame_subframe
     controls = [name for limb in limbs for name in (limb.end, limb.pole, *limb.followers(), limb.stretch) if name in obj.pose.bones]
     before = {name: obj.pose.bones[name].matrix_basis.copy() for name in controls}
-    switches = [(switch.bone, switch.property, obj.pose.bones[switch.bone][switch.property]) for limb in limbs for switch in limb.switches]
+    switches = [
+        (switch.bone, switch.property, obj.pose.bones[switch.bone][switch.property]) for limb in limbs for switch in limb.switches
+    ]
     taken: dict[str, list[Matrix]] = {name: [] for name in controls}
     worst = 0.0
     try:

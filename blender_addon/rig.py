@@ -29,8 +29,11 @@ def scene_rate(scene: bpy.types.Scene | None) -> float:
 
 
 def build_rig(context: bpy.types.Context, motion: Motion, name: str, first: int = 1) -> bpy.types.Object:
-    """An armature object with the motion on it, from frame `first` on at the motion's own rate. It becomes the active object."""
-    track = to_track(motion)
+    """An armature object with the motion on it, from frame `first` on at the motion's own rate. It becomes the active object.
+
+    Its size is that of the person in the scene's unit.
+    """
+    track = to_track(motion).scaled(1 / context.scene.unit_settings.scale_length)
     data = bpy.data.armatures.new(name)
     obj = bpy.data.objects.new(name, data)
     context.collection.objects.link(obj)

@@ -45,9 +45,7 @@ def standing(posed: Posed, fps: float, mode: str, floor_height: float, given: Ar
 
 def _points(posed: Posed) -> list[Array]:
     """(T, 3) heel and ball of the left, then of the right sole."""
-    return [
-        posed.point("foot" + side, rest) for side in SIDES for rest in (posed.soles[side].heel, posed.soles[side].ball)
-    ]
+    return [posed.point("foot" + side, rest) for side in SIDES for rest in (posed.soles[side].heel, posed.soles[side].ball)]
 
 
 def _hysteresis(values: Array, begin: float, end: float) -> Mask:

@@ -54,7 +54,8 @@ def lock_feet(posed: Posed, fps: float, options: FootLock, contacts: np.ndarray 
     lacking = np.stack([turns[side].height - posed.heads["foot" + side] @ posed.up for side in SIDES])
     posed = raised(posed, (lacking * feet).sum(axis=0) / np.maximum(feet.sum(axis=0), 1), stands, fps, _RISE)
     plans = {
-        side: plan_foot(posed, side, turns[side], on_ground[:, 2 * n : 2 * n + 2], fps, options.radius) for n, side in enumerate(SIDES)
+        side: plan_foot(posed, side, turns[side], on_ground[:, 2 * n : 2 * n + 2], fps, options.radius)
+        for n, side in enumerate(SIDES)
     }
     keep_apart(posed, plans, fps)
     drops = [Leg(posed, side).drop(plan.ankle, posed.up) for side, plan in plans.items()]

@@ -18,7 +18,10 @@ from .soles import heading_of, size_of
 from .solver import Posed
 
 _EASE = 0.12  # s in which a foot turns flat, and back
-_NOISE, _FLAT = np.radians(8.0), np.radians(18.0)  # a foot nearer to flat than the first lies flat, one further than the second does not
+_NOISE, _FLAT = (
+    np.radians(8.0),
+    np.radians(18.0),
+)  # a foot nearer to flat than the first lies flat, one further than the second does not
 _TILT = np.radians(45.0)  # the most by which a heel is lifted for the leg to reach
 _PIVOT = np.radians(5.0)  # a foot that stands turns no less than this
 _CHANGE = 0.25  # s for a correction to come and go

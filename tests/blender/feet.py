@@ -29,7 +29,9 @@ class Measured:
     @property
     def knees(self) -> np.ndarray:
         """(T, 2) degrees of bend."""
-        bones = [[self.joints[f"{b}.{s}"] - self.joints[f"{a}.{s}"] for a, b in (("thigh", "shin"), ("shin", "foot"))] for s in "LR"]
+        bones = [
+            [self.joints[f"{b}.{s}"] - self.joints[f"{a}.{s}"] for a, b in (("thigh", "shin"), ("shin", "foot"))] for s in "LR"
+        ]
         return np.stack([degrees(first, second) for first, second in bones], axis=1)
 
     def apart(self) -> np.ndarray:
