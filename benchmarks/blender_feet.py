@@ -4,13 +4,13 @@
     python benchmarks/blender_feet.py walk.bvh MOCAP/cmu_006.npz:06_01 MOCAP/cmu_009.npz:09_12
 
 Needs `bpy` (`pip install "bpy==4.5.*"`, Python 3.11, an environment of its own). A motion is a .bvh, a track (.npz) of stpose, or
-FILE.npz:CLIP of marker mocap (<clip>__quats, __root_pos, __offsets, __parents, __names), which is written as a .bvh first. All come in
-by Blender's own BVH import, or by stpose's for tracks, and go onto Rigify's generated human and bodies with Mixamo's and Unreal's
-names, made and skinned by `tests/blender/bodies.py`, with default settings but for the foot lock:
+FILE.npz:CLIP of marker mocap (<clip>__quats, __root_pos, __offsets, __parents, __names), which is written as a .bvh first. All
+are imported by Blender's own BVH import, or by stpose's for tracks, and go onto Rigify's generated human and bodies with Mixamo's
+and Unreal's names, made and skinned by `tests/blender/bodies.py`, with default settings but for the foot lock:
 - lowest, median: height of the lowest vertex of the whole skin above the ground, its 1st percentile and its median over the frames;
 - slide: cm that a heel or ball moves over the ground between two frames in both of which it stands without the lock (by height and
   speed); "in place" is In Place with the path added again;
-- crossed: frames with the ankles crossed that are not without the lock; nearer: cm by which ankles that pass each other come nearer;
+- crossed: frames with the ankles crossed that are not without the lock; nearer: cm by which passing ankles come nearer;
 - limbs: mean angle by which arms and legs are turned by the lock; pop: largest change of the change of a knee's bend, as a multiple
   of that without the lock. *Never* is the control: it has no lock.
 """

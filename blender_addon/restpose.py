@@ -20,8 +20,8 @@ def keep_rest(context: bpy.types.Context, obj: bpy.types.Object, clear: bool = F
         map_of(obj).rest = ""
         return
     bones = obj.evaluated_get(context.evaluated_depsgraph_get()).pose.bones
-    places = {bone.name: [*bone.head, *bone.tail, *bone.matrix.to_quaternion()] for bone in bones}
-    map_of(obj).rest = json.dumps({name: [round(value, 7) for value in values] for name, values in places.items()})
+    places = {bone.name: np.concatenate([bone.head, bone.tail, bone.matrix.to_quaternion()]) for bone in bones}
+    map_of(obj).rest = json.dumps({name: np.round(values, 7).tolist() for name, values in places.items()})
 
 
 def rest_of(obj: bpy.types.Object) -> Skeleton:

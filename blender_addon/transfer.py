@@ -36,7 +36,6 @@ from .retarget.solver import Options, Posed, retarget
 from .rig import contacts_at, keep_contacts, scene_rate
 from .soles import find_soles
 
-
 _SAME_POSE = 0.5  # degrees by which a limb may differ between FK and IK before it is said
 
 

@@ -15,7 +15,6 @@ from ..restpose import keep_rest, rest_of
 from ..retarget.bonemap import BoneMap, check, find_map, load_families, load_family, match, save_map
 from ..retarget.slots import REQUIRED
 
-
 SIDES = [("TARGET", "Target", "The bones of the character"), ("SOURCE", "Source", "The bones of the armature with the motion")]
 
 

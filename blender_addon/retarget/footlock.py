@@ -46,7 +46,7 @@ def lock_feet(posed: Posed, fps: float, options: FootLock, contacts: np.ndarray 
     if not on_ground.any():
         return posed
     feet = np.stack([on_ground[:, :2].any(axis=1), on_ground[:, 2:].any(axis=1)])
-    stands = feet.any(axis=0)
+    stands = np.asarray(feet.any(axis=0))
     if options.mode == GROUNDING:
         heights = np.stack([above_floor(posed, side) for side in SIDES])
         return raised(posed, -np.where(feet, heights, np.inf).min(axis=0), stands, fps, _RISE_ONLY)

@@ -21,7 +21,7 @@ _TOES = 0.5  # length of the toes, in the same unit
 class Sole:
     """One foot at rest, in the world.
 
-    points: (N, 3) points of the sole. toe: (N,) in 0..1, the share of each that the toe bone carries; the foot bone carries the rest.
+    points: (N, 3) points of the sole. toe: (N,) in 0..1, the share that the toe bone carries; the foot bone carries the rest.
     ankle, joint: (3,) where the foot and the toe bone begin. heel, ball: (3,) the points of the sole that are held.
     """
 

@@ -15,7 +15,7 @@ _LOW, _SLOW, _LONG = 0.025, 0.01, 4  # m above the ground, m a frame, frames: a 
 
 @dataclass
 class Measured:
-    """Arrays of a body in motion, in metres. lowest: (T,). soles: (T, 4, 3) left heel, ball, right heel, ball. joints: by bone key."""
+    """A body in motion, in metres. lowest: (T,). soles: (T, 4, 3) left heel, ball, right heel, ball. joints: by bone key."""
 
     lowest: np.ndarray
     soles: np.ndarray

@@ -311,7 +311,7 @@ def test_keys_in_a_range_with_a_step_as_a_layer_and_fewer(source: tuple) -> None
     assert tuple(target.animation_data.action.frame_range) == (10, 30)
     first = target.animation_data.action
     run(target, source[0], bake="LAYER")
-    assert [track.strips[0].action for track in target.animation_data.nla_tracks][0] == first
+    assert target.animation_data.nla_tracks[0].strips[0].action == first
     assert len(target.animation_data.nla_tracks) == 2
     for track in list(target.animation_data.nla_tracks):
         target.animation_data.nla_tracks.remove(track)

@@ -96,10 +96,15 @@ def test_the_families_that_ship() -> None:
 TRUNK = ("hips", "spine", "belly", "chest", "neck", "head")
 LIMB = ("shoulder", "upper_arm", "forearm", "hand", "thigh", "shin", "foot", "toe")
 OTHERS = {
-    "Biovision (BVH)": ("Hips Chest Chest2 Chest3 Neck Head", "{}Collar {}Shoulder {}Elbow {}Wrist {}Hip {}Knee {}Ankle {}Toe", "Left Right"),
+    "Biovision (BVH)": (
+        "Hips Chest Chest2 Chest3 Neck Head",
+        "{}Collar {}Shoulder {}Elbow {}Wrist {}Hip {}Knee {}Ankle {}Toe",
+        "Left Right",
+    ),
     "3ds Max Biped": (
         "Bip001_Pelvis Bip001_Spine Bip001_Spine1 Bip001_Spine2 Bip001_Neck Bip001_Head",
-        "Bip001_{}_Clavicle Bip001_{}_UpperArm Bip001_{}_Forearm Bip001_{}_Hand Bip001_{}_Thigh Bip001_{}_Calf Bip001_{}_Foot Bip001_{}_Toe0",
+        "Bip001_{}_Clavicle Bip001_{}_UpperArm Bip001_{}_Forearm Bip001_{}_Hand "
+        "Bip001_{}_Thigh Bip001_{}_Calf Bip001_{}_Foot Bip001_{}_Toe0",
         "L R",
     ),
     "SMPL": (
@@ -119,10 +124,11 @@ OTHERS = {
     ),
     "Mixamo (control rig)": (
         "Ctrl_Hips Ctrl_Spine Ctrl_Spine1 Ctrl_Spine2 Ctrl_Neck Ctrl_Head",
-        "Ctrl_Shoulder_{} Ctrl_Arm_FK_{} Ctrl_ForeArm_FK_{} Ctrl_Hand_FK_{} Ctrl_UpLeg_FK_{} Ctrl_Leg_FK_{} Ctrl_Foot_FK_{} Ctrl_Toe_FK_{}",
+        "Ctrl_Shoulder_{} Ctrl_Arm_FK_{} Ctrl_ForeArm_FK_{} Ctrl_Hand_FK_{} "
+        "Ctrl_UpLeg_FK_{} Ctrl_Leg_FK_{} Ctrl_Foot_FK_{} Ctrl_Toe_FK_{}",
         "Left Right",
     ),
-}  # fmt: skip
+}
 
 
 def renamed(family: str) -> tuple[Skeleton, dict[str, str]]:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from retarget.attachment import attachments, local_rotations
 from retarget.motion import Motion, to_track
+from retarget.rootmotion import IN_PLACE, OBJECT, split
 from retarget.rotation import from_matrix, multiply, to_matrix
 from retarget.skeleton import Skeleton, Track
-from retarget.rootmotion import IN_PLACE, OBJECT, ROOT_BONE, split
 from retarget.solver import CHARACTER, Options, retarget
 from rigs import LIMBS, NAMES, Character, character, turn
 from walks import NAMES as JOINTS
