@@ -8,6 +8,7 @@ import bpy
 
 from . import preferences
 from .job import CANCELLED, FAILED, find_command
+from .operators import live
 from .operators.capture import current
 from .operators.retarget import ONLY_RETARGET, SETTINGS
 from .properties import map_of
@@ -80,6 +81,19 @@ def _draw_end(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 
 def _clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+class STPOSE_PT_live(_Step, bpy.types.Panel):
+    bl_label = "Live"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        if live.session is None:
+            self.layout.operator("stpose.start_live", icon="PLAY")
+            return
+        self.layout.operator("stpose.stop_live", icon="SNAP_FACE")
+        seen = len(live.session.take.poses)
+        self.layout.label(text=f"{seen} poses recorded" if live.session.rig else "Waiting for a person")
 
 
 class STPOSE_PT_rig(_Step, bpy.types.Panel):
@@ -189,7 +203,7 @@ def _draw_map(layout: bpy.types.UILayout, context: bpy.types.Context, obj: bpy.t
         paragraph(layout, context, table.note, "INFO")
 
 
-CLASSES = (STPOSE_UL_bones, STPOSE_PT_capture, STPOSE_PT_rig, STPOSE_PT_retarget)
+CLASSES = (STPOSE_UL_bones, STPOSE_PT_capture, STPOSE_PT_rig, STPOSE_PT_retarget, STPOSE_PT_live)
 
 
 def register() -> None:

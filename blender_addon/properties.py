@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
+from .job import Capture
 from .retarget.bonemap import BoneMap, Switch, ik_from, ik_to
 from .retarget.slots import SLOTS
 
@@ -95,7 +96,7 @@ class STPoseSettings(bpy.types.PropertyGroup):
     use_range: BoolProperty(name="Range", description="Capture a part of the video only")
     start: FloatProperty(name="Start", description="Seconds into the video", min=0, unit="TIME_ABSOLUTE")
     end: FloatProperty(name="End", description="Seconds into the video", min=0, default=10, unit="TIME_ABSOLUTE")
-    smooth: FloatProperty(name="Smoothing", description="0 as it was seen, 1 very smooth", default=0.4, min=0, max=1)
+    smooth: FloatProperty(name="Smoothing", description="0 none, 1 very strong", default=Capture.smooth, min=0, max=1)
     track: StringProperty(name="Track", description="A captured track (.npz)", subtype="FILE_PATH")
     rate: EnumProperty(name="Frame Rate", items=RATE)
     camera: BoolProperty(name="Camera and Video", description="Add the camera that filmed it, with the video behind")

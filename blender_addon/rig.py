@@ -73,6 +73,30 @@ def animate(context: bpy.types.Context, obj: bpy.types.Object, track: Track, fir
         _set_contacts(action, track.contacts, float(first))
 
 
+class Puppet:
+    """A rig that was made from a track, posed without keys: what `animate` keys, for one pose at a time."""
+
+    def __init__(self, obj: bpy.types.Object, track: Track) -> None:
+        self._obj, self._skeleton = obj, read_skeleton(obj)
+        self._order = [track.skeleton.index(name) for name in self._skeleton.names]
+        self._own = multiply(inverse(track.skeleton.rest[self._order]), self._skeleton.rest)
+        for bone in obj.pose.bones:
+            bone.rotation_mode = "QUATERNION"
+
+    def show(self, track: Track) -> None:
+        """Pose the rig as the track's first frame. Raises ReferenceError if the rig is gone."""
+        skeleton, bones = self._skeleton, self._obj.pose.bones
+        turned = multiply(track.rotations[0, self._order], self._own)
+        for index, (name, parent) in enumerate(zip(skeleton.names, skeleton.parents)):
+            carried = skeleton.rest[index]
+            if parent >= 0:
+                carried = multiply(turned[parent], multiply(inverse(skeleton.rest[parent]), carried))
+            bones[name].rotation_quaternion = multiply(inverse(carried), turned[index]).tolist()
+            if parent < 0:
+                moved = track.heads[0, self._order[index]] - skeleton.heads[index]
+                bones[name].location = rotate(inverse(skeleton.rest[index]), moved).tolist()
+
+
 class _Whole(Posed):
     """A rig whose every bone is keyed: slots are bone names, and nothing is asked of its anatomy but the map."""
 

@@ -35,13 +35,13 @@ def test_options_come_back_from_json() -> None:
         ({"camera": "drone"}, "camera"),
         ({"units": "inch"}, "units"),
         ({"start": -1.0}, "start must be 0 or more"),
-        ({"start": 4.0, "end": 2.0}, "holds no time"),
-        ({"end": 0.0}, "holds no time"),
+        ({"start": 4.0, "end": 2.0}, "is empty"),
+        ({"end": 0.0}, "is empty"),
         ({"fps": 0.2}, "fps"),
         ({"focal": 0.0}, "focal"),
         ({"fov": 180.0}, "fov"),
         ({"focal": 900.0, "fov": 60.0}, "one of them"),
-        ({"colour": "red"}, "no option colour"),
+        ({"colour": "red"}, "unknown option colour"),
     ],
 )
 def test_wrong_options_are_refused_with_their_name(values: dict[str, object], message: str) -> None:

@@ -229,6 +229,7 @@ def test_quaternions_do_not_flip() -> None:
         assert (turns[1:] * turns[:-1]).sum(-1).min() > 0.9
 
 
+@pytest.mark.timing
 def test_ten_thousand_frames_of_sixty_bones_take_three_seconds() -> None:
     one = character("unreal", arms_down=45, rolls=3)
     track, _ = dance(50)
