@@ -86,12 +86,20 @@ def load(path: Path) -> Any:
     return bpy.context.object
 
 
+def save_skin(path: Path, body: Any, measured: Any) -> None:
+    """vertices (T, V, 3) in metres and faces, each as the number of its corners and these."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    faces = [corner for face in body.skin.data.polygons for corner in (len(face.vertices), *face.vertices)]
+    np.savez_compressed(path, vertices=measured.skin.astype(np.float32), faces=np.array(faces))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("motions", nargs="+", help=".bvh, .npz of stpose, or FILE.npz:CLIP of marker mocap")
     parser.add_argument("--frames", type=int, default=240, help="most frames of a motion")
     parser.add_argument("--bodies", nargs="+", help="of Rigify, Mixamo, Unreal")
     parser.add_argument("--modes", nargs="+", default=MODES)
+    parser.add_argument("--save", type=Path, help="folder for the skins in motion, for tools/draw_feet.py")
     options = parser.parse_args()
     import addon_utils
     from bodies import BODIES
@@ -122,6 +130,8 @@ def main() -> None:
                     bpy.ops.stpose.retarget(**wanted, lock=mode)
                     locked = measure(body, frames)
                     free = free or locked
+                    if options.save:
+                        save_skin(options.save / f"{path.stem}-{kind}-{mode.lower()}.npz", body, locked)
                     row = figures(locked, free)
                     row["in place"] = float("nan")
                     if mode == "AUTO":

@@ -166,6 +166,7 @@ class STPOSE_PT_retarget(_Step, bpy.types.Panel):
         button = layout.operator("stpose.retarget", text="Apply", icon="CHECKMARK")
         _fill(button, settings)
         _fill(layout.operator("stpose.foot_lock", text="Lock Feet Only"), settings, skip=ONLY_RETARGET)
+        layout.operator("stpose.batch", text="Retarget Tracks...", icon="FILE_FOLDER")
 
 
 def _fill(button: Any, settings: Any, skip: tuple[str, ...] = ()) -> None:
