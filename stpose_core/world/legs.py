@@ -18,7 +18,7 @@ from stpose_core.world.solve import Stiffness, settle
 
 _SIDES = (("Left", hinge.LEFT_LEG), ("Right", hinge.RIGHT_LEG))
 _FREE = 0.03  # m by which a foot in the air may well be moved
-_FIRM = Stiffness(speed=0.003, height=0.03, acceleration=6.0)
+_FIRM = Stiffness(speed=0.003, height=0.03, acceleration=6.0, slip=1.0)
 _MOST = np.radians(14.0)  # by which the bend of a knee is changed
 _PASSES = 2
 _ROOT_HERTZ = 3.0  # cut-off of what the root moves for legs that do not reach the ground
