@@ -136,7 +136,7 @@ def test_motion_is_the_same_at_each_frame_rate():
     wrong = animate(seen(h36m(walk(4.0, 60.0)), 30.0))  # the wrong rate shows in what is called slow
     knee = [np.mean(turn_speeds(motion)[:, INDEX["LeftLeg"]]) for motion in (wrong, rates[60.0], rates[30.0])]
     assert knee[0] < 0.6 * knee[1]
-    assert knee[2] == pytest.approx(knee[1], rel=0.05)
+    assert knee[2] == pytest.approx(knee[1], rel=0.15)
 
 
 def test_nothing_to_animate_is_said_in_one_line():
