@@ -9,9 +9,7 @@ are tracks and poses of a few kilobytes a frame, so that memory hardly grows wit
 from __future__ import annotations
 
 import logging
-import queue
-import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from stpose_core.animate import animate
+from stpose_core.background import ahead
 from stpose_core.data import Array, CameraPath, Capture, Keypoints
 from stpose_core.detect import KeypointFile, load_detector
 from stpose_core.detect.boxes import extent
@@ -197,7 +196,7 @@ def observe(
     stamps: list[float] = []
     report("detect", 0, total)
     # Closed at once if the detector fails: the thread must have ended before the source is closed.
-    with closing(decode_ahead(video.frames(start, end))) as frames:
+    with closing(ahead(video.frames(start, end), AHEAD)) as frames:
         for frame in frames:
             people = tracker.update(frame)
             if watch is not None:
@@ -217,49 +216,6 @@ def _camera_at(seen: Observed, keypoints: Keypoints) -> CameraPath | None:
     if seen.camera is None:
         return None
     return on_grid(seen.camera, seen.times, seen.times[0] + np.arange(len(keypoints)) / keypoints.fps)
-
-
-def decode_ahead(items: Iterable[Item], size: int = AHEAD) -> Generator[Item, None, None]:
-    """The same items, made in a thread up to `size` ahead. An error of the maker is raised here, in its place."""
-    waiting: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(maxsize=size)
-    stopped = threading.Event()
-
-    def put(item: Item | None, error: BaseException | None) -> None:
-        while not stopped.is_set():
-            try:
-                waiting.put((item, error), timeout=0.2)
-                return
-            except queue.Full:
-                continue
-
-    def work() -> None:
-        try:
-            for item in items:
-                put(item, None)
-                if stopped.is_set():
-                    return
-        except BaseException as error:
-            put(None, error)
-        else:
-            put(None, StopIteration())
-        finally:
-            # A generator is ended in the thread that ran it: its decoder belongs there.
-            if isinstance(items, Generator):
-                items.close()
-
-    thread = threading.Thread(target=work, name="decode", daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, error = waiting.get()
-            if isinstance(error, StopIteration):
-                return
-            if error is not None:
-                raise error
-            yield item  # type: ignore[misc]
-    finally:
-        stopped.set()
-        thread.join()
 
 
 def open_detector(detector: str | Path | Detector | KeypointFile, device: str = "auto") -> Detector | KeypointFile:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from stpose_core.background import ahead
 from stpose_core.data import Array, Capture
 from stpose_core.frames import FrameSource, open_source
-from stpose_core.pipeline import Progress, decode_ahead
+from stpose_core.pipeline import AHEAD, Progress
 from stpose_core.skeletons import Skeleton, get_skeleton
 from stpose_core.video_writer import PreviewWriter
 
@@ -56,7 +57,7 @@ def _write(
 ) -> None:
     first = captures[0]
     frames, fps, info = len(first), first.motion.fps, first.video
-    with PreviewWriter(path, fps, (info.width, info.height)) as writer, closing(decode_ahead(source.frames(start, end))) as decoded:
+    with PreviewWriter(path, fps, (info.width, info.height)) as writer, closing(ahead(source.frames(start, end), AHEAD)) as decoded:
         origin: float | None = None
         written = 0
         before: Image | None = None

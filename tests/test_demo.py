@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,11 +12,12 @@ from moving_body import body, still
 
 from stpose_core.animate import forward_kinematics
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 torch.set_num_threads(1)
 
 
 def test_each_solid_lies_around_its_bone_in_every_frame() -> None:
-    from tools.mannequin import Mannequin
+    from mannequin import Mannequin
 
     bend = np.linspace(0, 1.5, 4)[:, None]
     turns = {"LeftArm": bend * [0.0, -1.0, 0.0], "LeftForeArm": bend * [0.0, -1.0, 0.0], "RightUpLeg": bend * [-1.0, 0.0, 0.0]}
@@ -30,9 +34,8 @@ def test_each_solid_lies_around_its_bone_in_every_frame() -> None:
 
 
 def test_surfaces_face_outwards() -> None:
+    from mannequin import Mannequin
     from stpose_training.synth.raster import vertex_normals
-
-    from tools.mannequin import Mannequin
 
     figure = Mannequin(still(2))
     vertices = figure.vertices(0)
@@ -44,7 +47,7 @@ def test_surfaces_face_outwards() -> None:
 
 def test_fields_of_a_docstring_become_a_list() -> None:
     pytest.importorskip("griffe", reason="the extra docs")
-    from tools.api_docstrings import as_list
+    from api_docstrings import as_list
 
     text = "Capture.\n\nsmooth: 0 to 1. fps: frame rate;\nof the video.\nstart, end: seconds.\nRaises StposeError: always."
     fields = "- `smooth`: 0 to 1.\n- `fps`: frame rate;\nof the video.\n- `start, end`: seconds."

@@ -6,8 +6,6 @@ import inspect
 import json
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +18,7 @@ import stpose_core as sp
 from stpose_core.data import Capture, Keypoints, Pose3D
 from stpose_core.detect.types import Box, Pose2D
 from stpose_core.errors import FormatError, NoPersonError, OptionError, StposeError, VideoError
-from stpose_core.pipeline import capture, capture_people, choose_device, decode_ahead
+from stpose_core.pipeline import capture, capture_people, choose_device
 from stpose_core.preview import write_preview
 from stpose_core.video import probe, read_frames
 
@@ -310,49 +308,6 @@ def test_lifting_takes_one_thread_and_gives_the_others_back(tmp_path: Path) -> N
         assert (used, torch.get_num_threads()) == ([1], 2)
     finally:
         torch.set_num_threads(before)
-
-
-def test_decoding_runs_ahead_but_not_far() -> None:
-    made: list[int] = []
-
-    def numbers() -> Iterator[int]:
-        for number in range(100):
-            made.append(number)
-            yield number
-
-    items = decode_ahead(numbers(), size=3)
-    assert next(items) == 0
-    time.sleep(0.1)
-    assert len(made) <= 6, "the queue is not bounded"
-    assert list(items) == list(range(1, 100))
-
-
-def test_an_error_while_decoding_comes_out_where_it_belongs() -> None:
-    def broken() -> Iterator[int]:
-        yield 1
-        raise VideoError("damaged")
-
-    items = decode_ahead(broken())
-    assert next(items) == 1
-    with pytest.raises(VideoError, match="damaged"):
-        next(items)
-
-
-def test_leaving_early_ends_the_thread() -> None:
-    ended = threading.Event()
-
-    def endless() -> Iterator[int]:
-        try:
-            while True:
-                yield 0
-        finally:
-            ended.set()
-
-    before = threading.active_count()
-    for _ in decode_ahead(endless()):
-        break
-    assert ended.wait(2)
-    assert threading.active_count() == before
 
 
 def test_the_preview_shows_the_joints_and_lasts_as_long(tmp_path: Path) -> None:

@@ -267,7 +267,10 @@ def test_the_command_says_in_one_line_what_does_not_fit(
     (tmp_path / "own.toml").write_text("[dimensions]\nwidht = 8")
     out = ["-o", str(tmp_path / "a.safetensors")]
     for arguments, message in (
-        (["--data", str(folder), *out, "--preset", "best"], "there is no preset best; there are default, maps, paper, plain"),
+        (
+            ["--data", str(folder), *out, "--preset", "best"],
+            "there is no preset best; there are contacts, default, maps, paper, plain",
+        ),
         (["--data", str(tmp_path / "none"), *out], "expected an index.csv"),
         (["--data", str(folder), *out, "--network", "lstm"], "there is no network 'lstm'"),
         (["--data", str(folder), *out, "--preset", "own.toml", "--device", "cpu"], "cannot make the network"),

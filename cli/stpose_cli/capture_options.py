@@ -46,7 +46,7 @@ class Number(click.FloatRange):
 _FILE = click.Path(path_type=Path)
 # name, type, help; a default that is None is not shown.
 _OPTIONS: tuple[tuple[str, Any, str], ...] = (
-    ("detector", str, "auto, builtin, mediapipe, rtmpose, or a file or folder of keypoints."),
+    ("detector", str, "auto, builtin, mediapipe, rtmpose, a pose network (.onnx), package.module:Class, or keypoints."),
     ("person", str, "largest, left, right, center, all, or a number from 1 by size."),
     ("smooth", Number(0, 1), "Strength of the smoothing: 0 none, 1 very strong."),
     ("fps", Number(1, 1000), "Frame rate of the motion.  [default: the video's]"),
