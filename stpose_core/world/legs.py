@@ -106,7 +106,7 @@ def reach(hip: Array, knee: Array, ankle: Array, goal: Array, ahead: Array, had:
     distance = np.sqrt(upper**2 + lower**2 + 2 * upper * lower * np.cos(bend))
     along, before = unit(wanted), turn(turned, knee - hip)
     side, front = across(before, along), across(ahead, along)
-    # A leg that is about straight may be bent backwards by a hair; a bent one has its knee where it is, however it lies to the thigh.
+    # A leg that is about straight may be bent backwards by a hair; a bent one has its knee where it is.
     backwards = ((side * front).sum(-1) < 0) & (had < _ABOUT_STRAIGHT)
     side = unit(np.where(backwards[:, None], front, side))
     off = np.arctan2(lower * np.sin(bend), upper + lower * np.cos(bend))  # of the upper bone from the line to the ankle
