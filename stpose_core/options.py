@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ SLOWEST = 1.0
 """Frames per second: below this rate, a body can go anywhere from one frame to the next."""
 
 _LONGEST_JSON = 1_000_000  # characters
+_CLASS = re.compile(r"[\w.]+:\w+")  # package.module:Class
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,10 +118,17 @@ class CaptureOptions:
 
 
 def read_options(path: str | Path) -> CaptureOptions:
-    """The options in a JSON file. Raises OptionError as `CaptureOptions.from_json` does, and where the file cannot be read."""
+    """The options in a JSON file.
+
+    A file may not name a class as its detector, since that imports code. Raises OptionError for that, as
+    `CaptureOptions.from_json` does, and where the file cannot be read.
+    """
     try:
         with Path(path).open(encoding="utf-8") as file:
-            return CaptureOptions.from_json(file.read(_LONGEST_JSON + 1))
+            options = CaptureOptions.from_json(file.read(_LONGEST_JSON + 1))
+        if _CLASS.fullmatch(options.detector):
+            raise OptionError(f"detector: a file may not name a class ('{options.detector:.60}'); give it as --detector instead")
+        return options
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError(f"cannot read options from {path}: {getattr(error, 'strerror', None) or error}") from error
     except OptionError as error:

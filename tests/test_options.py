@@ -78,3 +78,15 @@ def test_a_known_field_of_view_gives_the_camera() -> None:
     known = CaptureOptions(focal=1400.0).camera_of((1920, 1080))
     assert known is not None
     assert known.focal == 1400
+
+
+def test_a_file_of_options_may_not_name_code(tmp_path: Path) -> None:
+    file = tmp_path / "options.json"
+    file.write_text('{"detector": "package.module:Class"}')
+    with pytest.raises(OptionError, match=r"options\.json: detector: a file may not name a class"):
+        read_options(file)
+    # The command line and the library may; and other detectors may stand in a file.
+    assert CaptureOptions(detector="package.module:Class").detector == "package.module:Class"
+    for detector in ("builtin", "models/pose.onnx", "joints.json"):
+        file.write_text(json.dumps({"detector": detector}))
+        assert read_options(file).detector == detector

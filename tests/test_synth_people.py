@@ -335,7 +335,7 @@ def test_the_lens_keeps_pictures_in_range_and_the_scene_recognisable() -> None:
 
 
 def test_rendering_a_shard_leaves_nothing_behind_when_it_fails(kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*arguments: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("no light")
 
     monkeypatch.setattr("stpose_training.synth.cache.take_pictures", broken)
