@@ -50,8 +50,9 @@ def animate(pose: Pose3D, smooth: float = 0.4, *, camera: CameraPath | None = No
     lowest, part = clearance(skeleton.joints_from_bones(bones) + root[:, None], ankle)
     seen = posed & ~pose.hidden[np.arange(len(pose)), part]
     rays, told = root, pose.contacts
+    free = camera is not None and not camera.static
     root = root - stand(lowest, seen, pose.fps, steady=smooth > 0)[:, None] * np.array([0.0, 1.0, 0.0])
-    moved, contacts = travel(body, root, rays, posed[:, None] & ~pose.hidden[:, _ANKLES], ankle, pose.fps, told)
+    moved, contacts = travel(body, root, rays, posed[:, None] & ~pose.hidden[:, _ANKLES], ankle, pose.fps, told, free)
     root = moved if smooth > 0 else root
     root = plant(body, root, contacts, ankle, pose.fps, firm=smooth > 0)
     root = root - root[0] * np.array([1.0, 0.0, 1.0])

@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 from stpose_core.animate.frames import ramp
 from stpose_core.data import Array, Mask
 
-_ON, _OFF = 0.6, 0.35
+_ON, _OFF = 0.5, 0.3
 _AROUND = 0.5  # s before and after in which a foot's lowest place counts as the ground under it
 _HIGHEST = 0.3  # m above the ground at which all is said
 _HELD_UP = 0.28  # m above the ground at which no foot stands
@@ -84,7 +84,7 @@ def _speeds(points: Array, ray: Array, fps: float) -> tuple[Array, Array, Array]
 
 
 def decided(probability: Array) -> Mask:
-    """(T, P) contacts with hysteresis: one begins above 0.6 and ends below 0.35."""
+    """(T, P) contacts with hysteresis: one begins above 0.5 and ends below 0.3."""
     said = np.where(probability > _ON, 1, np.where(probability < _OFF, 0, -1))
     frames = np.arange(len(said))[:, None]
     last = np.maximum.accumulate(np.where(said >= 0, frames, -1), axis=0)

@@ -18,8 +18,10 @@ from stpose_core.world.solve import Stiffness, settle
 
 _SIDES = (("Left", hinge.LEFT_LEG), ("Right", hinge.RIGHT_LEG))
 _FREE = 0.03  # m by which a foot in the air may well be moved
-_FIRM = Stiffness(speed=0.003, height=0.03, acceleration=6.0)
+_FIRM = Stiffness(speed=0.003, height=0.03, acceleration=6.0, slip=1.0)
 _MOST = np.radians(14.0)  # by which the bend of a knee is changed
+_ABOUT_STRAIGHT = np.radians(15.0)
+_FARTHEST = 0.12  # m by which a foot is moved: what would move it further is no contact, or stands elsewhere
 _PASSES = 2
 _ROOT_HERTZ = 3.0  # cut-off of what the root moves for legs that do not reach the ground
 
@@ -68,7 +70,9 @@ class _Leg:
         ball = body.offsets[INDEX[self.side + "ToeBase"]]
         parts = np.stack([end, end + turn(self._foot(body, end, ankle, fps), ball)], axis=1)
         known = np.tile(np.eye(3) / _FREE**2, (len(end), 1, 1))
-        goal = end + settle(parts, self.contacts, np.array([ankle, ankle + ball[1]]), known, _FIRM, fps)
+        shift = settle(parts, self.contacts, np.array([ankle, ankle + ball[1]]), known, _FIRM, fps)
+        far = np.linalg.norm(shift, axis=1, keepdims=True)
+        goal = end + shift * _FARTHEST * np.tanh(far / _FARTHEST) / np.maximum(far, 1e-9)
         knee, end = reach(hip, knee, end, goal, body[self.side + "UpLeg"][..., 2], self.bend)
         upper, lower = hinge.limb_frames(body["Hips"], unit(knee - hip), unit(end - knee), self.limb, fps)
         body.put(self.side + "UpLeg", upper)
@@ -102,8 +106,9 @@ def reach(hip: Array, knee: Array, ankle: Array, goal: Array, ahead: Array, had:
     distance = np.sqrt(upper**2 + lower**2 + 2 * upper * lower * np.cos(bend))
     along, before = unit(wanted), turn(turned, knee - hip)
     side, front = across(before, along), across(ahead, along)
-    # A leg that is about straight may be bent backwards by a hair, which no limb is posed with.
-    side = unit(np.where((side * front).sum(-1, keepdims=True) > 0, side, front))
+    # A leg that is about straight may be bent backwards by a hair; a bent one has its knee where it is.
+    backwards = ((side * front).sum(-1) < 0) & (had < _ABOUT_STRAIGHT)
+    side = unit(np.where(backwards[:, None], front, side))
     off = np.arctan2(lower * np.sin(bend), upper + lower * np.cos(bend))  # of the upper bone from the line to the ankle
     knee = hip + upper[:, None] * (np.cos(off)[:, None] * along + np.sin(off)[:, None] * side)
     return knee, hip + distance[:, None] * along

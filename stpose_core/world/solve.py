@@ -21,11 +21,13 @@ _UP = 1
 
 @dataclass(frozen=True)
 class Stiffness:
-    """Standard deviations. speed: m/s of a point in contact. height: m of it above the floor. acceleration: m/s^2 of the shift."""
+    """Standard deviations. speed: m/s of a point in contact. height: m of it above the floor. acceleration: m/s^2 of the shift.
+    slip: m/s; a contact that moves faster does not stand, whatever is said of it (Geman and McClure's weight)."""
 
     speed: float
     height: float
     acceleration: float
+    slip: float
 
 
 def settle(
@@ -41,8 +43,9 @@ def settle(
         return np.zeros((len(points), 3))
     speed = stiffness.speed + np.broadcast_to(pace, len(points))[1:, None]
     pairs = standing[1:] * standing[:-1] * (fps / speed) ** 2
-    above = points[..., _UP] - heights
-    pull = (pairs[..., None] * np.diff(points, axis=0)).sum(axis=1)
+    above, steps = points[..., _UP] - heights, np.diff(points, axis=0)
+    grip = pairs / (1 + (np.linalg.norm(steps, axis=-1) * fps / stiffness.slip) ** 2) ** 2
+    pull = (grip[..., None] * steps).sum(axis=1)
     shift = np.zeros((len(points), 3))
     for _ in range(_PASSES):
         flat = standing / stiffness.height**2 / (1 + ((above + shift[:, None, _UP]) / _STEP) ** 2) ** 2
@@ -50,7 +53,7 @@ def settle(
         right[1:] -= pull
         right[:-1] += pull
         right[:, _UP] -= (flat * above).sum(axis=1)
-        shift = _solve(known, flat.sum(axis=1), pairs.sum(axis=1), right, stiffness.acceleration, fps)
+        shift = _solve(known, flat.sum(axis=1), grip.sum(axis=1), right, stiffness.acceleration, fps)
     return shift
 
 

@@ -9,10 +9,11 @@ from stpose_core.animate.body import INDEX
 from stpose_core.animate.rotations import Body, world_positions
 from stpose_core.data import Array, Mask
 from stpose_core.world.contacts import decided, foot_probabilities
+from stpose_core.world.gait import carried, gait_velocity
 from stpose_core.world.solve import Stiffness, settle
 
 _ACROSS, _ALONG = 0.05, 0.05  # how well the root's place is known: m across the ray, share of the distance along it
-_GROUND = Stiffness(speed=0.01, height=0.03, acceleration=4.0)
+_GROUND = Stiffness(speed=0.01, height=0.03, acceleration=4.0, slip=0.4)
 _STRIDE = 0.6  # share of a person's speed by which feet that stand may seem to move: strides are lifted too short or too long
 _PACE_SECONDS = 0.3
 _MOMENT, _UNKNOWN = 0.25, 0.2  # s; probability of a contact of which nothing is known
@@ -20,13 +21,20 @@ _ROUNDS = 2
 
 
 def travel(
-    body: Body, root: Array, rays: Array, seen: Mask, ankle: float, fps: float, told: Array | None = None
+    body: Body,
+    root: Array,
+    rays: Array,
+    seen: Mask,
+    ankle: float,
+    fps: float,
+    told: Array | None = None,
+    free: bool = False,
 ) -> tuple[Array, Array]:
     """The root (T, 3) with feet that stand, and (T, 4) contact probabilities: left heel, left toe, right heel, right toe.
 
     root: (T, 3) metres, y up, roughly above the floor. rays: (T, 3) metres from the camera to the root. seen: (T, 2) frames in
     which the left and the right ankle were seen. ankle: metres of the ankle above the floor in standing. told: (T, 4) contact
-    probabilities from the picture, NaN where there are none.
+    probabilities from the picture, NaN where there are none. free: the camera may be carried along, for all that is known.
     """
     distance = np.maximum(np.linalg.norm(rays, axis=1), 0.2)
     ray = rays / distance[:, None]
@@ -37,8 +45,15 @@ def travel(
     places = world_positions(body, np.zeros_like(root))
     ankles = places[:, [INDEX["LeftFoot"], INDEX["RightFoot"]]]
     knees = places[:, [INDEX["LeftLeg"], INDEX["RightLeg"]]]
+    along_with = np.zeros(len(root))
+    if free:
+        hips = places[:, INDEX["LeftUpLeg"]] - places[:, INDEX["RightUpLeg"]]
+        path, along_with = carried(root, gait_velocity(ankles, hips, fps), fps)
+        root = root + path
+        # Where it is carried, the feet tell of the path and the picture does not.
+        known = known * (1 - along_with)[:, None, None] + np.diag([1e-2, 1 / _ACROSS**2, 1e-2]) * along_with[:, None, None]
     step = np.gradient(root, axis=0) * np.array([1.0, 0.0, 1.0]) * fps if len(root) > 1 else np.zeros_like(root)
-    pace = np.linalg.norm(gaussian_filter1d(step, _PACE_SECONDS * fps, axis=0, mode="nearest"), axis=1)
+    pace = np.linalg.norm(gaussian_filter1d(step, _PACE_SECONDS * fps, axis=0, mode="nearest"), axis=1) * (1 - along_with)
     # Nothing is known of the feet of legs that are out of the picture for longer than a moment.
     known_feet = np.repeat(gaussian_filter1d(seen.astype(float), _MOMENT * fps, axis=0, mode="nearest") > 0.5, 2, axis=1)
     moved = root
