@@ -15,8 +15,8 @@ import click
 import numpy as np
 import torch
 from scipy.signal import butter, savgol_filter, sosfiltfilt
+from stpose_training.data.filmed import shoot
 from world import lift, scenes
-from world_cameras import shoot
 
 from stpose_core.animate.bones import bone_vectors, joints_from_bones
 from stpose_core.animate.smooth import cutoff, smooth_bones, whittaker

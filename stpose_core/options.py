@@ -44,6 +44,9 @@ class CaptureOptions:
     does so too, and finds out whether it is static.
     focal: focal length in pixels of the video; fov: field of view in degrees over the longer side. At most one of them; None where
     it is unknown.
+    camera_pitch: degrees by which the camera looks down (negative: up), on average over the clip; None where it is unknown.
+    Sets the direction of gravity. camera_height: metres of the camera above the floor; actor_height: standing height of the
+    person in metres. Either sets the scale of body and path; at most one of them.
     format: suffix, without its dot, of files in a folder. units: of lengths in formats that have a choice, "cm" or "m".
     """
 
@@ -59,6 +62,9 @@ class CaptureOptions:
     camera: str = "auto"
     focal: float | None = None
     fov: float | None = None
+    camera_height: float | None = None
+    camera_pitch: float | None = None
+    actor_height: float | None = None
     format: str = "bvh"
     units: str = "cm"
 
@@ -82,10 +88,15 @@ class CaptureOptions:
         _check_range("fps", self.fps, SLOWEST, 1000)
         _check_range("focal", self.focal, 1, 1e6)
         _check_range("fov", self.fov, 5, 170)
+        _check_range("camera_height", self.camera_height, 0.05, 100)
+        _check_range("camera_pitch", self.camera_pitch, -89, 89)
+        _check_range("actor_height", self.actor_height, 0.3, 3)
         if self.end is not None and self.end <= (self.start or 0.0):
             raise OptionError(f"the range from {self.start or 0:g} s to {self.end:g} s holds no time")
         if self.focal is not None and self.fov is not None:
             raise OptionError("focal and fov say the same thing; give one of them")
+        if self.camera_height is not None and self.actor_height is not None:
+            raise OptionError("camera_height and actor_height both set the scale; give one of them")
 
     def camera_of(self, image_size: tuple[int, int]) -> Camera | None:
         """The camera of pictures of this size (width, height) in pixels, where its focal length is known."""

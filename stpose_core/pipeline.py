@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from stpose_core.animate import animate
+from stpose_core.animate.setup import fitted_to_setup
 from stpose_core.background import ahead
 from stpose_core.data import Array, CameraPath, Capture, Keypoints
 from stpose_core.detect import KeypointFile, load_detector
@@ -130,7 +131,9 @@ def _captured(
         if not pose3d.posed.any():
             unposed.append(number + 1)
             continue
-        motion = animate(pose3d, options.smooth, camera=_camera_at(seen, keypoints))
+        path = _camera_at(seen, keypoints)
+        pose3d = fitted_to_setup(pose3d, options, path)
+        motion = animate(pose3d, options.smooth, camera=path)
         captures.append(Capture(info, source.name, keypoints, pose3d, motion, float(seen.times[0])))
     report("lift", total, total)
     if not captures:

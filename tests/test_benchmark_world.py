@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from moving_body import h36m, seen, walk
 from scipy.spatial.transform import Rotation
-from world_cameras import KINDS, Scene, shoot
+from stpose_training.data.filmed import KINDS, Scene, shoot
 from world_measures import Result, bends, measures, turned_to
 
 from stpose_core.animate import forward_kinematics

@@ -13,7 +13,7 @@ from stpose_core.animate import animate, forward_kinematics
 from stpose_core.animate.body import INDEX
 from stpose_core.animate.frames import minimal_rotation, unit
 from stpose_core.data import Array, CameraPath, Motion, Pose3D
-from stpose_core.world.contacts import decided, foot_probabilities, shown
+from stpose_core.world.contacts import Legs, decided, foot_probabilities, shown
 from stpose_core.world.gait import carried, gait_velocity
 from stpose_core.world.legs import reach
 from stpose_core.world.solve import Stiffness, settle
@@ -133,22 +133,29 @@ def test_a_walk_has_contacts_in_turn_and_its_feet_do_not_slide() -> None:
     assert 100 * steps[~both].mean() > 2.0
 
 
+def legs_over(ankles: Array) -> Legs:
+    """Legs of somebody upright whose ankles (90, 2, 3) are given, 0 where they stand."""
+    side = np.array([[0.1, 0.0, 0.0], [-0.1, 0.0, 0.0]])
+    feet = ankles + side
+    pelvis = feet.mean(axis=1) + np.array([0.0, 0.82, 0.0])
+    hips = pelvis[:, None] + side
+    return Legs(pelvis, hips, (hips + feet) / 2 + np.array([0.0, 0.0, 0.03]), feet, AHEAD, 0.85)
+
+
 def test_nothing_is_in_contact_on_a_floor_that_moves() -> None:
     time = np.arange(90) / 30.0
     ankles = np.zeros((90, 2, 3))
     ankles[:, :, 1] = 0.15 * np.sin(2 * np.pi * 1.5 * time)[:, None] ** 2
     ankles[:, :, 0] = 0.2 * np.sin(2 * np.pi * 1.5 * time)[:, None]
-    knees = ankles + np.array([0.0, 0.4, 0.0])
-    moving = foot_probabilities(ankles, knees, AHEAD, 0.85, 30.0)
+    moving = foot_probabilities(legs_over(ankles), 30.0)
     assert decided(moving).mean() < 0.25
-    assert decided(foot_probabilities(0 * ankles, 0 * knees, AHEAD, 0.85, 30.0)).all()
+    assert decided(foot_probabilities(legs_over(0 * ankles), 30.0)).all()
 
 
 def test_a_foot_that_is_lifted_or_swung_is_not_in_contact() -> None:
     ankles = np.zeros((90, 2, 3))
     ankles[30:60, 0, 1] = 0.3
-    knees = ankles + np.array([0.0, 0.4, 0.0])
-    on = decided(foot_probabilities(ankles, knees, AHEAD, 0.85, 30.0))
+    on = decided(foot_probabilities(legs_over(ankles), 30.0))
     assert not on[34:56, :2].any()
     assert on[:, 2:].all()
     assert on[:25].all()
@@ -191,6 +198,21 @@ def test_settling_brings_feet_to_the_floor_and_leaves_steps_alone() -> None:
     points[..., 1] = 0.35
     step = settle(points, np.ones((120, 1)), np.zeros(1), known, FIRM, 30.0)
     assert np.abs(step[:, 1]).max() < 0.05
+
+
+def test_a_movement_along_the_ray_is_no_slip() -> None:
+    """A standing person whose distance is misjudged by 0.4 m within a second stays in place; one who slides across does not."""
+    at = np.arange(120) / 30.0
+    ray = np.tile([0.0, 0.0, -1.0], (120, 1))
+    known = np.tile(np.diag([1 / 0.05**2, 1 / 0.05**2, 1 / 0.3**2]), (120, 1, 1))
+    moved = {}
+    for axis in (0, 2):
+        points = np.zeros((120, 2, 3))
+        points[..., axis] = 0.2 * np.sin(2 * np.pi * at / 1.5)[:, None]
+        shift = settle(points, np.ones((120, 2)), np.zeros(2), known, replace(FIRM, slip=0.3), 30.0, ray=ray)
+        moved[axis] = np.ptp((points[:, 0] + shift)[10:-10, axis]) / np.ptp(points[10:-10, 0, axis])
+    assert moved[2] < 0.25
+    assert moved[0] > 2 * moved[2]
 
 
 def test_settling_takes_time_in_proportion_to_the_length() -> None:

@@ -57,6 +57,9 @@ _OPTIONS: tuple[tuple[str, Any, str], ...] = (
     ("camera", click.Choice(CAMERAS), "static or moving (turns and zooms are followed by the background); auto finds out."),
     ("focal", Number(1, 1e6), "Focal length in pixels.  [default: unknown]"),
     ("fov", Number(5, 170), "Field of view in degrees over the longer side.  [default: unknown]"),
+    ("camera-height", Number(0.05, 100), "Height of the camera above the floor in metres; sets the scale.  [default: unknown]"),
+    ("camera-pitch", Number(-89, 89), "Degrees by which the camera looks down.  [default: estimated]"),
+    ("actor-height", Number(0.3, 3), "Standing height of the person in metres; sets the scale.  [default: unknown]"),
     ("format", click.Choice([entry.suffix[1:] for entry in FORMATS]), "Format of the files in a folder."),
     ("units", click.Choice(UNITS), "Unit of lengths in .bvh."),
 )

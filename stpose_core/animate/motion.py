@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from stpose_core.animate import bones as skeleton
@@ -9,15 +11,15 @@ from stpose_core.animate.body import NAMES, ankle_height, parents
 from stpose_core.animate.frames import turn
 from stpose_core.animate.gaps import Gaps, fill_bones, fill_track
 from stpose_core.animate.root import from_ray, smooth_root, to_ray
-from stpose_core.animate.rotations import local_rotations, pose_body
+from stpose_core.animate.rotations import Body, local_rotations, pose_body
 from stpose_core.animate.smooth import bridge, confidence, find_spikes, smooth_bones
 from stpose_core.data import Array, CameraPath, Motion, Pose3D
 from stpose_core.errors import FormatError, NoPersonError
 from stpose_core.skeletons import H36M17
-from stpose_core.world.contacts import shown
+from stpose_core.world.contacts import Legs, shown
 from stpose_core.world.ground import clearance, room_from_camera, stand
 from stpose_core.world.legs import plant
-from stpose_core.world.travel import travel
+from stpose_core.world.travel import follow_gait, legs_of, travel
 
 _ANKLES = H36M17.index("l_ankle", "r_ankle")
 
@@ -37,22 +39,14 @@ def animate(pose: Pose3D, smooth: float = 0.4, *, camera: CameraPath | None = No
         raise ValueError(f"smooth must be a number from 0 to 1, got {smooth}")
     if pose.skeleton != "h36m17":
         raise FormatError(f"animation takes poses of the skeleton 'h36m17', not of '{pose.skeleton}'; convert them first")
-    posed = pose.posed
-    if not posed.any():
+    if not pose.posed.any():
         raise NoPersonError(f"nothing to animate: none of the {len(pose)} frames has a pose")
     if camera is not None and len(camera) != len(pose):
         raise ValueError(f"a camera path of {len(camera)} frames does not belong to {len(pose)} poses")
-    bones, weights, root = _clean(pose, smooth, camera)
-    measured = weights * posed[:, None]
-    lengths, rest = skeleton.bone_lengths(bones, measured), skeleton.rest_directions(bones, measured)
-    body = pose_body(bones, lengths, rest, pose.fps)
-    ankle = ankle_height(lengths)
-    lowest, part = clearance(skeleton.joints_from_bones(bones) + root[:, None], ankle)
-    seen = posed & ~pose.hidden[np.arange(len(pose)), part]
-    rays, told = root, pose.contacts
-    free = camera is not None and not camera.static
-    root = root - stand(lowest, seen, pose.fps, steady=smooth > 0)[:, None] * np.array([0.0, 1.0, 0.0])
-    moved, contacts = travel(body, root, rays, posed[:, None] & ~pose.hidden[:, _ANKLES], ankle, pose.fps, told, free)
+    start = start_of(pose, smooth, camera)
+    body, root, ankle = start.body, start.root, start.ankle
+    visible = pose.posed[:, None] & ~pose.hidden[:, _ANKLES]
+    moved, contacts = travel(start.legs, root, start.distance, visible, start.carry, pose.fps, pose.contacts)
     root = moved if smooth > 0 else root
     root = plant(body, root, contacts, ankle, pose.fps, firm=smooth > 0)
     root = root - root[0] * np.array([1.0, 0.0, 1.0])
@@ -63,9 +57,45 @@ def animate(pose: Pose3D, smooth: float = 0.4, *, camera: CameraPath | None = No
         rotations=local_rotations(body.frames),
         root=root,
         contacts=shown(contacts),
-        filled=~posed | pose.hidden.all(axis=1),  # bridged frames have a pose, but nobody saw it
+        filled=~pose.posed | pose.hidden.all(axis=1),  # bridged frames have a pose, but nobody saw it
         fps=pose.fps,
     )
+
+
+@dataclass(frozen=True)
+class Start:
+    """A posed body before its contacts are known.
+
+    legs: relative to the pelvis. root: (T, 3) metres above the floor. distance: (T,) metres from the camera. height: (T,) metres of
+    the camera above the floor. ankle: metres of the ankle above the floor in standing. carry: (T,) in 0..1, where the camera is
+    carried along.
+    """
+
+    body: Body
+    legs: Legs
+    root: Array
+    distance: Array
+    height: Array
+    ankle: float
+    carry: Array
+
+
+def start_of(pose: Pose3D, smooth: float, camera: CameraPath | None) -> Start:
+    """The body of a pose, posed and above the floor. Arguments as of `animate`."""
+    bones, weights, rays = _clean(pose, smooth, camera)
+    measured = weights * pose.posed[:, None]
+    lengths, rest = skeleton.bone_lengths(bones, measured), skeleton.rest_directions(bones, measured)
+    body = pose_body(bones, lengths, rest, pose.fps)
+    ankle = ankle_height(lengths)
+    lowest, part = clearance(skeleton.joints_from_bones(bones) + rays[:, None], ankle)
+    visible = pose.posed & ~pose.hidden[np.arange(len(pose)), part]
+    floor = stand(lowest, visible, pose.fps, steady=smooth > 0)
+    root = rays - floor[:, None] * np.array([0.0, 1.0, 0.0])
+    legs = legs_of(body, rays, ankle)
+    carry = np.zeros(len(pose))
+    if camera is not None and not camera.static:
+        root, carry = follow_gait(legs, root, pose.fps)
+    return Start(body, legs, root, np.linalg.norm(rays, axis=1), -floor, ankle, carry)
 
 
 def smoothed_joints(pose: Pose3D, smooth: float = 0.4, camera: CameraPath | None = None) -> Array:

@@ -15,6 +15,7 @@ from stpose_core.files import written_whole
 from stpose_core.reading import one_line
 
 LIFTER = Path(__file__).parent / "lifter.safetensors"
+CONTACTS = Path(__file__).parent / "contacts.safetensors"
 DETECTOR = Path(__file__).parent
 """Folder of the built-in detector's weights."""
 SPATIAL_FILE, FINDER_FILE = "spatial.safetensors", "finder.safetensors"

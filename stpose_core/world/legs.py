@@ -23,6 +23,10 @@ _MOST = np.radians(14.0)  # by which the bend of a knee is changed
 _ABOUT_STRAIGHT = np.radians(15.0)
 _FARTHEST = 0.12  # m by which a foot is moved: what would move it further is no contact, or stands elsewhere
 _PASSES = 2
+_SHORTEST = 0.3  # s: a shorter clip does not show which foot stands
+# Thresholds of contacts that hold a foot: lower than those of contacts that a motion shows, because a foot that is not held slides
+# by 3 cm a frame, while one that is held in error is hardly moved (`Stiffness.slip`).
+_LOCKED = (0.3, 0.15)
 _ROOT_HERTZ = 3.0  # cut-off of what the root moves for legs that do not reach the ground
 
 
@@ -32,10 +36,10 @@ def plant(body: Body, root: Array, contacts: Array, ankle: float, fps: float, fi
     body: its legs and feet are changed. root: (T, 3) metres. contacts: (T, 4) left heel, left toe, right heel, right toe.
     ankle: metres of the ankle above the floor in standing. Returns the root, moved to where the legs reach the ground.
     """
-    on = np.where(decided(contacts), contacts, 0.0)
+    on = np.where(decided(contacts, *_LOCKED), contacts, 0.0)
     places = world_positions(body, root)
     feet = [_leg(side, limb, places, on[:, 2 * number : 2 * number + 2]) for number, (side, limb) in enumerate(_SIDES)]
-    for _ in range(_PASSES if firm else 0):
+    for _ in range(_PASSES if firm and len(root) >= _SHORTEST * fps else 0):
         places = world_positions(body, root)
         missing, weight = np.zeros_like(root), np.full((len(root), 1), 1e-3)
         for foot in feet:
