@@ -107,7 +107,7 @@ def creep(frame: int) -> tuple[float, float, float]:
 
 
 def test_a_slow_pan_is_not_static(plane: NDArray[np.uint8]) -> None:
-    path = follow(plane, creep, 61, noise=8.0)
+    path = follow(plane, creep, 61)
     assert not path.static
     assert worst(path, creep) < 0.2
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from moving_body import CAMERA, h36m, noisy, pose3d, seen, still, walk
+from moving_body import CAMERA, body, h36m, noisy, pose3d, seen, still, walk
 from scipy.spatial.transform import Rotation
 
 from stpose_core.animate import animate, forward_kinematics
@@ -257,3 +258,28 @@ def test_a_goal_out_of_reach_moves_the_knee_without_a_pop() -> None:
     assert np.abs(np.diff(bend)).max() < 8.0
     assert np.isfinite(bend).all()
     assert bend.min() >= 0.0
+
+
+def lying(frames: int) -> Array:
+    """(T, 17, 3) joints of somebody on the back, 10 cm above the floor, who moves a little."""
+    joints = h36m(still(frames)) @ Rotation.from_rotvec([-np.pi / 2, 0.0, 0.0]).as_matrix().T
+    joints[..., 1] += 0.10 - joints[..., 1].min()
+    return joints + 0.01 * np.sin(np.arange(frames) / 15.0)[:, None, None] * np.array([1.0, 0.0, 0.0])
+
+
+def sitting(frames: int) -> Array:
+    """(T, 17, 3) joints of somebody on the floor with straight legs ahead; the pelvis is 10 cm above the floor."""
+    fold = np.tile([-np.pi / 2, 0.0, 0.0], (frames, 1))
+    root = np.tile([0.0, 0.10, 0.0], (frames, 1))
+    return h36m(body({"LeftUpLeg": fold, "RightUpLeg": fold}, root, 30.0))
+
+
+@pytest.mark.parametrize("posture", [lying, sitting])
+def test_who_lies_or_sits_is_not_pushed_through_the_floor(posture: Callable[[int], Array]) -> None:
+    true = posture(150)
+    motion = animate(noisy(seen(true, 30.0), 0.005))
+    found = h36m(motion)[..., 1]
+    assert found.min() > -0.02
+    assert np.abs(found[:, 0] - true[:, 0, 1]).max() < 0.06, "the pelvis keeps its height"
+    legs = [3, 6]
+    assert np.abs(found[:, legs] - true[:, legs, 1]).max() < 0.12
