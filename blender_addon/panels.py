@@ -8,8 +8,9 @@ import bpy
 
 from . import preferences
 from .job import CANCELLED, FAILED, find_command
+from .operators import live
 from .operators.capture import current
-from .operators.retarget import SETTINGS
+from .operators.retarget import ONLY_RETARGET, SETTINGS
 from .text import paragraph
 
 STAGES = {"start": "Starting", "detect": "Finding the person", "lift": "Lifting to 3D", "preview": "Writing the preview"}
@@ -81,6 +82,19 @@ def _clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
+class STPOSE_PT_live(_Step, bpy.types.Panel):
+    bl_label = "Live"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        if live.session is None:
+            self.layout.operator("stpose.start_live", icon="PLAY")
+            return
+        self.layout.operator("stpose.stop_live", icon="SNAP_FACE")
+        seen = len(live.session.take.poses)
+        self.layout.label(text=f"{seen} poses recorded" if live.session.rig else "Waiting for a person")
+
+
 class STPOSE_PT_rig(_Step, bpy.types.Panel):
     bl_label = "2. Rig"
 
@@ -124,12 +138,19 @@ class STPOSE_PT_retarget(_Step, bpy.types.Panel):
         if settings.target is None:
             return
         _draw_map(layout, context, settings)
-        for name in ("root_motion", "facing", "match_spine", "lock"):
+        layout.prop(settings, "root_motion")
+        if settings.root_motion in ("ROOT_BONE", "OBJECT"):
+            layout.prop(settings, "heading")
+        for name in ("facing", "match_spine", "ground"):
             layout.prop(settings, name)
+        if settings.ground == "VALUE":
+            layout.prop(settings, "ground_height")
+        layout.prop(settings, "lock")
         if settings.lock != "NEVER":
             layout.prop(settings, "radius")
             layout.prop(settings, "floor_height")
         layout.prop(settings, "bake")
+        layout.prop(settings, "ik")
         layout.prop(settings, "use_frames")
         if settings.use_frames:
             layout.prop(settings, "first")
@@ -138,7 +159,7 @@ class STPOSE_PT_retarget(_Step, bpy.types.Panel):
         layout.prop(settings, "simplify")
         button = layout.operator("stpose.retarget", text="Apply", icon="CHECKMARK")
         _fill(button, settings)
-        _fill(layout.operator("stpose.foot_lock", text="Lock Feet Only"), settings, skip=("root_motion", "facing", "match_spine"))
+        _fill(layout.operator("stpose.foot_lock", text="Lock Feet Only"), settings, skip=ONLY_RETARGET)
 
 
 def _fill(button: Any, settings: Any, skip: tuple[str, ...] = ()) -> None:
@@ -166,7 +187,7 @@ def _draw_map(layout: bpy.types.UILayout, context: bpy.types.Context, settings: 
         paragraph(layout, context, settings.map_note, "INFO")
 
 
-CLASSES = (STPOSE_UL_bones, STPOSE_PT_capture, STPOSE_PT_rig, STPOSE_PT_retarget)
+CLASSES = (STPOSE_UL_bones, STPOSE_PT_capture, STPOSE_PT_rig, STPOSE_PT_retarget, STPOSE_PT_live)
 
 
 def register() -> None:

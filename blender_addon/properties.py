@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
+from .job import Capture
 from .retarget.bonemap import BoneMap, Switch
 from .retarget.slots import SLOTS
 
@@ -12,6 +13,7 @@ ROOT_MOTION = [
     ("FULL", "Full", "The hips move over the ground"),
     ("IN_PLACE", "In Place", "The character stays where it is"),
     ("ROOT_BONE", "Root Bone", "The root bone moves over the ground, the hips on it"),
+    ("OBJECT", "Object", "The armature object moves over the ground"),
 ]
 FACING = [
     ("SOURCE", "As the Source", "Face in the world where the source does"),
@@ -20,11 +22,18 @@ FACING = [
 LOCK = [
     ("AUTO", "Auto", "Hold feet while they stand: by the contacts of the track, or by their speed"),
     ("ALWAYS", "Always", "Hold feet whenever they are low enough"),
+    ("GROUNDING", "Grounding", "Raise or lower the body only, so that standing feet touch the ground"),
     ("NEVER", "Never", "Leave feet as they are"),
 ]
 BAKE = [
     ("ACTION", "New Action", "A new action on the target; the one before is kept"),
-    ("LAYER", "Layer", "An NLA track above the others"),
+    ("LAYER", "Layer", "An NLA track above the others; an assigned action is pushed down below it"),
+    ("REPLACE", "Replace Last Bake", "In place of the last bake on this target, which is removed"),
+]
+GROUND = [
+    ("REST", "Rest Pose", "The ground below the soles of the target's rest pose; of its skin where it has one"),
+    ("ZERO", "World Origin", "The ground at height 0"),
+    ("VALUE", "Height", "The ground at a given height"),
 ]
 PERSON = [
     ("largest", "Largest", "Who is largest in the picture"),
@@ -75,7 +84,7 @@ class STPoseSettings(bpy.types.PropertyGroup):
     use_range: BoolProperty(name="Range", description="Capture a part of the video only")
     start: FloatProperty(name="Start", description="Seconds into the video", min=0, unit="TIME_ABSOLUTE")
     end: FloatProperty(name="End", description="Seconds into the video", min=0, default=10, unit="TIME_ABSOLUTE")
-    smooth: FloatProperty(name="Smoothing", description="0 as it was seen, 1 very smooth", default=0.4, min=0, max=1)
+    smooth: FloatProperty(name="Smoothing", description="0 none, 1 very strong", default=Capture.smooth, min=0, max=1)
     track: StringProperty(name="Track", description="A captured track (.npz)", subtype="FILE_PATH")
     rate: EnumProperty(name="Frame Rate", items=RATE)
     camera: BoolProperty(name="Camera and Video", description="Add the camera that filmed it, with the video behind")
@@ -97,17 +106,25 @@ class STPoseSettings(bpy.types.PropertyGroup):
         name="Match Spine", description="Spine and neck point exactly as the source's, without the curve they have at rest"
     )
     lock: EnumProperty(name="Foot Lock", items=LOCK)
+    heading: BoolProperty(name="Heading", description="The root also turns with the character", default=True)
+    ground: EnumProperty(name="Ground", items=GROUND)
+    ground_height: FloatProperty(name="Height", description="Height of the ground in the world", unit="LENGTH")
     radius: FloatProperty(
-        name="Radius", description="How far a foot may drift before it is let go", default=0.15, min=0.01, unit="LENGTH"
+        name="Radius", description="Metres that a foot may drift before it is released, for legs of 0.9 m", default=0.15, min=0.01
     )
     floor_height: FloatProperty(
-        name="Floor Height", description="How far above the ground a foot may still stand", default=0.08, min=0, unit="LENGTH"
+        name="Floor Height", description="Metres above the ground in which a foot may stand, for legs of 0.9 m", default=0.08, min=0
     )
     bake: EnumProperty(name="Bake To", items=BAKE)
     use_frames: BoolProperty(name="Frame Range", description="Bake a part of the motion only")
     first: IntProperty(name="First", default=1)
     last: IntProperty(name="Last", default=250)
     step: IntProperty(name="Step", description="Frames between keys", default=1, min=1)
+    ik: BoolProperty(
+        name="IK Controls",
+        description="Key the IK controls that the map names too, so that both ways give the same pose",
+        default=True,
+    )
     simplify: FloatProperty(
         name="Simplify", description="Degrees that fewer keys may be off by; 0 keeps all", default=0, min=0, max=10
     )

@@ -7,7 +7,7 @@ from stpose_core.options import DEVICES
 
 
 def choose_device(name: str) -> str:
-    """ "cpu", "cuda" or "mps": the fastest at hand for "auto". Raises StposeError if this machine does not have the named one."""
+    """ "cpu", "cuda" or "mps": "auto" selects the fastest available one. Raises StposeError if the device is missing."""
     import torch
 
     if name not in DEVICES:

@@ -268,7 +268,7 @@ def test_missing_and_wrong_weights_are_told(tmp_path: Path, capsys: pytest.Captu
     folder = write_detector(tmp_path / "weights")
     assert load_detector(folder).name == load_detector("builtin", weights=folder).name == "builtin"
     (folder / "finder.safetensors").unlink()
-    with pytest.raises(DetectorError, match=r"holds no built-in detector \(finder.safetensors missing\)"):
+    with pytest.raises(DetectorError, match=r"does not contain a built-in detector \(finder.safetensors missing\)"):
         load_detector(folder)
     (folder / "finder.safetensors").write_bytes((folder / "spatial.safetensors").read_bytes())
     with pytest.raises(WeightsError, match="kind 'spatial'"):
@@ -297,7 +297,7 @@ def test_auto_takes_the_builtin_one_only_where_it_has_passed(tmp_path: Path, mon
 
 def test_without_weights_the_builtin_one_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(builtin, "DETECTOR", tmp_path)
-    with pytest.raises(DetectorError, match="no weights here yet"):
+    with pytest.raises(DetectorError, match="has no weights"):
         load_detector("builtin")
 
 

@@ -35,8 +35,8 @@ def test_options_come_back_from_json() -> None:
         ({"camera": "drone"}, "camera"),
         ({"units": "inch"}, "units"),
         ({"start": -1.0}, "start must be 0 or more"),
-        ({"start": 4.0, "end": 2.0}, "holds no time"),
-        ({"end": 0.0}, "holds no time"),
+        ({"start": 4.0, "end": 2.0}, "is empty"),
+        ({"end": 0.0}, "is empty"),
         ({"fps": 0.2}, "fps"),
         ({"focal": 0.0}, "focal"),
         ({"fov": 180.0}, "fov"),
@@ -45,7 +45,7 @@ def test_options_come_back_from_json() -> None:
         ({"camera_pitch": 90.0}, "camera_pitch must be from -89 to 89"),
         ({"actor_height": 18.0}, "actor_height must be from 0.3 to 3"),
         ({"camera_height": 1.5, "actor_height": 1.8}, "one of them"),
-        ({"colour": "red"}, "no option colour"),
+        ({"colour": "red"}, "unknown option colour"),
     ],
 )
 def test_wrong_options_are_refused_with_their_name(values: dict[str, object], message: str) -> None:

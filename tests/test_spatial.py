@@ -204,7 +204,7 @@ def test_a_view_holds_its_box_with_room_around_it() -> None:
 def test_large_pictures_are_averaged_not_sampled() -> None:
     stripes = np.zeros((1600, 1600, 3), np.uint8)
     stripes[::2] = 255
-    seen = cut(stripes, view_of(np.array([0.0, 0.0, 1600.0, 1600.0]), (96, 128), room=0.7), (96, 128))
+    seen = cut(stripes, view_of(np.array([0.0, 0.0, 1600.0, 1600.0]), (96, 128), margin=0.7), (96, 128))
     assert np.abs(seen.astype(int) - 127).max() <= 15
 
 

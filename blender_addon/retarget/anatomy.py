@@ -82,20 +82,6 @@ class Anatomy:
         """(3,) the middle between both hip joints."""
         return np.asarray((self.head_of("thigh.L") + self.head_of("thigh.R")) / 2)
 
-    def floor(self) -> float:
-        """Height along `up` of the lowest point of the feet at rest."""
-        skeleton, points = self.skeleton, []
-        for side in SIDES:
-            for slot in ("foot" + side, "toe" + side):
-                if slot in self.bones:
-                    below = [self.bones[slot], *skeleton.children(self.bones[slot])]
-                    points += [skeleton.heads[bone] for bone in below] + [skeleton.tails[bone] for bone in below]
-        return float(min(point @ self.up for point in points))
-
-    def ankle_height(self) -> float:
-        """Metres from the floor to the ankles at rest, the mean of both sides."""
-        return float(np.mean([self.head_of("foot" + side) @ self.up for side in SIDES]) - self.floor())
-
     def _character(self) -> tuple[Array, Array, Array]:
         pairs = [part for part in ("thigh", "upper_arm") if {part + ".L", part + ".R"} <= set(self.bones)]
         if "thigh" not in pairs:

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from stpose_core.animate.body import LEG_OF_STATURE
 from stpose_core.animate.motion import start_of
 from stpose_core.data import Array, CameraPath, Pose3D
 from stpose_core.errors import OptionError
@@ -27,7 +26,7 @@ def fitted_to_setup(pose: Pose3D, options: CaptureOptions, camera: CameraPath | 
         return pose
     start = start_of(pose, options.smooth, camera)
     if options.actor_height is not None:
-        return _scaled(pose, options.actor_height * LEG_OF_STATURE / start.legs.length)
+        return _scaled(pose, options.actor_height / start.stature)
     height = float(np.median(start.height))
     if height < _LOWEST:
         raise OptionError(f"camera_height: the camera appears to be {height:.2f} m above the floor; give actor_height instead")
@@ -41,4 +40,5 @@ def _up(pitch: float) -> Array:
 
 
 def _scaled(pose: Pose3D, factor: float) -> Pose3D:
-    return replace(pose, xyz=pose.xyz * factor, root=pose.root * factor, sigma=pose.sigma * factor)
+    parts = {name: _scaled(part, factor) for name, part in pose.parts.items()}
+    return replace(pose, xyz=pose.xyz * factor, root=pose.root * factor, sigma=pose.sigma * factor, parts=parts)

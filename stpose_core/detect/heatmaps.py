@@ -1,4 +1,4 @@
-"""Places of joints from their heat maps, finer than the maps' pixels.
+"""Sub-pixel positions of joints from their heat maps.
 
 Source: Zhang et al., Distribution-aware coordinate representation for human pose estimation (CVPR 2020): the logarithm of a
 Gaussian is a parabola, so one step of Newton's method from the highest pixel leads to its centre, without bias to the pixel grid.
@@ -18,7 +18,7 @@ _BLUR = (0.06136, 0.24477, 0.38774, 0.24477, 0.06136)  # Gaussian of sigma 1: th
 
 
 def with_mirrored(maps: Tensor, hidden: Tensor, other_maps: Tensor, other_hidden: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean of what is said of pictures and of their mirror images: log of maps' mass (B, J, h, w), and hidden logits (B, J)."""
+    """Mean of the outputs for pictures and their mirror images: log of the maps' mass (B, J, h, w), and hidden logits (B, J)."""
     order = list(H36M17.mirror)
     mirrored = other_maps[:, order].flip(-1).flatten(2).log_softmax(-1)
     both = torch.logaddexp(maps.flatten(2).log_softmax(-1), mirrored).view_as(maps)
@@ -43,11 +43,11 @@ def decode(maps: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     xx, yy = at(0, 1) - 2 * at(0, 0) + at(0, -1), at(1, 0) - 2 * at(0, 0) + at(-1, 0)
     xy = (at(1, 1) - at(1, -1) - at(-1, 1) + at(-1, -1)) / 4
     area = xx * yy - xy * xy
-    # Only where the map curves downwards in every direction is there a summit to step to.
-    summit = (xx < 0) & (area > 1e-6)
-    safe = torch.where(summit, area, torch.ones_like(area))
+    # There is a peak to step to only if the map curves downwards in every direction.
+    peak = (xx < 0) & (area > 1e-6)
+    safe = torch.where(peak, area, torch.ones_like(area))
     step = -torch.stack([yy * slope[:, 0] - xy * slope[:, 1], xx * slope[:, 1] - xy * slope[:, 0]], -1) / safe[:, None]
-    step = torch.where(summit[:, None], step.clamp(-1, 1), torch.zeros_like(step))
+    step = torch.where(peak[:, None], step.clamp(-1, 1), torch.zeros_like(step))
     places = (torch.stack([column, row], -1) + 0.5 + step) * stride
     reach = torch.arange(7, device=maps.device)
     around = F.pad(mass, (3, 3, 3, 3))[index[:, None, None], row[:, None, None] + reach[:, None], column[:, None, None] + reach]
@@ -56,8 +56,8 @@ def decode(maps: Tensor, stride: int) -> tuple[Tensor, Tensor]:
 
 @lru_cache(maxsize=16)
 def _blur(length: int) -> Tensor:
-    """(length, length): the smoothing of a line as a matrix, for that is many times as fast as a convolution of few maps; past its
-    ends a line goes on as it ends."""
+    """(length, length) matrix that smooths a line. It is many times as fast as a convolution of few maps. The ends of a line are
+    extended with their values."""
     rows, matrix = torch.arange(length), torch.zeros(length, length)
     for step, share in enumerate(_BLUR):
         matrix[rows, (rows + step - len(_BLUR) // 2).clamp(0, length - 1)] += share

@@ -1,4 +1,4 @@
-"""The built-in detector's networks, read from weights files and made ready to run."""
+"""The built-in detector's networks, loaded from weights files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from stpose_core.weights import filled, read_weights
 
 
 def load_spatial(path: str | Path) -> tuple[SpatialNetwork, dict[str, object]]:
-    """The network of a weights file, for use, and the file's header. Raises WeightsError if it is missing, damaged, another's."""
+    """The network of a weights file in evaluation mode, and the file's header.
+
+    Raises WeightsError if the file is missing, damaged or belongs to another network.
+    """
     return _load(path, "spatial", SpatialConfig, SpatialNetwork)
 
 
@@ -28,5 +31,5 @@ def _load(path: str | Path, kind: str, config: Any, network_of: Any) -> tuple[An
         dimensions = config.from_dict(header["network"])
         network = filled(lambda: network_of(dimensions), tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"{path} does not hold the network that it says: {one_line(error)}") from error
+        raise WeightsError(f"{path} does not contain the stated network: {one_line(error)}") from error
     return network.eval(), header

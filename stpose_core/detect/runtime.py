@@ -1,6 +1,6 @@
-"""How the built-in detector's networks are run, a picture at a time: by OpenVINO where it is installed, else by torch.
+"""Runtimes of the built-in detector's networks: OpenVINO if it is installed, else torch.
 
-`python benchmarks/runtimes.py` compares them; docs/benchmarks.md holds what was measured.
+`python benchmarks/runtimes.py` compares them; docs/benchmarks.md lists the results.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from stpose_core.detect.prepared import Precision, compiled
 from stpose_core.errors import DetectorError
 
 Arrays = tuple[NDArray[np.float32], ...]
-MOST_THREADS = 4  # more hardly help with networks this small
+MOST_THREADS = 4  # more threads hardly help with networks this small
 
 
 class Runner(Protocol):
-    """Runs a network: pictures (B, 3, H, W) -> its outputs, in the order of its dataclass."""
+    """Runs a network: pictures (B, 3, H, W) -> its outputs, in the order of the fields of its dataclass."""
 
     def __call__(self, pictures: NDArray[np.float32]) -> Arrays: ...
 
     @property
     def description(self) -> str:
-        """Where and in which precision it runs, and why."""
+        """Runtime, precision, and the reason for them."""
 
 
 def make_runner(network: nn.Module, device: str = "cpu", shape: tuple[int, ...] | None = None) -> Runner:
-    """The fastest way at hand to run a network. shape: (B, 3, H, W) of the pictures, if all are alike: it is ready at once then.
+    """The fastest available runtime of a network. shape: (B, 3, H, W) if it is fixed; the network is then prepared immediately.
 
     Raises DetectorError if OpenVINO is installed but cannot run it.
     """
@@ -48,13 +48,13 @@ def make_runner(network: nn.Module, device: str = "cpu", shape: tuple[int, ...] 
 
 
 def spare_threads() -> int:
-    """Threads for a network: all cores, as the decoder of the video waits for it most of the time."""
+    """Number of threads of a network: all cores, because the decoder of the video mostly waits for the network."""
     return max(1, min(MOST_THREADS, os.cpu_count() or 1))
 
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Torch works with so many threads within."""
+    """Set the number of threads of torch within the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -64,7 +64,7 @@ def torch_threads(count: int) -> Iterator[None]:
 
 
 def folded(network: nn.Module) -> nn.Module:
-    """A copy for use, in which every batch norm behind a convolution is part of it: the same outputs, half as many layers."""
+    """A copy for inference in which batch norms are fused into the preceding convolutions: same outputs, half as many layers."""
     network = copy.deepcopy(network).eval()
     for layers in [layers for layers in network.modules() if isinstance(layers, nn.Sequential)]:
         for place, (layer, following) in enumerate(zip(list(layers), list(layers)[1:])):
@@ -74,7 +74,7 @@ def folded(network: nn.Module) -> nn.Module:
 
 
 class Plain(nn.Module):
-    """A network whose outputs are a plain tuple, as exporters want them."""
+    """A network whose outputs are a plain tuple, as exporters require."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -103,8 +103,8 @@ class TorchRunner:
 
 
 class OpenVINORunner:
-    """Runs a network in OpenVINO, in the precision that this processor is faster in. Prepared for each size of pictures, which
-    takes about a second the first time on a machine, a tenth of that afterwards (see `stpose_core.detect.prepared`).
+    """Runs a network in OpenVINO, in the faster precision of this processor. It is compiled for each size of pictures, which takes
+    about a second the first time on a machine, and a tenth of that afterwards (see `stpose_core.detect.prepared`).
 
     Raises DetectorError if it cannot be prepared.
     """
@@ -118,7 +118,7 @@ class OpenVINORunner:
 
     @property
     def description(self) -> str:
-        """The precision is known once the first size of pictures is prepared."""
+        """The precision is determined when the first size of pictures is prepared."""
         version = import_module("openvino").__version__.split("-")[0]
         return f"OpenVINO {version}" + (f" in {self._precision}" if self._precision else "")
 
@@ -140,16 +140,16 @@ class OpenVINORunner:
 
     def _converted(self, shape: tuple[int, ...]) -> Any:
         """The network as OpenVINO's model, for pictures of this shape."""
-        # Not by its convert_model(): that reports its use over the network.
+        # Not with convert_model(), which sends telemetry.
         frontend = import_module("openvino.frontend")
         decoder_of = import_module("openvino.frontend.pytorch.ts_decoder").TorchScriptPythonDecoder
         network = Plain(folded(self._network)).eval().requires_grad_(False)
         with warnings.catch_warnings():
-            # The trace holds for pictures of this size only, which is what it is for.
+            # The trace is valid only for pictures of this size.
             warnings.simplefilter("ignore")
-            # A function, not the module: to make scripts of hundreds of layers takes longer than all the rest.
+            # A function, not the module: scripting hundreds of layers takes longer than everything else.
             traced = torch.jit.trace(lambda pictures: network(pictures), torch.zeros(shape), check_trace=False)
-            decoder = decoder_of(traced)  # has to live until the model is converted
+            decoder = decoder_of(traced)  # must stay alive until the model is converted
             reader = frontend.FrontEndManager().load_by_framework("pytorch")
             model = reader.convert(reader.load(decoder))
         model.reshape({model.input(0): list(shape)})

@@ -1,4 +1,4 @@
-"""People linked over time where only their joints are known, as in files of keypoints."""
+"""Linking of people over time if only their joints are known, as in keypoint files."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from stpose_core.detect.types import Box, Floats, Pose2D
 from stpose_core.track.similarity import JOINT_SPREAD, area
 from stpose_core.track.track import Track
 
-LOST_SECONDS = 1.0  # somebody not seen for longer comes back as somebody new
-LEAST = 0.3  # likeness (of joints, or overlap of boxes) below which two sights are not the same person
-FLICKER = 3  # people seen in fewer frames than this are dropped, if anybody is seen in more
+LOST_SECONDS = 1.0  # a person who is missing for longer returns as a new person
+LEAST = 0.3  # similarity (of joints, or overlap of boxes) below which two detections are not the same person
+FLICKER = 3  # people detected in fewer frames are dropped, if any person is detected in more
 
 
 @dataclass
@@ -29,20 +29,20 @@ class _Linked:
 
 
 def link_people(frames: Iterable[tuple[int, Sequence[tuple[Floats, Floats]]]], fps: float, skeleton: str) -> list[Track]:
-    """Tracks of everybody, each frame's people matched to those before by joints, boxes and constant velocity.
+    """Tracks of all people. The people of each frame are matched to earlier ones by joints, boxes and constant velocity.
 
-    frames: rising frame numbers, each with people as (xy (J, 2) pixels, NaN where not seen; score (J,)).
+    frames: increasing frame numbers, each with people as (xy (J, 2) pixels, NaN for joints that were not detected; score (J,)).
     """
     people: list[_Linked] = []
-    for number, sights in frames:
+    for number, detections in frames:
         time = number / fps
         known = [p for p in people if time - p.track.times[-1] <= LOST_SECONDS]
-        likeness = _likeness([p.predicted(time) for p in known], sights)
+        similarity = _similarity([p.predicted(time) for p in known], detections)
         linked: dict[int, _Linked] = {}
-        for row, column in zip(*linear_sum_assignment(-likeness)):
-            if likeness[row, column] >= LEAST:
+        for row, column in zip(*linear_sum_assignment(-similarity)):
+            if similarity[row, column] >= LEAST:
                 linked[int(column)] = known[row]
-        for index, (xy, score) in enumerate(sights):
+        for index, (xy, score) in enumerate(detections):
             box = extent(xy, score)
             person = linked.get(index)
             if person is None:
@@ -58,14 +58,14 @@ def link_people(frames: Iterable[tuple[int, Sequence[tuple[Floats, Floats]]]], f
     return lasting or tracks
 
 
-def _likeness(known: Sequence[tuple[Floats, Floats]], sights: Sequence[tuple[Floats, Floats]]) -> Floats:
+def _similarity(known: Sequence[tuple[Floats, Floats]], detections: Sequence[tuple[Floats, Floats]]) -> Floats:
     """(K, S) similarity of each known person and each detection: the mean of `joint_similarity` and box overlap."""
-    if not known or not sights:
-        return np.zeros((len(known), len(sights)))
+    if not known or not detections:
+        return np.zeros((len(known), len(detections)))
     # All pairs at once, because a crowd has thousands of pairs per frame.
-    a, b = (np.stack([xy for xy, _ in group]) for group in (known, sights))
-    score_a, score_b = (np.stack([score for _, score in group]) for group in (known, sights))
-    boxes_a, boxes_b = ([extent(xy, score) for xy, score in group] for group in (known, sights))
+    a, b = (np.stack([xy for xy, _ in group]) for group in (known, detections))
+    score_a, score_b = (np.stack([score for _, score in group]) for group in (known, detections))
+    boxes_a, boxes_b = ([extent(xy, score) for xy, score in group] for group in (known, detections))
     spread = JOINT_SPREAD * np.sqrt(np.sqrt(np.outer([area(box) for box in boxes_a], [area(box) for box in boxes_b]))) + 1e-9
     seen_a, seen_b = (np.isfinite(xy).all(-1) & (score >= SEEN) for xy, score in ((a, score_a), (b, score_b)))
     both = seen_a[:, None] & seen_b

@@ -1,16 +1,16 @@
-"""People in a video: found by searches, followed from frame to frame, and kept apart where they cross.
+"""Tracking of people in a video: searches find them, frame-to-frame tracking follows them, and crossings are resolved.
 
 The policy, in the order of `PeopleTracker.update`:
 
-1. A shot cut loses everybody.
-2. Each followed person is looked at where they should be now: one pose a person and frame. Where only the largest person is asked
-   for, people in the background are looked at in every third frame.
-3. Where two people have become one pose, the one who looks less like it is hidden, and lost.
-4. From time to time the whole picture is searched. A new person must be seen twice in the same way, and is then followed backwards
-   through the frames since the last search, so that nothing is missed.
-5. A person who stays lost for too long ends; one who returns by then is the same person, by place, size and colours.
+1. A shot cut ends all tracks.
+2. The pose of each tracked person is detected in the predicted box, once per frame. If only the largest person is needed, people in
+   the background are detected in every third frame.
+3. If two people have merged into one pose, the one who resembles it less is hidden, and lost.
+4. The whole picture is searched at intervals. A new person must be confirmed by two detections, and is then tracked backwards
+   through the frames since the last search, so that no frame is missed.
+5. A track ends if the person is lost for too long. A person who returns in time is identified by place, size and colours.
 
-A person is accepted only where search, pose and time agree. A stretch at whose end the pose faded is cut back to where it was sure.
+A person is accepted only if search, pose and time agree. If the pose fades at the end of a stretch, the uncertain part is removed.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stpose_core.detect.boxes import box_overlap
 from stpose_core.detect.types import Detector, Floats, Pose2D
 from stpose_core.track.cuts import is_cut, thumbnail
 from stpose_core.track.person import (
@@ -28,8 +29,10 @@ from stpose_core.track.person import (
     SAME,
     SURE,
     Person,
+    apart,
     explains,
     is_in_picture,
+    places,
     pose_at,
     seen_box,
     similarity,
@@ -42,16 +45,20 @@ from stpose_core.track.track import SELDOM_FRAMES, Track
 if TYPE_CHECKING:
     from stpose_core.video import Frame
 
-# Seconds between two searches of the whole picture: while people are followed; while nobody is; just after a person was lost.
-# At most so many frames: a search costs as much as four poses.
+# Seconds between two searches of the whole picture: while people are tracked; without people; just after a person was lost.
+# Minimum number of frames between two searches: a search costs as much as four poses.
 SEARCH_CALM, SEARCH_EMPTY, SEARCH_LOST, SEARCH_FRAMES = 1.0, 0.5, 0.2, 45
-BUFFER_BYTES = 200_000_000  # frames kept for following backwards; with 4K pictures searches come more often instead
-MERGING = 0.3  # where two become one pose, the hidden one is cut back to where their joints were less similar than this
+BUFFER_BYTES = 200_000_000  # size of the buffer for backward tracking; with 4K pictures, searches are more frequent instead
+ALIKE, EXCHANGED = 0.2, 0.8  # of `Person.unlike`: smaller differences mean nothing; at larger ones two people are exchanged
+HIDDEN_SECONDS = 1.0  # a lost person may have walked on behind another for this long
+CLAIM_FRAMES = 5  # first detections of a new person that are compared with those of tracked people
+USUAL = 0.8  # similarity of colours from which a person looks as before
+MERGING = 0.3  # if two people merge into one pose, the hidden one is cut back to where the joint similarity was lower
 LOST_SECONDS = 2.0  # a person who was lost may return within this time
-LIVED_SECONDS, LIVED_FRAMES = 0.3, 3  # a shorter stretch is a flicker
-BACKGROUND = 0.67  # of the largest person's size, now and summed over time: people below it are in the background
-SELDOM_SECONDS = 0.095  # people in the background are looked at again after SELDOM_FRAMES or this time, whichever comes first
-UNCONFIRMED_SECONDS = 3.0  # followed for longer than this without a search that finds a person there: not a person
+LIVED_SECONDS, LIVED_FRAMES = 0.3, 3  # shorter stretches are dropped
+BACKGROUND = 0.67  # share of the largest person's size, now and summed over time; smaller people are in the background
+SELDOM_SECONDS = 0.095  # people in the background are detected again after SELDOM_FRAMES or this time, whichever comes first
+UNCONFIRMED_SECONDS = 3.0  # a track without a confirming search for longer than this is not a person
 
 
 @dataclass(frozen=True)
@@ -63,10 +70,10 @@ class Observation:
 
 
 class PeopleTracker:
-    """Follows everybody through a video, frame by frame.
+    """Tracks all people through a video, frame by frame.
 
-    detector: any `Detector`. largest: only the largest person is asked for, so people in the background are not looked at in every
-    frame; their tracks say so (`Track.seldom`).
+    detector: any `Detector`. largest: only the largest person is needed, so people in the background are not detected in every
+    frame; their tracks are marked as `Track.seldom`.
     """
 
     def __init__(self, detector: Detector, largest: bool = False) -> None:
@@ -81,14 +88,14 @@ class PeopleTracker:
 
     @property
     def tracks(self) -> list[Track]:
-        """Everybody who was there for long enough, by the time they came, as detected (`clean_tracks` follows)."""
+        """All people who were present for long enough, in the order of appearance, as detected (`clean_tracks` follows)."""
         seconds, frames = min(LIVED_SECONDS, 0.5 * (self._last - self._first)), max(1, min(LIVED_FRAMES, self._frames))
         tracks = self._ended + [person.track for person in self._people]
         lived = [t for t in tracks if len(t) >= frames and t.times[-1] - t.times[0] >= seconds]
         return sorted(lived, key=lambda track: float(track.times[0]))
 
     def update(self, frame: Frame) -> list[Observation]:
-        """Take the next frame and return the people in it. A new person may still turn out to be nobody; `tracks` is final."""
+        """Process the next frame and return the people in it. A new person may be rejected later; `tracks` is final."""
         if not self._frames:
             self._first = frame.time
         self._last, self._frames = frame.time, self._frames + 1
@@ -96,7 +103,7 @@ class PeopleTracker:
         self._follow_all(frame)
         self._separate(frame)
         if self._search_is_due(frame):
-            # People who were left out are looked at after all: a search has to know where everybody is.
+            # Skipped people are detected now: a search needs the place of every person.
             for person in [p for p in self._followed() if p.time < frame.time]:
                 self._follow(person, frame)
             self._search(frame)
@@ -131,7 +138,7 @@ class PeopleTracker:
                 self._follow(person, frame)
 
     def _can_wait(self, person: Person, frame: Frame) -> bool:
-        """Whether a person in the background need not be looked at in this frame."""
+        """Whether a person in the background can be skipped in this frame."""
         if (
             not self._largest
             or frame.index - person.track.frames[-1] >= SELDOM_FRAMES
@@ -147,22 +154,33 @@ class PeopleTracker:
         pose = self._next_pose(person, frame)
         if pose is None:
             self._lose(person)
-            self._searched = None  # search at once
+            self._searched = None  # search immediately
             return
         person.moved_to(pose, frame.time)
         person.track.add(frame.time, frame.index, pose)
-        alone = all(
-            np.hypot(*(pose.box.centre - other.pose.box.centre)) > 0.5 * pose.box.size
-            for other in self._people
-            if other is not person
-        )
-        if alone or person.colours is None:
-            colours = torso_colours(frame.image, pose.xy, pose.score, self._detector.skeleton)
-            if colours is not None:
-                person.colours = colours if person.colours is None else 0.9 * person.colours + 0.1 * colours
+        self._look_at_clothes(person, frame)
+
+    def _look_at_clothes(self, person: Person, frame: Frame) -> None:
+        """Learn the colours of a person who is apart from others, and whether they look as usual."""
+        pose = person.pose
+        others = [other for other in self._people if other is not person]
+        if person.colours is not None and any(
+            np.hypot(*(pose.box.centre - other.pose.box.centre)) <= 0.5 * pose.box.size for other in others
+        ):
+            return
+        colours = torso_colours(frame.image, pose.xy, pose.score, self._detector.skeleton)
+        alike = colour_similarity(colours, person.colours)
+        usual = alike is None or alike >= USUAL or frame.time - person.track.times[max(person.clear - 1, 0)] > UNCONFIRMED_SECONDS
+        if colours is not None and usual:
+            person.colours = colours if person.colours is None else 0.9 * person.colours + 0.1 * colours
+        if usual:
+            if all(not self._touch(person, other, frame.time) or self._apart(person, other) for other in others):
+                person.clear = len(person.track)
+        elif person.clear == len(person.track) - 1:
+            self._searched = None  # the pose may have gone over to another person: see who is where
 
     def _next_pose(self, person: Person, frame: Frame) -> Pose2D | None:
-        """The person's pose in the next (or previous) frame; None where it cannot be told."""
+        """The person's pose in the next (or previous) frame; None if it cannot be determined."""
         expected = person.predicted(frame.time)
         for box in (expected, person.pose.box, expected.moved(np.zeros(2), 1.3)):
             pose = self._detector.pose(frame.image, box)
@@ -171,11 +189,11 @@ class PeopleTracker:
         return None
 
     def _lose(self, person: Person) -> None:
-        # As a person leaves, the pose drifts off them before its presence falls: the last sure detection is where they were.
+        # When a person leaves, the pose drifts before its presence falls: the last confident detection is the last place.
         track = person.track
         sure = np.flatnonzero(track.presence >= SURE)
         track.cut(int(sure[-1]) + 1 if len(sure) else 0)
-        # Furniture looks like a person now and then, but never for long; a stretch that a shot cut ends may just be short.
+        # Furniture resembles a person only briefly; a stretch that a shot cut ends may be short.
         stretch = track.times[person.since :]
         if not person.behind_cut and (len(stretch) < LIVED_FRAMES or stretch[-1] - stretch[0] < LIVED_SECONDS):
             track.cut(person.since)
@@ -185,34 +203,94 @@ class PeopleTracker:
         else:
             self._people.remove(person)
 
-    # 3. Two people in one pose
+    # 3. People who meet
 
     def _separate(self, frame: Frame) -> None:
         for person in self._followed():
-            for other in self._followed():
-                if person.track.id >= other.track.id or person.lost or other.lost:
+            for other in list(self._people):
+                if person.lost or person is other or person.time < frame.time or not self._touch(person, other, frame.time):
                     continue
-                if similarity(person.pose, other.pose) < SAME:
-                    continue
-                hidden = self._less_similar(person, other, frame)
-                keeper = other if hidden is person else person
-                rows = len(hidden.track)
-                while rows and self._merged(hidden.track, keeper.track, rows - 1):
-                    rows -= 1
-                hidden.track.cut(rows)
-                self._lose(hidden)
+                if other.lost:
+                    self._hand_over(person, other, frame)
+                elif person.track.id < other.track.id and other.time == frame.time:
+                    if similarity(person.pose, other.pose) >= SAME:
+                        self._hide_one(person, other, frame)
+                    else:
+                        self._exchange(person, other, frame)
+
+    @staticmethod
+    def _touch(person: Person, other: Person, time: float) -> bool:
+        """Whether two people may be taken for each other: their boxes overlap, or the other one was lost near there just now."""
+        if not other.lost:
+            return box_overlap(seen_box(person.pose), seen_box(other.pose)) > 0
+        if time - other.time > HIDDEN_SECONDS:
+            return False
+        expected, box = other.expected(time), seen_box(person.pose)
+        place = seen_box(other.pose).centre if expected is None else expected[0][:2]
+        return bool(np.hypot(*(box.centre - place)) < box.size)
+
+    def _apart(self, person: Person, other: Person) -> bool:
+        return not other.lost and apart(person.pose, other.pose, self._detector.skeleton)
+
+    def _hide_one(self, person: Person, other: Person, frame: Frame) -> None:
+        """Lose the one of two people whom the pose that both share looks less like."""
+        costs = [self._unlike(who, person.pose, frame) for who in (person, other)]
+        if abs(costs[0] - costs[1]) > ALIKE:
+            hidden = person if costs[0] > costs[1] else other
+        else:
+            hidden = person if len(person.track) < len(other.track) else other
+        keeper = other if hidden is person else person
+        rows = len(hidden.track)
+        while rows and self._merged(hidden.track, keeper.track, rows - 1):
+            rows -= 1
+        hidden.track.cut(rows)
+        self._lose(hidden)
 
     @staticmethod
     def _merged(hidden: Track, keeper: Track, row: int) -> bool:
         return similarity(hidden.pose(row), pose_at(keeper, hidden.frames[row])) > MERGING
 
-    def _less_similar(self, a: Person, b: Person, frame: Frame) -> Person:
-        """Which of two people the pose that both share looks less like: by colours, else the one known for less time."""
-        now = torso_colours(frame.image, a.pose.xy, a.pose.score, self._detector.skeleton)
-        like_a, like_b = colour_similarity(now, a.colours), colour_similarity(now, b.colours)
-        if like_a is not None and like_b is not None and abs(like_a - like_b) > 0.05:
-            return a if like_a < like_b else b
-        return a if len(a.track) < len(b.track) else b
+    def _exchange(self, person: Person, other: Person, frame: Frame) -> None:
+        """Give each of two people the other's detections, as far back as they look like it."""
+        rows = 0
+        for past in (frame, *reversed(self._buffer)):
+            mine, theirs = pose_at(person.track, past.index), pose_at(other.track, past.index)
+            clear = max(who.track.times[who.clear - 1] if who.clear else -np.inf for who in (person, other))
+            if mine is None or theirs is None or past.time <= clear:
+                break
+            kept = self._unlike(person, mine, past) + self._unlike(other, theirs, past)
+            if kept - self._unlike(person, theirs, past) - self._unlike(other, mine, past) <= (0 if rows else EXCHANGED):
+                break
+            rows += 1
+        if rows:
+            mine, theirs = (who.track.taken(len(who.track) - rows) for who in (person, other))
+            for who, sights in ((person, theirs), (other, mine)):
+                for sight in sights:
+                    who.track.add(*sight)
+            person.pose, other.pose = other.pose, person.pose
+            person.velocity, other.velocity = other.velocity, person.velocity
+
+    def _hand_over(self, person: Person, other: Person, frame: Frame) -> None:
+        """Give the detections of a person to one who was lost, as far back as they look like that one, and lose the first."""
+        rows = 0
+        for past in (frame, *reversed(self._buffer)):
+            pose = pose_at(person.track, past.index)
+            if pose is None or past.index <= other.track.frames[-1] or len(person.track) - rows <= person.clear:
+                break
+            if self._unlike(person, pose, past) - self._unlike(other, pose, past) <= (0 if rows else EXCHANGED):
+                break
+            rows += 1
+        if rows:
+            pose, velocity = person.pose, person.velocity
+            other.since = len(other.track)
+            for sight in person.track.taken(len(person.track) - rows):
+                other.track.add(*sight)
+            other.pose, other.time, other.velocity, other.found = pose, frame.time, velocity, person.found
+            other.lost = other.behind_cut = False
+            self._lose(person)
+
+    def _unlike(self, person: Person, pose: Pose2D, frame: Frame) -> float:
+        return person.unlike(pose, torso_colours(frame.image, pose.xy, pose.score, self._detector.skeleton), frame.time)
 
     # 4. Searching
 
@@ -247,10 +325,12 @@ class PeopleTracker:
                 self._lose(person)
 
     def _begin(self, pose: Pose2D, frame: Frame) -> None:
-        """Follow a found person back through the buffered frames, and go on with a lost person's track if it is the same one."""
+        """Track a new person back through the buffered frames, and continue the track of a lost person if it is the same one."""
         new = Person(pose, frame.time, frame.time, Track(0, self._detector.skeleton))
         new.colours = torso_colours(frame.image, pose.xy, pose.score, self._detector.skeleton)
-        stretch = self._followed_back(new, pose, frame)
+        stretch = self._claimed(self._followed_back(new, pose, frame), frame)
+        pose = stretch[-1][2]
+        new.colours = torso_colours(frame.image, pose.xy, pose.score, self._detector.skeleton)
         person = self._returned(stretch, new.colours)
         if person is None:
             self._ids += 1
@@ -265,7 +345,7 @@ class PeopleTracker:
         person.lost = person.behind_cut = False
 
     def _followed_back(self, new: Person, pose: Pose2D, frame: Frame) -> list[tuple[float, int, Pose2D]]:
-        """(time, frame, pose) of a new person since they can be told from others, rising in time. `new` ends where they began."""
+        """(time, frame, pose) of a new person, from where it is distinct from others, by time. `new` ends at the first one."""
         stretch = [(frame.time, frame.index, pose)]
         for past in reversed(self._buffer):
             earlier = self._next_pose(new, past)
@@ -278,10 +358,29 @@ class PeopleTracker:
             stretch.pop()
         return stretch[::-1]
 
+    def _claimed(self, stretch: list[tuple[float, int, Pose2D]], frame: Frame) -> list[tuple[float, int, Pose2D]]:
+        """The stretch of a new person; if it is a person who is tracked, whose pose went over to the new one, the
+        detections that they give up for it."""
+        images = {past.index: past for past in (*self._buffer, frame)}
+        for person in self._followed():
+            gains = []
+            for _, index, pose in stretch[:CLAIM_FRAMES]:
+                own = pose_at(person.track, index)
+                if own is not None and person.track.frames[person.clear - 1 if person.clear else 0] < index:
+                    gains.append(self._unlike(person, own, images[index]) - self._unlike(person, pose, images[index]))
+            if not gains or np.mean(gains) <= EXCHANGED or person.time < frame.time:
+                continue
+            rest = person.track.taken(int(np.searchsorted(person.track.times, stretch[0][0])))
+            for sight in stretch:
+                person.track.add(*sight)
+            person.pose, person.velocity = stretch[-1][2], np.zeros(2)
+            return rest
+        return stretch
+
     # 5. People who return
 
     def _returned(self, stretch: list[tuple[float, int, Pose2D]], colours: Floats | None) -> Person | None:
-        """The lost person whom a new stretch shows, by place, size and colours; None if nobody fits."""
+        """The lost person that matches a new stretch by place, size and colours; None if there is none."""
         best, best_cost = None, np.inf
         for person in self._people:
             later = [detection for detection in stretch if detection[0] > person.time]
@@ -289,8 +388,13 @@ class PeopleTracker:
                 continue
             time, _, pose = later[0]
             radius, gap = person.pose.box.size / 2, time - person.time
-            reach = 0.5 if person.behind_cut else 0.5 + 3.5 * gap  # radii: a radius is about a metre, and people run
+            reach = 0.5 if person.behind_cut else 0.5 + 3.5 * gap  # radii; a radius is about a metre, and people may run
             distance = float(np.hypot(*(pose.box.centre - person.predicted(time).centre))) / radius
+            expected = person.expected(time)
+            if expected is not None:
+                # Behind others a person goes on for longer than a prediction from the last step holds.
+                middle = places(pose.xy[None].astype(float), self._detector.skeleton)[0, :2]
+                distance = min(distance, float(np.nan_to_num(np.hypot(*(middle - expected[0][:2])), nan=np.inf)) / radius)
             alike = colour_similarity(colours, person.colours)
             if alike is None:
                 alike = 0.7

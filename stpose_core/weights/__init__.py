@@ -1,6 +1,6 @@
 """Weights that ship with the package, each with a model card beside it, and reading and writing of weights files.
 
-A weights file is a safetensors file whose header holds the network's dimensions: no code can hide in it.
+A weights file is a safetensors file whose header contains the network's dimensions. It cannot contain code.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from stpose_core.reading import one_line
 
 LIFTER = Path(__file__).parent / "lifter.safetensors"
 CONTACTS = Path(__file__).parent / "contacts.safetensors"
+LIVE_LIFTER = Path(__file__).parent / "lifter-live.safetensors"
+"""The lifter that looks one frame ahead."""
 DETECTOR = Path(__file__).parent
 """Folder of the built-in detector's weights."""
 SPATIAL_FILE, FINDER_FILE = "spatial.safetensors", "finder.safetensors"
 
 
 def write_weights(path: str | Path, tensors: Mapping[str, Any], kind: str, config: Mapping[str, object]) -> None:
-    """Writes tensors (floating ones as fp16) with their kind ("temporal", ...) and config; whole or not at all.
+    """Write tensors (floating-point ones as fp16) with their kind ("temporal", ...) and config, whole or not at all.
 
     Raises WeightsError if fp16 cannot hold a value, OutputError if the file cannot be written.
     """
@@ -34,7 +36,7 @@ def write_weights(path: str | Path, tensors: Mapping[str, Any], kind: str, confi
     for name, tensor in half.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise WeightsError(f"cannot write {path}: {name} has values that fp16 cannot hold")
-    # As bytes: save_file would make a file that its owner alone may read, also in an installed package.
+    # As bytes: save_file would create a file that only its owner may read, even in an installed package.
     with written_whole(path, overwrite=True) as part:
         part.write_bytes(save(half, metadata={"kind": kind, "config": json.dumps(config)}))
 
@@ -62,20 +64,20 @@ def _read(path: Path, kind: str, with_tensors: bool) -> tuple[dict[str, Any], di
         config = json.loads(header.get("config", "null"))
         tensors = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
         unsound = next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
-    # Damage may surface in safetensors, in torch, or in the JSON of the config.
+    # Damage may cause an error in safetensors, in torch, or in the JSON of the config.
     except (SafetensorError, ValueError, TypeError, AttributeError, RuntimeError, OSError) as error:
         raise WeightsError(f"{path} is not a readable weights file: {one_line(error)}") from error
     if header.get("kind") != kind or not isinstance(config, dict):
-        raise WeightsError(f"{path} holds weights of kind '{str(header.get('kind'))[:40]}', expected '{kind}'")
+        raise WeightsError(f"{path} contains weights of kind '{str(header.get('kind'))[:40]}', expected '{kind}'")
     if unsound is not None:
-        raise WeightsError(f"{path} is damaged: {unsound[:60]} holds values that are not finite")
+        raise WeightsError(f"{path} is damaged: {unsound[:60]} contains values that are not finite")
     return tensors, config
 
 
 def filled(make: Callable[[], Any], tensors: Mapping[str, Any]) -> Any:
     """The network that `make` builds, with these tensors as its parameters and buffers.
 
-    It is built without memory for parameters, so the dimensions that a file claims cost nothing until its tensors match them.
+    It is built without memory for parameters, so the dimensions stated in a file cost nothing until its tensors match them.
     Raises RuntimeError if the tensors do not match.
     """
     import torch

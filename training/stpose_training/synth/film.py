@@ -1,8 +1,8 @@
-"""A film of one dressed person who moves as a mocap clip does, in the plain room of `scene.py`."""
+"""A film of dressed people who move as mocap clips do, in the plain room of `scene.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stpose_training.data.bodies import Random
-from stpose_training.synth.body import Rest
+from stpose_training.synth.body import Body, Rest
 from stpose_training.synth.crowd import Crowd, Wardrobe
 from stpose_training.synth.kit import Kit
 from stpose_training.synth.pictures import OPEN, colours
@@ -39,10 +39,62 @@ class Shot:
     light: Light
 
 
-def film(kit: Kit, clip: Clip, actor: Actor, heading: float, shot: Shot) -> Iterator[Tensor]:
-    """Pictures (H, W, 3) in linear light, one for each frame of the clip, turned by `heading` radians about the vertical.
+@dataclass(frozen=True)
+class Layer:
+    """One person in one picture. colour: (H, W, 3) linear light. depth: (H, W) metres, inf beside the person. shade: (H, W) share
+    of the light on the floor that the person takes away."""
 
-    The path is centred on the origin, and the lowest point of the body lies on the floor in the median frame.
+    colour: Tensor
+    depth: Tensor
+    shade: Tensor
+
+
+@dataclass(frozen=True)
+class Acting:
+    """A dressed person in every frame of a clip. crowds: one person each. shift: (3,) metres, added to their vertices and joints.
+    heads: (T, K, 3) of the body's bones before the shift; turns: (T, K, 3, 3) their rotations from rest."""
+
+    kit: Kit
+    crowds: list[Crowd]
+    shift: Tensor
+    looks: Looks
+    heads: Tensor
+    turns: Tensor
+
+    @property
+    def joints(self) -> Tensor:
+        """(T, 17, 3) Human3.6M joints in the world, metres."""
+        return torch.stack([crowd.joints[0] for crowd in self.crowds]) + self.shift
+
+    def layer(self, frame: int, shot: Shot) -> Layer:
+        """The person in one frame."""
+        crowd = self.crowds[frame]
+        return _layer(self.kit, crowd, crowd.vertices + self.shift, self.looks, shot)
+
+
+Gestures = Callable[[Body, Rest, Tensor], Tensor]
+"""Changes the rotations (T, K, 3, 3) of a body's bones at a rest pose."""
+
+
+def film(kit: Kit, clip: Clip, actor: Actor, heading: float, shot: Shot) -> Iterator[Tensor]:
+    """Pictures (H, W, 3) in linear light, one for each frame of the clip, as `act` and `compose` make them."""
+    acting = act(kit, clip, actor, heading)
+    for frame in range(len(clip)):
+        yield compose(shot.background, [acting.layer(frame, shot)])
+
+
+def act(
+    kit: Kit,
+    clip: Clip,
+    actor: Actor,
+    heading: float,
+    place: tuple[float, float] = (0.0, 0.0),
+    gestures: Gestures | None = None,
+) -> Acting:
+    """The person in every frame of the clip, turned by `heading` radians about the vertical.
+
+    The middle of the path lies at `place` (x, y) in metres, and the lowest point of the body on the floor in the median frame.
+    gestures: of head and hands; hands are relaxed where none are given.
     Raises ValueError if the kit has no garment of a name.
     """
     known = {garment.name: number for number, garment in enumerate(kit.garments)}
@@ -52,7 +104,7 @@ def film(kit: Kit, clip: Clip, actor: Actor, heading: float, shot: Shot) -> Iter
     outfit = [known[name] for name in actor.garments]
     rest = kit.body.rest(torch.tensor([actor.phenotypes]))
     turns, root = retarget(clip, kit.body, rest)
-    turns = curl_fingers(kit.body, rest, turns, 0.25)
+    turns = curl_fingers(kit.body, rest, turns, 0.25) if gestures is None else gestures(kit.body, rest, turns)
     turn = axis_turn(torch.tensor([0.0, 0.0, 1.0]), heading)
     turns, root = turn @ turns, root @ turn.T
     looks = draw_looks(kit, [(0, garment) for garment in outfit], 1, "validation", Random(actor.seed))
@@ -60,9 +112,22 @@ def film(kit: Kit, clip: Clip, actor: Actor, heading: float, shot: Shot) -> Iter
     crowds = [_placed(wardrobe, rest, turns[frame, None], root[frame], outfit, actor.seed) for frame in range(len(clip))]
     pelvis = torch.stack([crowd.joints[0, 0] for crowd in crowds])
     lowest = torch.stack([crowd.vertices[:, 2].amin() for crowd in crowds]).median()
-    shift = -torch.cat([(pelvis[:, :2].amin(0) + pelvis[:, :2].amax(0)) / 2, lowest[None]])
-    for crowd in crowds:
-        yield _picture(kit, crowd, crowd.vertices + shift, looks, shot)
+    middle = (pelvis[:, :2].amin(0) + pelvis[:, :2].amax(0)) / 2
+    shift = torch.cat([torch.tensor(place) - middle, -lowest[None]])
+    frames = len(clip)
+    heads, _ = kit.body.carry(Rest(rest.vertices.expand(frames, -1, -1), rest.heads.expand(frames, -1, -1)), turns, root)
+    return Acting(kit, crowds, shift, looks, heads, turns)
+
+
+def compose(background: Background, layers: Sequence[Layer]) -> Tensor:
+    """The picture (H, W, 3) in linear light of the people in these layers, in front of the background. The nearest one is seen."""
+    picture, depth = background.colour, torch.full_like(background.colour[..., 0], torch.inf)
+    for layer in layers:
+        picture = picture * (1 - layer.shade)[..., None]
+    for layer in layers:
+        nearer = layer.depth < depth
+        picture, depth = torch.where(nearer[..., None], layer.colour, picture), torch.where(nearer, layer.depth, depth)
+    return picture
 
 
 def _placed(wardrobe: Wardrobe, rest: Rest, turns: Tensor, root: Tensor, outfit: list[int], seed: int) -> Crowd:
@@ -75,8 +140,8 @@ def _placed(wardrobe: Wardrobe, rest: Rest, turns: Tensor, root: Tensor, outfit:
     return Crowd(**fields)
 
 
-def _picture(kit: Kit, crowd: Crowd, vertices: Tensor, looks: Looks, shot: Shot) -> Tensor:
-    view, background = shot.view, shot.background
+def _layer(kit: Kit, crowd: Crowd, vertices: Tensor, looks: Looks, shot: Shot) -> Layer:
+    view = shot.view
     width, height = view.size
     cameras = Cameras(
         view.rotation[None], torch.tensor([view.eye]), torch.tensor([view.focal]), torch.tensor([view.centre]), view.size
@@ -96,10 +161,11 @@ def _picture(kit: Kit, crowd: Crowd, vertices: Tensor, looks: Looks, shot: Shot)
         return solid
 
     hits = draw(corners, torch.zeros(len(crowd.faces), dtype=torch.int64), (1, height, width), one_sided, keeps)
-    picture = background.colour * (1 - floor_shadow(vertices[None], background.floor, shot.light)[0])[..., None]
-    flat = picture.reshape(-1, 3)
-    flat[hits.pixel] = colours(kit, crowd, looks, hits, lamp_light(crowd.normals, vertices, shot.light))
-    return flat.view(height, width, 3)
+    colour, depth = torch.zeros(height * width, 3), torch.full((height * width,), torch.inf)
+    colour[hits.pixel] = colours(kit, crowd, looks, hits, lamp_light(crowd.normals, vertices, shot.light))
+    depth[hits.pixel] = hits.depth
+    shade = floor_shadow(vertices[None], shot.background.floor, shot.light)[0]
+    return Layer(colour.view(height, width, 3), depth.view(height, width), shade)
 
 
 def lamp_light(normals: Tensor, vertices: Tensor, light: Light) -> Tensor:
