@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from stpose_core.animate import animate, standpoint
+from stpose_core.animate.setup import fitted_to_setup
 from stpose_core.background import ahead
 from stpose_core.data import Array, CameraPath, Capture, Keypoints, Pose3D
 from stpose_core.detect import KeypointFile, load_detector
@@ -143,6 +144,7 @@ def _captured(
     origin: tuple[float, float] | None = None
     for (keypoints, _), pose3d in zip(lifted, _upright_alike([pose3d for _, pose3d in lifted])):
         path = _camera_at(seen, keypoints)
+        pose3d = fitted_to_setup(pose3d, options, path)
         if len(lifted) > 1 and origin is None:
             origin = standpoint(pose3d, path)
         motion = animate(pose3d, options.smooth, camera=path, origin=origin)

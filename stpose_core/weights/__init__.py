@@ -18,6 +18,7 @@ from stpose_core.files import written_whole
 from stpose_core.reading import one_line
 
 LIFTER = Path(__file__).parent / "lifter.safetensors"
+CONTACTS = Path(__file__).parent / "contacts.safetensors"
 LIVE_LIFTER = Path(__file__).parent / "lifter-live.safetensors"
 """The lifter that looks one frame ahead."""
 DETECTOR = Path(__file__).parent
