@@ -115,11 +115,11 @@ def swinging(frames: int, period: float = 1.0, fps: float = 30.0) -> Motion:
     """Arms and legs that swing with a period in seconds, while the body walks along z and slowly changes its pose."""
     motion = body_motion(frames, fps)
     times = np.arange(frames) / fps
-    angles = 0.6 * np.sin(2 * np.pi * times / period)[:, None] + 0.02 * times[:, None]
+    angles = 0.6 * np.sin(2 * np.pi * times / period)[:, None] + 0.08 * times[:, None]
     rotations = np.zeros((frames, len(motion.names), 4))
     rotations[..., 0], rotations[..., 1] = np.cos(angles / 2), np.sin(angles / 2)
     rotations[:, 0] = (1, 0, 0, 0)
-    root = np.stack([0 * times, 0.95 + 0.02 * np.sin(2 * np.pi * times / period) + 0.01 * times, 1.2 * times], axis=-1)
+    root = np.stack([0 * times, 0.95 + 0.02 * np.sin(2 * np.pi * times / period) + 0.02 * times, 1.2 * times], axis=-1)
     return replace(motion, rotations=rotations, root=root)
 
 
@@ -129,7 +129,7 @@ def test_a_loop_ends_where_it_begins(seconds: float, tmp_path: Path) -> None:
     save(motion, tmp_path / "a.npz")
     assert run(["trim", str(tmp_path / "a.npz"), "-o", str(tmp_path / "b.npz"), "--loop"]) == 0
     loop = load_motion(tmp_path / "b.npz")
-    assert len(loop) % 30 == 0  # whole periods
+    assert abs(len(loop) - 30 * round(len(loop) / 30)) <= 1  # whole periods
     assert len(loop) >= len(motion) // 2
 
     def seam(one: Motion) -> tuple[float, float]:
