@@ -7,8 +7,9 @@ object. No stage changes its input.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,15 @@ def _check_fps(fps: float) -> float:
     if not (np.isfinite(fps) and fps > 0):
         raise ValueError(f"fps must be a positive number, got {fps}")
     return float(fps)
+
+
+def _own_parts(parts: Mapping[str, Any], whole: Keypoints | Pose3D) -> dict[str, Any]:
+    """Copies of the parts of a body. Raises ValueError unless they have its frames and none has parts itself."""
+    for name, part in parts.items():
+        if type(part) is not type(whole) or len(part) != len(whole) or part.fps != whole.fps or part.parts:
+            kind = type(whole).__name__
+            raise ValueError(f"part '{name:.40}' is not {kind} of the same {len(whole)} frames, or has parts of its own")
+    return {name: replace(part) for name, part in parts.items()}
 
 
 @dataclass(frozen=True)
@@ -102,6 +112,9 @@ class Keypoints:
     xy: (T, J, 2) pixels, origin top left, x right, y down; NaN for joints that were not detected.
     score: (T, J) in 0..1, calibrated per detector: about the share of such joints within 0.1 torso of the truth; 0 where xy is NaN.
     fps: frames per second. image_size: (width, height) in pixels. skeleton: a name of `stpose_core.skeletons`.
+    parts: more joints of the same person, by part of the body: "l_hand" and "r_hand" with the skeleton "hand21".
+    lifted: (T, J, 3) metres from joint 0, if the detector itself estimates the joints in 3D: x right, y down, z along the ray to
+    them; NaN for joints that were not detected. None otherwise.
     """
 
     xy: Array
@@ -109,6 +122,8 @@ class Keypoints:
     fps: float
     image_size: tuple[int, int]
     skeleton: str
+    parts: Mapping[str, Keypoints] = field(default_factory=dict)
+    lifted: Array | None = None
 
     def __post_init__(self) -> None:
         from stpose_core.skeletons import get_skeleton
@@ -124,6 +139,9 @@ class Keypoints:
         object.__setattr__(self, "score", score)
         object.__setattr__(self, "fps", _check_fps(self.fps))
         object.__setattr__(self, "image_size", (int(self.image_size[0]), int(self.image_size[1])))
+        if self.lifted is not None:
+            object.__setattr__(self, "lifted", _own(self.lifted, np.float64, (len(xy), joints, 3), "lifted"))
+        object.__setattr__(self, "parts", _own_parts(self.parts, self))
 
     def __len__(self) -> int:
         return len(self.xy)
@@ -146,6 +164,8 @@ class Pose3D:
     camera: the pinhole camera that `root` was computed with.
     contacts: (T, 4) probabilities that the left heel, left toe, right heel and right toe are on the ground, from the network; None
     if the network has no such output.
+    parts: more joints of the same person, each part relative to its own joint 0: "face" ("face5"), "l_hand" and "r_hand" ("hand21",
+    or "palm4" if only the body's detector shows them), "l_foot" and "r_foot" ("foot3").
     """
 
     xyz: Array
@@ -157,6 +177,7 @@ class Pose3D:
     skeleton: str
     camera: Camera
     contacts: Array | None = None
+    parts: Mapping[str, Pose3D] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         from stpose_core.skeletons import get_skeleton
@@ -170,6 +191,7 @@ class Pose3D:
         if self.contacts is not None:
             object.__setattr__(self, "contacts", _own(self.contacts, np.float64, (frames, 4), "contacts"))
         object.__setattr__(self, "fps", _check_fps(self.fps))
+        object.__setattr__(self, "parts", _own_parts(self.parts, self))
 
     def __len__(self) -> int:
         return len(self.xyz)

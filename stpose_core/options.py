@@ -46,6 +46,7 @@ class CaptureOptions:
     and detects a static camera.
     focal: focal length in pixels of the video; fov: field of view in degrees along the longer side. At most one of them; None if
     unknown.
+    hands: capture fingers: with the hand network of MediaPipe, or from a keypoint file that contains hand joints.
     picture_fps: frame rate of a folder of pictures, which have no time stamps.
     format: suffix of files in a folder, without the dot. units: unit of length in formats with a choice, "cm" or "m".
     rig: joint names in the files, a name of `stpose_core.rigs.RIGS`.
@@ -64,6 +65,7 @@ class CaptureOptions:
     camera: str = "auto"
     focal: float | None = None
     fov: float | None = None
+    hands: bool = False
     picture_fps: float = PICTURE_FPS
     format: str = "bvh"
     units: str = "cm"

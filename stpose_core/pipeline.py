@@ -26,6 +26,7 @@ from stpose_core.devices import choose_device
 from stpose_core.errors import FormatError, NoPersonError, VideoError
 from stpose_core.frames import Frame, FrameSource, VideoInfo, open_source
 from stpose_core.lift import load_lifter
+from stpose_core.lift.parts import with_parts
 from stpose_core.lift.refine import refine as refine_pose
 from stpose_core.options import SLOWEST, CaptureOptions, known_options
 from stpose_core.track.choice import choose_people
@@ -127,6 +128,9 @@ def _captured(
             pose3d = lifter(keypoints, **known) if maps is None else lifter(keypoints, maps=maps, **known)
             if options.refine:
                 pose3d = refine_pose(pose3d, keypoints)
+            if options.hands:
+                keypoints = _with_hands(source, track, keypoints, pose3d, seen.times, video.frames(start, end))
+            pose3d = with_parts(pose3d, keypoints)
         if pose3d.posed.any():
             lifted.append((keypoints, pose3d))
         else:
@@ -179,6 +183,22 @@ def _maps_of(
         return None
     pictures = (frame.image for frame in frames)
     return HeatMaps(*person_maps(source.maps, track, keypoints, times, pictures))
+
+
+def _with_hands(
+    source: Detector | KeypointFile, track: Track, keypoints: Keypoints, pose: Pose3D, times: Array, frames: Iterator[Frame]
+) -> Keypoints:
+    """The keypoints with the hands of the person: from the keypoint file, or by the hand network of MediaPipe in a second pass over
+    the frames, so that only the hands of people who were chosen are looked at."""
+    if isinstance(source, KeypointFile):
+        return source.with_hands(track, keypoints, times)
+    if not pose.posed.any():
+        return keypoints
+    from stpose_core.detect.hands import find_hands
+    from stpose_core.detect.mediapipe_hands import MediaPipeHands
+
+    with closing(ahead(frames, AHEAD)) as decoded:
+        return find_hands(MediaPipeHands(), keypoints, pose, times, (frame.image for frame in decoded))
 
 
 @dataclass(frozen=True)

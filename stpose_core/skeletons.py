@@ -96,7 +96,22 @@ OPENPOSE25 = Skeleton(
     (1, 8, 1, 2, 3, 1, 5, 6, -1, 8, 9, 10, 8, 12, 13, 0, 0, 15, 16, 21, 21, 14, 24, 24, 11),
 )  # fmt: skip
 
-_SKELETONS = {skeleton.name: skeleton for skeleton in (H36M17, COCO17, BLAZEPOSE33, HALPE26, OPENPOSE25)}
+FINGERS = ("thumb", "index", "middle", "ring", "pinky")
+
+# Order of MediaPipe Hands and OpenPose's hands: of each finger the three joints from the palm outwards, then its tip.
+HAND21 = Skeleton(
+    "hand21",
+    ("wrist", *(f"{finger}{number}" for finger in FINGERS for number in (1, 2, 3, 4))),
+    (-1, *(0 if number == 1 else 4 * finger + number - 1 for finger in range(5) for number in (1, 2, 3, 4))),
+)
+
+# What detectors of the body show of a head, a hand and a foot.
+FACE5 = Skeleton("face5", ("nose", "l_eye", "r_eye", "l_ear", "r_ear"), (-1, 0, 0, 1, 2))
+PALM4 = Skeleton("palm4", ("wrist", "thumb", "index", "pinky"), (-1, 0, 0, 0))
+FOOT3 = Skeleton("foot3", ("ankle", "heel", "toe"), (-1, 0, 0))
+
+_ALL = (H36M17, COCO17, BLAZEPOSE33, HALPE26, OPENPOSE25, HAND21, FACE5, PALM4, FOOT3)
+_SKELETONS = {skeleton.name: skeleton for skeleton in _ALL}
 
 
 def get_skeleton(name: str) -> Skeleton:

@@ -72,6 +72,8 @@ def capture_options(command: Command) -> Command:
     command = click.option("--options", "options_file", metavar="FILE.json", type=_FILE, help=file)(command)
     refine = "Fit the 3D joints to the 2D joints over the whole clip."
     command = click.option("--refine/--no-refine", default=CaptureOptions.refine, show_default=True, help=refine)(command)
+    hands = "Capture the fingers as well (needs mediapipe, or keypoints with hands)."
+    command = click.option("--hands/--no-hands", default=CaptureOptions.hands, show_default=True, help=hands)(command)
     for name, kind, text in reversed(_OPTIONS):
         default = getattr(CaptureOptions, name.replace("-", "_"))
         command = click.option(f"--{name}", type=kind, default=default, show_default=default is not None, help=text)(command)
@@ -82,7 +84,7 @@ def chosen_options(context: click.Context) -> CaptureOptions:
     """The options of the running command: the command line first, then --options, then the defaults. Raises OptionError."""
     values = context.params
     base = read_options(values["options_file"]) if values["options_file"] else CaptureOptions()
-    names = [name.replace("-", "_") for name, _, _ in _OPTIONS] + ["refine"]
+    names = [name.replace("-", "_") for name, _, _ in _OPTIONS] + ["refine", "hands"]
     return replace(base, **{name: values[name] for name in names if was_given(context, name)})
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from stpose_core.animate import bones as skeleton
-from stpose_core.animate.body import NAMES, ankle_height, parents
+from stpose_core.animate.body import NAMES, ankle_height, parents, stature
+from stpose_core.animate.extremities import foot_turns, turn_head_and_hands
+from stpose_core.animate.fingers import with_fingers
 from stpose_core.animate.frames import turn
 from stpose_core.animate.gaps import Gaps, fill_bones, fill_track
 from stpose_core.animate.root import from_ray, smooth_root, to_ray
@@ -19,6 +21,7 @@ from stpose_core.world.ground import clearance, room_from_camera, stand
 from stpose_core.world.legs import plant
 from stpose_core.world.travel import travel
 
+_CROWN = H36M17.joints.index("head_top")
 _ANKLES = H36M17.index("l_ankle", "r_ankle")
 
 
@@ -50,6 +53,8 @@ def animate(
     measured = weights * posed[:, None]
     lengths, rest = skeleton.bone_lengths(bones, measured), skeleton.rest_directions(bones, measured)
     body = pose_body(bones, lengths, rest, pose.fps)
+    world = world_from_camera(pose, camera)
+    turn_head_and_hands(body, rest, pose, bones[:, _CROWN], world, smooth)
     ankle = ankle_height(lengths)
     lowest, part = clearance(skeleton.joints_from_bones(bones) + root[:, None], ankle)
     seen = posed & ~pose.hidden[np.arange(len(pose)), part]
@@ -57,18 +62,19 @@ def animate(
     root = root - stand(lowest, seen, pose.fps, steady=smooth > 0)[:, None] * np.array([0.0, 1.0, 0.0])
     moved, contacts = travel(body, root, rays, posed[:, None] & ~pose.hidden[:, _ANKLES], ankle, pose.fps, told)
     root = moved if smooth > 0 else root
-    root = plant(body, root, contacts, ankle, pose.fps, firm=smooth > 0)
+    root = plant(body, root, contacts, ankle, pose.fps, firm=smooth > 0, toes=foot_turns(body, pose, world, smooth))
     root = root - ([root[0, 0], 0.0, root[0, 2]] if origin is None else [origin[0], 0.0, origin[1]])
-    return Motion(
+    motion = Motion(
         names=NAMES,
         parents=parents(),
         offsets=body.offsets,
         rotations=local_rotations(body.frames),
         root=root,
         contacts=shown(contacts),
-        filled=~posed | pose.hidden.all(axis=1),  # bridged frames have a pose, but nobody saw it
+        filled=~posed | pose.hidden.all(axis=1),  # bridged frames have a pose, but no detection
         fps=pose.fps,
     )
+    return with_fingers(motion, pose, stature(lengths), smooth)
 
 
 def standpoint(pose: Pose3D, camera: CameraPath | None = None) -> tuple[float, float]:
@@ -77,20 +83,20 @@ def standpoint(pose: Pose3D, camera: CameraPath | None = None) -> tuple[float, f
     first = np.flatnonzero(pose.posed)
     if not len(first):
         raise NoPersonError(f"none of the {len(pose)} frames has a pose")
-    place = _turns(pose, camera)[first[0]] @ pose.root[first[0]]
+    place = world_from_camera(pose, camera)[first[0]] @ pose.root[first[0]]
     return float(place[0]), float(place[2])
 
 
 def smoothed_joints(pose: Pose3D, smooth: float = 0.4, camera: CameraPath | None = None) -> Array:
-    """(T, 17, 3) the pose's joints in the room, filled and smoothed, before bones are made constant; metres, not on the floor."""
+    """(T, 17, 3) the pose's joints in world axes, filled and smoothed, before bones are made constant; metres, not on the floor."""
     bones, _, root = _clean(pose, smooth, camera)
     return skeleton.joints_from_bones(bones) + root[:, None]
 
 
 def _clean(pose: Pose3D, smooth: float, camera: CameraPath | None) -> tuple[Array, Array, Array]:
-    """Bone vectors (T, 17, 3) and root (T, 3) in the room's axes, filled and smoothed, and weights (T, 17) of the bones."""
+    """Bone vectors (T, 17, 3) and root (T, 3) in world axes, filled and smoothed, and weights (T, 17) of the bones."""
     gaps = Gaps(pose.posed, pose.fps)
-    turns = _turns(pose, camera)
+    turns = world_from_camera(pose, camera)
     level = np.einsum("tij,tkj->tki", turns, np.where(gaps.posed[:, None, None], pose.xyz, 0.0))
     bones = fill_bones(skeleton.bone_vectors(level), gaps)
     seen = confidence(pose.sigma, pose.hidden, ~gaps.posed)
@@ -111,7 +117,7 @@ def _clean(pose: Pose3D, smooth: float, camera: CameraPath | None) -> tuple[Arra
     return bones, weights, root
 
 
-def _turns(pose: Pose3D, camera: CameraPath | None) -> Array:
+def world_from_camera(pose: Pose3D, camera: CameraPath | None = None) -> Array:
     """(T, 3, 3) rotations from the camera axes of each frame to those of the world."""
     if camera is None:
         return np.tile(room_from_camera(pose.up), (len(pose), 1, 1))

@@ -39,7 +39,7 @@ class Body:
         return self.frames[:, INDEX[name]]
 
 
-def _share(lower: Array, upper: Array, part: float) -> Array:
+def share(lower: Array, upper: Array, part: float) -> Array:
     """Frames (T, 3, 3) `part` of the way from one to another along the shortest turn."""
     start = Rotation.from_matrix(lower)
     return np.asarray((start * Rotation.from_rotvec((start.inv() * Rotation.from_matrix(upper)).as_rotvec() * part)).as_matrix())
@@ -105,10 +105,10 @@ def _pose_spine(body: Body, hips: Array, chest: Array, joints: Array, lengths: A
     low = turn(hips, body.offsets[INDEX["Spine"]])
     spine = unit(joints[:, 7] - low)
     # What twist the chest has beyond the turn that bends the pelvis's up to its own, a third to each joint.
-    body.put("Spine", _aim(_share(hips, chest, 1 / 3), up, spine))
+    body.put("Spine", _aim(share(hips, chest, 1 / 3), up, spine))
     top = low + turn(body["Spine"], body.offsets[INDEX["Chest"]])
     upward = unit(joints[:, 8] - top)
-    body.put("Chest", _aim(_share(hips, chest, 2 / 3), up, upward))
+    body.put("Chest", _aim(share(hips, chest, 2 / 3), up, upward))
     body.put("UpperChest", _aim(chest, up, upward))
 
 
@@ -126,10 +126,15 @@ def local_rotations(frames: Array) -> Array:
 
 def forward_kinematics(motion: Motion) -> Array:
     """(T, J, 3) joint positions of a motion in metres, world axes, y up."""
+    return world_frames(motion)[1]
+
+
+def world_frames(motion: Motion) -> tuple[Array, Array]:
+    """(T, J, 3, 3) rotations of the joints of a motion in the world, and (T, J, 3) their positions in metres."""
     frames = np.empty((len(motion), len(motion.names), 3, 3))
     places = np.empty((len(motion), len(motion.names), 3))
     if not len(motion):
-        return places
+        return frames, places
     for joint, parent in enumerate(motion.parents):
         local = Rotation.from_quat(motion.rotations[:, joint][:, [1, 2, 3, 0]]).as_matrix()
         if parent < 0:
@@ -137,7 +142,7 @@ def forward_kinematics(motion: Motion) -> Array:
         else:
             frames[:, joint] = frames[:, parent] @ local
             places[:, joint] = places[:, parent] + turn(frames[:, parent], motion.offsets[joint])
-    return places
+    return frames, places
 
 
 def world_positions(body: Body, root: Array) -> Array:

@@ -10,16 +10,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from stpose_core.arrays import read_arrays
 from stpose_core.data import Keypoints
+from stpose_core.detect.boxes import extent
 from stpose_core.detect.types import Floats
 from stpose_core.errors import FormatError
 from stpose_core.reading import one_line, read_bytes
+from stpose_core.skeletons import H36M17, HAND21, convert
 from stpose_core.track.linker import link_people
 from stpose_core.track.track import Track
 
@@ -33,7 +37,12 @@ _COCO17_OF_18 = (0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10)
 _SKELETONS = {25: "openpose25", 26: "halpe26", 18: "coco17", 17: "coco17"}
 _PERSON = 1  # COCO's category
 
+# COCO-WholeBody: 17 joints of the body, 6 of the feet, 68 of the face, then the hands.
+_WHOLE_BODY, _WHOLE_HANDS = 133, (slice(91, 112), slice(112, 133))
+_AT_THE_WRIST = 0.08  # of the person's extent: how far the wrist of a hand may be from that of the body
+
 Detection = tuple[Floats, Floats]  # xy (J, 2), score (J,)
+Hands = dict[int, list[Detection]]  # hands ("hand21") by frame
 
 
 class KeypointFile:
@@ -54,10 +63,11 @@ class KeypointFile:
         self.start, self.captured = 0.0, False
         self._keypoints: Keypoints | None = None
         self._frames: list[tuple[int, list[Detection]]] = []
+        self._hands: Hands = {}
         if self.path.is_dir():
-            frames = dict(_openpose_folder(self.path))
+            frames = dict(_openpose_folder(self.path, self._hands))
         elif self.path.suffix.lower() == ".json":
-            frames = _coco_results(self.path)
+            frames = _coco_results(self.path, self._hands)
         elif self.path.suffix.lower() == ".npz":
             self._keypoints, self.start, self.captured = _own(self.path)
             self.fps, self.image_size = self._keypoints.fps, self._keypoints.image_size
@@ -85,6 +95,46 @@ class KeypointFile:
         times = self.start + seen / fps
         return [Track.of(1, self.skeleton, times, seen, self._keypoints.xy[seen], self._keypoints.score[seen])] if len(seen) else []
 
+    def with_hands(self, track: Track, keypoints: Keypoints, times: Floats) -> Keypoints:
+        """The keypoints with the parts "l_hand" and "r_hand" that the file has.
+
+        track: the person that they are made of; times: seconds of the frames, the first of which is that of the keypoints.
+        Raises FormatError if the file has no hands.
+        """
+        grid = times[0] + np.arange(len(keypoints)) / keypoints.fps
+        if self._keypoints is not None and self._keypoints.parts:
+            return replace(
+                keypoints, parts={name: self._part(part, grid, keypoints) for name, part in self._keypoints.parts.items()}
+            )
+        if not any(self._hands.values()):
+            raise FormatError(f"{self.path} has no joints of hands; capture without --hands, or give a file with hands")
+        points = convert(keypoints) if keypoints.skeleton != H36M17.name else keypoints
+        wrists = points.xy[:, H36M17.index("l_wrist", "r_wrist")]
+        xy, score = np.full((2, len(grid), 21, 2), np.nan), np.zeros((2, len(grid), 21))
+        row = np.abs(track.times[:, None] - grid).argmin(axis=0) if len(track) else np.empty(0, np.int64)
+        for at in np.flatnonzero(np.abs(track.times[row] - grid) < 0.5 / keypoints.fps):
+            there = self._hands.get(int(track.frames[row[at]]), [])
+            if not there or not np.isfinite(wrists[at]).all():
+                continue
+            size = extent(points.xy[at], points.score[at]).size
+            # By the place of the wrists: sides may have been exchanged since the file was read.
+            apart = np.linalg.norm(wrists[at][:, None] - np.stack([hand[0][0] for hand in there]), axis=-1) / max(size, 1e-6)
+            apart = np.nan_to_num(apart, nan=1e3)
+            for side, hand in zip(*linear_sum_assignment(apart)):
+                if apart[side, hand] < _AT_THE_WRIST:
+                    xy[side, at], score[side, at] = there[hand]
+        make = lambda side: Keypoints(xy[side], score[side], keypoints.fps, keypoints.image_size, HAND21.name)  # noqa: E731
+        return replace(keypoints, parts={"l_hand": make(0), "r_hand": make(1)})
+
+    def _part(self, part: Keypoints, grid: Floats, keypoints: Keypoints) -> Keypoints:
+        """A part of the file's own keypoints at other times: that of the nearest frame, nothing beyond the first and the last."""
+        row = np.rint((grid - self.start) * part.fps).astype(int)
+        there = (row >= 0) & (row < len(part))
+        row = np.clip(row, 0, len(part) - 1)
+        lifted = None if part.lifted is None else np.where(there[:, None, None], part.lifted[row], np.nan)
+        score = np.where(there[:, None], part.score[row], 0.0)
+        return Keypoints(part.xy[row], score, keypoints.fps, keypoints.image_size, part.skeleton, lifted=lifted)
+
 
 def _timed(track: Track, frame_times: Floats, fps: float) -> Track:
     """The track with each detection at the time of its frame; frames after the last known one follow at `fps`."""
@@ -104,7 +154,7 @@ def _read_json(path: Path) -> Any:
         raise FormatError(f"{path}: not a readable JSON file ({one_line(error)})") from error
 
 
-def _openpose_folder(folder: Path) -> Iterator[tuple[int, list[Detection]]]:
+def _openpose_folder(folder: Path, hands: Hands) -> Iterator[tuple[int, list[Detection]]]:
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".json" and path.is_file())
     if not paths:
         raise FormatError(f"{folder}: contains no .json file")
@@ -127,10 +177,12 @@ def _openpose_folder(folder: Path) -> Iterator[tuple[int, list[Detection]]]:
                 raise FormatError(f"{where} has no pose_keypoints_2d")
             if person["pose_keypoints_2d"]:  # OpenPose writes an empty list for a person with only hands or a face
                 detections.append(_detection(person["pose_keypoints_2d"], where, (25, 18, 17)))
+            found = [person.get(f"hand_{side}_keypoints_2d") for side in ("left", "right")]
+            hands.setdefault(number, []).extend(_detection(values, where, (21,)) for values in found if values)
         yield number, [detection for detection in detections if (detection[1] > 0).any()]
 
 
-def _coco_results(path: Path) -> dict[int, list[Detection]]:
+def _coco_results(path: Path, hands: Hands) -> dict[int, list[Detection]]:
     content = _read_json(path)
     if not isinstance(content, list):
         raise FormatError(f"{path}: not COCO results; expected a list of {{image_id, keypoints, score}}")
@@ -142,7 +194,11 @@ def _coco_results(path: Path) -> dict[int, list[Detection]]:
         if entry.get("category_id", _PERSON) != _PERSON:
             continue
         detections = frames.setdefault(_frame_number(entry["image_id"], where), [])
-        detections.append(_detection(entry["keypoints"], where, (17, 26)))
+        xy, score = _detection(entry["keypoints"], where, (17, 26, _WHOLE_BODY))
+        if len(score) == _WHOLE_BODY:
+            hands.setdefault(_frame_number(entry["image_id"], where), []).extend((xy[part], score[part]) for part in _WHOLE_HANDS)
+            xy, score = xy[:17], score[:17]
+        detections.append((xy, score))
         if len(detections) > MOST_PEOPLE:
             raise FormatError(f"{where}: more than {MOST_PEOPLE} people in one frame")
     return frames
@@ -178,6 +234,18 @@ def load_keypoints(path: str | Path) -> Keypoints:
     return _own(Path(path))[0]
 
 
+def _own_hand(content: dict[str, Any], names: dict[str, str], part: str, fps: float, size: tuple[int, int]) -> Keypoints:
+    """A hand in our own .npz. Raises ValueError if something is missing or has another shape."""
+    keys = {name: names[f"parts.{part}.{name}"] for name in ("xy", "score", "lifted") if f"parts.{part}.{name}" in names}
+    if "score" not in keys:
+        raise ValueError(f"{part} has no score")
+    values = {name: np.asarray(content[key], dtype=np.float64) for name, key in keys.items()}
+    xy, score, lifted = values["xy"], values["score"], values.get("lifted")
+    if (np.abs(xy) > MOST_PIXELS).any() or (lifted is not None and (np.abs(lifted) > 10).any()):
+        raise ValueError(f"{part} has joints that are far outside of everything")
+    return Keypoints(xy, score, fps, size, HAND21.name, lifted=lifted)
+
+
 def _own(path: Path) -> tuple[Keypoints, float, bool]:
     """The .npz of stpose: xy, score, fps, image_size, skeleton; in the .npz of a complete capture the names start with "keypoints".
 
@@ -201,6 +269,8 @@ def _own(path: Path) -> tuple[Keypoints, float, bool]:
             raise FormatError(f"{path}: {fps:g} is not a frame rate of a video")
         if not 0 <= start <= LATEST:
             raise FormatError(f"{path}: starts at {start} s, which is not a time in a video")
-        return Keypoints(xy, score, fps, (int(width), int(height)), skeleton), start, "motion.rotations" in content
+        size = (int(width), int(height))
+        parts = {name: _own_hand(content, names, name, fps, size) for name in ("l_hand", "r_hand") if f"parts.{name}.xy" in names}
+        return Keypoints(xy, score, fps, size, skeleton, parts), start, "motion.rotations" in content
     except (ValueError, TypeError, ArithmeticError, MemoryError) as error:
         raise FormatError(f"{path}: not a readable .npz of keypoints ({one_line(error)})") from error

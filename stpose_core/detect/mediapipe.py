@@ -89,8 +89,8 @@ class MediaPipeDetector(Detector):
 
         floats = getter.get_float_list
         with quiet():
-            self._search = _Graph(search, SEARCH_SIZE, -1.0, _SEARCH, {"places": floats, "scores": floats})
-            self._pose = _Graph(pose, POSE_SIZE, 0.0, _POSE, {"presence": floats, "landmarks": landmarks})
+            self._search = Graph(search, SEARCH_SIZE, -1.0, _SEARCH, {"places": floats, "scores": floats})
+            self._pose = Graph(pose, POSE_SIZE, 0.0, _POSE, {"presence": floats, "landmarks": landmarks})
             for graph, size in ((self._search, SEARCH_SIZE), (self._pose, POSE_SIZE)):
                 graph(np.zeros((size, size, 3), np.uint8))
 
@@ -237,7 +237,7 @@ def _anchors() -> Floats:
 _ANCHORS = _anchors()
 
 
-class _Graph:
+class Graph:
     """One network as a MediaPipe graph: a picture in, named outputs out."""
 
     def __init__(self, model: Path, size: int, low: float, decode: str, outputs: dict[str, Callable[[Any], Any]]) -> None:

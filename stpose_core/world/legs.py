@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from stpose_core.animate import hinge
 from stpose_core.animate.body import INDEX
 from stpose_core.animate.feet import foot_frames
-from stpose_core.animate.frames import across, minimal_rotation, turn, unit
+from stpose_core.animate.frames import about, across, minimal_rotation, turn, unit
 from stpose_core.animate.rotations import Body, world_positions
 from stpose_core.animate.smooth import whittaker
 from stpose_core.data import Array
@@ -24,15 +27,26 @@ _PASSES = 2
 _ROOT_HERTZ = 3.0  # cut-off of what the root moves for legs that do not reach the ground
 
 
-def plant(body: Body, root: Array, contacts: Array, ankle: float, fps: float, firm: bool = True) -> Array:
+def plant(
+    body: Body,
+    root: Array,
+    contacts: Array,
+    ankle: float,
+    fps: float,
+    firm: bool = True,
+    toes: Mapping[str, Array] = MappingProxyType({}),
+) -> Array:
     """Gives the feet their frames and, if `firm`, moves legs so that feet in contact stay in place on the floor.
 
     body: its legs and feet are changed. root: (T, 3) metres. contacts: (T, 4) left heel, left toe, right heel, right toe.
-    ankle: metres of the ankle above the floor in standing. Returns the root, moved to where the legs reach the ground.
+    ankle: metres of the ankle above the floor in standing. toes: (T, 3, 3) how feet are turned,
+    by side, where the picture shows them. Returns the root, moved to where the legs reach the ground.
     """
     on = np.where(decided(contacts), contacts, 0.0)
     places = world_positions(body, root)
-    feet = [_leg(side, limb, places, on[:, 2 * number : 2 * number + 2]) for number, (side, limb) in enumerate(_SIDES)]
+    feet = [
+        _leg(side, limb, places, on[:, 2 * number : 2 * number + 2], toes.get(side)) for number, (side, limb) in enumerate(_SIDES)
+    ]
     for _ in range(_PASSES if firm else 0):
         places = world_positions(body, root)
         missing, weight = np.zeros_like(root), np.full((len(root), 1), 1e-3)
@@ -49,12 +63,14 @@ def plant(body: Body, root: Array, contacts: Array, ankle: float, fps: float, fi
 
 @dataclass(frozen=True)
 class _Leg:
-    """One leg. bend: (T,) radians of its knee before anything is moved. contacts: (T, 2) of its heel and toe."""
+    """One leg. bend: (T,) radians of its knee before anything is moved. contacts: (T, 2) of its heel and toe. toes: (T, 3, 3) how
+    the foot is turned in the picture, None where nothing shows it."""
 
     side: str
     limb: hinge.Hinge
     bend: Array
     contacts: Array
+    toes: Array | None
 
     def stand(self, body: Body, places: Array, ankle: float, fps: float) -> None:
         """Puts the foot's frames."""
@@ -77,13 +93,17 @@ class _Leg:
 
     def _foot(self, body: Body, end: Array, ankle: float, fps: float) -> Array:
         toe = body.offsets[INDEX[self.side + "ToeBase"]] + body.offsets[INDEX[self.side + "ToeEnd"]]
-        return foot_frames(body[self.side + "Leg"], end, toe, ankle, self.contacts, fps)
+        shin, down = body[self.side + "Leg"], None
+        if self.toes is not None:
+            against = Rotation.from_matrix(np.swapaxes(shin, 1, 2) @ self.toes).as_rotvec()
+            down, shin = against[:, 0], shin @ about(np.array([0.0, 1.0, 0.0]), against[:, 1])
+        return foot_frames(shin, end, toe, ankle, self.contacts, fps, down)
 
 
-def _leg(side: str, limb: hinge.Hinge, places: Array, contacts: Array) -> _Leg:
+def _leg(side: str, limb: hinge.Hinge, places: Array, contacts: Array, toes: Array | None) -> _Leg:
     hip, knee, end = (places[:, INDEX[side + joint]] for joint in ("UpLeg", "Leg", "Foot"))
     distance, upper, lower = (np.linalg.norm(a - b, axis=1) for a, b in ((end, hip), (knee, hip), (end, knee)))
-    return _Leg(side, limb, _bend(distance, upper, lower), contacts)
+    return _Leg(side, limb, _bend(distance, upper, lower), contacts, toes)
 
 
 def reach(hip: Array, knee: Array, ankle: Array, goal: Array, ahead: Array, had: Array) -> tuple[Array, Array]:
