@@ -1,4 +1,4 @@
-"""Whether people who cross stay who they are: rendered clips with known truth, captured with everybody in them.
+"""Whether people who cross stay who they are: rendered clips with known truth, captured with all people in them.
 
     stpose render --cache CACHE --assets ASSETS --mocap MOCAP --preview sheet.png      # bakes CACHE/kit.npz
     python benchmarks/crossings.py --folder FOLDER --kit CACHE/kit.npz --mocap MOCAP [--detector builtin] [--seed 2] [--count 20]

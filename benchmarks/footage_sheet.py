@@ -16,13 +16,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from stpose_training.spatial.crops import Crops, people_in
+from stpose_training.spatial.heatmaps import decode as decode_maps
 from stpose_training.synth.cache import decode
 
-from stpose_core.detect.heatmaps import decode as decode_maps
 from stpose_core.detect.networks import load_spatial
 from stpose_core.detect.search import shown_as
-from stpose_core.detect.views import ROOM, cut, view_of
-from stpose_core.networks.spatial import STRIDE, SpatialNetwork
+from stpose_core.detect.views import MARGIN, cut, view_of
+from stpose_core.networks.configs import STRIDE
+from stpose_core.networks.spatial import SpatialNetwork
 from stpose_core.preview import draw_skeleton
 from stpose_core.skeletons import H36M17
 from stpose_core.weights import DETECTOR, SPATIAL_FILE
@@ -43,9 +44,9 @@ def chosen(crops: Crops) -> list[int]:
 
 
 @torch.no_grad()
-def tile(network: SpatialNetwork, picture: NDArray[np.uint8], box: NDArray[np.float64], room: float) -> NDArray[np.uint8]:
+def tile(network: SpatialNetwork, picture: NDArray[np.uint8], box: NDArray[np.float64], margin: float) -> NDArray[np.uint8]:
     """The person's view with the joints in it that are sure and not hidden."""
-    view = cut(picture, view_of(box, network.config.size, room), network.config.size)
+    view = cut(picture, view_of(box, network.config.size, margin), network.config.size)
     output = network(torch.from_numpy(shown_as(view)))
     places, mass = decode_maps(output.maps, STRIDE)
     seen = (mass[0] > SURE) & (output.hidden[0] < 0)
@@ -58,17 +59,17 @@ def tile(network: SpatialNetwork, picture: NDArray[np.uint8], box: NDArray[np.fl
 @click.option("--kept", type=click.Path(path_type=Path), required=True)
 @click.option("--weights", type=click.Path(exists=True, path_type=Path), default=DETECTOR / SPATIAL_FILE)
 @click.option(
-    "--room",
+    "--margin",
     type=click.FloatRange(0.5, 5),
-    default=ROOM,
-    help="How much is seen around; training looks with 1.25 and 2 to 2.8 times that.",
+    default=MARGIN,
+    help="Size of the view relative to the box. Training uses 1.25, and 2 to 2.8 times that.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
-def main(footage: Path, kept: Path, weights: Path, room: float, output: Path) -> None:
+def main(footage: Path, kept: Path, weights: Path, margin: float, output: Path) -> None:
     """Draw the sheet."""
     network, _ = load_spatial(weights)
     crops = people_in(footage, kept=kept, network=network, size=network.config.size, device=torch.device("cpu"), say=click.echo)
-    tiles = [tile(network, decode(crops.jpeg[row]), crops.box[row], room) for row in chosen(crops)]
+    tiles = [tile(network, decode(crops.jpeg[row]), crops.box[row], margin) for row in chosen(crops)]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % ACROSS)
     sheet = np.vstack([np.hstack(tiles[at : at + ACROSS]) for at in range(0, len(tiles), ACROSS)])
     if not cv2.imwrite(str(output), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):

@@ -5,7 +5,7 @@
     python benchmarks/spatial_ablations.py --cache CACHE --footage FOLDER --videos VIDEOS
     python benchmarks/spatial_ablations.py --cache CACHE --start FILE --rows full footage --footage FOLDER --videos VIDEOS
 
-With --start all rows start from a weights file: a network that finds nobody yet learns nothing from real people.
+With --start all rows start from a weights file: a network that finds no people yet learns nothing from real people.
 All rows see the same number of samples. Every run has its own folder in --state, so a benchmark that was stopped resumes and
 finished runs are not repeated; --json holds the figures so far. Runs are much shorter than those of weights that ship: the
 differences matter, not the figures. Those are shares of joints found within a fifth of the torso's length, in per cent: of visible
@@ -29,7 +29,7 @@ from stpose_training.spatial.recipe import Recipe, SpatialPaths
 from stpose_training.spatial.run import train
 
 from stpose_core.detect.networks import load_spatial
-from stpose_core.networks.spatial import PRESETS, SpatialConfig
+from stpose_core.networks.configs import PRESETS, SpatialConfig
 
 SHOWN = {"visible": "rendered, visible", "hidden": "rendered, hidden", "with_others": "rendered, with others"}
 

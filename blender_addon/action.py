@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 import bpy
 
+ACTION, LAYER, REPLACE = "ACTION", "LAYER", "REPLACE"
+#: On an action that was baked: the number of the bake.
+BAKE = "stpose_bake"
 _LINEAR = 1  # of the items of Keyframe.interpolation
 
 
@@ -36,22 +39,47 @@ def write_action(
     obj: bpy.types.Object | bpy.types.Camera,
     name: str,
     channels: Sequence[Channel],
-    as_layer: bool = False,
+    where: str = ACTION,
     base: bpy.types.Action | None = None,
 ) -> bpy.types.Action:
-    """A new action with these keys, joined by straight lines, on the object: assigned, or as an NLA track above the others.
+    """A new action with these keys, joined by straight lines, on the object.
 
-    base: an action of the object whose other keys the new one takes over. The action that was assigned before is kept, with a
-    fake user, so that nothing is lost.
+    where: ACTION assigns it, and keeps the action before with a fake user. LAYER puts it into an NLA track above the others, under
+    which an assigned action is pushed down first, as it would hide the track. REPLACE puts it in place of the last bake, which is
+    removed; as ACTION where there was none. base: an action of the object whose other keys the new one takes over.
     """
     data = obj.animation_data or obj.animation_data_create()
     action = base.copy() if base is not None else bpy.data.actions.new(name)
     action.name = name
     curves, slot = _curves(action, obj, data) if base is not None else _new_curves(action, obj)
-    if base is not None:
-        paths = {channel.path for channel in channels}
-        for curve in [curve for curve in curves if curve.data_path in paths]:
-            curves.remove(curve)
+    add_keys(curves, channels)
+    last = _last_bake(data) if where == REPLACE else None
+    if where == LAYER:
+        _as_layer(data, action, slot, name)
+    elif last is not None and last[1] is not None:
+        _into_strip(last[1], action, slot)
+    else:
+        if data.action is not None and last is None:
+            data.action.use_fake_user = True
+        data.action = action
+        if slot is not None:
+            data.action_slot = slot
+    if last is not None and not last[0].users - last[0].use_fake_user:
+        bpy.data.actions.remove(last[0])
+        action.name = name
+    return action
+
+
+def mark_bake(action: Any) -> None:
+    """Number an action as the newest bake, so that the next one can replace it."""
+    action[BAKE] = 1 + max((int(one.get(BAKE, 0)) for one in bpy.data.actions), default=0)  # type: ignore[attr-defined, call-overload]
+
+
+def add_keys(curves: Any, channels: Sequence[Channel]) -> None:
+    """New F-curves with these keys, in place of those of the same properties."""
+    paths = {channel.path for channel in channels}
+    for curve in [curve for curve in curves if curve.data_path in paths]:
+        curves.remove(curve)
     for channel in channels:
         for index in range(channel.values.shape[1]):
             curve = _new_curve(curves, channel.path, index, channel.group)
@@ -60,20 +88,48 @@ def write_action(
             curve.keyframe_points.foreach_set("co", points.ravel())
             curve.keyframe_points.foreach_set("interpolation", np.full(len(points), _LINEAR, dtype=np.int32))
             curve.update()
-    if as_layer:
-        track = data.nla_tracks.new()
-        track.name = name
-        start = min((float(channel.frames[0]) for channel in channels if len(channel.frames)), default=1.0)
-        strip = track.strips.new(name, round(start), action)
-        if slot is not None:
-            strip.action_slot = slot
-        return action
+
+
+def _as_layer(data: Any, action: Any, slot: Any, name: str) -> None:
+    """The action in a track above the others, seen where it has keys and nowhere else."""
     if data.action is not None:
-        data.action.use_fake_user = True
-    data.action = action
+        below = _new_strip(data, data.action, getattr(data, "action_slot", None), data.action.name)
+        below.blend_type, below.influence = data.action_blend_type, data.action_influence
+        below.extrapolation = data.action_extrapolation if len(data.nla_tracks) == 1 else "NOTHING"
+        data.action = None
+    strip = _new_strip(data, action, slot, name)
+    # HOLD would hide all that lies below before and after this strip.
+    strip.extrapolation, strip.blend_type = "NOTHING", "REPLACE"
+    data.use_nla = True
+
+
+def _new_strip(data: Any, action: Any, slot: Any, name: str) -> Any:
+    track = data.nla_tracks.new()
+    track.name = name
+    strip = track.strips.new(name, round(action.frame_range[0]), action)
     if slot is not None:
-        data.action_slot = slot
-    return action
+        strip.action_slot = slot
+    return strip
+
+
+def _into_strip(strip: Any, action: Any, slot: Any) -> None:
+    strip.action = action
+    if slot is not None:
+        strip.action_slot = slot
+    first, last = action.frame_range
+    strip.action_frame_start, strip.action_frame_end = first, last
+    strip.scale, strip.repeat = 1.0, 1.0
+    # The end first where the strip moves to later frames: a strip never ends before it starts.
+    for name, value in sorted((("frame_start", first), ("frame_end", last)), reverse=first > strip.frame_start):
+        setattr(strip, name, value)
+
+
+def _last_bake(data: Any) -> tuple[Any, Any] | None:
+    """The newest action that was baked here, and its strip: None where it is the assigned one."""
+    found = [(data.action, None)] if data.action is not None else []
+    found += [(strip.action, strip) for track in data.nla_tracks for strip in track.strips if strip.action is not None]
+    baked = [one for one in found if BAKE in one[0]]
+    return max(baked, key=lambda one: int(one[0][BAKE]), default=None)
 
 
 def curves_of(obj: bpy.types.Object) -> list[bpy.types.FCurve]:
@@ -81,14 +137,24 @@ def curves_of(obj: bpy.types.Object) -> list[bpy.types.FCurve]:
     data = obj.animation_data
     if data is None or data.action is None:
         return []
-    action: Any = data.action
+    return list(curves_in(data.action, getattr(data, "action_slot", None)))
+
+
+def slot_of(obj: bpy.types.Object, action: Any) -> Any:
+    """The slot by which an object uses an action, assigned or in an NLA strip; None where actions have no slots."""
+    data: Any = obj.animation_data
+    if data.action == action:
+        return getattr(data, "action_slot", None)
+    strips = [strip for track in data.nla_tracks for strip in track.strips if strip.action == action]
+    return getattr(strips[0], "action_slot", None) if strips else None
+
+
+def curves_in(action: Any, slot: Any) -> Any:
+    """The F-curves that an action has for a slot; of the action itself where actions have no slots."""
     if not hasattr(action, "layers"):
-        return list(action.fcurves)
-    slot = data.action_slot
-    if slot is None:
-        return []
-    bags = [strip.channelbag(slot) for layer in action.layers for strip in layer.strips]
-    return [curve for bag in bags if bag is not None for curve in bag.fcurves]
+        return action.fcurves
+    bags = [strip.channelbag(slot) for layer in action.layers for strip in layer.strips] if slot is not None else []
+    return next((bag.fcurves for bag in bags if bag is not None), [])
 
 
 def _new_curves(action: Any, obj: Any) -> tuple[Any, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import bpy
@@ -14,11 +15,14 @@ from .action import Channel, curves_of, straight_values
 from .retarget import keys
 from .retarget.attachment import Attachment, attachments, local_rotations, measured
 from .retarget.bonemap import Switch
-from .retarget.rotation import Array, about, from_matrix, unit
+from .retarget.rootmotion import Carrier
+from .retarget.rotation import Array, about, continuous, from_matrix, multiply, unit
 from .retarget.skeleton import Skeleton, Track, pose_from_local
 from .retarget.slots import REQUIRED, SLOTS
 from .retarget.solver import Posed
 
+#: On an action that moves the object: the object's transform at rest.
+HOME = "stpose_home"
 _PROBES = 3  # poses that a rig with constraints is tried in
 
 
@@ -46,15 +50,29 @@ def check_target(obj: bpy.types.Object | None) -> bpy.types.Object:
     return obj
 
 
+def home_of(obj: bpy.types.Object) -> Matrix:
+    """The transform of the object in the world; where it stands at rest if a bake of its root motion moves it."""
+    action: Any = obj.animation_data.action if obj.animation_data else None
+    if action is None or HOME not in action:
+        return obj.matrix_world
+    return Matrix(np.array(action[HOME]).reshape(4, 4).tolist())
+
+
+def set_home(action: Any, home: Matrix) -> None:
+    """Keep with an action that moves the object where the object stands at rest."""
+    action[HOME] = np.array(home).ravel().tolist()
+
+
 def read_skeleton(obj: bpy.types.Object) -> Skeleton:
     """The rest pose in the world. Bones come parents first."""
     bones = sorted(obj.data.bones, key=lambda bone: len(bone.parent_recursive))
     order = {bone.name: index for index, bone in enumerate(bones)}
-    world = np.array(obj.matrix_world)
+    home = home_of(obj)
+    world = np.array(home)
     local = np.array([bone.matrix_local for bone in bones]).reshape(-1, 4, 4)
     ends = np.array([[*bone.head_local, *bone.tail_local] for bone in bones]).reshape(-1, 2, 3)
     ends = ends @ world[:3, :3].T + world[:3, 3]
-    turned = _rotation(obj.matrix_world)
+    turned = _rotation(home)
     posed = np.array([obj.pose.bones[bone.name].matrix_basis.to_quaternion() for bone in bones]).reshape(-1, 4)
     return Skeleton(
         tuple(order),
@@ -143,6 +161,28 @@ def _rotation(matrix: Matrix) -> Array:
     return np.array(matrix.to_quaternion().to_matrix())
 
 
+def add_root(context: bpy.types.Context, obj: bpy.types.Object) -> str:
+    """A new bone at the origin of the armature that all bones without a parent hang on; its name. Raises RigError."""
+    if obj.data.library is not None or obj.data.override_library is not None:
+        raise RigError(f"'{obj.data.name}' is linked from another file; add a root bone there")
+    if context.mode != "OBJECT":
+        bpy.ops.object.mode_set(mode="OBJECT")
+    length = 0.15 * max((bone.head_local.length for bone in obj.data.bones), default=1.0)
+    context.view_layer.objects.active = obj
+    bpy.ops.object.mode_set(mode="EDIT")
+    try:
+        bones = obj.data.edit_bones
+        others = [bone for bone in bones if bone.parent is None]
+        root = bones.new("root")
+        root.head, root.tail, root.use_deform = (0.0, 0.0, 0.0), (0.0, length, 0.0), False
+        for bone in others:
+            bone.parent = root
+        name = str(root.name)
+    finally:
+        bpy.ops.object.mode_set(mode="OBJECT")
+    return name
+
+
 def set_switches(obj: bpy.types.Object, switches: Sequence[Switch]) -> list[str]:
     """Set the custom properties that a family's controls need; what was changed, in words."""
     said = []
@@ -176,7 +216,7 @@ def find_attachments(
             for slot in order:
                 obj.pose.bones[mapped[slot]].matrix_basis = Quaternion(bases[slot][number]).to_matrix().to_4x4()
             context.view_layer.update()
-            turned = _rotation(obj.matrix_world)
+            turned = _rotation(home_of(obj))
             for slot in order:
                 local = np.array(obj.pose.bones[mapped[slot]].matrix)[:3, :3]
                 bones[slot].append(from_matrix(turned @ _even(local)))
@@ -224,11 +264,12 @@ def _held(context: bpy.types.Context, obj: bpy.types.Object, names: Sequence[str
 
 def place_of(context: bpy.types.Context, obj: bpy.types.Object, name: str, mapped: dict[str, str]) -> Matrix:
     """Where a bone is in the world while its own channels, and those of all mapped bones, are at rest."""
+    home = home_of(obj)
     with _held(context, obj, list(mapped.values())):
         for bone in mapped.values():
             obj.pose.bones[bone].matrix_basis = Matrix.Identity(4)
         context.view_layer.update()
-        return obj.matrix_world @ obj.pose.bones[name].matrix
+        return home @ obj.pose.bones[name].matrix
 
 
 def channels(
@@ -239,40 +280,65 @@ def channels(
     attached: dict[str, Attachment],
     tolerance: tuple[float, float] = (0.0, 0.0),
     slots: Sequence[str] | None = None,
+    root: Carrier | None = None,
 ) -> list[Channel]:
     """What to key on the target. frames: (T,). tolerance: rad and metres that fewer keys may be off by; slots: all if None.
 
-    Raises RigError if the hips, or the root bone, cannot be moved.
+    root: how the bone of the slot "root" carries the others, if it is mapped. Raises RigError if the hips, or the root bone,
+    cannot be moved.
     """
     mapped, found = posed.anatomy.mapped, []
     for slot, turns in local_rotations(posed, attached).items():
         if slots is not None and slot not in slots:
             continue
-        bone = obj.pose.bones[mapped[slot]]
-        keep = keys.fewer_rotations(frames, turns, tolerance[0])
-        path, values = bone.path_from_id(), turns
-        if bone.rotation_mode == "QUATERNION":
-            # The half of the quaternions that the pose has now: no flip for what comes before the first key.
-            sign = -1.0 if float(turns[0] @ np.array(bone.rotation_quaternion)) < 0 else 1.0
-            path, values = path + ".rotation_quaternion", sign * turns
-        elif bone.rotation_mode == "AXIS_ANGLE":
-            path, values = path + ".rotation_axis_angle", keys.axis_angles(turns)
-        else:
-            path, values = path + ".rotation_euler", keys.euler_angles(turns, bone.rotation_mode)
-        found.append(Channel(path, bone.name, frames[keep], values[keep]))
-    for slot, target in (("hips", posed.hips), ("root", posed.root)):
-        if target is None or slot not in mapped or (slots is not None and slot not in slots):
+        found.append(rotation_channel(obj.pose.bones[mapped[slot]], frames, turns, tolerance[0]))
+    hips = posed.hips if root is None else root.inside(posed.hips)
+    for slot in ("hips", "root"):
+        if slot not in mapped or (slots is not None and slot not in slots) or (slot == "root" and root is None):
             continue
         bone = obj.pose.bones[mapped[slot]]
         if bone.parent and bone.bone.use_connect:
             raise RigError(f"'{bone.name}' is connected to its parent and cannot be moved; choose another bone for the {slot}")
         rest = place_of(context, obj, bone.name, mapped)
-        shift = target if slot == "root" else target - np.array(rest.translation)
-        if slot == "hips" and posed.root is not None:
-            shift = shift - posed.root
-        basis = np.array(rest)[:3, :3] if bone.bone.use_local_location else np.array(obj.matrix_world)[:3, :3]
+        place = np.array(rest.translation)
+        shift = (hips if slot == "hips" or root is None else root.carried(place)) - place
+        basis = np.array(rest)[:3, :3] if bone.bone.use_local_location else np.array(home_of(obj))[:3, :3]
         values = np.linalg.solve(basis, shift.T).T
         size = float(np.linalg.norm(basis[:, 0]))
         keep = keys.fewer_values(frames, values, tolerance[1] / size)
         found.append(Channel(bone.path_from_id("location"), bone.name, frames[keep], values[keep]))
     return found
+
+
+def rotation_channel(owner: Any, frames: Array, turns: Array, tolerance: float, group: str = "") -> Channel:
+    """Turns (T, 4) of a bone, or of an object, in its own rotation mode, without jumps. tolerance: rad for fewer keys."""
+    prefix = "" if isinstance(owner, bpy.types.Object) else owner.path_from_id() + "."
+    group = group or owner.name
+    if owner.rotation_mode == "QUATERNION":
+        # The half of the quaternions that the pose has now: no flip for what comes before the first key.
+        sign = -1.0 if float(turns[0] @ np.array(owner.rotation_quaternion)) < 0 else 1.0
+        keep = keys.fewer_rotations(frames, turns, tolerance)
+        return Channel(prefix + "rotation_quaternion", group, frames[keep], sign * turns[keep])
+    order = owner.rotation_mode
+    back: Callable[[Array], Array]
+    if order == "AXIS_ANGLE":
+        name, values, back = "rotation_axis_angle", keys.axis_angles(turns), keys.turns_from_axis_angles
+    else:
+        name, values, back = "rotation_euler", keys.euler_angles(turns, order), partial(keys.turns_from_euler, order=order)
+    keep = keys.fewer_angles(frames, values, turns, back, tolerance)
+    return Channel(prefix + name, group, frames[keep], values[keep])
+
+
+def object_channels(obj: bpy.types.Object, root: Carrier, frames: Array, tolerance: tuple[float, float]) -> list[Channel]:
+    """The object itself carried over the ground, from where it is now. Raises RigError if something else moves it."""
+    if obj.parent is not None or any(not one.mute for one in obj.constraints):
+        raise RigError(f"'{obj.name}' has a parent or constraints, which move it; use a root bone for the root motion")
+    home = home_of(obj)
+    places = root.carried(np.array(home.translation))
+    turns = continuous(multiply(root.turn, from_matrix(_rotation(home))))
+    keep = keys.fewer_values(frames, places, tolerance[1])
+    group = "Object Transforms"
+    return [
+        Channel("location", group, frames[keep], places[keep]),
+        rotation_channel(obj, frames, turns, tolerance[0], group=group),
+    ]

@@ -1,7 +1,7 @@
-"""Runs the `stpose` command as a process of its own: started, looked at, cancelled. Nothing here knows Blender.
+"""Runs the `stpose` command as a separate process that can be polled and cancelled. Independent of Blender.
 
-The command tells of its progress in JSON lines (see stpose_cli.progress). Its track is written into a folder of the job's own and
-moved to its place when it is whole, so that a cancelled or failed job leaves nothing.
+The command reports its progress in JSON lines (see stpose_cli.progress). It reads its options from, and writes its track to, a
+temporary folder of the job. The complete track is then moved to its place, so that a cancelled or failed job leaves nothing.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 RUNNING, DONE, FAILED, CANCELLED = "RUNNING", "DONE", "FAILED", "CANCELLED"
-# What `stpose mocap --detector` is given, with a label and a description; "file" stands for the path of a keypoint file.
+# Values of `stpose mocap --detector`, with a label and a description; "file" stands for the path of a keypoint file.
 DETECTORS = [
     ("auto", "Auto", "The best that is installed"),
     ("builtin", "Built-in", "stpose's own networks, which every installation has"),
@@ -187,7 +187,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Capture:
-    """What to capture. person: a word or a number of `stpose mocap`. start, end: seconds, None for the whole video."""
+    """What to capture. The fields after the video are those of stpose's CaptureOptions, with the same defaults.
+
+    person: a word or a number of `stpose mocap`. start, end: seconds, None for the whole video.
+    """
 
     video: Path
     person: str = "largest"
@@ -197,25 +200,29 @@ class Capture:
     detector: str = "auto"
     device: str = "auto"
 
-    def arguments(self, out: Path) -> list[str]:
-        """What follows `stpose`."""
-        words = ["mocap", str(self.video), "-o", str(out), "--progress", "json", "--person", self.person]
-        words += ["--smooth", f"{self.smooth:g}", "--detector", self.detector, "--device", self.device]
-        for name, value in (("--start", self.start), ("--end", self.end)):
-            words += [name, f"{value:g}"] if value is not None else []
-        return words
+    def options(self) -> dict[str, str | float | None]:
+        """The options of the capture by name: what `stpose mocap --options` reads."""
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "video"}
+        # Blender stores numbers in single precision: 0.4 arrives as 0.4000000059604645.
+        return {name: round(value, 5) if isinstance(value, float) else value for name, value in values.items()}
+
+    def arguments(self, out: Path, options: Path) -> list[str]:
+        """The arguments of `stpose`. options: the JSON file of `options()`."""
+        return ["mocap", str(self.video), "-o", str(out), "--progress", "json", "--options", str(options)]
 
 
 class CaptureJob(Job):
     """A capture whose track comes to `track` when it is whole, and nowhere if it is not."""
 
     def __init__(self, command: Path, capture: Capture, track: Path) -> None:
-        """Start it. Raises OSError if the command cannot be started."""
+        """Start it. Raises OSError if the options cannot be written or the command cannot be started."""
         self.track = track
         self._folder = Path(tempfile.mkdtemp(prefix="stpose-"))
         self._part = self._folder / "track.npz"
+        options = self._folder / "options.json"
         try:
-            super().__init__([command, *capture.arguments(self._part)])
+            options.write_text(json.dumps(capture.options()), encoding="utf-8")
+            super().__init__([command, *capture.arguments(self._part, options)])
         except OSError:
             self._clean()
             raise

@@ -28,9 +28,22 @@ def scene_rate(scene: bpy.types.Scene | None) -> float:
     return float(scene.render.fps / scene.render.fps_base)
 
 
+def sized_track(context: bpy.types.Context, motion: Motion) -> Track:
+    """The motion as a track in the unit of the scene."""
+    return to_track(motion).scaled(units_per_metre(context.scene))
+
+
+def units_per_metre(scene: bpy.types.Scene) -> float:
+    """How many of Blender's units a metre of the scene is."""
+    return 1 / float(scene.unit_settings.scale_length)
+
+
 def build_rig(context: bpy.types.Context, motion: Motion, name: str, first: int = 1) -> bpy.types.Object:
-    """An armature object with the motion on it, from frame `first` on at the motion's own rate. It becomes the active object."""
-    track = to_track(motion)
+    """An armature object with the motion on it, from frame `first` on at the motion's own rate. It becomes the active object.
+
+    Its size is that of the person in the scene's unit.
+    """
+    track = sized_track(context, motion)
     data = bpy.data.armatures.new(name)
     obj = bpy.data.objects.new(name, data)
     context.collection.objects.link(obj)
@@ -67,8 +80,31 @@ def animate(context: bpy.types.Context, obj: bpy.types.Object, track: Track, fir
     keyed = channels(context, obj, posed, frames, attachments(skeleton, mapped))
     action = write_action(obj, obj.name, keyed)
     if track.contacts is not None:
-        action[CONTACTS] = track.contacts.ravel().tolist()
-        action[FIRST] = float(first)
+        _set_contacts(action, track.contacts, float(first))
+
+
+class Puppet:
+    """A rig that was made from a track, posed without keys: what `animate` keys, for one pose at a time."""
+
+    def __init__(self, obj: bpy.types.Object, track: Track) -> None:
+        self._obj, self._skeleton = obj, read_skeleton(obj)
+        self._order = [track.skeleton.index(name) for name in self._skeleton.names]
+        self._own = multiply(inverse(track.skeleton.rest[self._order]), self._skeleton.rest)
+        for bone in obj.pose.bones:
+            bone.rotation_mode = "QUATERNION"
+
+    def show(self, track: Track) -> None:
+        """Pose the rig as the track's first frame. Raises ReferenceError if the rig is gone."""
+        skeleton, bones = self._skeleton, self._obj.pose.bones
+        turned = multiply(track.rotations[0, self._order], self._own)
+        for index, (name, parent) in enumerate(zip(skeleton.names, skeleton.parents)):
+            carried = skeleton.rest[index]
+            if parent >= 0:
+                carried = multiply(turned[parent], multiply(inverse(skeleton.rest[parent]), carried))
+            bones[name].rotation_quaternion = multiply(inverse(carried), turned[index]).tolist()
+            if parent < 0:
+                moved = track.heads[0, self._order[index]] - skeleton.heads[index]
+                bones[name].location = rotate(inverse(skeleton.rest[index]), moved).tolist()
 
 
 class _Whole(Posed):
@@ -104,11 +140,36 @@ def _bone_shape() -> bpy.types.Object:
     return bpy.data.objects.new(_SHAPE, mesh)
 
 
+def _set_contacts(action: Any, contacts: Array, first: float) -> None:
+    action[CONTACTS] = contacts.ravel().tolist()
+    action[FIRST] = first
+
+
+def keep_contacts(action: Any, source: bpy.types.Object, frames: Array) -> None:
+    """Keep with a baked action which feet stand, where the source says it. frames: those that were baked."""
+    every = np.arange(frames[0], frames[-1] + 1)
+    contacts = contacts_at(source, every)
+    if contacts is not None:
+        _set_contacts(action, contacts, float(frames[0]))
+
+
 def contacts_at(obj: bpy.types.Object, frames: Array) -> Array | None:
-    """(T, 4) which feet stand, as the rig's action has it; None if it does not say."""
-    action: Any = obj.animation_data.action if obj.animation_data else None
-    if action is None or CONTACTS not in action:
+    """(T, 4) which feet stand, as the action of the rig has it, or the uppermost of its NLA strips; None if none says it."""
+    data: Any = obj.animation_data
+    if data is None:
         return None
+    if data.action is not None:
+        return _contacts_of(data.action, frames) if CONTACTS in data.action else None
+    found = None
+    for strip in [strip for track in data.nla_tracks if not track.mute for strip in track.strips]:
+        inside = (frames >= strip.frame_start) & (frames <= strip.frame_end)
+        if strip.action is not None and CONTACTS in strip.action and inside.any():
+            found = np.zeros((len(frames), 4)) if found is None else found
+            at = (frames[inside] - strip.frame_start) / strip.scale + strip.action_frame_start
+            found[inside] = _contacts_of(strip.action, at)
+    return found
+
+
+def _contacts_of(action: Any, frames: Array) -> Array:
     known = np.array(action[CONTACTS], dtype=np.float64).reshape(-1, 4)
-    at = np.clip(np.round(frames - float(action[FIRST])).astype(int), 0, len(known) - 1)
-    return known[at]
+    return known[np.clip(np.round(frames - float(action[FIRST])).astype(int), 0, len(known) - 1)]

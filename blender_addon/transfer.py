@@ -8,29 +8,61 @@ from dataclasses import dataclass, field, replace
 import bpy
 import numpy as np
 
-from .action import write_action
-from .armature import RigError, channels, check_rig, check_target, find_attachments, read_motion, read_skeleton, set_switches
+from .action import ACTION, LAYER, add_keys, curves_in, mark_bake, slot_of, write_action
+from .armature import (
+    RigError,
+    channels,
+    check_rig,
+    check_target,
+    find_attachments,
+    home_of,
+    object_channels,
+    read_motion,
+    read_skeleton,
+    set_home,
+    set_switches,
+)
+from .ikcontrols import ik_channels
+from .restpose import rest_of
 from .retarget.anatomy import Anatomy
 from .retarget.bonemap import BoneMap, check, find_map
 from .retarget.footlock import FootLock, lock_feet
-from .retarget.rotation import continuous
-from .retarget.skeleton import Track
+from .retarget.rootmotion import FULL, OBJECT, ROOT_BONE, split
+from .retarget.rotation import across, continuous
+from .retarget.skeleton import Skeleton, Track
 from .retarget.slots import REQUIRED, SLOTS
-from .retarget.solver import ROOT_BONE, Options, Posed, retarget
-from .rig import contacts_at, scene_rate
+from .retarget.soles import Sole, size_of
+from .retarget.solver import Options, Posed, retarget
+from .rig import contacts_at, keep_contacts, scene_rate
+from .soles import find_soles
+
+_SAME_POSE = 0.5  # degrees by which a limb may differ between FK and IK before it is said
 
 
 @dataclass(frozen=True)
 class Bake:
     """Where keys go. frames: first and last; the source's own if None. step: frames between keys.
 
-    as_layer: as an NLA track instead of the assigned action. tolerance: degrees and metres that fewer keys may be off by.
+    where: of `action`, ACTION, LAYER or REPLACE. simplify: degrees that fewer keys may be off by. ik: IK controls are keyed too.
     """
 
     frames: tuple[int, int] | None = None
     step: int = 1
-    as_layer: bool = False
-    tolerance: tuple[float, float] = (0.0, 0.0)
+    where: str = ACTION
+    simplify: float = 0.0
+    ik: bool = True
+
+    def tolerance(self, anatomy: Anatomy) -> tuple[float, float]:
+        """rad and lengths: a degree off at the end of a leg of 0.9 m is 16 mm, and the hips may be as far off."""
+        return float(np.radians(self.simplify)), 0.016 * self.simplify * size_of(anatomy)
+
+
+@dataclass(frozen=True)
+class Root:
+    """Who carries the character over the ground: see `retarget.rootmotion`. heading: the carrier turns with the character too."""
+
+    mode: str = FULL
+    heading: bool = False
 
 
 @dataclass
@@ -43,14 +75,14 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
 
-def usable(bone_map: BoneMap, obj: bpy.types.Object) -> BoneMap:
-    """The map, if nothing that is needed is wrong with it. Raises RigError with the problems."""
-    skeleton = read_skeleton(obj)
+def usable(bone_map: BoneMap, obj: bpy.types.Object, side: str) -> BoneMap:
+    """The map, if nothing that is needed is wrong with it. Raises RigError with the problems. side: whose table is meant."""
+    skeleton = rest_of(obj)
     problems = check(skeleton, bone_map.bones, bone_map.controls)
     serious = {slot: text for slot, text in problems.items() if slot in REQUIRED}
     if serious:
         told = "; ".join(f"{slot}: {text}" for slot, text in list(serious.items())[:3])
-        raise RigError(f"the bones of '{obj.name}' are not all mapped: {told}. Map them in the table")
+        raise RigError(f"the bones of '{obj.name}' are not all mapped: {told}. Map them in the table of the {side}")
     good = {slot: name for slot, name in bone_map.bones.items() if slot not in problems}
     return replace(bone_map, bones={slot: good[slot] for slot in SLOTS if slot in good}, problems=problems)
 
@@ -71,13 +103,14 @@ def transfer(
     context: bpy.types.Context,
     source: bpy.types.Object | None,
     target: bpy.types.Object | None,
-    target_map: BoneMap | None,
+    maps: tuple[BoneMap | None, BoneMap | None],
     options: Options,
     lock: FootLock,
     bake: Bake,
+    root: Root = Root(),
     progress: Callable[[float], None] | None = None,
 ) -> Report:
-    """Put the source's motion on the target. target_map: found by itself if None. Raises RigError, ValueError.
+    """Put the source's motion on the target. maps: of source and target; found if None. Raises RigError, ValueError.
 
     Nothing of the target changes but its action and the switches that its family needs, which the report names.
     """
@@ -86,31 +119,80 @@ def transfer(
     if source == target:
         raise RigError("source and target are the same armature")
     frames = _frames(bake, source)
-    giver = usable(find_map(read_skeleton(source)), source)
-    skeleton = read_skeleton(target)
-    taker = usable(target_map or find_map(skeleton), target)
-    if options.root_motion != ROOT_BONE:
+    giver = usable(maps[0] or find_map(rest_of(source)), source, "source")
+    skeleton, compared = read_skeleton(target), rest_of(target)
+    taker = usable(maps[1] or find_map(compared), target, "target")
+    if root.mode == ROOT_BONE and "root" not in taker.bones:
+        raise RigError(f"'{target.name}' has no bone for 'root' in its map; choose one, or add one with New Root Bone")
+    if root.mode != ROOT_BONE:
         taker = replace(taker, bones={slot: name for slot, name in taker.bones.items() if slot != "root"})
     report = Report(len(frames), "", taker.family, list(filter(None, [taker.note])))
     report.notes += [f"{taker.bones[slot]}: {text}" for slot, text in taker.problems.items() if slot in taker.bones]
     moving = read_motion(context, source, frames.tolist(), [name for slot, name in giver.bones.items() if slot != "root"])
-    moving = replace(moving, fps=moving.fps / bake.step, contacts=contacts_at(source, frames))
+    moving = replace(moving, skeleton=rest_of(source), fps=moving.fps / bake.step, contacts=contacts_at(source, frames))
     say(0.4)
-    posed = retarget(moving, _without_root(giver.bones), skeleton, taker.bones, options)
+    own = Anatomy(skeleton, taker.bones)
+    soles = find_soles(target, own)
+    if compared is not skeleton:
+        compared, soles = _stood(compared, own, soles)
+    anatomy = Anatomy(compared, taker.bones)
+    posed = retarget(moving, _without_root(giver.bones), compared, taker.bones, options, soles)
     posed = lock_feet(posed, moving.fps, lock, moving.contacts)
+    posed, carrier = split(posed, root.mode, root.heading)
     say(0.6)
     report.notes += set_switches(target, taker.switches)
     attached = find_attachments(context, target, skeleton, taker.bones)
     loose = [taker.bones[slot] for slot in posed.rotations if slot not in attached]
     if loose:
         report.notes.append(f"left out, as constraints hold them: {', '.join(loose)}")
-    rad = (float(np.radians(bake.tolerance[0])), bake.tolerance[1])
-    keyed = channels(context, target, posed, frames, attached, rad)
+    tolerance = bake.tolerance(anatomy)
+    keyed = channels(context, target, posed, frames, attached, tolerance, None, carrier if root.mode == ROOT_BONE else None)
+    home = home_of(target).copy()
+    if carrier is not None and root.mode == OBJECT:
+        keyed += object_channels(target, carrier, frames, tolerance)
     say(0.8)
-    report.action = write_action(target, f"{target.name} {source.name}", keyed, bake.as_layer).name
+    action = write_action(target, f"{target.name} {source.name}", keyed, bake.where)
+    if root.mode == OBJECT:
+        set_home(action, home)
+    elif home != target.matrix_world:
+        target.matrix_world = home
+    mark_bake(action)
+    if bake.ik and taker.ik:
+        report.notes += _key_ik(context, target, action, taker, frames, tolerance)
+    keep_contacts(action, source, frames)
+    report.action = action.name
     context.scene.frame_set(context.scene.frame_current)
     say(1.0)
     return report
+
+
+def _stood(compared: Skeleton, own: Anatomy, soles: dict[str, Sole]) -> tuple[Skeleton, dict[str, Sole]]:
+    """A pose that was chosen as rest pose, moved to where the character stands at rest, and the soles as they lie in it."""
+    anatomy = Anatomy(compared, own.mapped)
+    lowest = [
+        min(float((sole.points @ own.up).min()) for sole in some.values())
+        for some in (soles, {side: sole.carried(own, anatomy, side) for side, sole in soles.items()})
+    ]
+    shift = across(own.hip_centre() - anatomy.hip_centre(), own.up) + (lowest[0] - lowest[1]) * own.up
+    compared = replace(compared, heads=compared.heads + shift, tails=compared.tails + shift)
+    anatomy = Anatomy(compared, own.mapped)
+    return compared, {side: sole.carried(own, anatomy, side) for side, sole in soles.items()}
+
+
+def _key_ik(
+    context: bpy.types.Context,
+    target: bpy.types.Object,
+    action: bpy.types.Action,
+    taker: BoneMap,
+    frames: np.ndarray,
+    tolerance: tuple[float, float],
+) -> list[str]:
+    """Key the IK controls after the FK controls, in the same action; what to say of them."""
+    keyed, off = ik_channels(context, target, taker.ik, taker.bones, frames, tolerance)
+    add_keys(curves_in(action, slot_of(target, action)), keyed)
+    if off > _SAME_POSE:
+        return [f"the pose with IK differs by up to {off:.1f} degrees from that with FK"]
+    return []
 
 
 def relock(
@@ -120,28 +202,30 @@ def relock(
     target = check_target(target)
     frames = _frames(bake, target)
     skeleton = read_skeleton(target)
-    taker = usable(target_map or find_map(skeleton), target)
+    taker = usable(target_map or find_map(skeleton), target, "target")
     bones = _without_root(taker.bones)
     moving = read_motion(context, target, frames.tolist(), list(bones.values()))
-    posed = _posed(moving, bones)
+    posed = _posed(moving, bones, target)
     locked = lock_feet(posed, scene_rate(context.scene) / bake.step, lock, contacts_at(target, frames))
     if locked is posed:
         return Report(0, "", taker.family, ["no foot stands anywhere in this motion: nothing was changed"])
-    legs = [slot for slot in bones if slot.split(".")[0] in ("hips", "thigh", "shin", "foot")]
+    legs = [slot for slot in bones if slot.split(".")[0] in ("hips", "thigh", "shin", "foot", "toe")]
     attached = find_attachments(context, target, skeleton, bones)
-    rad = (float(np.radians(bake.tolerance[0])), bake.tolerance[1])
-    keyed = channels(context, target, locked, frames, attached, rad, legs)
+    keyed = channels(context, target, locked, frames, attached, bake.tolerance(locked.anatomy), legs)
     base = target.animation_data.action if target.animation_data else None
-    action = write_action(target, f"{target.name} locked", keyed, bake.as_layer, None if bake.as_layer else base)
+    action = write_action(target, f"{target.name} locked", keyed, bake.where, None if bake.where == LAYER else base)
+    mark_bake(action)
+    keep_contacts(action, target, frames)
     context.scene.frame_set(context.scene.frame_current)
     return Report(len(frames), action.name, taker.family, list(filter(None, [taker.note])))
 
 
-def _posed(moving: Track, bones: dict[str, str]) -> Posed:
+def _posed(moving: Track, bones: dict[str, str], obj: bpy.types.Object) -> Posed:
     anatomy = Anatomy(moving.skeleton, bones)
     rotations = {slot: continuous(moving.rotations[:, bone]) for slot, bone in anatomy.bones.items()}
-    # The ground is where the armature's object has it, as far as its feet at rest tell.
-    return Posed(anatomy, rotations, moving.heads[:, anatomy.bones["hips"]], anatomy.up, anatomy.floor()).placed()
+    soles = find_soles(obj, anatomy)
+    floor = min(float((sole.points @ anatomy.up).min()) for sole in soles.values())
+    return Posed(anatomy, rotations, moving.heads[:, anatomy.bones["hips"]], anatomy.up, floor, soles).placed()
 
 
 def _without_root(bones: dict[str, str]) -> dict[str, str]:

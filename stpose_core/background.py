@@ -1,4 +1,4 @@
-"""Work that runs in background threads ahead of its use and arrives in order."""
+"""Work in background threads that runs ahead of its use and is delivered in order."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _END = object()
 
 
 def ahead(items: Iterable[Item], size: int = 4) -> Generator[Item, None, None]:
-    """The same items, made in one thread up to `size` items before they are asked for.
+    """The same items, produced in one thread up to `size` items ahead of their use.
 
-    An error of the iterable is raised here, at its place. Closing the generator stops the thread; a generator given as `items` is
-    closed in that thread, because a decoder belongs to the thread that runs it.
+    An error of the iterable is raised here, in its position. Closing the generator stops the thread. A generator given as `items`
+    is closed in that thread, because a decoder belongs to the thread that runs it.
     """
     iterator = iter(items)
     calls = repeat(partial(next, iterator, _END))
@@ -33,10 +33,10 @@ def ahead(items: Iterable[Item], size: int = 4) -> Generator[Item, None, None]:
 def results(
     calls: Iterable[Callable[[], Item]], *, threads: int = 1, size: int = 4, last: Callable[[], object] | None = None
 ) -> Generator[Item, None, None]:
-    """What each call returns, in the order of the calls; up to `size` of them run or have run before they are asked for.
+    """The results of the calls, in order; up to `size` calls run or have run ahead of their use.
 
     calls: may be endless; it is iterated in the caller's thread. last: called in a thread of the pool at the end. An error of a
-    call is raised here, at its place. Closing the generator drops the calls that have not begun and waits for those that run.
+    call is raised here, in its position. Closing the generator drops the calls that have not begun and waits for running ones.
     """
     waiting: deque[Future[Item]] = deque()
     with ThreadPoolExecutor(threads) as pool:

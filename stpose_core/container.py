@@ -1,4 +1,4 @@
-"""The container of a video file, read with FFmpeg: its video stream, packets, decoded pictures, and seeks that are checked."""
+"""The container of a video file, read with FFmpeg: its video stream, packets, decoded pictures, and verified seeks."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import av
 from stpose_core.errors import VideoError
 from stpose_core.stamps import STAMP_ERROR
 
-# FFmpeg opens these although they hold text: terminal art, and lists of other files.
+# FFmpeg opens these although they contain text: terminal art, and lists of other files.
 _TEXT_FORMATS = {"tty", "hls", "dash", "concat"}
 # Per picture; twice the size of 8K. A small file can contain pictures that need gigabytes each.
-_MOST_PIXELS = 2**26
+MOST_PIXELS = 2**26
 
 
 def open_container(path: Path) -> tuple[Any, Any]:
@@ -44,14 +44,14 @@ def _stream(path: Path, container: Any) -> Any:
     # A stream without a codec has no size either.
     streams = [stream for stream in streams if stream.codec_context is not None]
     if not streams:
-        raise VideoError(f"{path} has a video stream in a format that is not known here")
+        raise VideoError(f"{path} has a video stream in an unknown format")
     stream = max(streams, key=lambda stream: stream.width * stream.height)
-    if stream.width * stream.height > _MOST_PIXELS:
+    if stream.width * stream.height > MOST_PIXELS:
         size = f"{stream.width} x {stream.height}"
-        raise VideoError(f"{path} has pictures of {size} pixels; the limit is {_MOST_PIXELS // 10**6} million")
+        raise VideoError(f"{path} has pictures of {size} pixels; the limit is {MOST_PIXELS // 10**6} million")
     stream.thread_type = "AUTO"
     # Later pictures may be larger than the header states.
-    stream.codec_context.options = {"max_pixels": str(_MOST_PIXELS)}
+    stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
     return stream
 
 
@@ -60,43 +60,43 @@ def _what(path: Path) -> str:
 
 
 def _is_cover(stream: Any) -> bool:
-    """Whether a stream is the cover picture of a sound file. Versions of PyAV before 13 cannot tell."""
+    """Whether a stream is the cover picture of an audio file. Versions of PyAV before 13 do not report it."""
     disposition = getattr(stream, "disposition", None)
     return disposition is not None and bool(disposition & disposition.__class__.attached_pic)
 
 
 def read_packets(container: Any, stream: Any) -> Iterator[Any]:
-    """The packets with data, up to where the file breaks off; none if PyAV cannot read the container a second time."""
+    """The packets with data, up to the point where the file is truncated; none if PyAV cannot read the container again."""
     try:
         for packet in container.demux(stream):
             if packet.size:
                 yield packet
     except (av.error.FFmpegError, IndexError):
-        # IndexError: the first pass met a stream that the file's head does not mention. PyAV then refuses the next pass at once.
+        # IndexError: the first pass found a stream that is not in the header. PyAV then refuses the next pass.
         return
 
 
 def decode(container: Any, stream: Any, packets: Iterable[Any] | None = None) -> Iterator[tuple[int | None, av.VideoFrame]]:
-    """(stamp in time_base units or None, frame) in the order of display. packets: those of the stream from here on, by default."""
+    """(stamp in time_base units or None, frame) in display order. packets: by default, the remaining packets of the stream."""
     by_dts = stores_only_dts(container)
     for packet in chain(read_packets(container, stream) if packets is None else packets, [None]):
         try:
             frames = stream.decode(packet)
         except av.error.FFmpegError:
-            continue  # a damaged packet, by whichever of FFmpeg's names: the decoder goes on with the next one
+            continue  # a damaged packet, which has several names in FFmpeg: the decoder continues with the next one
         for frame in frames:
             yield (frame.dts if by_dts else frame.pts), frame
 
 
 def stores_only_dts(container: Any) -> bool:
-    """AVI has no presentation stamps; guesses at them are wrong once pictures are reordered. Decoding ones are not."""
+    """AVI has no presentation stamps. Guessed ones are wrong if pictures are reordered; decoding stamps are correct."""
     return bool(container.format.name == "avi")
 
 
 def seek_exactly(container: Any, stream: Any, target: int, origin: int, start: float) -> Any:
-    """((stamp, frame), the rest) from the first frame at or after `start`, or None if the seek is not sure to be exact.
+    """((stamp, frame), the rest) from the first frame at or after `start`, or None if the seek may be inexact.
 
-    It is once a key frame has come out at or before `start`: what follows a key frame in display order is decodable.
+    A seek is exact if a key frame was decoded at or before `start`: all that follows a key frame in display order is decodable.
     """
     try:
         container.seek(target, stream=stream, backward=True)

@@ -1,7 +1,7 @@
 """Weights that turn the joints of one skeleton into those of Human3.6M-17.
 
 Each target joint has one or more recipes, best first: (trust, {source joint: weight}). The first one whose sources
-were all seen is used; trust scales the score of what comes out. Weights sum to 1, so a conversion commutes with
+were all detected is used; trust scales the score of the result. Weights sum to 1, so a conversion commutes with
 translation, rotation, scale and weak perspective, in 2D and in 3D. Right-hand targets are the mirror of the left ones.
 
 Written by `python -m stpose_training.synth.fit_conversions`; change the plan there, not the numbers here.

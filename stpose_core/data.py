@@ -1,14 +1,15 @@
-"""The data that flow between the packages: Keypoints -> Pose3D -> Motion, with shapes, units and axes.
+"""The data types that the packages exchange: Keypoints -> Pose3D -> Motion, with shapes, units and axes.
 
-Every object owns its arrays: it copies what it is made from, so two objects never share memory, and changing the arrays of one
-leaves all others as they are. The arrays are plain, contiguous and writable, as scipy, torch and Cython extensions expect. Fields
-cannot be reassigned; make a changed object with `dataclasses.replace`. No stage changes an object that it is given.
+Every object owns its arrays: the constructor copies them, so objects never share memory. The arrays are plain, contiguous and
+writable, as scipy, torch and Cython extensions expect. Fields cannot be reassigned; use `dataclasses.replace` to make a changed
+object. No stage changes its input.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,15 @@ def _check_fps(fps: float) -> float:
     return float(fps)
 
 
+def _own_parts(parts: Mapping[str, Any], whole: Keypoints | Pose3D) -> dict[str, Any]:
+    """Copies of the parts of a body. Raises ValueError unless they have its frames and none has parts itself."""
+    for name, part in parts.items():
+        if type(part) is not type(whole) or len(part) != len(whole) or part.fps != whole.fps or part.parts:
+            kind = type(whole).__name__
+            raise ValueError(f"part '{name:.40}' is not {kind} of the same {len(whole)} frames, or has parts of its own")
+    return {name: replace(part) for name, part in parts.items()}
+
+
 @dataclass(frozen=True)
 class Camera:
     """A pinhole camera: pixel = focal * (x, y) / z + centre.
@@ -47,7 +57,7 @@ class Camera:
 
     @staticmethod
     def assumed(image_size: tuple[int, int]) -> Camera:
-        """The camera taken when none is known: 55 degrees over the longer side of the image, as phones film."""
+        """The default if the camera is unknown: 55 degrees along the longer side of the image, typical of phones."""
         width, height = image_size
         focal = 0.5 * max(width, height) / np.tan(np.radians(55.0) / 2)
         return Camera(float(focal), (width / 2, height / 2))
@@ -55,15 +65,15 @@ class Camera:
 
 @dataclass(frozen=True)
 class CameraPath:
-    """How the camera of a clip moved, frame by frame. Pixels are focal * (x, y) / z + centre, as with `Camera`.
+    """The motion of a clip's camera, frame by frame. Pixels are focal * (x, y) / z + centre, as with `Camera`.
 
-    A path has its own axes: the camera axes (x right, y down, z forward) of its first frame. A cut begins a new path.
+    The axes of a path are the camera axes (x right, y down, z forward) of its first frame. A cut starts a new path.
 
     focal: (T,) pixels. centre: (x, y) of the principal point in pixels.
-    rotation: (T, 3, 3) from the camera axes of a frame to the axes of its path; identity throughout where the camera is static.
-    position: (T, 3) metres of the camera in the axes of its path; zeros where it is not known.
-    confidence: (T,) 0..1 how well the background shows the motion; 0 where nothing is known and a still camera is assumed.
-    shot: (T,) number of the path, from 0, never falling.
+    rotation: (T, 3, 3) from the camera axes of a frame to the axes of its path; identity if the camera is static.
+    position: (T, 3) metres, of the camera in the axes of its path; zeros if unknown.
+    confidence: (T,) 0..1, how well the background determines the motion; 0 where it is unknown and a static camera is assumed.
+    shot: (T,) number of the path, from 0, non-decreasing.
     static: whether the camera neither turns, moves nor zooms in any path.
     """
 
@@ -88,7 +98,7 @@ class CameraPath:
 
     @staticmethod
     def still(camera: Camera, frames: int, confidence: float = 1.0) -> CameraPath:
-        """The path of a camera that does not move."""
+        """The path of a static camera."""
         none = np.zeros((frames, 3))
         turns = np.tile(np.eye(3), (frames, 1, 1))
         sure, shot = np.full(frames, confidence), np.zeros(frames, np.int64)
@@ -99,9 +109,12 @@ class CameraPath:
 class Keypoints:
     """2D joints of one person over time, at a constant frame rate.
 
-    xy: (T, J, 2) pixels, origin top left, x right, y down; NaN where nothing was seen.
+    xy: (T, J, 2) pixels, origin top left, x right, y down; NaN for joints that were not detected.
     score: (T, J) in 0..1, calibrated per detector: about the share of such joints within 0.1 torso of the truth; 0 where xy is NaN.
     fps: frames per second. image_size: (width, height) in pixels. skeleton: a name of `stpose_core.skeletons`.
+    parts: more joints of the same person, by part of the body: "l_hand" and "r_hand" with the skeleton "hand21".
+    lifted: (T, J, 3) metres from joint 0, if the detector itself estimates the joints in 3D: x right, y down, z along the ray to
+    them; NaN for joints that were not detected. None otherwise.
     """
 
     xy: Array
@@ -109,6 +122,8 @@ class Keypoints:
     fps: float
     image_size: tuple[int, int]
     skeleton: str
+    parts: Mapping[str, Keypoints] = field(default_factory=dict)
+    lifted: Array | None = None
 
     def __post_init__(self) -> None:
         from stpose_core.skeletons import get_skeleton
@@ -124,13 +139,16 @@ class Keypoints:
         object.__setattr__(self, "score", score)
         object.__setattr__(self, "fps", _check_fps(self.fps))
         object.__setattr__(self, "image_size", (int(self.image_size[0]), int(self.image_size[1])))
+        if self.lifted is not None:
+            object.__setattr__(self, "lifted", _own(self.lifted, np.float64, (len(xy), joints, 3), "lifted"))
+        object.__setattr__(self, "parts", _own_parts(self.parts, self))
 
     def __len__(self) -> int:
         return len(self.xy)
 
     @property
     def seen(self) -> Mask:
-        """(T,) whether the person was seen at all in a frame."""
+        """(T,) whether any joint was detected in a frame."""
         return (self.score > 0).any(axis=1)
 
 
@@ -140,12 +158,14 @@ class Pose3D:
 
     xyz: (T, J, 3) metres, relative to joint 0 (the pelvis); NaN in frames without a pose.
     root: (T, 3) metres, position of joint 0 from the camera; NaN in frames without a pose.
-    hidden: (T, J) joints that were not seen and are the network's guess; all of them where the frame was bridged.
+    hidden: (T, J) joints that were not visible and are the network's estimate; all joints in frames that were bridged.
     sigma: (T, J) metres, expected error of each joint.
-    up: (3,) unit vector against gravity in camera axes, as far as it can be told; (0, -1, 0) for a level camera.
+    up: (3,) estimated unit vector against gravity in camera axes; (0, -1, 0) for a level camera.
     camera: the pinhole camera that `root` was computed with.
     contacts: (T, 4) probabilities that the left heel, left toe, right heel and right toe are on the ground, from the network; None
-    where the network has no such output.
+    if the network has no such output.
+    parts: more joints of the same person, each part relative to its own joint 0: "face" ("face5"), "l_hand" and "r_hand" ("hand21",
+    or "palm4" if only the body's detector shows them), "l_foot" and "r_foot" ("foot3").
     """
 
     xyz: Array
@@ -157,6 +177,7 @@ class Pose3D:
     skeleton: str
     camera: Camera
     contacts: Array | None = None
+    parts: Mapping[str, Pose3D] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         from stpose_core.skeletons import get_skeleton
@@ -170,6 +191,7 @@ class Pose3D:
         if self.contacts is not None:
             object.__setattr__(self, "contacts", _own(self.contacts, np.float64, (frames, 4), "contacts"))
         object.__setattr__(self, "fps", _check_fps(self.fps))
+        object.__setattr__(self, "parts", _own_parts(self.parts, self))
 
     def __len__(self) -> int:
         return len(self.xyz)
@@ -190,7 +212,7 @@ class Motion:
     rotations: (T, J, 4) unit quaternions (w, x, y, z), each joint relative to its parent; identity at rest.
     root: (T, 3) metres, position of joint 0.
     contacts: (T, 4) in 0..1: left heel, left toe, right heel, right toe on the ground.
-    filled: (T,) frames without an observation, filled in from their neighbours.
+    filled: (T,) frames without a detection, interpolated from their neighbours.
     """
 
     names: tuple[str, ...]
@@ -221,11 +243,11 @@ class Motion:
 
 @dataclass(frozen=True)
 class Capture:
-    """One person captured from a video: every stage, all at the same frame rate and with the same number of frames T.
+    """One person captured from a video: all stages, with the same frame rate and number of frames T.
 
-    video: what was filmed. detector: the name of the detector that saw the joints.
+    video: the source. detector: the name of the detector.
     keypoints: T frames in the detector's own skeleton. pose3d: T frames in camera axes. motion: T frames, animated.
-    start: seconds from the video's first frame to the first of these.
+    start: seconds from the video's first frame to the first frame of the capture.
     """
 
     video: VideoInfo

@@ -17,13 +17,13 @@ from packaging.requirements import Requirement
 def how_to_install(extra: str) -> str:
     """The end of a message about a missing package, such as "install it with: pip install mediapipe==0.10.21".
 
-    extra: a name from pyproject.toml that adds packages, such as "mediapipe" or "train". A source folder is installed again with
-    the extra, as an editable install, in the versions of its constraints.txt. An installed copy has no source folder, and stpose
-    may not be on the index that pip asks: there the command names the packages, as the metadata of the installed copy lists them.
+    extra: a name from pyproject.toml that adds packages, such as "mediapipe" or "train". From a source folder, the command installs
+    the folder again with the extra, editable, with the versions in constraints.txt. A copy installed from a wheel has no source
+    folder, and pip's index may lack stpose; then the command lists the packages in the metadata of the copy.
     """
     packages = _packages(extra)
     if packages == []:
-        return f"its packages do not exist for Python {sys.version_info[0]}.{sys.version_info[1]}"
+        return f"its packages are not available for Python {sys.version_info[0]}.{sys.version_info[1]}"
     source = Path(__file__).resolve().parents[1]
     if _is_source(source):
         words = ["-c", str(source / "constraints.txt"), "-e", f"{source}[{extra}]"]
@@ -35,9 +35,9 @@ def how_to_install(extra: str) -> str:
 
 
 def install_command(*words: str) -> str:
-    """A command for a shell that installs into the environment of this process, whichever environment the shell has active.
+    """A shell command that installs into the environment of this process, regardless of the active environment of the shell.
 
-    words: the arguments of `pip install`; they are quoted where a shell needs it.
+    words: the arguments of `pip install`, quoted where necessary.
     """
     return " ".join([_installer(), *map(_quoted, words)])
 
@@ -52,7 +52,7 @@ def _installer() -> str:
 
 
 def _packages(extra: str) -> list[str] | None:
-    """The requirements of an extra that apply to this Python; None if there is no metadata of this copy that lists the extra."""
+    """The requirements of an extra that apply to this Python; None if the metadata of this copy does not list the extra."""
     try:
         about = metadata.metadata("stpose")
     except metadata.PackageNotFoundError:

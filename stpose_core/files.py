@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all: first under a temporary name, then renamed."""
+"""Atomic writing of files: first under a temporary name, then renamed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from stpose_core.errors import OutputError
 
 
 def check_output(path: str | Path, overwrite: bool = False) -> Path:
-    """The path, if a file may be written there. Raises OutputError if not, or if it exists already."""
+    """The path, if a file can be written there. Raises OutputError if not, or if it exists and `overwrite` is not set."""
     path = Path(path)
     try:
         folder, there = path.is_dir(), path.exists()
-    except OSError as error:  # a name that the system does not take
+    except OSError as error:  # a name that the system rejects
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
     if folder:
-        raise OutputError(f"{path} is a folder; give the name of a file in it")
+        raise OutputError(f"{path} is a folder; give a file name in it")
     if not path.parent.is_dir():
         raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
     if not os.access(path.parent, os.W_OK):
@@ -31,7 +31,7 @@ def check_output(path: str | Path, overwrite: bool = False) -> Path:
 
 @contextmanager
 def written_whole(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
-    """A temporary name beside `path`, with its suffix; becomes `path` when the block ends, is removed if it fails.
+    """A temporary path beside `path`, with the same suffix. It is renamed to `path` when the block ends, or removed if it fails.
 
     Raises OutputError if the file cannot be written, or exists and `overwrite` is not set.
     """

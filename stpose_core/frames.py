@@ -1,4 +1,4 @@
-"""What every source of frames gives: a video file, a folder of pictures, or one that a program brings along."""
+"""The interface of a source of frames: a video file, a folder of pictures, or a source of your own."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stpose_core.errors import VideoError
+from stpose_core.options import PICTURE_FPS
 
 Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video is. width, height: pixels after rotation; fps: mean rate by the time stamps; duration: seconds.
+    """Properties of a video. width, height: pixels after rotation; fps: mean rate by the time stamps; duration: seconds.
 
-    path: the file, or the folder of pictures. frames: number of frames, or None where the file does not state it.
+    path: the file, or the folder of pictures. frames: number of frames, or None if the file does not state it.
     """
 
     path: Path
@@ -44,27 +45,27 @@ class Frame:
 
 
 class FrameSource(Protocol):
-    """Frames with their times. It is opened once and may be read several times, one pass after the other; `with` closes it.
+    """A sequence of frames with times. It is opened once and may be read several times, one pass after the other; `with` closes it.
 
-    info: size, rate and length, known as soon as the source is open.
+    info: size, rate and length, available as soon as the source is open.
     """
 
     @property
     def info(self) -> VideoInfo: ...
 
     def times(self) -> NDArray[np.float64]:
-        """(N,) the times of all frames as `frames` gives them: seconds from the first frame, rising."""
+        """(N,) the times of all frames, as in `frames`: seconds from the first frame, increasing."""
         ...
 
     def frames(self, start: float | None = None, end: float | None = None) -> Iterator[Frame]:
         """The frames with start <= time < end (seconds from the first frame), in order, decoded on demand.
 
-        A new pass ends the one before. Raises VideoError if the range holds no frame.
+        A new pass ends the previous one. Raises VideoError if the range contains no frame.
         """
         ...
 
     def close(self) -> None:
-        """Release the source. A source that is closed already stays closed."""
+        """Release the source. Closing it again has no effect."""
         ...
 
     def __enter__(self) -> FrameSource: ...
@@ -72,22 +73,32 @@ class FrameSource(Protocol):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None: ...
 
 
-def open_source(path: str | Path, picture_fps: float | None = None) -> FrameSource:
-    """A video file or a folder of pictures. picture_fps: rate of the pictures, which have no time stamps; 30 by default.
+def open_source(path: str | Path, picture_fps: float = PICTURE_FPS) -> FrameSource:
+    """A video file, an animated .gif or .webp, a folder of pictures, or "-" for standard input.
 
-    Raises VideoError if there is nothing that can be read.
+    picture_fps: rate of the pictures of a folder, which have no time stamps.
+
+    Raises VideoError if it cannot be read.
     """
     if Path(path).is_dir():
-        from stpose_core.pictures import PICTURE_FPS, PictureFolder
+        from stpose_core.pictures import PictureFolder
 
-        return PictureFolder(path, PICTURE_FPS if picture_fps is None else picture_fps)
+        return PictureFolder(path, picture_fps)
+    if str(path) == "-":
+        from stpose_core.stdin import PipedVideo
+
+        return PipedVideo()
+    from stpose_core.webp import AnimatedWebp, is_webp
+
+    if is_webp(path):
+        return AnimatedWebp(path)
     from stpose_core.video import VideoFile
 
     return VideoFile(path)
 
 
 def checked_range(path: Path, start: float | None, end: float | None) -> tuple[float, float]:
-    """(start, end) in seconds, end infinite where none is given. Raises VideoError if no frame can be in the range."""
+    """(start, end) in seconds; end is infinite if not given. Raises VideoError if the range is empty or invalid."""
     first = 0.0 if start is None else float(start)
     last = np.inf if end is None else float(end)
     if not (np.isfinite(first) and first >= 0 and last > first):

@@ -1,4 +1,4 @@
-"""Measures of 3D pose and motion, as the field defines them. Positions in metres; (T, J, 3) unless said otherwise."""
+"""Measures of 3D pose and motion, as the field defines them. Positions in metres, (T, J, 3) unless stated otherwise."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ def pa_mpjpe(predicted: Array, true: Array) -> float:
 
 
 def velocity_error(predicted: Array, true: Array) -> float:
-    """Mean error of the first differences, metres a frame: MPJVE (Pavllo et al. 2019)."""
+    """Mean error of the first differences, metres per frame: MPJVE (Pavllo et al. 2019)."""
     return float(np.linalg.norm(np.diff(predicted, axis=-3) - np.diff(true, axis=-3), axis=-1).mean())
 
 
 def acceleration_error(predicted: Array, true: Array) -> float:
-    """Mean error of the second differences, metres a frame squared (Kanazawa et al. 2019)."""
+    """Mean error of the second differences, metres per frame squared (Kanazawa et al. 2019)."""
     return float(np.linalg.norm(np.diff(predicted, 2, axis=-3) - np.diff(true, 2, axis=-3), axis=-1).mean())
 
 
 def jitter(positions: Array) -> float:
-    """Mean size of the second difference, metres a frame squared: how much a motion trembles, with its true acceleration."""
+    """Mean size of the second difference, metres per frame squared: jitter plus the true acceleration of the motion."""
     return float(np.linalg.norm(np.diff(positions, 2, axis=-3), axis=-1).mean())
 
 
 def bone_lengths(positions: Array, parents: tuple[int, ...] | NDArray[np.int64]) -> Array:
-    """(..., J - 1) lengths of the bones to every joint but the root."""
+    """(..., J - 1) lengths of the bones, one for every joint except the root."""
     child = [joint for joint, parent in enumerate(parents) if parent >= 0]
     return np.linalg.norm(positions[..., child, :] - positions[..., [parents[joint] for joint in child], :], axis=-1)
 
@@ -73,5 +73,5 @@ def pck_auc(predicted: Array, true: Array, highest: float = 0.15, steps: int = 3
 
 
 def mpjve(predicted: Array, true: Array) -> float:
-    """Mean per-joint velocity error of (T, J, 3): MPJPE of the first differences, metres a frame (Pavllo et al. 2019)."""
+    """Mean per-joint velocity error of (T, J, 3): MPJPE of the first differences, metres per frame (Pavllo et al. 2019)."""
     return mpjpe(np.diff(predicted, axis=-3), np.diff(true, axis=-3))

@@ -1,6 +1,6 @@
-"""The options of a capture, in one place: checked, and read and written as JSON.
+"""The options of a capture: checked values that can be read and written as JSON.
 
-Every default stands here and nowhere else: the library, the command, batches and the Blender extension take it from here.
+This is the only place with defaults: the library, the command, batches and the Blender extension use them.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 from stpose_core.errors import OptionError
 from stpose_core.formats import FORMATS, UNITS
+from stpose_core.rigs import RIGS
 
 if TYPE_CHECKING:
     from stpose_core.data import Camera
 
 CAMERAS = ("auto", "static", "moving")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+PICTURE_FPS = 30.0
+"""Frames per second of a folder of pictures by default. Pictures have no time stamps."""
 PERSONS = ("largest", "left", "right", "center", "all")
 SLOWEST = 1.0
-"""Frames per second: below this rate, a body can go anywhere from one frame to the next."""
+"""Minimum frames per second. At lower rates, a body can move too far between two frames."""
 
 _LONGEST_JSON = 1_000_000  # characters
 _CLASS = re.compile(r"[\w.]+:\w+")  # package.module:Class
@@ -30,21 +33,28 @@ _CLASS = re.compile(r"[\w.]+:\w+")  # package.module:Class
 
 @dataclass(frozen=True, kw_only=True)
 class CaptureOptions:
-    """How a video is captured. Raises OptionError for a value that is out of range or of a wrong type.
+    """Options of a capture. Raises OptionError for a value that is out of range or of a wrong type.
 
     detector: "auto", "builtin", "mediapipe", "rtmpose", or the path of keypoints or of a detector's weights.
     person: "largest", "left", "right", "center", "all", or "1", "2", ...: the n-th largest over the clip.
-    start, end: seconds from the video's first frame; None is the video's own start and end.
-    fps: frame rate of the result; None is the video's.
+    start, end: seconds from the video's first frame; None is the start or end of the video.
+    fps: frame rate of the result; None is that of the video.
     smooth: strength of the smoothing, 0 (none) to 1 (strong).
     refine: whether the 3D joints are fitted to the 2D joints over the whole clip.
-    device: where networks run, "auto", "cpu", "cuda" or "mps".
-    weights: path of a lifter's weights; None is the one that ships.
-    camera: "static" takes the camera as one that does not move; "moving" follows its rotation and zoom by the background; "auto"
-    does so too, and finds out whether it is static.
-    focal: focal length in pixels of the video; fov: field of view in degrees over the longer side. At most one of them; None where
-    it is unknown.
-    format: suffix, without its dot, of files in a folder. units: of lengths in formats that have a choice, "cm" or "m".
+    device: the device that runs the networks, "auto", "cpu", "cuda" or "mps".
+    weights: path of a lifter's weights; None is the built-in lifter.
+    camera: "static" assumes a static camera; "moving" estimates its rotation and zoom from the background; "auto" does so as well,
+    and detects a static camera.
+    focal: focal length in pixels of the video; fov: field of view in degrees along the longer side. At most one of them; None if
+    unknown.
+    camera_pitch: degrees by which the camera looks down (negative: up), on average over the clip; None if unknown. Sets the
+    direction of gravity. camera_height: metres of the camera above the floor; actor_height: standing height of the person in
+    metres. Either sets the scale of body and path; at most one of them.
+    hands: capture fingers: with the hand network of MediaPipe, or from a keypoint file that contains hand joints.
+    picture_fps: frame rate of a folder of pictures, which have no time stamps.
+    format: suffix of files in a folder, without the dot. units: unit of length in formats with a choice, "cm" or "m".
+    rig: joint names in the files, a name of `stpose_core.rigs.RIGS`.
+    skeleton: path of a .bvh or .glb on whose hierarchy the files' motion is solved; None for the captured body's own.
     """
 
     detector: str = "auto"
@@ -59,8 +69,15 @@ class CaptureOptions:
     camera: str = "auto"
     focal: float | None = None
     fov: float | None = None
+    camera_height: float | None = None
+    camera_pitch: float | None = None
+    actor_height: float | None = None
+    hands: bool = False
+    picture_fps: float = PICTURE_FPS
     format: str = "bvh"
     units: str = "cm"
+    rig: str = "stpose"
+    skeleton: str | None = None
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -70,25 +87,31 @@ class CaptureOptions:
                 object.__setattr__(self, entry.name, value)
             _check_type(entry.name, value, str(entry.type))
         if self.person not in PERSONS and not (self.person.isascii() and self.person.isdigit() and int(self.person) > 0):
-            raise OptionError(f"person: there is no choice '{self.person}'; use a number from 1, or {', '.join(PERSONS)}")
-        for name, choices in (("device", DEVICES), ("camera", CAMERAS), ("units", UNITS)):
+            raise OptionError(f"person: unknown choice '{self.person}'; use a number from 1, or {', '.join(PERSONS)}")
+        for name, choices in (("device", DEVICES), ("camera", CAMERAS), ("units", UNITS), ("rig", RIGS)):
             if getattr(self, name) not in choices:
-                raise OptionError(f"{name}: there is no choice '{getattr(self, name)}'; use one of {', '.join(choices)}")
+                raise OptionError(f"{name}: unknown choice '{getattr(self, name)}'; use one of {', '.join(choices)}")
         if self.format not in [entry.suffix[1:] for entry in FORMATS]:
             known = ", ".join(entry.suffix[1:] for entry in FORMATS)
-            raise OptionError(f"format: there is no choice '{self.format}'; use one of {known}")
+            raise OptionError(f"format: unknown choice '{self.format}'; use one of {known}")
         _check_range("smooth", self.smooth, 0, 1)
         _check_range("start", self.start, 0, math.inf)
         _check_range("fps", self.fps, SLOWEST, 1000)
         _check_range("focal", self.focal, 1, 1e6)
         _check_range("fov", self.fov, 5, 170)
+        _check_range("camera_height", self.camera_height, 0.05, 100)
+        _check_range("camera_pitch", self.camera_pitch, -89, 89)
+        _check_range("actor_height", self.actor_height, 0.3, 3)
+        _check_range("picture_fps", self.picture_fps, SLOWEST, 1000)
         if self.end is not None and self.end <= (self.start or 0.0):
-            raise OptionError(f"the range from {self.start or 0:g} s to {self.end:g} s holds no time")
+            raise OptionError(f"the range from {self.start or 0:g} s to {self.end:g} s is empty")
         if self.focal is not None and self.fov is not None:
-            raise OptionError("focal and fov say the same thing; give one of them")
+            raise OptionError("focal and fov both set the focal length; give only one of them")
+        if self.camera_height is not None and self.actor_height is not None:
+            raise OptionError("camera_height and actor_height both set the scale; give one of them")
 
     def camera_of(self, image_size: tuple[int, int]) -> Camera | None:
-        """The camera of pictures of this size (width, height) in pixels, where its focal length is known."""
+        """The camera for pictures of this size (width, height) in pixels; None if its focal length is unknown."""
         from stpose_core.data import Camera
 
         focal = self.focal
@@ -102,9 +125,9 @@ class CaptureOptions:
 
     @staticmethod
     def from_json(text: str) -> CaptureOptions:
-        """The options of a JSON object; those it lacks have their defaults.
+        """The options in a JSON object. Missing ones have their defaults.
 
-        Raises OptionError for text that is no such object, unknown names and values that are wrong.
+        Raises OptionError if the text is not a JSON object, or contains unknown names or invalid values.
         """
         if len(text) > _LONGEST_JSON:
             raise OptionError(f"options of {len(text)} characters are too long")
@@ -120,8 +143,8 @@ class CaptureOptions:
 def read_options(path: str | Path) -> CaptureOptions:
     """The options in a JSON file.
 
-    A file may not name a class as its detector, since that imports code. Raises OptionError for that, as
-    `CaptureOptions.from_json` does, and where the file cannot be read.
+    A file may not name a class as its detector, because that would import code. Raises OptionError for that, for the reasons of
+    `CaptureOptions.from_json`, and if the file cannot be read.
     """
     try:
         with Path(path).open(encoding="utf-8") as file:
@@ -136,11 +159,11 @@ def read_options(path: str | Path) -> CaptureOptions:
 
 
 def known_options(values: dict[str, Any]) -> dict[str, Any]:
-    """The values, if each name is one of an option. Raises OptionError with the names that are not."""
+    """The values, if each name is that of an option. Raises OptionError with the unknown names."""
     names = [entry.name for entry in fields(CaptureOptions)]
     unknown = [name for name in values if name not in names]
     if unknown:
-        raise OptionError(f"there is no option {', '.join(unknown)[:100]}; there are {', '.join(names)}")
+        raise OptionError(f"unknown option {', '.join(unknown)[:100]}; known: {', '.join(names)}")
     return values
 
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from stpose_core.errors import VideoError
 from stpose_core.frames import Frame, VideoInfo, checked_range, empty_range
+from stpose_core.options import PICTURE_FPS
 from stpose_core.stamps import STAMP_ERROR
 from stpose_core.stills import read_picture
 
-PICTURE_FPS = 30.0
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
@@ -62,7 +62,7 @@ class PictureFolder:
             yield Frame(int(index), float(times[index]), image)
 
     def close(self) -> None:
-        """Nothing is held open between pictures."""
+        """Has no effect: no file stays open between pictures."""
 
     def __enter__(self) -> PictureFolder:
         return self
@@ -72,6 +72,6 @@ class PictureFolder:
 
 
 def _natural(path: Path) -> list[tuple[int, int | str]]:
-    """Sorting by this puts numbers in the order of their values."""
+    """Sort key that orders numbers by value."""
     parts = re.findall(r"[0-9]+|[^0-9]+", path.name.lower())
     return [*((0, int(part)) if part.isdigit() else (1, part) for part in parts), (2, path.name)]

@@ -1,16 +1,16 @@
-"""The whole way from a video to captures. The only module that knows all the rooms.
+"""The complete pipeline from a video to captures. The only module that depends on all packages.
 
-    frames -> people's tracks -> cleaned tracks -> Keypoints on an even time grid -> Pose3D -> Motion
+    frames -> people's tracks -> cleaned tracks -> Keypoints on a uniform time grid -> Pose3D -> Motion
 
-Frames are decoded in a thread a few frames ahead of the detector and dropped soon after it has seen them; what stays
-are tracks and poses of a few kilobytes a frame, so that memory hardly grows with the length of the video.
+A thread decodes a few frames ahead of the detector. Frames are dropped soon after detection. Tracks and poses remain, a few
+kilobytes per frame, so memory hardly grows with the length of the video.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from stpose_core.animate import animate, standpoint
+from stpose_core.animate.setup import fitted_to_setup
 from stpose_core.background import ahead
 from stpose_core.data import Array, CameraPath, Capture, Keypoints, Pose3D
 from stpose_core.detect import KeypointFile, load_detector
@@ -25,8 +26,6 @@ from stpose_core.detect.boxes import extent
 from stpose_core.devices import choose_device
 from stpose_core.errors import FormatError, NoPersonError, VideoError
 from stpose_core.frames import Frame, FrameSource, VideoInfo, open_source
-from stpose_core.lift import load_lifter
-from stpose_core.lift.refine import refine as refine_pose
 from stpose_core.options import SLOWEST, CaptureOptions, known_options
 from stpose_core.track.choice import choose_people
 from stpose_core.track.cleaning import clean_tracks
@@ -46,7 +45,7 @@ Item = TypeVar("Item")
 
 # Stamps that imply a higher rate are wrong; filters with windows in seconds would span thousands of frames.
 FASTEST = 2000.0
-# Decoded frames that wait for the detector: enough to keep it busy, 25 MB of full HD.
+# Number of decoded frames in the queue of the detector; 25 MB in full HD.
 AHEAD = 4
 _log = logging.getLogger(__name__)
 
@@ -73,23 +72,23 @@ def capture_people(
     progress: Progress | None = None,
     **changes: Any,
 ) -> list[Capture]:
-    """Capture the chosen people of a video, each over the whole range, with gaps marked where they were not seen.
+    """Capture the chosen people of a video, each over the whole range. Frames without a detection are marked as gaps.
 
-    path: a video file, a folder of pictures (30 a second), or a source of frames, which stays open.
-    options: everybody with the default options where none are given.
+    path: a video file, a folder of pictures, or a source of frames, which stays open.
+    options: by default all people with the default options.
     changes: fields of CaptureOptions that differ from `options`, by name: `capture_people("a.mp4", smooth=0.2)`. `detector` may
-    also be a detector that is loaded already.
-    lifter: one that is loaded already, in the place of `options.weights`.
-    progress: called with (stage, done, total) as the work goes on, in frames; total is None where it is not known.
-    Of several people, those seen in too few frames for a pose are left out, with a warning to the log "stpose_core".
-    Raises StposeError: see `stpose_core.errors` for its kinds.
+    also be a loaded detector.
+    lifter: a loaded lifter, used instead of `options.weights`.
+    progress: called with (stage, done, total) during the work, in frames; total is None if unknown.
+    Of several people, those detected in too few frames for a pose are left out, with a warning in the log "stpose_core".
+    Raises subclasses of StposeError, see `stpose_core.errors`.
     """
     report = progress or _silent
     detector = changes.pop("detector", None)
     if isinstance(detector, str | Path):
         changes["detector"], detector = str(detector), None
     options = replace(options or CaptureOptions(person="all"), **known_options(changes))
-    with open_source(path) if isinstance(path, str | Path) else nullcontext(path) as video:
+    with open_source(path, options.picture_fps) if isinstance(path, str | Path) else nullcontext(path) as video:
         return _captured(video, options, detector, lifter, report)
 
 
@@ -103,30 +102,40 @@ def _captured(
         raise VideoError(f"{info.path} has {info.fps:.3g} frames per second according to its time stamps; the limit is {FASTEST:g}")
     size, start, end = (info.width, info.height), options.start, options.end
     source = detector or open_detector(options.detector, options.device)
-    lifter = lifter or load_lifter(options.weights, device=choose_device(options.device))
+    if lifter is None:
+        from stpose_core.lift import load_lifter
+
+        lifter = load_lifter(options.weights, device=choose_device(options.device))
     camera = options.camera_of(size)
     largest = options.person in ("largest", "1")
     watch = CameraMotion(size, camera, decide=options.camera == "auto") if options.camera != "static" and can_follow(size) else None
     seen = observe(video, source, start, end, report, largest, watch)
     chosen = choose_people(seen.tracks, options.person, size, len(seen.times))
     if any(track.seldom for track in chosen):
-        # Whoever is the largest over the whole clip was in the background for a while, and not looked at in every frame.
+        # The largest person of the clip was in the background for a while, and was not detected in every frame.
         before = len(seen.times)
         more: Progress = lambda stage, done, total: report(stage, before + done, before + (total or 0))  # noqa: E731
         seen = replace(observe(video, source, start, end, more), camera=seen.camera)
         chosen = choose_people(seen.tracks, options.person, size, len(seen.times))
+    from stpose_core.detect.torch_runner import torch_threads
+    from stpose_core.lift.parts import with_parts
+    from stpose_core.lift.refine import refine
+
     lifted: list[tuple[Keypoints, Pose3D]] = []
     unposed: list[int] = []
     total = len(chosen) * len(seen.times)
     for number, track in enumerate(chosen):
         report("lift", number * len(seen.times), total)
         keypoints = track_to_keypoints(track, seen.times, options.fps or info.fps, size)
-        with _one_thread():
+        with torch_threads(1):  # enough for lifting; on a busy machine, several took up to forty times as long
             maps = _maps_of(source, lifter, track, keypoints, seen.times, video.frames(start, end))
             known: dict[str, Any] = {} if camera is None else {"camera": camera}
             pose3d = lifter(keypoints, **known) if maps is None else lifter(keypoints, maps=maps, **known)
             if options.refine:
-                pose3d = refine_pose(pose3d, keypoints)
+                pose3d = refine(pose3d, keypoints)
+            if options.hands:
+                keypoints = _with_hands(source, track, keypoints, pose3d, seen.times, video.frames(start, end))
+            pose3d = with_parts(pose3d, keypoints)
         if pose3d.posed.any():
             lifted.append((keypoints, pose3d))
         else:
@@ -135,6 +144,7 @@ def _captured(
     origin: tuple[float, float] | None = None
     for (keypoints, _), pose3d in zip(lifted, _upright_alike([pose3d for _, pose3d in lifted])):
         path = _camera_at(seen, keypoints)
+        pose3d = fitted_to_setup(pose3d, options, path)
         if len(lifted) > 1 and origin is None:
             origin = standpoint(pose3d, path)
         motion = animate(pose3d, options.smooth, camera=path, origin=origin)
@@ -142,10 +152,10 @@ def _captured(
     report("lift", total, total)
     if not captures:
         who = "the person is" if len(chosen) == 1 else f"each of the {len(chosen)} people is"
-        raise NoPersonError(f"{info.path}: {who} seen in too few frames for a pose")
+        raise NoPersonError(f"{info.path}: {who} detected in too few frames for a pose")
     if unposed:
         which = f"{len(unposed)} of {len(chosen)} people (by size: {', '.join(map(str, unposed))})"
-        _log.warning("%s: left out %s, seen in too few frames for a pose", info.path, which)
+        _log.warning("%s: left out %s, detected in too few frames for a pose", info.path, which)
     return captures
 
 
@@ -166,23 +176,41 @@ def _maps_of(
     times: Array,
     frames: Iterator[Frame],
 ) -> HeatMaps | None:
-    """The detector's heat maps of a person, where it has some and the lifter reads them. Most lifters do not, so they are not kept
-    while people are tracked: the video is read once more. frames: those at `times`."""
+    """The detector's heat maps of a person; None if the detector has none or the lifter does not read them.
+
+    Most lifters do not, so the maps are not kept while people are tracked; the video is read again. frames: those at `times`.
+    """
     from stpose_core.detect.maps import person_maps
     from stpose_core.lift.heatmaps import HeatMaps
     from stpose_core.lift.lifter import phases
 
-    # Where joints are interpolated between frames, maps are not read.
+    # Maps are not read if joints are interpolated between frames.
     if source.maps is None or not lifter.reads_maps or phases(keypoints.fps)[1] > 1:
         return None
     pictures = (frame.image for frame in frames)
     return HeatMaps(*person_maps(source.maps, track, keypoints, times, pictures))
 
 
+def _with_hands(
+    source: Detector | KeypointFile, track: Track, keypoints: Keypoints, pose: Pose3D, times: Array, frames: Iterator[Frame]
+) -> Keypoints:
+    """The keypoints with the hands of the person: from the keypoint file, or by the hand network of MediaPipe in a second pass over
+    the frames, so that only the hands of people who were chosen are looked at."""
+    if isinstance(source, KeypointFile):
+        return source.with_hands(track, keypoints, times)
+    if not pose.posed.any():
+        return keypoints
+    from stpose_core.detect.hands import find_hands
+    from stpose_core.detect.mediapipe_hands import MediaPipeHands
+
+    with closing(ahead(frames, AHEAD)) as decoded:
+        return find_hands(MediaPipeHands(), keypoints, pose, times, (frame.image for frame in decoded))
+
+
 @dataclass(frozen=True)
 class Observed:
-    """What a detector saw. times: (N,) seconds of the frames in the range, rising. tracks: one a person, cleaned. camera: its path
-    over these frames, if it was followed."""
+    """The detections in a video. times: (N,) seconds of the frames in the range, increasing. tracks: one per person, cleaned.
+    camera: its path over these frames, if it was estimated."""
 
     times: Array
     tracks: list[Track]
@@ -198,9 +226,9 @@ def observe(
     largest: bool = False,
     watch: CameraMotion | None = None,
 ) -> Observed:
-    """Follow everybody in the range of a video, and clean their tracks. With a keypoint file the video is not decoded.
+    """Track all people in the range of a video, and clean their tracks. With a keypoint file, the video is not decoded.
 
-    largest: only the largest person is asked for, so people in the background are not looked at in every frame (`Track.seldom`).
+    largest: only the largest person is needed, so people in the background are not detected in every frame (`Track.seldom`).
     watch: receives every frame, with boxes around the people in it.
     """
     if isinstance(source, KeypointFile):
@@ -211,7 +239,7 @@ def observe(
     tracker = PeopleTracker(source, largest)
     stamps: list[float] = []
     report("detect", 0, total)
-    # Closed at once if the detector fails: the thread must have ended before the source is closed.
+    # Closed immediately if the detector fails: the thread must end before the source is closed.
     with closing(ahead(video.frames(start, end), AHEAD)) as frames:
         for frame in frames:
             people = tracker.update(frame)
@@ -219,7 +247,7 @@ def observe(
                 boxes = [extent(person.pose.xy, person.pose.score) for person in people]
                 watch.update(frame.image, frame.time, [(box.x0, box.y0, box.x1, box.y1) for box in boxes])
             stamps.append(frame.time)
-            # The length that a container states is a guess: never more done than there is to do.
+            # The length that a container states is an estimate; `done` must not exceed the total.
             report("detect", len(stamps), max(total, len(stamps)))
     if not stamps:
         raise VideoError(f"{video.info.path}: no frame in the range asked for")
@@ -228,35 +256,22 @@ def observe(
 
 
 def _camera_at(seen: Observed, keypoints: Keypoints) -> CameraPath | None:
-    """The path of the camera at the frames of the keypoints, which begin with the first of the times; None where it is unknown."""
+    """The path of the camera at the frames of the keypoints, which begin at the first of the times; None if unknown."""
     if seen.camera is None:
         return None
     return on_grid(seen.camera, seen.times, seen.times[0] + np.arange(len(keypoints)) / keypoints.fps)
 
 
 def open_detector(detector: str | Path | Detector | KeypointFile, device: str = "auto") -> Detector | KeypointFile:
-    """The detector itself; if it is given by name or as a keypoint file, loaded for the device. Raises as `load_detector` does."""
+    """The given detector, or the one loaded by name or path for the device. Raises the errors of `load_detector`."""
     return load_detector(detector, device) if isinstance(detector, str | Path) else detector
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One thread for torch: plenty for lifting, while several wait for each other forty times as long on a busy machine."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _tracks_of_file(video: FrameSource, file: KeypointFile, start: float | None, end: float | None) -> tuple[Array, list[Track]]:
     info = video.info
     if file.image_size not in (None, (info.width, info.height)):
         size = "{} x {}".format(*file.image_size)
-        raise FormatError(f"{file.path} is of a video of {size} pixels, {info.path} has {info.width} x {info.height}")
+        raise FormatError(f"{file.path} belongs to a video of {size} pixels, but {info.path} has {info.width} x {info.height}")
     stamps = video.times()
     first, last = (start or 0.0) - 1e-6, (np.inf if end is None else end - 1e-6)
     times = stamps[(stamps >= first) & (stamps < last)]

@@ -1,7 +1,7 @@
-"""Whether this processor is faster in half precision than in single precision, by a short measurement.
+"""A short measurement of whether this processor is faster in half precision than in single precision.
 
-A processor that has instructions for bfloat16 need not be faster in it: without AMX, networks of convolutions were measured to take
-1.2 to 1.4 times as long, as every layer converts its inputs.
+A processor with bfloat16 instructions is not necessarily faster with them: without AMX, convolutional networks took 1.2 to 1.4
+times as long in measurements, because every layer converts its inputs.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 GAIN = 1.2
-"""How many times as fast half precision must be to be chosen: for less it is not worth its rounding."""
+"""Speed-up from which half precision is chosen. A smaller one does not justify its rounding errors."""
 _ROUNDS = 5
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Processor time of one piece of work, milliseconds: in single precision and in half precision (bfloat16, float16)."""
+    """Processor time of one workload, milliseconds: in single precision and in half precision (bfloat16, float16)."""
 
     single: float
     half: float
@@ -28,10 +28,10 @@ class Timing:
 
 
 def measure(single: Callable[[], object], half: Callable[[], object]) -> Timing:
-    """Run both in turns, after one run of each that prepares.
+    """Run both alternately, after one warm-up run of each.
 
-    Processor time of all threads is summed: unlike time on the clock, other work on the machine hardly changes it, and a sum does
-    not suffer from systems that count it in steps of 16 ms.
+    The processor time of all threads is summed: unlike wall time, it hardly depends on other work on the machine, and a sum is not
+    affected by systems that count it in steps of 16 ms.
     """
     single()
     half()

@@ -1,4 +1,4 @@
-"""How good a capture is, from the capture alone, and what would make it better."""
+"""Quality measures of a capture, computed from the capture alone, and advice on how to improve it."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _PARTS = {
 }
 _FEET = ("LeftFoot", "LeftToeBase", "RightFoot", "RightToeBase")  # as the columns of Motion.contacts
 _LIMBS = ("LeftForeArm", "LeftHand", "RightForeArm", "RightHand", "LeftLeg", "LeftFoot", "RightLeg", "RightFoot")
-_NEAR_FLOOR = 0.15  # m: an ankle's height in standing, and a little
-_PER_FRAME = 30.0  # frames a second that figures by frame are given at, whatever the clip's rate
+_NEAR_FLOOR = 0.15  # m: the height of an ankle in standing, with a margin
+_PER_FRAME = 30.0  # frame rate that per-frame figures refer to, independent of the clip's rate
 
 
 @dataclass(frozen=True)
 class Quality:
-    """Figures of one capture. NaN where there is nothing to measure.
+    """Figures of one capture. NaN if there is nothing to measure.
 
-    seen: share of the frames in which the person was detected. hidden: share of those in which joints of the "legs", "arms" and
-    "head" were not seen, mean over the joints. contact: share of the frames with a foot on the ground. slide: cm that feet in
-    contact move along the floor in a frame at 30 fps. floor: share of contacts on one level, the floor at y = 0. jitter: m/s^2,
-    mean acceleration of limb joints against the pelvis. bones: how much the lengths of the lifted bones vary over the clip, mean
-    of standard deviation / mean. camera: mean confidence of the camera's path, 1 for one that is known to stand still.
+    seen: share of the frames in which the person was detected. hidden: share of those frames in which joints of the "legs", "arms"
+    and "head" were not visible, mean over the joints. contact: share of the frames with a foot on the ground. slide: cm that feet
+    in contact move along the floor per frame at 30 fps. floor: share of contacts on one level, the floor at y = 0. jitter: m/s^2,
+    mean acceleration of limb joints relative to the pelvis. bones: variation of the lifted bone lengths over the clip, mean of
+    standard deviation / mean. camera: mean confidence of the camera's path, 1 for a static camera.
     """
 
     seen: float
@@ -44,7 +44,7 @@ class Quality:
 
 
 def quality(capture: Capture, camera: CameraPath | None = None) -> Quality:
-    """The figures of a capture. camera: how the camera moved, where that was estimated."""
+    """The figures of a capture. camera: its path, if it was estimated."""
     seen, pose, motion = capture.keypoints.seen, capture.pose3d, capture.motion
     places = forward_kinematics(motion)
     at = [places[:, [motion.names.index(name) for name in names]] for names in (_FEET, _LIMBS)]
@@ -74,17 +74,17 @@ def _mean(values: Array | Mask) -> float:
 
 
 def advice(found: Quality) -> str | None:
-    """One line about the worst of what is poor; None where nothing is. In order of what spoils a capture most."""
+    """One line about the most severe problem; None if there is none. Problems are checked in order of severity."""
     legs, arms = found.hidden["legs"], found.hidden["arms"]
     off_floor = 100 * (1 - found.floor)
     lines = (
         (found.seen < 0.6, f"the person is detected in {100 * found.seen:.0f} % of the frames; keep the person in the picture"),
         (legs > 0.4, f"legs are out of the picture or hidden in {100 * legs:.0f} % of the frames; film the whole body"),
         (arms > 0.5, f"arms are hidden in {100 * arms:.0f} % of the frames; film from the front or the other side"),
-        (found.camera < 0.3, "the camera moves and too little background shows how; film with more of the room in the picture"),
-        (found.bones > 0.08, f"bone lengths vary by {100 * found.bones:.0f} %, so depth is unsure; film from further away"),
+        (found.camera < 0.3, "the camera moves and too little background is visible to follow it; film more of the background"),
+        (found.bones > 0.08, f"bone lengths vary by {100 * found.bones:.0f} %, so depth is uncertain; film from further away"),
         (found.floor < 0.7, f"{off_floor:.0f} % of foot contacts are off the floor; keep feet and floor in the picture"),
-        (found.slide > 0.5, f"feet slide by {found.slide:.1f} cm a frame; film with a camera that stands still"),
-        (found.jitter > 25.0, f"limbs tremble ({found.jitter:.0f} m/s^2); film with more light, or smooth more (--smooth 0.6)"),
+        (found.slide > 0.5, f"feet slide by {found.slide:.1f} cm a frame; film with a static camera"),
+        (found.jitter > 25.0, f"the limbs jitter ({found.jitter:.0f} m/s^2); film with more light, or smooth more (--smooth 0.6)"),
     )
     return next((line for poor, line in lines if poor), None)

@@ -11,7 +11,7 @@ import numpy as np
 from stpose_core.data import Array
 from stpose_core.errors import FormatError
 
-# A table may have this many values for each number in its file (joints without channels do not move), and this many in any case.
+# A table may have this many values per number in its file (joints without channels do not move), and always this many in total.
 _SPARSE, _ALWAYS = 2, 100_000
 
 
@@ -41,7 +41,7 @@ def numbers(words: Sequence[str]) -> Array:
 
 
 def check_table(path: str | Path, frames: int, columns: int, given: int) -> None:
-    """Raises FormatError if a table of frames x columns is much larger than the `given` numbers that describe it."""
+    """Raise FormatError if a table of frames x columns is much larger than the `given` numbers that describe it."""
     if frames * columns > _SPARSE * given + _ALWAYS:
         raise FormatError(f"{path} describes {columns} joints in {frames} frames with only {given} numbers")
 
@@ -53,7 +53,7 @@ def one_line(error: object, most: int = 200) -> str:
 
 @contextmanager
 def expected(what: str) -> Iterator[None]:
-    """Turns the errors of a block that meets unexpected types, shapes or values into a FormatError that begins with `what`."""
+    """Convert errors caused by unexpected types, shapes or values in the block into a FormatError that begins with `what`."""
     try:
         yield
     except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:

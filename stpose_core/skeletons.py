@@ -30,7 +30,7 @@ class Skeleton:
 
     @property
     def mirror(self) -> tuple[int, ...]:
-        """For each joint the index of its counterpart on the other side of the body (itself in the middle)."""
+        """For each joint, the index of its counterpart on the other side of the body (its own index for joints in the middle)."""
         order = list(range(len(self.joints)))
         for left, right in self.pairs:
             order[left], order[right] = right, left
@@ -96,7 +96,22 @@ OPENPOSE25 = Skeleton(
     (1, 8, 1, 2, 3, 1, 5, 6, -1, 8, 9, 10, 8, 12, 13, 0, 0, 15, 16, 21, 21, 14, 24, 24, 11),
 )  # fmt: skip
 
-_SKELETONS = {skeleton.name: skeleton for skeleton in (H36M17, COCO17, BLAZEPOSE33, HALPE26, OPENPOSE25)}
+FINGERS = ("thumb", "index", "middle", "ring", "pinky")
+
+# Order of MediaPipe Hands and OpenPose's hands: of each finger the three joints from the palm outwards, then its tip.
+HAND21 = Skeleton(
+    "hand21",
+    ("wrist", *(f"{finger}{number}" for finger in FINGERS for number in (1, 2, 3, 4))),
+    (-1, *(0 if number == 1 else 4 * finger + number - 1 for finger in range(5) for number in (1, 2, 3, 4))),
+)
+
+# What detectors of the body show of a head, a hand and a foot.
+FACE5 = Skeleton("face5", ("nose", "l_eye", "r_eye", "l_ear", "r_ear"), (-1, 0, 0, 1, 2))
+PALM4 = Skeleton("palm4", ("wrist", "thumb", "index", "pinky"), (-1, 0, 0, 0))
+FOOT3 = Skeleton("foot3", ("ankle", "heel", "toe"), (-1, 0, 0))
+
+_ALL = (H36M17, COCO17, BLAZEPOSE33, HALPE26, OPENPOSE25, HAND21, FACE5, PALM4, FOOT3)
+_SKELETONS = {skeleton.name: skeleton for skeleton in _ALL}
 
 
 def get_skeleton(name: str) -> Skeleton:
@@ -109,16 +124,16 @@ def get_skeleton(name: str) -> Skeleton:
 def convert_points(points: ArrayLike, source: str, to: str = "h36m17") -> Array:
     """Joints (..., J, D) of skeleton `source` as joints (..., K, D) of skeleton `to`, in 2D or 3D.
 
-    A source joint with a NaN coordinate counts as not seen; NaN comes out where nothing usable was seen.
-    Raises FormatError for an unknown skeleton or where there is no conversion between the two.
+    A source joint with a NaN coordinate counts as not detected. The result is NaN if no usable source was detected.
+    Raises FormatError for an unknown skeleton, or if there is no conversion between the two.
     """
     points = np.asarray(points, dtype=np.float64)
     return _convert(points, np.isfinite(points).all(axis=-1).astype(np.float64), source, to)[0]
 
 
 def convert(keypoints: Keypoints, to: str = "h36m17") -> Keypoints:
-    """The same person over time in another skeleton. The score of a joint is the mean of its sources' scores, weighted
-    as they are, and lower where a joint had to be guessed from others than the best sources.
+    """The same person over time in another skeleton. The score of a joint is the weighted mean of the scores of its
+    sources, and lower if it was estimated from other joints than the best sources.
 
     Raises FormatError as `convert_points` does.
     """
@@ -149,7 +164,7 @@ def _convert(points: Array, score: Array, source: str, to: str) -> tuple[Array, 
 
 @cache
 def _recipes(source: str, to: str) -> list[list[tuple[float, list[int], Array]]]:
-    """For each joint of `to` its recipes as (trust, indices into `source`, weights)."""
+    """For each joint of `to`, its recipes as (trust, indices into `source`, weights)."""
     if to != H36M17.name or source not in RECIPES:
         raise FormatError(f"cannot convert '{source}' joints to '{to}'; known: {', '.join(RECIPES)} to {H36M17.name}")
     have, table = get_skeleton(source), RECIPES[source]

@@ -1,6 +1,6 @@
-"""From the time stamps of video frames to times in seconds that always increase.
+"""Conversion of the time stamps of video frames to strictly increasing times in seconds.
 
-Stamps in files may be missing, repeated, out of order, or restart where two recordings were joined.
+Stamps in files may be missing, repeated or out of order, and may restart where two recordings were joined.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Still pictures: reading them as they are meant to be seen, and everybody in them with h36m17 joints."""
+"""Still pictures: reading them in their upright orientation, and detecting all people in them with h36m17 joints."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-"""What counts as a picture in a folder; a file that is named itself may be anything that OpenCV reads."""
+"""Suffixes of pictures in a folder. A file that is given itself may have any format that OpenCV reads."""
 _HALF_AS_SURE, _MOSTLY = 0.5, 0.6  # sureness against that of another person, and share of joints within them: a part of them
 _MARGIN = 0.08  # joints end inside the body's outline: boxes are larger than their extent by this share of it on each side
 
 
 @dataclass(frozen=True)
 class StillPerson:
-    """Somebody in a picture. box: left, top, width, height in pixels, around the joints that were seen, inside the picture. score:
-    0..1, how likely it is a person times the mean score of the joints. xy: (17, 2) pixels, origin top left, NaN where a joint was
-    not seen. joint_score: (17,) 0..1, 0 where not seen."""
+    """A person in a picture. box: left, top, width, height in pixels, around the detected joints, inside the picture. score: 0..1,
+    the probability of a person times the mean score of the joints. xy: (17, 2) pixels, origin top left, NaN for joints that were
+    not detected. joint_score: (17,) 0..1, 0 for joints that were not detected."""
 
     box: tuple[float, float, float, float]
     score: float
@@ -39,11 +39,11 @@ class StillPerson:
 
 
 def list_pictures(names: Iterable[str]) -> list[Path]:
-    """The pictures that files, folders (their pictures, sorted by name, without sub-folders) and @LIST files name, each once, in
-    the order in which they are named.
+    """The pictures given by files, folders (their pictures, sorted by name, without sub-folders) and @LIST files, each once, in the
+    given order.
 
-    A list holds a file or folder a line, as it would be given to the command; empty lines are left out. Raises FormatError where
-    something is missing, or a folder or a list names no picture.
+    A list has one file or folder per line, as on the command line; empty lines are ignored. Raises FormatError if something is
+    missing, or a folder or a list contains no picture.
     """
     found: dict[Path, Path] = {}
     for name in names:
@@ -60,7 +60,7 @@ def read_picture(path: Path) -> Image:
         raise FormatError(f"{path} cannot be read: {error.strerror or error}") from error
     try:
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    except cv2.error as error:  # a picture beyond the size that OpenCV takes
+    except cv2.error as error:  # a picture larger than OpenCV accepts
         raise FormatError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
     if picture is None:
         raise FormatError(f"{path} is not a picture that can be read (or it is damaged)")
@@ -68,10 +68,10 @@ def read_picture(path: Path) -> Image:
 
 
 def people_in(image: Image, detector: Detector) -> list[StillPerson]:
-    """Everybody in a picture (H, W, 3), the surest first.
+    """All people in a picture (H, W, 3), by falling score.
 
-    Nobody counts who is not seen again in a second look there, nor who is like somebody surer, or a part of them and much less
-    sure: a box around legs alone, or around two people, gives such poses.
+    A person counts only if a second detection in the resulting box confirms it. People that repeat one with a higher score, or are
+    a part of one with a much higher score, are dropped: such poses result from boxes around legs alone or around two people.
     """
     height, width = image.shape[:2]
     poses = [verified(detector, image, detector.pose(image, box), HELD) for box in detector.find(image, thorough=True)]
@@ -119,7 +119,7 @@ def _alike(one: StillPerson, other: StillPerson) -> float:
 
 
 def _is_part(one: StillPerson, other: StillPerson) -> bool:
-    """Whether somebody is less than half as sure as another, and most of their joints lie where the other is."""
+    """Whether a person has less than half the score of another one, and most of the joints lie within the other."""
     left, top, width, height = other.box
     seen = one.joint_score >= SEEN
     inside = ((one.xy >= (left, top)) & (one.xy <= (left + width, top + height))).all(axis=1)

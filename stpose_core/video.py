@@ -1,6 +1,6 @@
-"""Video files: frames with their time stamps, one after the other in constant memory.
+"""Video files: frames with their time stamps, read sequentially in constant memory.
 
-Time comes from the stamps in the file, never from counting, so that a variable frame rate keeps its tempo (see `stamps.py`).
+Times come from the stamps in the file, never from counting, so a variable frame rate keeps its tempo (see `stamps.py`).
 The rotation tag (ISO/IEC 14496-12, `tkhd` matrix; FFmpeg's display matrix) and pixels that are not square are
 applied to the picture.
 """
@@ -25,13 +25,13 @@ from stpose_core.errors import VideoError
 from stpose_core.frames import Frame, Image, VideoInfo, checked_range, empty_range
 from stpose_core.stamps import STAMP_ERROR, Clock, read_stamps
 
-# A seek that lands too late is repeated so many seconds earlier; after that decoding begins with the first frame.
+# A seek that lands too late is repeated this many seconds earlier; after that, decoding starts at the first frame.
 _SEEK_MARGINS = (0.0, 10.0)
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """How a decoded picture becomes upright with square pixels: scale to `size` (w, h), transpose, flip."""
+    """The transformation of a decoded picture to upright with square pixels: scale to `size` (w, h), transpose, flip."""
 
     size: tuple[int, int]
     transpose: bool
@@ -50,10 +50,10 @@ class _Layout:
 
 
 class VideoFile:
-    """A video file as a FrameSource. A new pass seeks back in the open file, or reopens it where a seek is not exact.
+    """A video file as a FrameSource. A new pass seeks back in the open file, or reopens it if a seek is not exact.
 
-    Opening reads through the file's packets and decodes one picture. Memory does not grow with the length of the video, but for
-    8 bytes a frame. Threads may share it; one at a time uses the file.
+    Opening reads the packets of the file and decodes one picture. Memory does not grow with the length of the video, except for 8
+    bytes per frame. Threads may share the object; they use the file one at a time.
     Raises VideoError if the file is missing, is not a video, or has no picture that can be decoded.
     """
 
@@ -88,7 +88,7 @@ class VideoFile:
         self._stamps = read_stamps(found, notes.complete, notes.count, float(self._tick or 0), nominal)
 
     def times(self) -> NDArray[np.float64]:
-        """(N,) as `FrameSource.times`. Where packets lack stamps the frames are taken as evenly spaced."""
+        """(N,) as `FrameSource.times`. If packets lack stamps, frames are assumed to be evenly spaced."""
         stamps, origin = self._stamps, self._origin
         if stamps.shown is None or origin is None:
             return np.arange(stamps.count) / stamps.fps
@@ -101,8 +101,8 @@ class VideoFile:
     def frames(self, start: float | None = None, end: float | None = None) -> Iterator[Frame]:
         """As `FrameSource.frames`. After `close` the file is opened again.
 
-        Times always rise: `stamps.Clock` handles stamps that are missing, repeated or go back. Damaged packets are skipped. All
-        pictures have the size of the first one. Raises VideoError if no frame is in the range, or the file has changed.
+        Times always increase: `stamps.Clock` handles stamps that are missing, repeated or decreasing. Damaged packets are skipped.
+        All pictures have the size of the first one. Raises VideoError if no frame is in the range, or the file has changed.
         """
         first, last = checked_range(self._path, start, end)
         with self._lock:
@@ -123,7 +123,7 @@ class VideoFile:
             raise empty_range(self.info, first, last)
 
     def close(self) -> None:
-        """Close the file, after the step that a pass in another thread is in. That pass ends with RuntimeError."""
+        """Close the file after the current step of a pass in another thread. That pass ends with RuntimeError."""
         with self._lock:
             self._latest += 1
             self._release()
@@ -167,7 +167,7 @@ class VideoFile:
                 yield number, time, frame
 
     def _sought(self, start: float) -> tuple[int, Iterator[tuple[int | None, av.VideoFrame]]] | None:
-        """(index, (stamp, frame) from the first at or after `start` on), or None if no seek is sure to be exact."""
+        """(index, (stamp, frame) from the first at or after `start` on), or None if no seek is certain to be exact."""
         if start <= 0 or self._by_dts or not self._stamps.rising or self._stamps.shown is None or self._origin is None:
             return None
         for margin in _SEEK_MARGINS:
@@ -184,7 +184,7 @@ class VideoFile:
     def _rewound(self) -> Iterator[tuple[int | None, av.VideoFrame]]:
         """All frames. The file is opened again unless seeking back leads to the first packet, and from there to the first frame.
 
-        Indexes are wrong in some files, and a wrong one can even give a wrong picture the right stamp.
+        Some files have a wrong index, which can even assign the right stamp to a wrong picture.
         """
         packets = self._packets_again()
         first_packet = next(packets, None)
@@ -209,7 +209,7 @@ class VideoFile:
 
 
 def probe(path: str | Path) -> VideoInfo:
-    """Size, rate and length of a video file. Reads through the file once (its packets; it decodes one picture only).
+    """Size, rate and length of a video file. Reads the packets of the file once and decodes one picture.
 
     Raises VideoError if the file is missing, is not a video, or has no picture that can be decoded.
     """
@@ -218,15 +218,15 @@ def probe(path: str | Path) -> VideoInfo:
 
 
 def read_frames(path: str | Path, start: float | None = None, end: float | None = None) -> Iterator[Frame]:
-    """The frames of a video file as `VideoFile.frames` gives them. Raises VideoError as `VideoFile` and `VideoFile.frames` do."""
+    """The frames of a video file, as in `VideoFile.frames`. Raises VideoError as `VideoFile` and `VideoFile.frames` do."""
     with VideoFile(path) as video:
         yield from video.frames(start, end)
 
 
 def frame_times(path: str | Path) -> NDArray[np.float64]:
-    """(N,) the times of all frames, as `read_frames` gives them: seconds from the first frame, rising, in order of display.
+    """(N,) the times of all frames, as in `read_frames`: seconds from the first frame, increasing, in display order.
 
-    Reads through the packets and decodes one picture only. Where packets lack stamps the frames are taken as evenly spaced.
+    Reads the packets and decodes one picture. If packets lack stamps, frames are assumed to be evenly spaced.
     Raises VideoError as `probe` does.
     """
     with VideoFile(path) as video:
@@ -234,16 +234,16 @@ def frame_times(path: str | Path) -> NDArray[np.float64]:
 
 
 def _state(path: Path) -> tuple[int, int] | None:
-    """Changes when the file does."""
+    """A value that changes when the file changes."""
     try:
         found = path.stat()
     except (OSError, ValueError):
-        return None  # opening says why
+        return None  # opening reports the reason
     return found.st_size, found.st_mtime_ns
 
 
 class _Identity(NamedTuple):
-    """Tells a packet of a file from the others. pos: its place in bytes."""
+    """Identifies a packet within a file. pos: its offset in bytes."""
 
     dts: int | None
     pts: int | None
@@ -257,7 +257,7 @@ def _identity(packet: Any) -> _Identity:
 
 @dataclass
 class _PacketNotes:
-    """What packets tell, in the order of the file: see `stamps.read_stamps`. begins: the first of them."""
+    """The data of the packets in file order, see `stamps.read_stamps`. begins: the first packet."""
 
     by_dts: bool
     stamps: array[int] = field(default_factory=lambda: array("q"))
@@ -266,7 +266,7 @@ class _PacketNotes:
     begins: _Identity | None = None
 
     def taken(self, packets: Iterable[Any]) -> Iterator[Any]:
-        """The same packets, noted as they are used."""
+        """The same packets, recorded as they are used."""
         for number, packet in enumerate(packets):
             if not number:
                 self.begins = _identity(packet)
@@ -284,7 +284,7 @@ class _PacketNotes:
 
 def _layout(frame: av.VideoFrame, stream: Any) -> _Layout:
     aspect = float(stream.sample_aspect_ratio or 1)
-    # Far from square is a mistake of the muxer, not a lens.
+    # An extreme aspect ratio is an error of the muxer, not a lens.
     width = round(frame.width * aspect) if 0.25 < aspect < 4 else frame.width
     a, b, c, d = _display_matrix(frame)
     size = (width, frame.height)

@@ -1,4 +1,4 @@
-"""Writing a video: pictures at a constant rate, as H.264 in an mp4."""
+"""Writing of videos: pictures at a constant rate, as H.264 in an mp4."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ _LONGEST_SIDE = 16384  # pixels, the limit of H.264 encoders
 
 
 class PreviewWriter:
-    """Writes pictures to an H.264 mp4 that any player shows; a context manager; the file appears whole or not at all.
+    """Writes pictures to an H.264 mp4 that common players support. A context manager; the file appears whole or not at all.
 
-    path: the output; fps: frames per second; size: (width, height) of the pictures. Odd sizes gain a copy of the last
-    row or column, as yuv420p needs even ones. If the block fails, nothing is left behind. An existing file is replaced.
-    Raises OutputError if the file cannot be written or the block ends without a picture.
+    path: the output; fps: frames per second; size: (width, height) of the pictures. Odd sizes are padded with a copy of the
+    last row or column, because yuv420p requires even sizes. most_bits: bits a second that are not exceeded; else quality alone
+    decides. If the block fails, no file remains. An existing file is replaced. Raises OutputError if the file cannot be written
+    or the block ends without a picture.
     """
 
-    def __init__(self, path: str | Path, fps: float, size: tuple[int, int]) -> None:
+    def __init__(self, path: str | Path, fps: float, size: tuple[int, int], most_bits: int | None = None) -> None:
         self.path, self.size = Path(path), (int(size[0]), int(size[1]))
         self._rate = Fraction(fps).limit_denominator(1001)
         if self._rate <= 0 or min(self.size) < 1:
             raise ValueError(f"fps and size must be positive, got {fps} and {size}")
         if max(self.size) > _LONGEST_SIDE:
             raise OutputError(f"cannot write {path}: H.264 allows at most {_LONGEST_SIDE} pixels per side, not {max(size)}")
-        self._count = 0
+        self._count, self._most_bits = 0, most_bits
 
     def __enter__(self) -> PreviewWriter:
-        self._encoding = _encoding(self.path, self._rate, self.size)
+        self._encoding = _encoding(self.path, self._rate, self.size, self._most_bits)
         self._container, self._stream = self._encoding.__enter__()
         return self
 
@@ -66,12 +67,15 @@ class PreviewWriter:
 
 
 @contextmanager
-def _encoding(path: Path, rate: Fraction, size: tuple[int, int]) -> Iterator[tuple[Any, Any]]:
+def _encoding(path: Path, rate: Fraction, size: tuple[int, int], most_bits: int | None) -> Iterator[tuple[Any, Any]]:
     """The container and stream to encode into; ends the file properly unless the block fails."""
     with written_whole(path, overwrite=True) as temporary:
         options = {"movflags": "faststart"}
         with av.open(str(temporary.absolute()), "w", format="mp4", options=options) as container:
-            stream = container.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "20"})
+            coding = {"preset": "veryfast", "crf": "20"}
+            if most_bits is not None:
+                coding |= {"maxrate": str(most_bits), "bufsize": str(2 * most_bits)}
+            stream = container.add_stream("libx264", rate=rate, options=coding)
             stream.width, stream.height = (side + side % 2 for side in size)
             stream.pix_fmt = "yuv420p"
             yield container, stream

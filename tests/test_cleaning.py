@@ -20,8 +20,8 @@ from stpose_core.data import Keypoints
 from stpose_core.detect.types import Box, Pose2D
 from stpose_core.skeletons import H36M17, get_skeleton
 from stpose_core.track.cleaning import clean_tracks
-from stpose_core.track.jumps import mend_jumps
-from stpose_core.track.sides import mend_sides
+from stpose_core.track.jumps import correct_jumps
+from stpose_core.track.sides import correct_sides
 from stpose_core.track.track import Track
 
 TURNED = slice(40, 75)  # frames in which left and right are exchanged
@@ -52,10 +52,10 @@ def test_tracks_come_out_cleaned_and_those_given_stay_as_they_are() -> None:
     np.testing.assert_array_equal(again[1].xy, second.xy)
 
 
-@pytest.mark.parametrize("mend", [mend_sides, mend_jumps])
+@pytest.mark.parametrize("mend", [correct_sides, correct_jumps])
 def test_each_step_leaves_its_track_as_it_is(mend: Callable[[Track], Track]) -> None:
-    track = walking() if mend is mend_jumps else walker()
-    if mend is mend_jumps:
+    track = walking() if mend is correct_jumps else walker()
+    if mend is correct_jumps:
         track.xy[60:66, KNEE] += (60, -30)
     else:
         track.swap_sides(TURNED)

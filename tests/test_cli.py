@@ -68,7 +68,7 @@ def test_one_video_gives_one_file_and_one_line(
     out = tmp_path / f"walk.{suffix}"
     assert run(["mocap", str(video), "-o", str(out), *ARGUMENTS]) == 0
     told = capsys.readouterr().out
-    assert told == f"{video}: 30 frames at 25 fps, a person in 100 % of them, seen by bar -> {out}\n"
+    assert told == f"{video}: 30 frames at 25 fps, a person detected in 100 % of them by bar -> {out}\n"
     assert files(tmp_path) == ["in/walk.mp4", f"walk.{suffix}"]
     if suffix != "csv":
         motion = load_motion(out)
@@ -455,7 +455,7 @@ def test_people_who_are_left_out_are_told_of(
         assert run([*arguments, "--progress", progress, "--overwrite"]) == 0
         told = capsys.readouterr()
         (line,) = (line for line in told.err.splitlines() if line.startswith("stpose: "))
-        assert "left out 1 of 2 people (by size: 2), seen in too few frames" in line
+        assert "left out 1 of 2 people (by size: 2), detected in too few frames" in line
         assert files(tmp_path / "out") == ["walk_person1.bvh"]
         if progress == "json":
             events = [json.loads(line) for line in told.out.splitlines()]
@@ -482,7 +482,7 @@ def test_wrong_options_in_a_file_are_one_line(tmp_path: Path, video: Path, capsy
     arguments = ["mocap", str(video), "-o", str(tmp_path / "a.bvh"), "--options", file]
     assert "cannot read" in fails(capsys, *arguments)
     file.write_text('{"smoothing": 1}')
-    assert "no option smoothing" in fails(capsys, *arguments)
+    assert "unknown option smoothing" in fails(capsys, *arguments)
     file.write_text('{"smooth": 2}')
     assert "options.json: smooth must be" in fails(capsys, *arguments)
     file.write_text("{}")

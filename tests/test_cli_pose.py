@@ -69,7 +69,7 @@ def test_everybody_in_every_picture_is_written(tmp_path: Path, capsys: pytest.Ca
     two, none = write(tmp_path / "in" / "two.png", bars(20, 90)), write(tmp_path / "in" / "none.png", bars())
     out = tmp_path / "joints.json"
     assert stpose(["pose", str(two), str(none), "-o", str(out)]) == 0
-    assert capsys.readouterr().out == f"2 pictures, 2 people, seen by bars -> {out}\n"
+    assert capsys.readouterr().out == f"2 pictures, 2 people, detected by bars -> {out}\n"
     written = json.loads(out.read_text())
     assert list(written) == ["skeleton", "images"]
     assert written["skeleton"] == "h36m17"
@@ -222,7 +222,7 @@ def test_errors_are_a_line_and_leave_no_file(tmp_path: Path, capsys: pytest.Capt
         assert told.err.count("\n") == 1
         assert not out.exists()
     assert stpose(["pose", str(good), "-o", str(tmp_path / "joints.txt")]) == 2
-    assert "ends in .json" in capsys.readouterr().err
+    assert "end in .json" in capsys.readouterr().err
     out.write_text("mine")
     assert stpose(["pose", str(good), "-o", str(out)]) == 2
     assert out.read_text() == "mine"

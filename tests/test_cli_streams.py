@@ -73,4 +73,4 @@ def test_a_name_that_standard_output_cannot_show(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "utf-8", errors="strict"))
     name = os.fsdecode(b"bad\xffname.mp4")
     NoProgress().result(Result(name, ["a.bvh"], 1, 25.0, 1, [1.0], 0.1))
-    assert written.getvalue() == b"bad\\udcffname.mp4: 1 frame at 25 fps, a person in 100 % of them -> a.bvh\n"
+    assert written.getvalue() == b"bad\\udcffname.mp4: 1 frame at 25 fps, a person detected in 100 % of them -> a.bvh\n"

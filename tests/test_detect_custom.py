@@ -44,14 +44,14 @@ WRONG = {
     "NotThere": "has no class NotThere",
     "number": "has no class number",
     "Empty": "it has no find(), no pose()",
-    "Blind": "cannot be made: TypeError: Can't instantiate abstract class Blind",
+    "Blind": "cannot be instantiated: TypeError: Can't instantiate abstract class Blind",
     "Nameless": "it has no name, no skeleton",
     "Alien": "unknown skeleton 'alien'",
     "Alone": "it has no maps",
     "Hasty": "its find() has to take (image, thorough=False)",
     "Odd": "its pose() has to take (image, box)",
-    "Broken": "cannot be made: RuntimeError: no licence",
-    "Demanding": "cannot be made: TypeError",
+    "Broken": "cannot be instantiated: RuntimeError: no licence",
+    "Demanding": "cannot be instantiated: TypeError",
 }
 OTHERS = """
 number = 3
@@ -119,7 +119,7 @@ def test_options_reach_the_constructor_and_the_device_only_where_it_is_taken(min
     assert load_detector(f"{mine}:Faster", device="cuda", size=3).name == "bars on cuda, 3"
     assert load_detector(f"{mine}:Bars", device="cuda").name == "bars"
     assert load_detector(f"{mine}:Enough", device="cuda").name == "enough", "no base class is needed"
-    with pytest.raises(DetectorError, match="cannot be made: TypeError"):
+    with pytest.raises(DetectorError, match="cannot be instantiated: TypeError"):
         load_detector(f"{mine}:Faster", wings=2)
 
 
@@ -152,5 +152,5 @@ def test_a_file_of_such_a_name_is_a_file(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.chdir(tmp_path)
     Path("module:Class").write_text("")
-    with pytest.raises(FormatError, match="not a file of keypoints"):
+    with pytest.raises(FormatError, match="not a keypoint file"):
         load_detector("module:Class")

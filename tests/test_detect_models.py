@@ -35,7 +35,7 @@ def test_what_is_missing_is_named_with_the_way_to_get_it(monkeypatch: pytest.Mon
     for name in ("mediapipe", "auto"):
         with pytest.raises(DetectorError, match="pip install"):
             load_detector(name)
-    with pytest.raises(DetectorError, match="no weights here yet"):
+    with pytest.raises(DetectorError, match="has no weights"):
         load_detector("builtin")
     with pytest.raises(DetectorError, match="no file of that name"):
         load_detector("nonsense")
@@ -122,7 +122,7 @@ def test_a_wheel_without_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     fake = types.ModuleType("mediapipe")
     fake.__file__, fake.__version__ = str(tmp_path / "__init__.py"), "1.2.3"  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "mediapipe", fake)
-    with pytest.raises(DetectorError, match=r"mediapipe 1\.2\.3 carries no pose models.*\.task"):
+    with pytest.raises(DetectorError, match=r"mediapipe 1\.2\.3 has no pose models.*\.task"):
         load_detector("mediapipe")
 
 

@@ -72,7 +72,7 @@ def test_requirements_that_another_python_has_are_left_out(installed: Path) -> N
     text, changes = re.subn(r"python_version < .3\.13.", 'python_version < "3"', metadata.read_text(encoding="utf-8"))
     assert changes == 1
     metadata.write_text(text, encoding="utf-8")
-    assert told_by(installed, "mediapipe") == "its packages do not exist for Python {}.{}".format(*sys.version_info)
+    assert told_by(installed, "mediapipe") == "its packages are not available for Python {}.{}".format(*sys.version_info)
 
 
 def test_metadata_that_knows_no_such_extra_is_not_believed(installed: Path) -> None:

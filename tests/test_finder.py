@@ -15,7 +15,7 @@ import torch
 from stpose_cli.main import run as stpose
 from stpose_training.finder.feed import (
     FOUND,
-    NOBODY,
+    NO_PERSON,
     UNCLEAR,
     WIDE,
     FrameBatch,
@@ -35,9 +35,10 @@ from stpose_training.synth.pictures import VISIBLE
 from stpose_training.vision.recipe import Paths
 
 from stpose_core.detect.networks import load_finder, load_spatial
-from stpose_core.detect.search import find_people, letterbox, summits
+from stpose_core.detect.search import find_people, letterbox, peaks
 from stpose_core.errors import FormatError, TrainingError, WeightsError
-from stpose_core.networks.finder import CELL, MULTIPLE, FinderConfig, FinderNetwork, FinderOutput
+from stpose_core.networks.configs import CELL, MULTIPLE, FinderConfig
+from stpose_core.networks.finder import FinderNetwork, FinderOutput
 from stpose_core.networks.spatial import count_multiplications
 
 TINY = FinderConfig(side=192, stem=8, widths=(12, 24, 32), blocks=1, head=24)
@@ -160,9 +161,9 @@ def test_people_are_read_off_where_they_are_in_pictures_of_any_size(size: tuple[
 def test_nobody_is_found_where_no_peak_is_high_enough() -> None:
     centre = np.full((8, 16), -3.0, np.float32)
     sides, up = np.full((4, 8, 16), 20, np.float32), np.ones((2, 8, 16), np.float32)
-    assert summits((centre, sides, up), 0.35) == []
+    assert peaks((centre, sides, up), 0.35) == []
     centre[3, 5], centre[3, 6], centre[6, 12] = 2.0, 1.0, 0.5
-    first, second = summits((centre, sides, up), 0.35)
+    first, second = peaks((centre, sides, up), 0.35)
     assert first.centre.tolist() == [5.5 * CELL, 3.5 * CELL], "a cell beside a peak is none"
     assert second.centre.tolist() == [12.5 * CELL, 6.5 * CELL]
     assert first.angle == pytest.approx(3 * np.pi / 4), "right and down is three eighths clockwise from up"
@@ -197,12 +198,12 @@ def test_who_is_hardly_seen_need_not_be_found(cache: Path) -> None:
     shard = read_shard(cache / "frames-train-00000.npz")
     row = 1
     picture, box = decode(shard.jpeg[row]), shard.box[row, 0]
-    assert seen_frame(shard, row, picture, WHOLE, FRAME).who.tolist() == [FOUND, NOBODY, NOBODY]
+    assert seen_frame(shard, row, picture, WHOLE, FRAME).who.tolist() == [FOUND, NO_PERSON, NO_PERSON]
     gone = WHOLE.copy()
     gone[0, 2] = -box[2] + 2  # two pixels of the person are left
-    assert seen_frame(shard, row, picture, gone, FRAME).who.tolist() == [UNCLEAR, NOBODY, NOBODY]
+    assert seen_frame(shard, row, picture, gone, FRAME).who.tolist() == [UNCLEAR, NO_PERSON, NO_PERSON]
     gone[0, 2] = -box[2] - 2
-    assert seen_frame(shard, row, picture, gone, FRAME).who.tolist() == [NOBODY] * 3
+    assert seen_frame(shard, row, picture, gone, FRAME).who.tolist() == [NO_PERSON] * 3
     assert seen_frame(shard, row, picture, 0.09 * WHOLE, FRAME).who[0] == UNCLEAR, "too small"
 
 
@@ -237,7 +238,7 @@ def test_a_loss_is_least_at_the_truth_and_leaves_out_who_is_unclear() -> None:
 
 
 def test_an_empty_frame_has_a_loss_too() -> None:
-    batch = batch_of([(0, 0, 0, 0)], [NOBODY])
+    batch = batch_of([(0, 0, 0, 0)], [NO_PERSON])
     output = FinderOutput(torch.full((1, 8, 16), 5.0), torch.ones(1, 4, 8, 16), torch.zeros(1, 2, 8, 16))
     loss, parts = finder_loss(output, batch, Recipe())
     assert torch.isfinite(loss)

@@ -21,6 +21,8 @@ import pytest
 import torch
 from safetensors.torch import save
 from test_formats import make_capture
+from test_formats_glb import HOSTILE as HOSTILE_GLB
+from test_formats_glb import write_glb
 from test_marker_folders import TWO_BONES, amc
 
 from stpose_core.formats import save as save_capture
@@ -40,7 +42,8 @@ readers = {
             "stpose_core.arrays:read_arrays"],
     "safetensors": ["stpose_core.lift:load_lifter", "stpose_core.detect.networks:load_spatial",
                     "stpose_core.detect.networks:load_finder"],
-    "json": ["stpose_core.detect:KeypointFile"],
+    "json": ["stpose_core.detect:KeypointFile", "stpose_core.formats:load_people"],
+    "glb": ["stpose_core.formats:load_people"],
     "pkl": ["stpose_training.data.pickles:read_pickle"],
     "mat": ["mat"],
     "csv": ["stpose_training.data.mocap:load_mocap"],
@@ -144,6 +147,12 @@ BVH: dict[str, Callable[[], str | bytes]] = {
     "words missing": lambda: f"{HEAD}JOINT\n}}\n{MOTION}",
     "NaN": lambda: f"{HEAD}}}\n{MOTION}1 2 nan\n1 2 3\n",
 }
+
+
+@pytest.mark.parametrize("kind", HOSTILE_GLB)
+def test_glb(kind: str, reading: Reading, tmp_path: Path) -> None:
+    write_glb(tmp_path / "a.glb", *HOSTILE_GLB[kind]())
+    refused(reading("glb", tmp_path / "a.glb"))
 
 
 @pytest.mark.parametrize("kind", BVH)
@@ -385,7 +394,7 @@ def test_safetensors_with_values_that_are_not_finite(bad: float, reading: Readin
     good = {name: values.contiguous() for name, values in TemporalNetwork(CONFIG).state_dict().items()}
     assert reading("safetensors", weights(path))[0][0] is None, "control"
     good["heads.bias"][3] = bad
-    refused(reading("safetensors", weights(path, tensors=good)), "heads.bias holds values that are not finite")
+    refused(reading("safetensors", weights(path, tensors=good)), "heads.bias contains values that are not finite")
 
 
 def test_safetensors_of_other_types_and_shapes(reading: Reading, tmp_path: Path) -> None:

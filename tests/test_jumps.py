@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stpose_core.skeletons import H36M17
-from stpose_core.track.jumps import FAR, TRUST, leaps, mend_jumps
+from stpose_core.track.jumps import FAR, TRUST, correct_jumps, leaps
 from stpose_core.track.track import Track
 
 TORSO = 100.0
@@ -42,7 +42,7 @@ def test_a_joint_that_leaps_away_is_put_back(rows: slice, sure: float) -> None:
     track.xy[rows, KNEE] += (60, -30)
     track.score[rows, KNEE] = sure
     assert off(track, right, KNEE).max() > 0.5
-    track = mend_jumps(track)
+    track = correct_jumps(track)
     assert off(track, right, KNEE).max() < FAR
     np.testing.assert_array_equal(track.xy[:, others], right[:, others])
     np.testing.assert_allclose(track.score[rows, KNEE], sure * TRUST)
@@ -59,14 +59,14 @@ def test_what_moves_fast_or_stays_away_is_left_alone() -> None:
     # Nearer than what a joint may stray.
     track.xy[90:95, H36M17.index("head")[0], 1] += 0.8 * FAR * TORSO
     before, scores = track.xy.copy(), track.score.copy()
-    track = mend_jumps(track)
+    track = correct_jumps(track)
     np.testing.assert_array_equal(track.xy, before)
     np.testing.assert_array_equal(track.score, scores)
     # Control: the same way out and back in one frame each.
     track = walking()
     track.xy[50:62, WRIST, 0] += TORSO
     moved = track.xy.copy()
-    track = mend_jumps(track)
+    track = correct_jumps(track)
     assert (np.abs(track.xy - moved).max(2) > 10).sum() == 12
 
 
@@ -74,7 +74,7 @@ def test_pictures_that_are_far_apart_tell_nothing_of_leaps() -> None:
     track = walking(40, 5.0)
     track.xy[20, WRIST] += (60, -30)
     before = track.xy.copy()
-    track = mend_jumps(track)
+    track = correct_jumps(track)
     np.testing.assert_array_equal(track.xy, before)
 
 
@@ -84,18 +84,18 @@ def test_joints_that_are_seen_little_and_tracks_that_are_short() -> None:
     track.score[:116, WRIST] = 0
     track.xy[118, WRIST] += (90, 0)
     before = track.xy.copy()
-    track = mend_jumps(track)
+    track = correct_jumps(track)
     np.testing.assert_array_equal(track.xy, before)
     for frames in range(4):
         few = walking(frames)
-        few = mend_jumps(few)
+        few = correct_jumps(few)
         assert len(few) == frames
     # Nobody's torso is seen: there is nothing to measure by.
     headless = walking()
     headless.xy[:, H36M17.index("l_hip", "r_hip")] = np.nan
     headless.xy[40:44, KNEE] += (60, -30)
     before = headless.xy.copy()
-    headless = mend_jumps(headless)
+    headless = correct_jumps(headless)
     np.testing.assert_array_equal(headless.xy, before)
 
 
@@ -105,7 +105,7 @@ def test_a_gap_ends_a_path() -> None:
     xy = whole.xy[rows] + np.where(rows >= 90, 300.0, 0.0)[:, None, None]
     there = Track.of(1, "h36m17", whole.times[rows], whole.frames[rows], xy, whole.score[rows])
     before = there.xy.copy()
-    there = mend_jumps(there)
+    there = correct_jumps(there)
     np.testing.assert_array_equal(there.xy, before)
 
 

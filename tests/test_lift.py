@@ -22,10 +22,12 @@ SIZE = (1280, 720)
 SMALL = TemporalConfig(latent=24, width=16)
 
 
-@pytest.fixture
-def small() -> Lifter:
+CAUSAL = TemporalConfig(latent=24, width=16, spread=1, place_window=2, output="projective", look_ahead=4)
+
+
+def lifter_of(config: TemporalConfig) -> Lifter:
     torch.manual_seed(1)
-    network = TemporalNetwork(SMALL)
+    network = TemporalNetwork(config)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm1d):
             torch.nn.init.uniform_(module.running_mean, -0.2, 0.2)
@@ -33,6 +35,11 @@ def small() -> Lifter:
         elif isinstance(module, torch.nn.Conv1d):
             torch.nn.init.normal_(module.weight, std=0.2)
     return Lifter(network)
+
+
+@pytest.fixture
+def small() -> Lifter:
+    return lifter_of(SMALL)
 
 
 def person(frames: int, fps: float = 30.0, seed: int = 0) -> Keypoints:
@@ -69,10 +76,11 @@ def worst(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("fps", [30.0, 60.0])
-def test_stream_gives_what_the_whole_clip_gives(small: Lifter, fps: float) -> None:
-    clip = person(150, fps)
-    whole = small(clip)
-    stream = small.stream(fps, SIZE)
+@pytest.mark.parametrize("config", [SMALL, CAUSAL])
+def test_stream_gives_what_the_whole_clip_gives(config: TemporalConfig, fps: float) -> None:
+    lifter, clip = lifter_of(config), person(150, fps)
+    whole = lifter(clip)
+    stream = lifter.stream(fps, SIZE)
     poses = [pose for t in range(len(clip)) if (pose := stream.push(clip.xy[t], clip.score[t])) is not None]
     poses += stream.finish()
     assert len(poses) == len(clip)
@@ -81,6 +89,32 @@ def test_stream_gives_what_the_whole_clip_gives(small: Lifter, fps: float) -> No
     assert worst(np.concatenate([pose.sigma for pose in poses]), whole.sigma) < 1e-4
     # The check can fail: one frame of shift is far more than the tolerance.
     assert worst(np.concatenate([pose.xyz for pose in poses])[1:], whole.xyz[:-1]) > 1e-3
+
+
+@pytest.mark.parametrize(("config", "after"), [(CAUSAL, 4), (SMALL, 80)])
+def test_a_causal_lifter_answers_after_four_frames(config: TemporalConfig, after: int) -> None:
+    lifter, clip = lifter_of(config), person(200)
+    assert lifter.delay == after
+    stream = lifter.stream(30, SIZE)
+    answers = [stream.push(clip.xy[t], clip.score[t]) for t in range(after + 1)]
+    assert [answer is not None for answer in answers] == [False] * after + [True]
+
+
+def test_no_output_of_a_causal_lifter_depends_on_later_frames() -> None:
+    clip = person(200)
+    moved = np.array(clip.xy)
+    moved[150:] += 40.0
+    other = Keypoints(moved, clip.score, clip.fps, SIZE, "h36m17")
+    for config, ahead in ((CAUSAL, 4), (SMALL, 80)):
+        lifter = lifter_of(config)
+        off = np.abs(lifter(clip).xyz - lifter(other).xyz).max((1, 2))
+        assert off[: 150 - ahead].max() < 1e-5  # rounding
+        assert off[150 - ahead // 2] > 1e-4  # and the frames within the look-ahead count, so the check can fail
+
+
+def test_a_window_may_not_exceed_the_look_ahead() -> None:
+    with pytest.raises(ValueError, match="a window of 5 frames exceeds the look_ahead of 4"):
+        TemporalConfig.from_dict({"look_ahead": 4, "output_window": 5})
 
 
 def test_stream_of_a_clip_shorter_than_its_delay(small: Lifter) -> None:
@@ -207,7 +241,7 @@ def test_both_input_paths_reach_the_pose_and_learn(inputs: str) -> None:
 def test_each_branch_sees_its_span_and_no_more() -> None:
     config = TemporalConfig(latent=8, width=8)
     network = TemporalNetwork(config).eval()
-    assert [2 * branch.margin + 1 for branch in network.branches] == [17, 33, 65, 129]  # type: ignore[union-attr,operator]
+    assert [branch.before + 1 + branch.ahead for branch in network.branches] == [17, 33, 65, 129]  # type: ignore[union-attr,operator]
     data = torch.randn(1, 131, 17, 4)
     changed = data.clone()
     changed[:, 0] += 5  # seen by the first of the three outputs alone
@@ -228,7 +262,7 @@ def test_weights_survive_the_file_and_wrong_files_are_refused(small: Lifter, tmp
     with pytest.raises(WeightsError, match="kind 'spatial'"):
         load_lifter(path)
     write_weights(path, small.network.state_dict(), "temporal", {"network": TemporalConfig(latent=24, width=20).to_dict()})
-    with pytest.raises(WeightsError, match="does not fit"):
+    with pytest.raises(WeightsError, match="does not match"):
         load_lifter(path)
     path.write_text("not weights")
     with pytest.raises(WeightsError, match="not a readable"):

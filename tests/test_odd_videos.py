@@ -205,9 +205,9 @@ def test_all_pictures_have_the_size_of_the_first(tmp_path: Path) -> None:
 
 def test_pictures_above_the_limit_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = of_sizes(tmp_path / "a.ts")
-    monkeypatch.setattr(stpose_core.container, "_MOST_PIXELS", 200 * 150)
+    monkeypatch.setattr(stpose_core.container, "MOST_PIXELS", 200 * 150)
     assert 38 <= len(list(read_frames(path))) <= 40, "larger pictures are skipped like damaged ones"
-    monkeypatch.setattr(stpose_core.container, "_MOST_PIXELS", 100 * 100)
+    monkeypatch.setattr(stpose_core.container, "MOST_PIXELS", 100 * 100)
     with pytest.raises(VideoError, match="160 x 120 pixels"):
         probe(path)
 

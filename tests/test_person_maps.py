@@ -37,7 +37,7 @@ def followed(detector: Scripted, pictures: list[np.ndarray], box: object) -> Tra
     return track
 
 
-def summits(values: np.ndarray, corner: np.ndarray, cell: np.ndarray) -> np.ndarray:
+def peaks(values: np.ndarray, corner: np.ndarray, cell: np.ndarray) -> np.ndarray:
     """(T, J, 2) pixels: the middle of each map's highest cell."""
     at = values.reshape(*values.shape[:2], -1).argmax(-1)
     cells = np.stack([at % CELLS, at // CELLS], -1) + 0.5
@@ -52,10 +52,10 @@ def test_maps_have_their_summits_at_the_joints_however_somebody_lies(detector: S
     points = track_to_keypoints(track, np.arange(5) / 10, 10, (400, 300))
     values, corner, cell = person_maps(detector.look, track, points, np.arange(5) / 10, pictures)
     assert values.shape == (5, 17, CELLS, CELLS)
-    assert np.abs(summits(values, corner, cell) - bodies).max() < 1.2 * cell.max()
+    assert np.abs(peaks(values, corner, cell) - bodies).max() < 1.2 * cell.max()
     np.testing.assert_allclose(values.max((2, 3)), points.score, atol=2e-3)
     # The control: those of the frame before lie where the joints were.
-    assert np.abs(summits(values, corner, cell)[1:] - np.array(bodies[:-1])).mean() > 1.5
+    assert np.abs(peaks(values, corner, cell)[1:] - np.array(bodies[:-1])).mean() > 1.5
 
 
 def test_summits_are_widened_to_what_lifters_are_trained_with(detector: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,10 +81,10 @@ def test_sides_that_were_put_right_are_exchanged_in_the_maps(detector: Scripted)
     track.swap_sides(slice(2, 3))
     points = track_to_keypoints(track, np.arange(5) / 10, 10, (400, 300))
     made = person_maps(detector.look, track, points, np.arange(5) / 10, pictures)
-    assert np.abs(summits(*made) - STANDING).max() < 1.2 * made[2].max()
+    assert np.abs(peaks(*made) - STANDING).max() < 1.2 * made[2].max()
     track.swap_sides(slice(2, 3))  # the control: as the detector saw it
     points = track_to_keypoints(track, np.arange(5) / 10, 10, (400, 300))
-    seen = summits(*person_maps(detector.look, track, points, np.arange(5) / 10, pictures))
+    seen = peaks(*person_maps(detector.look, track, points, np.arange(5) / 10, pictures))
     assert np.abs(seen[2] - STANDING).max() > 20
 
 
@@ -98,7 +98,7 @@ def test_maps_stand_on_the_grid_of_the_keypoints(detector: Scripted) -> None:
     assert (values.max((1, 2, 3)) > 0).tolist() == points.seen.tolist()
     assert not points.seen[6:15].any()
     there = points.seen
-    assert np.abs(summits(values, corner, cell)[there] - points.xy[there]).max() < 1.2 * cell.max() + 2.6  # half a frame's way
+    assert np.abs(peaks(values, corner, cell)[there] - points.xy[there]).max() < 1.2 * cell.max() + 2.6  # half a frame's way
     other = Keypoints(np.zeros((1, 17, 2)), np.zeros((1, 17)), 10, (400, 300), "coco17")
     with pytest.raises(ValueError, match="h36m17"):
         person_maps(detector.look, track, other, times, pictures)

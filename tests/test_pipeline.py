@@ -265,14 +265,14 @@ def test_a_clip_of_less_than_a_frame_a_second_is_refused(tmp_path: Path) -> None
 @pytest.mark.parametrize("person", ["", "0", "-1", "everyone", "1.5"])
 def test_an_unknown_choice_of_person_is_refused_at_once(tmp_path: Path, person: str) -> None:
     detector = BarDetector()
-    with pytest.raises(StposeError, match="person: there is no choice"):
+    with pytest.raises(StposeError, match="person: unknown choice"):
         run(film(tmp_path / "a.mp4"), person=person, detector=detector)
     assert detector.looked == 0
 
 
 @pytest.mark.parametrize(("start", "end"), [(2.0, 1.0), (1.0, 1.0)])
 def test_a_range_without_time_is_refused(tmp_path: Path, start: float, end: float | None) -> None:
-    with pytest.raises(StposeError, match="holds no time"):
+    with pytest.raises(StposeError, match="is empty"):
         run(film(tmp_path / "a.mp4"), start=start, end=end)
 
 
@@ -316,7 +316,7 @@ def test_the_preview_shows_the_joints_and_lasts_as_long(tmp_path: Path) -> None:
     write_preview([result], tmp_path / "preview.mp4")
     frames = list(read_frames(tmp_path / "preview.mp4"))
     assert len(frames) == 30
-    assert frames[0].image.shape == (SIZE[1], SIZE[0], 3)
+    assert frames[0].image.shape == (SIZE[1], SIZE[0] + SIZE[1] // 2, 3)
     for number in (5, 25):
         x, y = result.keypoints.xy[number, 11].round().astype(int)  # the left shoulder, in red
         patch = frames[number].image[y - 1 : y + 2, x - 1 : x + 2].reshape(-1, 3).astype(int).mean(0)
@@ -328,7 +328,7 @@ def test_the_preview_shows_the_joints_and_lasts_as_long(tmp_path: Path) -> None:
 def test_importing_the_package_is_quick_and_loads_nothing_heavy() -> None:
     code = (
         "import sys, stpose_core; heavy = {'torch', 'cv2', 'av', 'scipy', 'mediapipe'} & set(sys.modules); "
-        "assert not heavy, heavy; stpose_core.capture; assert 'torch' in sys.modules or 'av' in sys.modules"
+        "assert not heavy, heavy; stpose_core.capture; assert 'cv2' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -384,5 +384,5 @@ def test_options_go_by_name_only(tmp_path: Path, call: object) -> None:
     assert kinds.pop("path") == inspect.Parameter.POSITIONAL_OR_KEYWORD
     assert kinds.pop("changes") == inspect.Parameter.VAR_KEYWORD
     assert set(kinds.values()) == {inspect.Parameter.KEYWORD_ONLY}
-    with pytest.raises(OptionError, match="no option smoothing"):
+    with pytest.raises(OptionError, match="unknown option smoothing"):
         call(film(tmp_path / "b.mp4"), smoothing=1)  # type: ignore[operator]

@@ -58,7 +58,7 @@ def test_a_person_who_is_seldom_seen_is_told_first() -> None:
 def test_trembling_limbs_and_an_unsure_camera_are_told() -> None:
     pose = seen(h36m(still(60)), 30.0)
     good = quality(captured(pose))
-    assert "tremble" in (advice(replace(good, jitter=40.0)) or "")
+    assert "jitter" in (advice(replace(good, jitter=40.0)) or "")
     unsure = CameraPath.still(pose.camera, 60, confidence=0.1)
     assert "background" in (advice(quality(captured(pose), unsure)) or "")
     rough = quality(captured(noisy(pose, 0.02)))

@@ -7,7 +7,7 @@ import pytest
 from test_jumps import _STANDING
 
 from stpose_core.skeletons import H36M17
-from stpose_core.track.sides import MOST, NOISE, mend_sides, named
+from stpose_core.track.sides import MOST, NOISE, correct_sides, signs
 from stpose_core.track.track import Track
 
 LEGS = H36M17.index("l_knee", "l_ankle")
@@ -39,7 +39,7 @@ def test_a_whole_body_taken_for_its_back_is_turned_round(fps: float) -> None:
     right, score = track.xy.copy(), track.score.copy()
     track.swap_sides(slice(40, 75))
     assert wrong(track, right) == 35
-    track = mend_sides(track)
+    track = correct_sides(track)
     assert wrong(track, right) == 0
     np.testing.assert_array_equal(track.score, score)
 
@@ -50,7 +50,7 @@ def test_arms_and_legs_are_put_right_by_themselves() -> None:
     for names, rows in ((("l_shoulder", "l_elbow", "l_wrist"), slice(0, 6)), (("l_hip", "l_knee", "l_ankle"), slice(70, 84))):
         track.swap_sides(rows, H36M17.index(*names))
     assert wrong(track, right) == 20
-    track = mend_sides(track)
+    track = correct_sides(track)
     assert wrong(track, right) == 0
 
 
@@ -62,7 +62,7 @@ def test_legs_exchanged_as_they_pass_each_other() -> None:
     track.swap_sides(slice(int(passing[2]) + 1, int(passing[3]) + 1), LEGS)
     apart = np.abs(track.xy - right)[:, LEGS].max((1, 2))
     assert (apart > 50).sum() == 7
-    track = mend_sides(track)
+    track = correct_sides(track)
     # At the moment of passing neither name is wrong.
     assert np.abs(track.xy - right)[:, LEGS].max() < 50
 
@@ -71,12 +71,12 @@ def test_legs_exchanged_as_they_pass_each_other() -> None:
 def test_who_turns_round_has_turned_round(seconds: float) -> None:
     track = walker(facing=np.interp(np.arange(120) / 30, (1.5, 1.5 + seconds), (0.2, np.pi)))
     right = track.xy.copy()
-    track = mend_sides(track)
+    track = correct_sides(track)
     assert wrong(track, right) == 0
     # Control: the same, but in one frame.
     track = walker(facing=np.where(np.arange(120) < 30, 0.2, np.pi))
     right = track.xy.copy()
-    track = mend_sides(track)
+    track = correct_sides(track)
     assert wrong(track, right) == 30
 
 
@@ -84,11 +84,11 @@ def test_a_detector_that_is_always_of_one_mind_is_believed() -> None:
     track = walker()
     track.swap_sides(slice(0, 120))
     right = track.xy.copy()
-    track = mend_sides(track)
+    track = correct_sides(track)
     assert wrong(track, right) == 0
     # The better part of a clip says what the rest is.
     track.swap_sides(slice(85, 120))
-    track = mend_sides(track)
+    track = correct_sides(track)
     assert wrong(track, right) == 0
 
 
@@ -98,12 +98,12 @@ def test_joints_unseen_gaps_and_short_tracks() -> None:
     track.score[:, LEGS] = 0
     right = track.xy.copy()
     track.swap_sides(slice(40, 50))
-    track = mend_sides(track)
+    track = correct_sides(track)
     np.testing.assert_array_equal(track.xy, right)
     for frames in range(5):
         few = walker(frames)
         before = few.xy.copy()
-        few = mend_sides(few)
+        few = correct_sides(few)
         np.testing.assert_array_equal(few.xy, before)
     # What was on the other side of a gap says nothing of this one.
     whole = walker()
@@ -112,7 +112,7 @@ def test_joints_unseen_gaps_and_short_tracks() -> None:
     xy[70:] = xy[70:, list(H36M17.mirror)]
     apart = Track.of(1, "h36m17", whole.times[rows], whole.frames[rows], xy[rows], whole.score[rows])
     before = apart.xy.copy()
-    apart = mend_sides(apart)
+    apart = correct_sides(apart)
     np.testing.assert_array_equal(apart.xy, before)
 
 
@@ -128,4 +128,4 @@ def test_names_are_the_cheapest_of_all() -> None:
         ways, trust = random.normal(0, 0.3, (7, 2, 2)), random.uniform(0, 1, (7, 2))
         every = [1.0 - 2.0 * np.array([number >> bit & 1 for bit in range(7)]) for number in range(128)]
         prices = [price(ways * sign[:, None, None], trust) + 0.1 * trust[sign < 0].sum() for sign in every]
-        np.testing.assert_array_equal(named(ways, trust, 0.1), every[int(np.argmin(prices))])
+        np.testing.assert_array_equal(signs(ways, trust, 0.1), every[int(np.argmin(prices))])

@@ -272,7 +272,7 @@ def test_the_command_says_in_one_line_what_does_not_fit(
             "there is no preset best; there are contacts, default, maps, paper, plain",
         ),
         (["--data", str(tmp_path / "none"), *out], "expected an index.csv"),
-        (["--data", str(folder), *out, "--network", "lstm"], "there is no network 'lstm'"),
+        (["--data", str(folder), *out, "--network", "lstm"], "unknown network 'lstm'"),
         (["--data", str(folder), *out, "--preset", "own.toml", "--device", "cpu"], "cannot make the network"),
         (["--data", str(folder), "-o", str(tmp_path / "no" / "a.safetensors")], "there is no folder"),
     ):

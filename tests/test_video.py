@@ -289,7 +289,7 @@ BROKEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "text that FFmpeg plays as terminal art": ("a.txt", lambda path: path.write_text("hello\n" * 500), "not a video"),
     "sound only": ("sound.m4a", sound_file, "no video stream"),
     "cut before its index": ("cut.mp4", damaged_video, "cannot be read"),
-    "a codec that nobody knows": ("codec.mp4", unknown_codec, "not known here"),
+    "a codec that nobody knows": ("codec.mp4", unknown_codec, "unknown format"),
     "a name that is too long": ("a" * 300 + ".mp4", lambda path: None, "cannot be read"),
 }
 

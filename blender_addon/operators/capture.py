@@ -47,8 +47,8 @@ class STPOSE_OT_capture_video(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     filepath: StringProperty(name="Video", subtype="FILE_PATH")
-    person: StringProperty(name="Person", description="largest, left, center, right, or a number from 1", default="largest")
-    smooth: FloatProperty(name="Smoothing", default=0.4, min=0, max=1)
+    person: StringProperty(name="Person", description="largest, left, center, right, or a number from 1", default=Capture.person)
+    smooth: FloatProperty(name="Smoothing", default=Capture.smooth, min=0, max=1)
     start: FloatProperty(name="Start", description="Seconds", min=0)
     end: FloatProperty(name="End", description="Seconds; 0 for the end of the video", min=0)
     rate: EnumProperty(name="Frame Rate", items=RATE)
@@ -106,7 +106,7 @@ class STPOSE_OT_capture_video(bpy.types.Operator):
             if not self.filepath or not video.is_file():
                 raise RigError(f"there is no video '{video}'" if self.filepath else "choose a video")
             if self.end and self.end <= self.start:
-                raise RigError(f"the range from {self.start:g} s to {self.end:g} s holds no time")
+                raise RigError(f"the range from {self.start:g} s to {self.end:g} s is empty")
             detector = bpy.path.abspath(chosen.keypoints) if chosen.detector == "file" else chosen.detector
             wanted = Capture(video, self.person, self.smooth, self.start or None, self.end or None, detector, chosen.device)
             current.job = CaptureJob(command, wanted, self._place(chosen, video))

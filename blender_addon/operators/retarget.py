@@ -8,12 +8,17 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from ..armature import RigError
-from ..properties import BAKE, FACING, LOCK, ROOT_MOTION, shown_map
+from ..properties import BAKE, FACING, GROUND, LOCK, ROOT_MOTION, shown_map
 from ..retarget.footlock import FootLock
 from ..retarget.solver import Options
-from ..transfer import Bake, Report, relock, transfer
+from ..transfer import Bake, Report, Root, relock, transfer
 
-SETTINGS = ("root_motion", "facing", "match_spine", "lock", "radius", "floor_height", "bake", "first", "last", "step", "simplify")
+SETTINGS = (
+    "root_motion", "heading", "facing", "match_spine", "ground", "ground_height", "lock", "radius", "floor_height", "bake", "first",
+    "last", "step", "simplify", "ik",
+)  # fmt: skip
+#: Of these, what a foot lock alone has no use for.
+ONLY_RETARGET = ("root_motion", "heading", "facing", "match_spine", "ground", "ground_height", "ik")
 
 
 class _Baking:
@@ -21,8 +26,8 @@ class _Baking:
 
     target: StringProperty(name="Target", description="Name of the armature object; the active one if empty")
     lock: EnumProperty(name="Foot Lock", items=LOCK)
-    radius: FloatProperty(name="Radius", default=0.15, min=0.01, unit="LENGTH")
-    floor_height: FloatProperty(name="Floor Height", default=0.08, min=0, unit="LENGTH")
+    radius: FloatProperty(name="Radius", default=0.15, min=0.01)
+    floor_height: FloatProperty(name="Floor Height", default=0.08, min=0)
     bake: EnumProperty(name="Bake To", items=BAKE)
     first: IntProperty(name="First", description="First frame; with Last 0, all frames")
     last: IntProperty(name="Last")
@@ -34,8 +39,7 @@ class _Baking:
 
     def baking(self) -> Bake:
         frames = (self.first, self.last) if self.last else None
-        # A degree off at the end of a leg is 16 mm: the hips may be as far off.
-        return Bake(frames, self.step, self.bake == "LAYER", (self.simplify, 0.016 * self.simplify))
+        return Bake(frames, self.step, self.bake, self.simplify, getattr(self, "ik", False))
 
     def run(self, work: Callable[[], Report]) -> set[str]:
         """Do it and say what was done, or what was wrong."""
@@ -67,6 +71,10 @@ class STPOSE_OT_retarget(_Baking, bpy.types.Operator):
 
     source: StringProperty(name="Source", description="Name of the armature object with the motion")
     root_motion: EnumProperty(name="Root Motion", items=ROOT_MOTION)
+    heading: BoolProperty(name="Heading", default=True)
+    ground: EnumProperty(name="Ground", items=GROUND)
+    ground_height: FloatProperty(name="Height", unit="LENGTH")
+    ik: BoolProperty(name="IK Controls", default=True)
     facing: EnumProperty(name="Facing", items=FACING)
     match_spine: BoolProperty(name="Match Spine")
 
@@ -76,7 +84,8 @@ class STPOSE_OT_retarget(_Baking, bpy.types.Operator):
         def work() -> Report:
             source = _named(context, self.source, settings.source)
             target = _named(context, self.target, settings.target)
-            options = Options(self.root_motion, self.facing, None, self.match_spine)
+            ground = {"REST": None, "ZERO": 0.0, "VALUE": self.ground_height}[self.ground]
+            options = Options(self.facing, None, self.match_spine, ground)
             window = context.window_manager
             window.progress_begin(0, 1)
             try:
@@ -84,10 +93,11 @@ class STPOSE_OT_retarget(_Baking, bpy.types.Operator):
                     context,
                     source,
                     target,
-                    shown_map(settings, target),
+                    (shown_map(source), shown_map(target)),
                     options,
                     self.foot_lock(),
                     self.baking(),
+                    Root(self.root_motion, self.heading),
                     window.progress_update,
                 )
             finally:
@@ -108,7 +118,7 @@ class STPOSE_OT_foot_lock(_Baking, bpy.types.Operator):
 
         def work() -> Report:
             target = _named(context, self.target, settings.target)
-            return relock(context, target, shown_map(settings, target), self.foot_lock(), self.baking())
+            return relock(context, target, shown_map(target), self.foot_lock(), self.baking())
 
         return self.run(work)
 

@@ -17,7 +17,7 @@ _UPRIGHT = np.cos(np.radians(25.0))
 # Below the first bend a limb at rest counts as straight, above the second its plane is taken as it is.
 _STRAIGHT, _BENT = np.radians(1.0), np.radians(4.0)
 # A plane of bending further than this from how an elbow or knee bends is an accident of modelling.
-_ALIKE = np.cos(np.radians(70.0))
+_ALIKE = np.cos(np.radians(25.0))
 # What a motion must show before its own hinge is believed: mean sine of the bend, and how alike its planes are.
 _SHOWN, _STEADY = 0.12, 0.8
 
@@ -82,20 +82,6 @@ class Anatomy:
         """(3,) the middle between both hip joints."""
         return np.asarray((self.head_of("thigh.L") + self.head_of("thigh.R")) / 2)
 
-    def floor(self) -> float:
-        """Height along `up` of the lowest point of the feet at rest."""
-        skeleton, points = self.skeleton, []
-        for side in SIDES:
-            for slot in ("foot" + side, "toe" + side):
-                if slot in self.bones:
-                    below = [self.bones[slot], *skeleton.children(self.bones[slot])]
-                    points += [skeleton.heads[bone] for bone in below] + [skeleton.tails[bone] for bone in below]
-        return float(min(point @ self.up for point in points))
-
-    def ankle_height(self) -> float:
-        """Metres from the floor to the ankles at rest, the mean of both sides."""
-        return float(np.mean([self.head_of("foot" + side) @ self.up for side in SIDES]) - self.floor())
-
     def _character(self) -> tuple[Array, Array, Array]:
         pairs = [part for part in ("thigh", "upper_arm") if {part + ".L", part + ".R"} <= set(self.bones)]
         if "thigh" not in pairs:
@@ -146,7 +132,7 @@ class Anatomy:
             if "foot" + side in self.bones:
                 # A foot that stands flat at rest shall stand flat: only its heading is taken from the bone.
                 heading = across(self.direction("foot" + side), self.up)
-                if np.linalg.norm(heading) < 0.2:
+                if heading @ self.forward < 0.2:  # it points down, or back: not a foot as it stands
                     heading = self.forward
                 frame = from_frame(self.up, np.cross(self.up, heading))
                 found.update((slot, frame) for slot in ("foot" + side, "toe" + side) if slot in self.bones)

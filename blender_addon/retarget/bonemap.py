@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from .structure import find_body
 PRESETS = Path(__file__).parent / "presets"
 #: A family that fits less than this is not taken for one.
 GOOD = 0.7
+_LEAST = 0.5  # below this the names are nobody's
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,27 @@ class Switch:
     bone: str
     property: str
     value: float
+
+
+@dataclass(frozen=True)
+class IKLimb:
+    """The IK controls of a limb. fk: the slots of its three joints. end, pole: controls. middle: the bone that elbow or knee moves.
+
+    switches: what has to be set for IK to act. also: controls that follow other slots, by name. stretch: the control whose scale
+    lengthens the limb, for rigs whose IK squeezes it.
+    """
+
+    fk: tuple[str, str, str]
+    end: str
+    pole: str
+    middle: str
+    switches: tuple[Switch, ...]
+    also: dict[str, str] = field(default_factory=dict)
+    stretch: str = ""
+
+    def followers(self) -> list[str]:
+        """Names of the controls that follow other slots."""
+        return list(self.also)
 
 
 @dataclass(frozen=True)
@@ -46,6 +69,7 @@ class Family:
     controls: bool = False
     switches: tuple[Switch, ...] = ()
     note: str = ""
+    ik: tuple[IKLimb, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,6 +86,32 @@ class BoneMap:
     switches: tuple[Switch, ...] = ()
     note: str = ""
     controls: bool = False
+    ik: tuple[IKLimb, ...] = ()
+
+
+def ik_from(data: Sequence[dict[str, Any]]) -> tuple[IKLimb, ...]:
+    """IK limbs of their form in JSON."""
+    return tuple(
+        IKLimb(
+            (str(one["fk"][0]), str(one["fk"][1]), str(one["fk"][2])),
+            str(one["end"]),
+            str(one["pole"]),
+            str(one["middle"]),
+            _switches(one.get("switches", ())),
+            {str(control): str(slot) for control, slot in one.get("also", {}).items()},
+            str(one.get("stretch", "")),
+        )
+        for one in data
+    )
+
+
+def ik_to(limbs: Sequence[IKLimb]) -> list[dict[str, Any]]:
+    """IK limbs in the form that JSON takes."""
+    return [asdict(limb) for limb in limbs]
+
+
+def _switches(data: Sequence[dict[str, Any]]) -> tuple[Switch, ...]:
+    return tuple(Switch(str(one["bone"]), str(one["property"]), float(one["value"])) for one in data)
 
 
 def load_family(path: Path) -> Family:
@@ -78,10 +128,11 @@ def load_family(path: Path) -> Family:
             str(data.get("prefix", "")),
             tuple(data.get("signs", ())),
             bool(data.get("controls", False)),
-            tuple(Switch(str(one["bone"]), str(one["property"]), float(one["value"])) for one in data.get("switches", ())),
+            _switches(data.get("switches", ())),
             str(data.get("note", "")),
+            ik_from(data.get("ik", ())),
         )
-    except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
+    except (OSError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path}: not a bone map ({error})") from error
 
 
@@ -95,7 +146,8 @@ def save_map(path: Path, bone_map: BoneMap) -> None:
     data = {
         "family": bone_map.family,
         "controls": bone_map.controls,
-        "switches": [{"bone": one.bone, "property": one.property, "value": one.value} for one in bone_map.switches],
+        "switches": [asdict(one) for one in bone_map.switches],
+        "ik": ik_to(bone_map.ik),
         "bones": {slot: [name] for slot, name in bone_map.bones.items()},
     }
     path = Path(path)
@@ -106,10 +158,7 @@ def save_map(path: Path, bone_map: BoneMap) -> None:
 
 def match(skeleton: Skeleton, family: Family) -> BoneMap:
     """The bones of a skeleton that a family names."""
-    pattern = re.compile(rf"^(?:.*[:|])?(?:{family.prefix or '(?!)'})?", re.IGNORECASE)
-    by_name: dict[str, str] = {}
-    for name in skeleton.names:
-        by_name.setdefault(pattern.sub("", name).lower(), name)
+    by_name = _plain_names(skeleton.names, family.prefix)
     exact = set(skeleton.names)
     bones = {}
     for slot, names in family.bones.items():
@@ -128,7 +177,31 @@ def match(skeleton: Skeleton, family: Family) -> BoneMap:
     if family.signs and signed:
         # A family with signs of its own is a special case of another, and preferred to it.
         score += 0.01
-    return BoneMap(bones, family.name, score, problems, family.switches, family.note, family.controls)
+    return BoneMap(bones, family.name, score, problems, family.switches, family.note, family.controls, family.ik)
+
+
+def _plain_names(names: Sequence[str], prefix: str) -> dict[str, str]:
+    """Bones by what is left of their names, in lower case, without the family's prefix, a prefix that most share, and a number.
+
+    Exporters number the nodes of a scene ("Hips_02", "Head.007"). The plainest name that is not taken counts.
+    """
+    pattern = re.compile(rf"^(?:.*[:|])?(?:{prefix or '(?!)'})?", re.IGNORECASE)
+    found: dict[str, str] = {}
+    for number in ("", r"[_.]\d+$"):
+        for shared in ("", *_shared_prefixes(names)):
+            for name in names:
+                plain = re.sub(number, "", name.removeprefix(shared)) if number else name.removeprefix(shared)
+                found.setdefault(pattern.sub("", plain).lower(), name)
+    return found
+
+
+def _shared_prefixes(names: Sequence[str]) -> list[str]:
+    """The beginnings, up to a separator, that four in five of the names have, the shortest first."""
+    counts: dict[str, int] = {}
+    for name in names:
+        for end in re.finditer(r"[_.: |-]", name):
+            counts[name[: end.end()]] = counts.get(name[: end.end()], 0) + 1
+    return sorted((start for start, count in counts.items() if count >= 0.8 * len(names)), key=len)
 
 
 def find_map(skeleton: Skeleton, families: Sequence[Family] | None = None) -> BoneMap:
@@ -142,7 +215,10 @@ def find_map(skeleton: Skeleton, families: Sequence[Family] | None = None) -> Bo
     problems = check(skeleton, bones)
     score = sum(slot in bones and slot not in problems for slot in REQUIRED) / len(REQUIRED)
     shape = BoneMap(bones, "structure", 0.9 * score, problems, note="Found by the shape of the skeleton: look it over.")
-    return shape if shape.score > best.score or len(set(REQUIRED) & set(problems)) == 0 else best
+    if shape.score > best.score or len(set(REQUIRED) & set(problems)) == 0:
+        return shape
+    # Too little fits to say whose names they are.
+    return best if best.score >= _LEAST else replace(best, family="unknown", switches=(), note="", ik=())
 
 
 def check(skeleton: Skeleton, bones: dict[str, str], controls: bool = False) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""When heels and toes stand on the ground: from the motion itself where nobody has said it."""
+"""When heels and toes stand on the ground: computed from the motion where the track has none."""
 
 from __future__ import annotations
 
@@ -7,32 +7,36 @@ from numpy.typing import NDArray
 
 from .rotation import Array
 from .slots import SIDES
+from .soles import size_of
 from .solver import Posed
 
 Mask = NDArray[np.bool_]
 
-AUTO, ALWAYS, NEVER = "AUTO", "ALWAYS", "NEVER"
+AUTO, ALWAYS, NEVER, GROUNDING = "AUTO", "ALWAYS", "NEVER", "GROUNDING"
 # Of a leg of 0.9 m: speeds in m/s below which a contact begins, and above which it ends.
-_BEGIN, _END, _LEG = 0.35, 0.6, 0.9
+_BEGIN, _END = 0.35, 0.6
+_TRUSTED = 3.0  # times the floor height, up to which a contact that the track carries counts
 _SHORTEST = 0.07  # s; a contact or a gap in one that is shorter is noise
 
 
 def standing(posed: Posed, fps: float, mode: str, floor_height: float, given: Array | None = None) -> Mask:
     """(T, 4) left heel, left toe, right heel, right toe on the ground.
 
-    mode: AUTO takes `given` (T, 4, in 0..1) where there is one and finds contacts by speed where not; ALWAYS counts everything
-    that is low enough; NEVER nothing. floor_height: metres above where it is when standing up to which a point may be.
+    mode: AUTO and GROUNDING take `given` (T, 4, in 0..1) where there is one and find contacts by speed where not; ALWAYS counts
+    everything that is low enough; NEVER nothing. floor_height: metres up to which a point may be above the floor, for legs of
+    0.9 m.
     """
     found = np.zeros((len(posed), 4), dtype=bool)
     if mode == NEVER or not len(posed):
         return found
-    size = posed.anatomy.leg_length() / _LEG
-    for column, (point, height) in enumerate(_points(posed)):
-        low = point @ posed.up - posed.floor - height <= floor_height
+    size = size_of(posed.anatomy)
+    for column, point in enumerate(_points(posed)):
+        height = point @ posed.up - posed.floor
+        low = height <= floor_height * size
         if mode == ALWAYS:
             still = np.ones(len(posed), dtype=bool)
-        elif given is not None:
-            still = given[:, column] >= 0.5
+        elif given is not None and given.any():
+            still, low = given[:, column] >= 0.5, height <= _TRUSTED * floor_height * size
         else:
             speed = np.linalg.norm(np.gradient(point, axis=0), axis=1) * fps if len(point) > 1 else np.zeros(1)
             still = _hysteresis(speed, _BEGIN * size, _END * size)
@@ -40,18 +44,9 @@ def standing(posed: Posed, fps: float, mode: str, floor_height: float, given: Ar
     return found
 
 
-def _points(posed: Posed) -> list[tuple[Array, float]]:
-    """Ankle and ball of the left, then of the right foot: (T, 3) and the height above the floor when it stands."""
-    found = []
-    for side in SIDES:
-        for rest in foot_points(posed, side).values():
-            found.append((posed.point("foot" + side, rest), float(rest @ posed.anatomy.up) - posed.anatomy.floor()))
-    return found
-
-
-def foot_points(posed: Posed, side: str) -> dict[str, Array]:
-    """Where ankle ("heel") and ball ("toe") of a foot are at rest, (3,) each."""
-    return {"heel": posed.anatomy.head_of("foot" + side), "toe": posed.anatomy.end_of("foot" + side)}
+def _points(posed: Posed) -> list[Array]:
+    """(T, 3) heel and ball of the left, then of the right sole."""
+    return [posed.point("foot" + side, rest) for side in SIDES for rest in (posed.soles[side].heel, posed.soles[side].ball)]
 
 
 def _hysteresis(values: Array, begin: float, end: float) -> Mask:

@@ -37,13 +37,17 @@ class Leg:
         hip, knee, ankle = (self.posed.anatomy.head_of(slot) for slot in self.slots)
         return float(np.linalg.norm(knee - hip)), float(np.linalg.norm(ankle - knee))
 
+    def longest(self) -> Array:
+        """(T,) how far the ankle may be from the hip without a knee that pops: as far as it is in the motion, or a calm reach."""
+        own = np.linalg.norm(self.posed.heads[self.slots[2]] - self.posed.heads[self.slots[0]], axis=1)
+        return np.clip(own, sum(self.lengths) * _CALM, sum(self.lengths) * REACH)
+
     def drop(self, ankle: Array, up: Array) -> Array:
         """(T,) metres by which the hip has to come down for the ankle (T, 3) to be within reach without a knee that pops."""
         reach = ankle - self.posed.heads[self.slots[0]]
         height = reach @ up
         sideways = np.linalg.norm(reach - height[:, None] * up, axis=1)
-        own = np.linalg.norm(self.posed.heads[self.slots[2]] - self.posed.heads[self.slots[0]], axis=1)
-        longest = np.clip(own, sum(self.lengths) * _CALM, sum(self.lengths) * REACH)
+        longest = self.longest()
         over = np.linalg.norm(reach, axis=1) > longest
         needed = -height - np.sqrt(np.maximum(longest**2 - sideways**2, 0.0))
         return np.where(over & (height < 0), np.maximum(needed, 0.0), 0.0)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .rotation import Array, about, angle_between, blend, continuous, multiply, to_matrix
+from .rotation import Array, about, angle_between, blend, continuous, multiply, to_matrix, unit
 
 EULER_ORDERS = ("XYZ", "XZY", "YXZ", "YZX", "ZXY", "ZYX")
 
@@ -57,8 +57,29 @@ def axis_angles(turns: Array) -> Array:
     sine = np.linalg.norm(turns[:, 1:], axis=1)
     angle = np.unwrap(2 * np.arctan2(sine, turns[:, 0]))
     axis = np.where(sine[:, None] > 1e-9, turns[:, 1:] / np.maximum(sine, 1e-9)[:, None], [0.0, 1.0, 0.0])
-    # unwrap may add whole turns, which leave the axis as it is.
-    return np.concatenate([angle[:, None], axis], axis=1)
+    # The axis never turns over: the angle passes through 0 instead. unwrap may add whole turns, which leave the axis as it is.
+    flips = np.where((axis[1:] * axis[:-1]).sum(-1) < 0, -1.0, 1.0)
+    signs = np.concatenate([[1.0], np.cumprod(flips)])[:, None]
+    return np.concatenate([signs * angle[:, None], signs * axis], axis=1)
+
+
+def turns_from_axis_angles(values: Array) -> Array:
+    """(T, 4) the turns of (T, 4) angles in rad and axes of any length, as Blender reads them."""
+    return about(unit(values[:, 1:]), values[:, 0])
+
+
+def fewer_angles(frames: Array, values: Array, turns: Array, back: Callable[[Array], Array], tolerance: float) -> NDArray[np.int64]:
+    """Indices of the keys to keep so that straight lines between values (T, C) stay within `tolerance` rad of all turns (T, 4).
+
+    back: the turns of values.
+    """
+
+    def error(low: int, high: int) -> Array:
+        part = (frames[low + 1 : high] - frames[low]) / (frames[high] - frames[low])
+        line = values[low] + part[:, None] * (values[high] - values[low])
+        return angle_between(back(line), turns[low + 1 : high])
+
+    return _fewer(len(frames), error, tolerance)
 
 
 def fewer_rotations(frames: Array, turns: Array, tolerance: float) -> NDArray[np.int64]:

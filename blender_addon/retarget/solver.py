@@ -11,14 +11,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .anatomy import LIMBS, Anatomy, hinges_in_motion
+from .level import standing_level
 from .rotation import IDENTITY, Array, about, blend, continuous, inverse, multiply, rotate, unit
 from .skeleton import Skeleton, Track
 from .slots import NECK, SIDES, SPINE, chain, parent_slot
+from .soles import Sole, soles_from_bones
 
 _PLANE = 0.06  # s over which the plane of a bend is smoothed
 _STRAIGHT = 0.003  # squared sine of a bend (3 degrees) up to which a limb keeps its own hinge
 
-FULL, IN_PLACE, ROOT_BONE = "FULL", "IN_PLACE", "ROOT_BONE"
 SOURCE, CHARACTER = "SOURCE", "CHARACTER"
 
 
@@ -26,16 +27,16 @@ SOURCE, CHARACTER = "SOURCE", "CHARACTER"
 class Options:
     """How to retarget.
 
-    root_motion: FULL moves the hips; IN_PLACE only up and down; ROOT_BONE moves the root bone over the ground and the hips on it.
     facing: SOURCE, the target faces in the world where the source does; CHARACTER, it starts from where it faces itself.
     scale: of the path; the ratio of leg lengths if None. match_spine: spine and neck bones point exactly where the source's do,
-    at the cost of the curve that the character's back has at rest.
+    at the cost of the curve that the character's back has at rest. ground: height along the target's up axis of the ground that it
+    stands on; that below its soles at rest if None.
     """
 
-    root_motion: str = FULL
     facing: str = SOURCE
     scale: float | None = None
     match_spine: bool = False
+    ground: float | None = None
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class Posed:
     """A mapped skeleton in motion, in the world.
 
     rotations: for each slot (T, 4) the bone's own axes. hips: (T, 3) where the hips bone begins.
-    root: (T, 3) shift of the root bone from its rest place, None if it does not move.
-    up: (3,) against gravity. floor: height along `up` of the ground.
+    up: (3,) against gravity. floor: height along `up` of the ground. soles: by side. path: (T, 3) over the ground, from where the
+    target stands at rest; None if not known. heads: for each slot (T, 3) where its bone begins, see `placed`.
     """
 
     anatomy: Anatomy
@@ -52,7 +53,8 @@ class Posed:
     hips: Array
     up: Array
     floor: float
-    root: Array | None = None
+    soles: dict[str, Sole] = field(default_factory=dict)
+    path: Array | None = None
     scale: float = 1.0
     heads: dict[str, Array] = field(default_factory=dict)
 
@@ -80,18 +82,21 @@ class Posed:
 
 
 def retarget(
-    source: Track, source_map: dict[str, str], target: Skeleton, target_map: dict[str, str], options: Options | None = None
+    source: Track,
+    source_map: dict[str, str],
+    target: Skeleton,
+    target_map: dict[str, str],
+    options: Options | None = None,
+    soles: dict[str, Sole] | None = None,
 ) -> Posed:
-    """The target in motion. The maps give a bone name for each slot (`slots`).
+    """The target in motion. The maps give a bone name for each slot (`slots`). soles: of the target; from its bones if None.
 
-    Raises KeyError for a bone that is not there, ValueError where a map lacks hips or thighs, or ROOT_BONE a root.
+    Raises KeyError for a bone that is not there, ValueError where a map lacks hips or thighs.
     """
     options = options or Options()
     for mapped, which in ((source_map, "source"), (target_map, "target")):
         if "hips" not in mapped:
             raise ValueError(f"the map of the {which} has no bone for the hips")
-    if options.root_motion == ROOT_BONE and "root" not in target_map:
-        raise ValueError("root motion on a root bone needs a bone for 'root' in the map")
     giver, taker = Anatomy(source.skeleton, source_map), Anatomy(target, target_map)
     frames = source_frames(source, giver, options.match_spine)
     heading = IDENTITY
@@ -102,7 +107,7 @@ def retarget(
     for slot, frame in spread(frames, taker.mapped).items():
         own = multiply(inverse(rest[slot]), target.rest[taker.bones[slot]])
         rotations[slot] = continuous(multiply(multiply(heading, frame), own))
-    return _placed(source, giver, taker, rotations, heading, options)
+    return _placed(source, giver, taker, rotations, heading, options, soles or soles_from_bones(taker))
 
 
 def source_frames(source: Track, anatomy: Anatomy, match_spine: bool = False) -> dict[str, Array]:
@@ -172,8 +177,16 @@ def _along(frames: list[Array], part: float) -> Array:
     return blend(frames[below], frames[below + 1], rest)
 
 
-def _placed(source: Track, giver: Anatomy, taker: Anatomy, rotations: dict[str, Array], heading: Array, options: Options) -> Posed:
-    """Put the hips so that the middle of the hip joints follows the source's, measured from the height of the ankles.
+def _placed(
+    source: Track,
+    giver: Anatomy,
+    taker: Anatomy,
+    rotations: dict[str, Array],
+    heading: Array,
+    options: Options,
+    soles: dict[str, Sole],
+) -> Posed:
+    """Put the hips so that the middle of the hip joints follows the source's, measured from the ankles of a foot that stands flat.
 
     From the ankles, not from the floor: legs of the right length then reach the ground with straight knees where the source's do.
     """
@@ -181,15 +194,14 @@ def _placed(source: Track, giver: Anatomy, taker: Anatomy, rotations: dict[str, 
     thighs = [giver.bones["thigh" + side] for side in SIDES]
     centre = source.heads[:, thighs].mean(axis=1)
     up = rotate(heading, giver.up)
-    base = giver.hip_centre() - (giver.hip_centre() @ giver.up - giver.floor() - giver.ankle_height()) * giver.up
-    foot = taker.hip_centre() - (taker.hip_centre() @ taker.up - taker.floor()) * taker.up
+    base = giver.hip_centre() - (giver.hip_centre() @ giver.up - standing_level(giver, source)) * giver.up
+    lowest = {side: float((soles[side].points @ taker.up).min()) for side in SIDES}
+    ankles = float(np.mean([taker.head_of("foot" + side) @ taker.up - lowest[side] for side in SIDES]))
+    floor = min(lowest.values()) if options.ground is None else options.ground
+    foot = taker.hip_centre() - (taker.hip_centre() @ taker.up - floor) * taker.up
     path = scale * rotate(heading, centre - base)
     over_ground = path - (path @ up)[:, None] * up
-    start = foot + taker.ankle_height() * up
-    if options.root_motion == IN_PLACE:
-        path = path - over_ground
-    shift = over_ground if options.root_motion == ROOT_BONE else None
     bone = taker.bones["hips"]
     turned = multiply(rotations["hips"], inverse(taker.skeleton.rest[bone]))
-    hips = start + path + rotate(turned, taker.head_of("hips") - taker.hip_centre())
-    return Posed(taker, rotations, hips, up, float(foot @ up), shift, scale).placed()
+    hips = foot + ankles * taker.up + path + rotate(turned, taker.head_of("hips") - taker.hip_centre())
+    return Posed(taker, rotations, hips, up, float(foot @ up), soles, over_ground, scale).placed()

@@ -1,4 +1,4 @@
-"""What the commands of training share: options as one object, kinds of paths, and the device."""
+"""Shared parts of the training commands: options as one object, path types, and the device."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CUDA_BATCH = 256
 
 
 def into(kind: Callable[..., Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
-    """Decorator: click's options become the fields of one object, which the command receives."""
+    """Decorator: collect click's options into one object, which the command receives."""
 
     def decorated(command: Callable[[Options], None]) -> Callable[..., None]:
         @wraps(command)
@@ -40,23 +40,23 @@ def into(kind: Callable[..., Options]) -> Callable[[Callable[[Options], None]], 
 
 
 def choose_place(device: str, threads: int | None) -> tuple[str, int]:
-    """The device, "cpu" or "cuda", and the number of threads, which torch is set to.
+    """The device, "cpu" or "cuda", and the number of threads. Sets torch's thread count to it.
 
-    Raises TrainingError if CUDA is asked for and missing.
+    Raises TrainingError if CUDA is requested and not available.
     """
     import torch
 
-    there = torch.cuda.is_available()
-    if device == "cuda" and not there:
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
         raise TrainingError("cannot use 'cuda': there is no CUDA device")
-    place = "cuda" if there and device != "cpu" else "cpu"
+    place = "cuda" if available and device != "cpu" else "cpu"
     count = threads or (os.cpu_count() or 1 if place == "cuda" else 1)
     torch.set_num_threads(count)
     return place, count
 
 
 def adjusted(recipe: Recipe, place: str, **given: object) -> Recipe:
-    """A recipe with the fields that are not None; with CUDA, batches of 256 unless another size is given."""
+    """A recipe with the given fields that are not None. With CUDA, the batch size is 256 unless given."""
     fields: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if place == "cuda":
         fields.setdefault("batch", _CUDA_BATCH)
@@ -64,7 +64,7 @@ def adjusted(recipe: Recipe, place: str, **given: object) -> Recipe:
 
 
 def workers_for(given: int | None, place: str, footage: Path | None) -> int | None:
-    """Processes that draw samples: with CUDA, most cores of this process, of which footage gets a third."""
+    """Number of processes that draw samples. With CUDA: most cores of this process; a third of them are for footage."""
     if given is not None or place != "cuda":
         return given
     spare = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)) - 2
@@ -72,6 +72,6 @@ def workers_for(given: int | None, place: str, footage: Path | None) -> int | No
 
 
 def check_footage(folder: Path | None) -> None:
-    """Raises TrainingError if the folder is missing. It is read only after half of a run."""
+    """Raise TrainingError if the folder is missing. It is not read before the second half of a run."""
     if folder is not None and not folder.is_dir():
         raise TrainingError(f"there is no folder {folder}")

@@ -1,4 +1,4 @@
-"""`stpose doctor`: what is installed here, and what is missing for a capture."""
+"""`stpose doctor`: what is installed, and what is missing for a capture."""
 
 from __future__ import annotations
 
@@ -12,13 +12,19 @@ from stpose_core.errors import StposeError
 from stpose_core.extras import how_to_install, install_command
 
 PACKAGES = ("torch", "numpy", "scipy", "av", "safetensors")
-EXTRAS = {"train": ("lightning-fabric", "tensorboard"), "synth": ("anny", "pillow"), "datasets": ("h5py", "cdflib")}
+EXTRAS = {
+    "train": ("lightning-fabric", "tensorboard"),
+    "synth": ("anny", "pillow"),
+    "datasets": ("h5py", "cdflib"),
+    "c3d": ("ezc3d",),
+    "usd": ("usd-core",),
+}
 FAILED = 2
 
 
 @click.command()
 def doctor() -> int:
-    """Say which versions, devices, detectors and weights are found. Exit status 2 if a capture cannot run here."""
+    """List the versions, devices, detectors and weights that are found. Exit status 2 if a capture cannot run."""
     problems: list[str] = []
     _line("stpose", stpose_core.__version__)
     _line("python", f"{platform.python_version()} on {platform.platform()}")
@@ -29,7 +35,7 @@ def doctor() -> int:
     detectors = {"builtin": _builtin(), "mediapipe": _mediapipe(), "rtmpose": _rtmpose()}
     for name, (_, text) in detectors.items():
         _line(f"detector {name}", text)
-    _line("detector file", "keypoint files need nothing more")
+    _line("detector file", "keypoint files need no detector")
     if not any(ready for ready, _ in detectors.values()):
         problems.append("no detector is installed")
     _line("weights", _weights(problems))
@@ -52,10 +58,10 @@ def _version(package: str) -> str | None:
 
 
 def _fault(module: str) -> str | None:
-    """Why a module does not load; None if it does."""
+    """Why a module fails to load; None if it loads."""
     try:
         import_module(module)
-    except Exception as error:  # a package that does not fit the others fails with any kind of error
+    except Exception as error:  # an incompatible package can fail with any kind of error
         return " ".join(str(error).split())[:200] or type(error).__name__
     return None
 
@@ -69,7 +75,7 @@ def _package(name: str, problems: list[str]) -> str:
 
 
 def _builtin() -> tuple[bool, str]:
-    """Whether its weights load, and whether `auto` prefers it."""
+    """Whether the weights of the built-in detector load, and whether `auto` prefers it."""
     from stpose_core.detect import has_passed
     from stpose_core.detect.builtin import BuiltinDetector
     from stpose_core.devices import choose_device
@@ -79,14 +85,15 @@ def _builtin() -> tuple[bool, str]:
         runtime = BuiltinDetector().runtime
     except StposeError as error:
         return False, str(error)
-    told = f"{'what auto takes' if has_passed(DETECTOR) else 'auto takes it where no other is installed'}; runs in {runtime}"
+    choice = "the choice of auto" if has_passed(DETECTOR) else "the choice of auto if no other is installed"
+    text = f"{choice}; runs in {runtime}"
     if choose_device("auto") == "cpu" and _version("openvino") is None:
-        told += f"; OpenVINO is several times as fast; {how_to_install('fast')}"
-    return True, told
+        text += f"; OpenVINO is several times as fast; {how_to_install('fast')}"
+    return True, text
 
 
 def _mediapipe() -> tuple[bool, str]:
-    """Whether the detector can start, by its own check, and what to say of it."""
+    """Whether MediaPipe can start, by its own check, and the line about it."""
     try:
         from stpose_core.detect.mediapipe import bundled_models
 
@@ -99,9 +106,9 @@ def _mediapipe() -> tuple[bool, str]:
 
 
 def _rtmpose() -> tuple[bool, str]:
-    """Whether a model of RTMPose is there, with a package that runs it."""
-    from stpose_core.detect.onnx import runtime
+    """Whether there is a model of RTMPose and a package that runs it."""
     from stpose_core.detect.rtmpose import find_rtmpose
+    from stpose_core.detect.sessions import runtime
 
     package = runtime()
     if package is None:
@@ -114,7 +121,7 @@ def _rtmpose() -> tuple[bool, str]:
 
 
 def _extra(name: str, packages: tuple[str, ...]) -> str:
-    """What an extra brought; not imported, as some take seconds."""
+    """The packages of an extra. They are not imported, because some take seconds to load."""
     versions = {package: _version(package) for package in packages}
     missing = [package for package, version in versions.items() if version is None]
     if missing:
@@ -135,7 +142,7 @@ def _weights(problems: list[str]) -> str:
 
 
 def _opencv(problems: list[str]) -> str:
-    """The build of OpenCV that `import cv2` gets, which is that of the package installed last."""
+    """The build of OpenCV that `import cv2` loads, which is the package installed last."""
     packages = [name for name in ("opencv-python-headless", "opencv-python", "opencv-contrib-python") if _version(name)]
     headless = f"opencv-python-headless=={_version('opencv-python-headless') or '4.11.0.86'}"
     remedy = install_command("--force-reinstall", "--no-deps", headless)
@@ -153,7 +160,7 @@ def _devices() -> list[str]:
     try:
         import torch
     except (ImportError, OSError):
-        return ["none"]  # told of with the packages
+        return ["none"]  # reported with the packages
     names = [f"cpu ({torch.get_num_threads()} threads)"]
     if torch.cuda.is_available():
         names += [f"cuda ({torch.cuda.get_device_name(index)})" for index in range(torch.cuda.device_count())]

@@ -1,4 +1,4 @@
-"""`stpose evaluate`: how good weights are."""
+"""`stpose evaluate`: measures the accuracy of weights."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from stpose_core.files import check_output, written_whole
 
 @click.group()
 def evaluate() -> None:
-    """Measure how good weights are."""
+    """Measure the accuracy of weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LifterOptions:
-    """The options of `stpose evaluate lifter`, by their names."""
+    """The options of `stpose evaluate lifter`."""
 
     data: Path
     weights: Path | None
@@ -35,9 +35,9 @@ class LifterOptions:
 @evaluate.command()
 @click.option("--data", required=True, metavar="FOLDER", type=ANY, help="Marker mocap: a folder with an index.csv.")
 @click.option("--weights", metavar="FILE", type=ANY, help="Lifter to measure.  [default: the built-in one]")
-@click.option("--clips", type=click.IntRange(1), metavar="N", help="Measure on N clips of each set only.")
+@click.option("--clips", type=click.IntRange(1), metavar="N", help="Measure on only N clips of each set.")
 @click.option("--refine", is_flag=True, help="Measure poses after the fit to the 2D joints, as in `stpose mocap`.")
-@click.option("--json", "out", metavar="FILE", type=ANY, help="Write the figures to a file as well.")
+@click.option("--json", "out", metavar="FILE", type=ANY, help="Also write the figures to a file.")
 @click.option("--overwrite", is_flag=True, help="Replace that file if it exists.")
 @click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda", "mps"]))
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(1), help="CPU threads.")
@@ -57,7 +57,7 @@ def lifter(options: LifterOptions) -> None:
     torch.set_num_threads(options.threads)
     network = load_lifter(options.weights, options.device)
     if network.reads_maps:
-        click.echo("these weights read heat maps: maps are drawn from the keypoints, one Gaussian for each visible joint", err=True)
+        click.echo("these weights read heat maps; the maps are drawn from the keypoints, one Gaussian per visible joint", err=True)
     report = measure(network, options.data, most=options.clips, say=lambda line: click.echo(line, err=True), refined=options.refine)
     click.echo(str(report))
     if options.out is not None:
@@ -67,7 +67,7 @@ def lifter(options: LifterOptions) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class PictureOptions:
-    """The options of `stpose evaluate spatial` and `stpose evaluate finder`, by their names."""
+    """The options of `stpose evaluate spatial` and `stpose evaluate finder`."""
 
     weights: Path | None
     cache: Path | None
@@ -97,10 +97,10 @@ _LABELLED = click.option(
 @THREADS
 @into(PictureOptions)
 def spatial(options: PictureOptions) -> None:
-    """Measure a spatial network, with the boxes of people given.
+    """Measure a spatial network with given boxes of people.
 
-    On rendered people and videos: PCK at 0.2 torso. On photographs: OKS over the 12 limb joints, and average recall over the
-    thresholds 0.50 to 0.95, as COCO defines them.
+    Rendered people and videos: PCK at 0.2 torso. Photographs: OKS over the 12 limb joints, and average recall over the thresholds
+    0.50 to 0.95, as COCO defines them.
     """
     from stpose_training.spatial.report import report
 

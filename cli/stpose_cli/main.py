@@ -1,4 +1,4 @@
-"""The `stpose` command: the group of commands, and how every one of them ends."""
+"""The `stpose` command: the group of commands, and their exit status."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ import click
 from stpose_cli.calibrate import calibrate
 from stpose_cli.doctor import doctor
 from stpose_cli.evaluate import evaluate
+from stpose_cli.live import live
 from stpose_cli.mocap import mocap
+from stpose_cli.motions import convert, info, trim
 from stpose_cli.people import people
 from stpose_cli.pose import pose
 from stpose_cli.render import render
 from stpose_cli.train import train
+from stpose_cli.view import view
 from stpose_core import __version__
 from stpose_core.errors import StposeError
 
@@ -34,6 +37,11 @@ def cli() -> None:
 cli.add_command(mocap)
 cli.add_command(people)
 cli.add_command(pose)
+cli.add_command(live)
+cli.add_command(view)
+cli.add_command(convert)
+cli.add_command(info)
+cli.add_command(trim)
 cli.add_command(render)
 cli.add_command(train)
 cli.add_command(calibrate)
@@ -42,7 +50,7 @@ cli.add_command(doctor)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status: 0, 2 after an error told in one line, 130 when interrupted."""
+    """Run the command and return its exit status: 0, 2 after an error (printed in one line), 130 when interrupted."""
     try:
         status = cli.main(args=None if arguments is None else list(arguments), prog_name="stpose", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -54,20 +62,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (StposeError, click.ClickException) as error:
         return _fail(str(error))
     except ImportError as error:
-        return _fail(f"a package does not load: {error}; stpose doctor says what to install")
+        return _fail(f"a package does not load: {error}; stpose doctor lists what to install")
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has gone; nothing more can be said, and the interpreter must not try at its end.
+        # The reader of the output has closed it. The interpreter must not write to it again at exit.
         with contextlib.suppress(OSError):
             sys.stdout = open("/dev/null", "w")  # noqa: SIM115
         return FAILED
     except OSError as error:
-        # What the system refuses wherever it is asked: a name it does not take, a full disk below standard output.
+        # Errors of the system that can occur anywhere: an invalid file name, a full disk behind standard output.
         try:
             sys.stdout.flush()
         except OSError:
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the interpreter flushes it at its end
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the interpreter flushes it at exit
         reason = error.strerror or str(error)
         return _fail(f"{error.filename}: {reason}" if error.filename is not None else reason)
     return status if isinstance(status, int) else 0
@@ -75,11 +83,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """The console script."""
-    # Started with one of them closed: the next file opened would take its number, and what a library logs with it.
+    # If a stream is closed at start, the next opened file would take its descriptor and receive the logs of libraries.
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
-    # Asked to end, leave as after Ctrl-C: unfinished files are removed on the way out.
+    # SIGTERM ends the process as Ctrl-C does, so that unfinished files are removed.
     signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run())
 

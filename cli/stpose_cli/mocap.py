@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from stpose_cli.capture_options import Number, capture_options, chosen_options, was_given
+from stpose_cli.capture_options import capture_options, chosen_options, was_given
+from stpose_cli.looks import Looks, look_options
 from stpose_cli.outputs import Job, check_not_input, is_folder, plan_jobs
 from stpose_cli.progress import Progress, Result, make_progress, warnings_to
 from stpose_core.errors import DetectorError, OutputError, StposeError
 from stpose_core.extras import how_to_install
-from stpose_core.files import check_output
+from stpose_core.formats import FORMATS
 from stpose_core.options import CaptureOptions
 
 if TYPE_CHECKING:
+    from stpose_core.data import Capture, Motion
     from stpose_core.frames import FrameSource
 
 FAILED = 2
+SUFFIXES = ", ".join(entry.suffix for entry in FORMATS)
 
 
 @click.command()
 @click.argument("videos", nargs=-1, required=True, metavar="VIDEO...", type=click.Path(path_type=Path))
-@click.option("-o", "--out", required=True, metavar="OUT", type=str, help="A file (.bvh, .csv or .npz), or a folder.")
+@click.option("-o", "--out", required=True, metavar="OUT", type=str, help=f"A file ({SUFFIXES}), or a folder.")
 @capture_options
-@click.option("--overwrite", is_flag=True, help="Replace files that exist already.")
+@click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @click.option(
     "--progress",
     default="bar",
@@ -35,18 +39,7 @@ FAILED = 2
     type=click.Choice(["bar", "json", "none"]),
     help="How progress is reported.",
 )
-@click.option(
-    "--preview",
-    metavar="FILE.mp4",
-    type=click.Path(path_type=Path),
-    help="Also write the video with the joints drawn in.",
-)
-@click.option(
-    "--picture-fps",
-    metavar="F",
-    type=Number(1, 1000),
-    help="Pictures per second, if VIDEO is a folder of pictures.  [default: 30]",
-)
+@look_options
 @click.pass_context
 def mocap(
     context: click.Context,
@@ -55,13 +48,14 @@ def mocap(
     overwrite: bool,
     progress: str,
     preview: Path | None,
-    picture_fps: float | None,
+    report: Path | None,
     **_: object,
 ) -> int:
     """Capture the motion of people in videos.
 
-    VIDEO is a video file, or a folder of numbered pictures (.png, .jpg).
-    OUT is a file for one person of one video. For several videos, or --person all, it is a folder.
+    VIDEO is a video file, an animated .gif or .webp, a folder of numbered pictures (.png, .jpg), or - for standard input.
+    OUT is a file for one person of one video. For several videos, or --person all, it is a folder; a .glb, .usda, .usdc, .usdz or
+    .json takes all people of one video.
     """
     from stpose_core.frames import open_source
 
@@ -71,33 +65,33 @@ def mocap(
     try:
         options = chosen_options(context)
         if was_given(context, "format") and not is_folder(out):
-            raise OutputError(f"--format is for a folder; {out} says its format itself")
+            raise OutputError(f"--format applies to a folder; the name {out} determines its own format")
         jobs = plan_jobs(videos, out, options.person == "all", options.format, overwrite)
-        _check_preview(preview, jobs, overwrite)
-        check_not_input(
-            [*(file for job in jobs for file in job.known()), *([preview] if preview else [])], [*videos, Path(options.detector)]
-        )
+        looks = Looks(preview, report)
+        looks.check(len(jobs), overwrite)
+        written = [*(file for job in jobs for file in job.known()), *looks.files]
+        check_not_input(written, [*videos, Path(options.detector)])
         # A single video is opened now, so that its errors are reported before the networks are loaded.
-        only = open_source(jobs[0].video, picture_fps) if len(jobs) == 1 else None
+        only = open_source(jobs[0].video, options.picture_fps) if len(jobs) == 1 else None
         loaded = _load(options, len(videos))
         for job in jobs:
             say.video(str(job.video))
             try:
                 _check(job)
-                with warnings_to(say), only or open_source(job.video, picture_fps) as video:
-                    say.result(_run(job, video, options, loaded, say, overwrite, preview))
+                with warnings_to(say), only or open_source(job.video, options.picture_fps) as video:
+                    say.result(_run(job, video, options, loaded, say, overwrite, looks))
             except StposeError as error:
                 message = str(error)
             except Exception as error:
                 if len(jobs) == 1 or isinstance(error, BrokenPipeError):
                     raise
-                # A bug, which must not cost the other videos.
+                # A bug must not stop the other videos.
                 reason = " ".join(f"{type(error).__name__}: {error}".split())
                 message = f"{reason} (unexpected; capture this video alone for the traceback)"
             else:
                 continue
             failures += 1
-            # Most errors name their file; among several videos every one has to.
+            # Most errors name their file; with several videos each one must.
             where = "" if len(jobs) == 1 or str(job.video) in message else f"{job.video}: "
             say.error(f"{where}{message}")
     except StposeError as error:
@@ -112,14 +106,15 @@ def _load(options: CaptureOptions, videos: int) -> dict[str, Any]:
     """The detector and the lifter, loaded once for all videos, as `capture_people` takes them."""
     from stpose_core import load_lifter
     from stpose_core.detect import KeypointFile
+    from stpose_core.detect.runtime import FASTEST_FIRST
     from stpose_core.devices import choose_device
     from stpose_core.pipeline import open_detector
 
     place = choose_device(options.device)
     source = open_detector(options.detector, options.device)
     if isinstance(source, KeypointFile) and videos > 1:
-        raise DetectorError(f"{options.detector} holds the keypoints of one video, and {videos} videos are given")
-    if source.name == "builtin" and place == "cpu" and find_spec("openvino") is None:
+        raise DetectorError(f"{options.detector} holds the keypoints of one video, but {videos} videos are given")
+    if source.name == "builtin" and place == "cpu" and not any(map(find_spec, FASTEST_FIRST)):
         slow = "the built-in detector runs in torch; OpenVINO is several times as fast"
         click.echo(f"stpose: {slow}; {how_to_install('fast')}", err=True)
     return {"detector": source, "lifter": load_lifter(options.weights, device=place)}
@@ -137,25 +132,22 @@ def _run(
     loaded: dict[str, Any],
     say: Progress,
     overwrite: bool,
-    preview: Path | None,
+    looks: Looks,
 ) -> Result:
-    """Do one job. Raises StposeError; then no file of it is left."""
+    """Run one job. Raises StposeError, and then leaves no file."""
     from stpose_core import capture_people, save
     from stpose_core.quality import advice, quality
 
     began = time.monotonic()
+    target = _skeleton(options.skeleton)
     captures = capture_people(video, options=options, progress=say, **loaded)
     files = job.files(len(captures))
     made: list[Path] = []
     try:
-        if preview:
-            from stpose_core.preview import write_preview
-
-            write_preview(captures, preview, options.start, options.end, say, video=video)
-            made.append(preview)
+        looks.write(captures, video, options, say, made)
         _make_folder(job.out.parent)
-        for capture, file in zip(captures, files):
-            save(capture if file.suffix == ".npz" else capture.motion, file, units=options.units, overwrite=overwrite)
+        for people, file in zip([[one] for one in captures] if len(files) == len(captures) else [captures], files):
+            save(_on_skeleton(people, file, target), file, units=options.units, overwrite=overwrite, rig=options.rig)
             made.append(file)
     except BaseException:
         for file in made:
@@ -163,7 +155,7 @@ def _run(
         raise
     return Result(
         video=str(job.video),
-        files=[str(file) for file in [*files, *([preview] if preview else [])]],
+        files=[str(file) for file in [*files, *looks.files]],
         frames=len(captures[0]),
         fps=captures[0].motion.fps,
         people=len(captures),
@@ -174,18 +166,29 @@ def _run(
     )
 
 
+def _skeleton(path: str | None) -> Motion | None:
+    """The skeleton of a file. Raises FormatError if it cannot be used."""
+    if path is None:
+        return None
+    from stpose_core.animate.onto import check_skeleton
+    from stpose_core.formats import load_people
+
+    target = load_people(path)[0]
+    check_skeleton(target, path)
+    return target
+
+
+def _on_skeleton(people: list[Capture], file: Path, target: Motion | None) -> Sequence[Motion | Capture]:
+    """What is written to a file; a .npz keeps the captures as they are."""
+    if target is None or file.suffix.lower() == ".npz":
+        return people
+    from stpose_core.animate.onto import onto
+
+    return [onto(capture.motion, target) for capture in people]
+
+
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
-
-
-def _check_preview(preview: Path | None, jobs: list[Job], overwrite: bool) -> None:
-    if preview is None:
-        return
-    if len(jobs) > 1:
-        raise OutputError("--preview is for one video at a time")
-    if preview.suffix.lower() != ".mp4":
-        raise OutputError(f"{preview}: a preview's name ends in .mp4")
-    check_output(preview, overwrite)

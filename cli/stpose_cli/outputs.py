@@ -1,4 +1,4 @@
-"""Which file each video goes to, settled and checked before any long work starts."""
+"""The output file of each video, chosen and checked before any long work starts."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from stpose_core.errors import OutputError
 from stpose_core.files import check_output
-from stpose_core.formats import FORMATS
+from stpose_core.formats import FORMATS, format_of
 
 
 @dataclass(frozen=True)
 class Job:
-    """One video and where its captures go.
+    """One video and the output of its captures.
 
-    everyone: several people, a numbered file each. problem: why it cannot be done.
+    everyone: several people, one numbered file each. problem: why the job cannot run.
     """
 
     video: Path
@@ -34,7 +34,7 @@ class Job:
         return [self.out.with_name(f"{self.out.stem}_person{number}{self.out.suffix}") for number in range(1, people + 1)]
 
     def known(self) -> list[Path]:
-        """The outputs that are sure, and those of more people that are there already."""
+        """The outputs that are certain, and existing outputs of further people."""
         files = self.files(1)
         if self.everyone and self.out.parent.is_dir():
             numbered = re.compile(re.escape(f"{self.out.stem}_person") + r"[1-9][0-9]*" + re.escape(self.out.suffix))
@@ -49,38 +49,44 @@ def is_folder(out: str) -> bool:
 
 
 def plan_jobs(videos: Sequence[Path], out: str, everyone: bool, kind: str, overwrite: bool) -> list[Job]:
-    """A job for each video. out: a file for one person of one video, else a folder, which need not exist yet.
+    """A job for each video. out: a file for one person of one video, or for all of them in a format that
+    holds several people; else a folder, which need not exist yet.
 
-    kind: the format of the files in a folder, a suffix without its dot. A file that exists already is the
-    problem of its own job only. Raises OutputError where nothing at all could be written.
+    kind: the format of the files in a folder, a suffix without its dot. An existing file is a problem of its
+    own job only. Raises OutputError if no job could write anything.
     """
     path = Path(out)
     if not is_folder(out):
         known = [entry.suffix for entry in FORMATS]
         if path.suffix.lower() not in known:
-            raise OutputError(f"{out}: a file's name ends in {', '.join(known)}, a folder's in /")
-        if len(videos) > 1 or everyone:
+            raise OutputError(f"{out}: the name of a file must end in {', '.join(known)}, that of a folder in /")
+        if len(videos) > 1 or (everyone and not format_of(path).several):
             what = f"{len(videos)} videos" if len(videos) > 1 else "--person all"
             raise OutputError(f"{out} is one file; for {what} give a folder (its name ending in /)")
         return [Job(videos[0], check_output(path, overwrite), False)]
     _check_folder(path)
-    names = Counter(video.stem for video in videos)
-    jobs = [Job(video, path / f"{video.stem}.{kind}", everyone) for video in videos]
-    return [replace(job, problem=_problem(job, names[job.video.stem], overwrite)) for job in jobs]
+    names = Counter(_stem(video) for video in videos)
+    jobs = [Job(video, path / f"{_stem(video)}.{kind}", everyone) for video in videos]
+    return [replace(job, problem=_problem(job, names[_stem(job.video)], overwrite)) for job in jobs]
 
 
 def check_not_input(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
-    """Raises OutputError if an output would replace an input."""
-    # Not Path.resolve: it fails at links that lead in a circle.
+    """Raise OutputError if an output would replace an input."""
+    # Not Path.resolve, which fails on circular links.
     taken = {os.path.realpath(path) for path in inputs}
     for path in outputs:
         if os.path.realpath(path) in taken:
             raise OutputError(f"{path} is an input; choose another name for the output")
 
 
+def _stem(video: Path) -> str:
+    """What the files of a video are called; "-" is standard input."""
+    return "stdin" if str(video) == "-" else video.stem
+
+
 def _problem(job: Job, namesakes: int, overwrite: bool) -> str | None:
     if namesakes > 1:
-        return f"{namesakes} of the videos are named '{job.video.stem}' and would all go to {job.out}"
+        return f"{namesakes} of the videos are named '{_stem(job.video)}' and would all go to {job.out}"
     if not job.out.parent.is_dir():
         return None
     try:

@@ -1,4 +1,4 @@
-"""`stpose pose`: still pictures in, everybody's 2D joints out."""
+"""`stpose pose`: still pictures in, 2D joints of all people out."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from stpose_core.files import check_output, written_whole
 
 @click.command()
 @click.argument("pictures", nargs=-1, required=True, metavar="IMAGE|FOLDER|@LIST...")
-@click.option("-o", "--out", required=True, metavar="FILE.json", type=click.Path(path_type=Path), help="Where the joints go.")
+@click.option("-o", "--out", required=True, metavar="FILE.json", type=click.Path(path_type=Path), help="Output file.")
 @click.option(
     "--detector", default="auto", show_default=True, metavar="NAME", help="auto, builtin, mediapipe, rtmpose, a folder of weights."
 )
 @click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda", "mps"]))
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 def pose(pictures: tuple[str, ...], out: Path, detector: str, device: str, overwrite: bool) -> None:
-    """Find everybody's 2D joints in pictures.
+    """Detect the 2D joints of all people in pictures.
 
-    FOLDER stands for the pictures in it, sorted by name; @LIST for the files that a text file names, one a line. A picture that is
-    named twice is looked at once. If one cannot be read, nothing is written.
+    FOLDER is a folder of pictures, read in the order of their names. @LIST is a text file with one file or folder per line. A
+    picture that is given twice is processed once. If a picture cannot be read, nothing is written.
     """
     from tqdm import tqdm
 
@@ -35,13 +35,13 @@ def pose(pictures: tuple[str, ...], out: Path, detector: str, device: str, overw
     from stpose_core.stills import list_pictures, people_in, read_picture
 
     if out.suffix.lower() != ".json":
-        raise OutputError(f"{out}: the name of a file of joints ends in .json")
+        raise OutputError(f"{out}: the name of the output must end in .json")
     check_output(out, overwrite)
     files = list_pictures(pictures)
     check_not_input([out], [*files, *(Path(name[1:]) for name in pictures if name.startswith("@"))])
     source = load_detector(detector, device)
     if isinstance(source, KeypointFile):
-        raise DetectorError(f"{detector} is a file of keypoints; stpose pose needs a detector, which looks at pictures")
+        raise DetectorError(f"{detector} is a keypoint file; stpose pose needs a detector that processes pictures")
     rows: list[dict[str, Any]] = []
     for file in tqdm(files, unit=" pictures", disable=not sys.stderr.isatty(), file=sys.stderr):
         image = read_picture(file)
@@ -49,7 +49,7 @@ def pose(pictures: tuple[str, ...], out: Path, detector: str, device: str, overw
             {
                 "box": [round(value, 2) for value in person.box],
                 "score": round(person.score, 4),
-                # As COCO writes it: what was not seen is at (0, 0), with score 0. JSON has no NaN.
+                # As in COCO: joints that were not detected are at (0, 0) with score 0. JSON has no NaN.
                 "keypoints": [
                     [round(float(x), 2), round(float(y), 2), round(float(score), 4)] if score > 0 else [0, 0, 0]
                     for (x, y), score in zip(person.xy, person.joint_score)
@@ -62,4 +62,4 @@ def pose(pictures: tuple[str, ...], out: Path, detector: str, device: str, overw
         part.write_text(json.dumps({"skeleton": "h36m17", "images": rows}) + "\n", encoding="utf-8")
     count = sum(len(row["people"]) for row in rows)
     what = f"{len(rows)} {'picture' if len(rows) == 1 else 'pictures'}, {count} {'person' if count == 1 else 'people'}"
-    click.echo(f"{what}, seen by {source.name} -> {out}")
+    click.echo(f"{what}, detected by {source.name} -> {out}")

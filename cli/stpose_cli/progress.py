@@ -1,12 +1,12 @@
-"""How a command tells of its progress: bars for people, JSON lines for programs, or not at all.
+"""Reports of progress: bars for people, JSON lines for programs, or none.
 
 JSON lines go to standard output, one object a line, each with "event" and "video":
     {"event": "progress", "video": "a.mp4", "stage": "detect", "done": 12, "total": 300, "eta": 9.6}
     {"event": "result", "video": "a.mp4", "files": ["a.bvh"], "frames": 300, "fps": 30.0, "people": 1, "seen": [0.98],
-     "seconds": 11.2, "detector": "mediapipe"}  (on one line)
+     "seconds": 11.2, "detector": "mediapipe", "advice": [null]}  (on one line)
     {"event": "warning", "video": "a.mp4", "message": "a.mp4: left out 1 of 3 people ..."}
     {"event": "error", "video": "b.mp4", "message": "there is no file b.mp4"}
-total and eta (seconds) are null where they are not known. Warnings and errors go to standard error as well.
+total and eta (seconds) are null if unknown. Warnings and errors also go to standard error.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from typing import Protocol
 
 from tqdm import tqdm
 
-# Seconds between two JSON lines of the same stage: plenty for a progress bar, little to read.
+# Minimum seconds between two JSON lines of the same stage.
 PAUSE = 0.2
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one video. seen: for each person the share of frames with them in; seconds: time it took; detector: the name
-    of the one that saw the joints."""
+    """The result of one video. seen: share of the frames in which each person was detected. seconds: processing time.
+    detector: its name. advice: for each person, how to improve the capture, or None."""
 
     video: str
     files: list[str]
@@ -46,8 +46,8 @@ class Result:
         shares = ", ".join(f"{100 * share:.0f} %" for share in self.seen)
         who = "a person" if self.people == 1 else f"{self.people} people"
         frames = f"{self.frames} {'frame' if self.frames == 1 else 'frames'} at {self.fps:g} fps"
-        by = f", seen by {self.detector}" if self.detector else ""
-        line = f"{self.video}: {frames}, {who} in {shares} of them{by} -> {', '.join(self.files)}"
+        by = f" by {self.detector}" if self.detector else ""
+        line = f"{self.video}: {frames}, {who} detected in {shares} of them{by} -> {', '.join(self.files)}"
         if not any(self.advice):
             return line
         one = self.people == 1
@@ -55,7 +55,7 @@ class Result:
 
 
 class Progress(Protocol):
-    """One for a run of the command; `video` says which one the calls that follow are about."""
+    """The progress of one run of a command. `video` sets the video that the following calls refer to."""
 
     def video(self, name: str) -> None: ...
     def __call__(self, stage: str, done: float, total: float | None) -> None: ...
@@ -66,29 +66,29 @@ class Progress(Protocol):
 
 
 class NoProgress:
-    """Results, warnings and errors only, a line each."""
+    """Reports only results, warnings and errors, one line each."""
 
     def video(self, name: str) -> None:
-        """Nothing to say before the result."""
+        """Nothing is reported before the result."""
 
     def __call__(self, stage: str, done: float, total: float | None) -> None:
-        """Nothing to say before the result."""
+        """Nothing is reported before the result."""
 
     def result(self, result: Result) -> None:
         try:
             print(result, flush=True)
         except UnicodeEncodeError:
-            # A name that the terminal's encoding does not have. Its file is there, and is told of.
+            # The encoding of the terminal lacks a character of the name. The result is printed with an escape.
             encoding = sys.stdout.encoding
             print(str(result).encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
     def warning(self, message: str) -> None:
-        self._tell(message)
+        self._print(message)
 
     def error(self, message: str) -> None:
-        self._tell(message)
+        self._print(message)
 
-    def _tell(self, message: str) -> None:
+    def _print(self, message: str) -> None:
         print("stpose:", " ".join(message.split()), file=sys.stderr, flush=True)
 
     def close(self) -> None:
@@ -111,7 +111,7 @@ class BarProgress(NoProgress):
         if self._bar is None or stage != self._stage:
             self.close()
             self._stage = stage
-            # In a log file a line now and then, on a terminal a bar that moves.
+            # A terminal shows a moving bar; a log file receives a line every ten seconds.
             pause = 0.1 if sys.stderr.isatty() else 10.0
             title = f"{Path(self._name).name} {stage}"
             self._bar = tqdm(total=total, desc=title, unit=" frames", mininterval=pause, file=sys.stderr)
@@ -123,9 +123,9 @@ class BarProgress(NoProgress):
         self.close()
         super().result(result)
 
-    def _tell(self, message: str) -> None:
+    def _print(self, message: str) -> None:
         self.close()
-        super()._tell(message)
+        super()._print(message)
 
     def close(self) -> None:
         if self._bar is not None:
@@ -134,7 +134,7 @@ class BarProgress(NoProgress):
 
 
 class JsonProgress(NoProgress):
-    """A JSON object a line on standard output, for programs that run this one."""
+    """One JSON object per line on standard output, for programs that run the command."""
 
     def __init__(self) -> None:
         self._name = ""
@@ -177,8 +177,8 @@ def make_progress(kind: str) -> Progress:
 
 @contextmanager
 def warnings_to(progress: Progress) -> Iterator[None]:
-    """What the library warns of in its log is told as progress is, within."""
-    handler = _Teller(progress)
+    """Within the block, warnings in the library's log are reported through `progress`."""
+    handler = _Warnings(progress)
     log = logging.getLogger("stpose_core")
     log.addHandler(handler)
     try:
@@ -187,7 +187,7 @@ def warnings_to(progress: Progress) -> Iterator[None]:
         log.removeHandler(handler)
 
 
-class _Teller(logging.Handler):
+class _Warnings(logging.Handler):
     def __init__(self, progress: Progress) -> None:
         super().__init__(logging.WARNING)
         self._progress = progress

@@ -1,4 +1,4 @@
-"""`stpose render`: pictures of rendered people, to train and to measure networks on."""
+"""`stpose render`: renders pictures of people to train and measure networks on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stpose_core.files import check_output
 
 @dataclass(frozen=True, kw_only=True)
 class RenderOptions:
-    """The options of the command, by their names."""
+    """The options of the command."""
 
     cache: Path
     assets: Path | None
@@ -29,22 +29,21 @@ class RenderOptions:
 
 
 @click.command()
-@click.option("--cache", required=True, metavar="FOLDER", type=FOLDER, help="Where pictures go, and what they are rendered from.")
-@click.option("--assets", metavar="FOLDER", type=FOLDER, help="Clothes, hair, textures, backgrounds; needed once per cache.")
-@click.option("--mocap", metavar="FOLDER", type=FOLDER, help="Marker mocap with rotations; needed once per cache.")
-@click.option("--count", type=click.IntRange(1), metavar="N", help="Render until the cache holds N pictures to train on.")
-@click.option("--frames", is_flag=True, help="Render whole frames, for the finder, instead of crops of one person.")
-@click.option("--held-out", type=click.IntRange(0), metavar="N", help="Pictures to measure on.  [default: 1000, 500 frames]")
-@click.option("--preview", metavar="FILE", type=FILE, help="Draw a contact sheet with labels (.png).")
-@click.option("--seed", type=int, default=0, show_default=True, help="Each number gives other pictures.")
+@click.option("--cache", required=True, metavar="FOLDER", type=FOLDER, help="Folder of the pictures and their sources.")
+@click.option("--assets", metavar="FOLDER", type=FOLDER, help="Clothes, hair, textures, backgrounds. Needed once per cache.")
+@click.option("--mocap", metavar="FOLDER", type=FOLDER, help="Marker mocap with rotations. Needed once per cache.")
+@click.option("--count", type=click.IntRange(1), metavar="N", help="Render until the cache holds N training pictures.")
+@click.option("--frames", is_flag=True, help="Render whole frames for the finder instead of crops of one person.")
+@click.option("--held-out", type=click.IntRange(0), metavar="N", help="Held-out pictures.  [default: 1000 crops, 500 frames]")
+@click.option("--preview", metavar="FILE", type=FILE, help="Write a contact sheet with labels (.png).")
+@click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
 @DEVICE
 @THREADS
 @into(RenderOptions)
 def render(options: RenderOptions) -> None:
-    """Render people to train on.
+    """Render people for training.
 
-    Pictures may be rendered while a training run reads the folder. The same command resumes after a stop; several processes may
-    fill one folder.
+    A training run may read the folder meanwhile. After a stop, the same command resumes. Several processes may fill one folder.
     """
     if options.count is None and options.preview is None:
         raise TrainingError("nothing to do: give --count or --preview")
@@ -60,5 +59,5 @@ def render(options: RenderOptions) -> None:
         draw_sheet(list(batches(kit, f"{kind}train", 99_999, options.seed, 64)), options.preview)
         click.echo(options.preview)
     if options.count is not None:
-        apart = (500 if options.frames else 1000) if options.held_out is None else options.held_out
-        fill_cache(kit, folder=options.cache, count=options.count, held_out=apart, seed=options.seed, say=click.echo, kind=kind)
+        held_out = (500 if options.frames else 1000) if options.held_out is None else options.held_out
+        fill_cache(kit, folder=options.cache, count=options.count, held_out=held_out, seed=options.seed, say=click.echo, kind=kind)

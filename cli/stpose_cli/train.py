@@ -1,4 +1,4 @@
-"""`stpose train`: makes weights."""
+"""`stpose train`: trains networks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stpose_core.files import check_output
 
 @click.group()
 def train() -> None:
-    """Train networks. Needs the extra "train"; stpose doctor says whether it is installed, and how to install it."""
+    """Train networks. Needs the extra "train"; stpose doctor shows whether it is installed, and how to install it."""
 
 
 train.add_command(detector)
@@ -26,7 +26,7 @@ train.add_command(finder)
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeChanges:
-    """Fields of the lifter's recipe that the command can change; None leaves the preset's."""
+    """Fields of the lifter's recipe that the command can change. None keeps the preset's value."""
 
     steps: int | None
     minutes: float | None
@@ -43,7 +43,7 @@ class RecipeChanges:
 
 @dataclass(frozen=True, kw_only=True)
 class LifterOptions(RecipeChanges):
-    """The options of `stpose train lifter`, by their names."""
+    """The options of `stpose train lifter`."""
 
     data: Path
     out: Path
@@ -63,7 +63,7 @@ class LifterOptions(RecipeChanges):
     multiple=True,
     metavar="PATH",
     type=ANY,
-    help="2D-only clips to learn from: an .npz of stpose mocap, or a folder of them. May be given several times.",
+    help="2D-only clips to train on: an .npz of stpose mocap, or a folder of them. May be given several times.",
 )
 @click.option("--preset", default="default", show_default=True, help="default, plain, maps, paper, or a .toml file.")
 @click.option("--network", metavar="NAME", help="multi-stride, dilated-81 or dilated-243.  [default: the preset's]")
@@ -71,26 +71,26 @@ class LifterOptions(RecipeChanges):
     "--state",
     metavar="FOLDER",
     type=ANY,
-    help="Checkpoint, log and TensorBoard files; the same command resumes from there.  [default: runs/ and the name of FILE]",
+    help="Folder of the checkpoint, log and TensorBoard files.  [default: runs/ and the name of FILE]",
 )
 @click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda", "mps"]))
 @click.option("--start", metavar="FILE", type=ANY, help="Weights to start from, of the same network.  [default: random]")
 @click.option("--steps", type=click.IntRange(1), help="Length of the run.  [default: the preset's]")
-@click.option("--minutes", type=click.FloatRange(0), help="Length of the run in minutes instead, without validation.")
-@click.option("--rate", type=click.FloatRange(0, 0.1, min_open=True), help="Greatest learning rate.")
-@click.option("--batch", type=click.IntRange(1), help="Samples a step, of all processes together.")
-@click.option("--critic", type=click.FloatRange(0), help="Weight of the spatio-temporal discriminator; 0 for none.")
+@click.option("--minutes", type=click.FloatRange(0), help="Length of the run in minutes instead of steps, without validation.")
+@click.option("--rate", type=click.FloatRange(0, 0.1, min_open=True), help="Maximum learning rate.")
+@click.option("--batch", type=click.IntRange(1), help="Samples per step, over all processes.")
+@click.option("--critic", type=click.FloatRange(0), help="Weight of the spatio-temporal discriminator; 0 disables it.")
 @click.option("--masked", type=click.FloatRange(0, 1), help="Share of samples with hidden joints.")
-@click.option("--confused", type=click.FloatRange(0, 1), help="Share of samples with left and right exchanged in some joints.")
-@click.option("--seed", type=int, help="Each number gives another run; the same number gives the same run.")
+@click.option("--confused", type=click.FloatRange(0, 1), help="Share of samples with left and right of some joints swapped.")
+@click.option("--seed", type=int, help="Random seed. The same seed gives the same run.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.")
-@click.option("--evaluate-every", type=click.IntRange(1), help="Steps between validations, which also write FILE.")
+@click.option("--evaluate-every", type=click.IntRange(1), help="Steps between validations. Each validation also writes FILE.")
 @click.option("--checkpoint-every", type=click.IntRange(1), help="Steps between checkpoints.")
 @into(LifterOptions)
 def lifter(options: LifterOptions) -> None:
-    """Train the network that lifts 2D joints to 3D, on marker mocap.
+    """Train the network that lifts 2D joints to 3D on marker mocap.
 
-    Options that are not given are the preset's. The same command resumes a run after a stop.
+    The preset sets all options that are not given. After a stop, the same command resumes the run.
     """
     from stpose_training.recipe import load_plan
 
@@ -114,7 +114,7 @@ def lifter(options: LifterOptions) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class AdaptOptions:
-    """The options of `stpose train adapt`, by their names; None of the last five leaves the default of `Adaptation`."""
+    """The options of `stpose train adapt`. None in the last five keeps the default of `Adaptation`."""
 
     clips: tuple[Path, ...]
     out: Path
@@ -139,23 +139,23 @@ class AdaptOptions:
     "--data",
     metavar="FOLDER",
     type=ANY,
-    help="Marker mocap to learn from as well, and to check on; without it nothing is checked.",
+    help="Marker mocap to train on as well, and to check the result on. Without it, nothing is checked.",
 )
 @click.option("--detector", default="auto", show_default=True, help="For videos: auto, builtin, mediapipe or rtmpose.")
 @click.option("--person", default="largest", show_default=True, help="In videos: largest, left, right, center, or a number from 1.")
 @click.option("--steps", type=click.IntRange(1), help="Length of the run.  [default: 400]")
-@click.option("--rate", type=click.FloatRange(0, 0.1), help="Greatest learning rate.  [default: 0.00015]")
-@click.option("--batch", type=click.IntRange(4), help="Samples a step.  [default: 16]")
-@click.option("--seed", type=int, help="Each number gives another result; the same number gives the same.")
+@click.option("--rate", type=click.FloatRange(0, 0.1), help="Maximum learning rate.  [default: 0.00015]")
+@click.option("--batch", type=click.IntRange(4), help="Samples per step.  [default: 16]")
+@click.option("--seed", type=int, help="Random seed. The same seed gives the same result.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.")
 @click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda", "mps"]))
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @into(AdaptOptions)
 def adapt(options: AdaptOptions) -> None:
-    """Fine-tune the lifter on your own footage, without any 3D.
+    """Fine-tune the lifter on your own footage, without 3D data.
 
-    CLIPs are videos, .npz files of stpose mocap, or folders of those. Some are kept apart, and the errors on them before and after
-    are printed. With --data, weights whose error on marker mocap grew by more than 2 % are not written.
+    CLIP is a video, an .npz file of stpose mocap, or a folder of these. Some clips are held out, and the errors on them before and
+    after are printed. With --data, weights are not written if their error on marker mocap grew by more than 2 %.
     """
     check_output(options.out, options.overwrite)
     from stpose_training.adapt import Adaptation, adapt, read_clips

@@ -1,4 +1,4 @@
-"""`stpose train detector`: makes a whole built-in detector with one command."""
+"""`stpose train detector`: trains a complete built-in detector with one command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stpose_cli.train_spatial import COMPILE, FOOTAGE, LABELLED, RECIPE, STATE, 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorOptions:
-    """The options of the command, by their names."""
+    """The options of the command."""
 
     cache: Path
     assets: Path | None
@@ -32,8 +32,8 @@ class DetectorOptions:
 
 @click.command()
 @CACHE
-@click.option("--assets", metavar="FOLDER", type=FOLDER, help="Clothes, hair, textures, backgrounds; needed once per cache.")
-@click.option("--mocap", metavar="FOLDER", type=FOLDER, help="Marker mocap with rotations; needed once per cache.")
+@click.option("--assets", metavar="FOLDER", type=FOLDER, help="Clothes, hair, textures, backgrounds. Needed once per cache.")
+@click.option("--mocap", metavar="FOLDER", type=FOLDER, help="Marker mocap with rotations. Needed once per cache.")
 @click.option("-o", "--out", required=True, metavar="FOLDER", type=FOLDER, help="Folder for the two weights files.")
 @RECIPE
 @LABELLED
@@ -48,7 +48,8 @@ class DetectorOptions:
 def detector(options: DetectorOptions) -> None:
     """Render pictures, train both networks of a built-in detector on them, and calibrate it.
 
-    The recipe says how many pictures and how long. The same command resumes after a stop. Use the result with --detector FOLDER.
+    The recipe sets the number of pictures and the length of training. After a stop, the same command resumes. Use the result with
+    --detector FOLDER.
     """
     from stpose_training.detector_recipe import load_recipe
 

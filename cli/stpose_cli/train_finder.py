@@ -25,9 +25,9 @@ from stpose_core.files import check_output
 @THREADS
 @into(TrainOptions)
 def finder(options: TrainOptions) -> None:
-    """Train the network that finds people, on frames of stpose render --frames and on the crops beside them.
+    """Train the network that finds people on the frames of stpose render --frames and the crops in the same folder.
 
-    The same command resumes a run after a stop. Rendering may continue meanwhile.
+    After a stop, the same command resumes the run. Rendering may continue meanwhile.
     """
     from stpose_training.detector_recipe import load_recipe
 

@@ -27,29 +27,27 @@ LABELLED = click.option(
     "--labelled",
     metavar="PATH",
     type=ANY,
-    help="Labelled photographs to learn from: a folder with COCO keypoints, or the .json file.",
+    help="Labelled photographs to train on: a folder with COCO keypoints, or the .json file.",
 )
 FOOTAGE = click.option(
-    "--footage", metavar="FOLDER", type=FOLDER, help="Clips and photographs of people, without labels, to learn from."
+    "--footage", metavar="FOLDER", type=FOLDER, help="Clips and photographs of people, without labels, to train on."
 )
-VIDEOS = click.option("--videos", metavar="FOLDER", type=FOLDER, help="Measure on balance/ of this folder as well.")
+VIDEOS = click.option("--videos", metavar="FOLDER", type=FOLDER, help="Also measure on balance/ in this folder.")
 STATE = click.option("--state", metavar="FOLDER", type=FOLDER, help="Checkpoint and log.  [default: runs/ and the name of --out]")
-START = click.option("--start", metavar="FILE", type=FILE, help="Start from these weights, of the same network.")
+START = click.option("--start", metavar="FILE", type=FILE, help="Start from these weights of the same network.")
 SAMPLES = click.option("--samples", type=click.IntRange(1), help="Length of the run.  [default: the recipe's]")
 BATCH = click.option(
-    "--batch", type=click.IntRange(2), help="Samples a step, of all processes.  [default: the recipe's, with CUDA 256]"
+    "--batch", type=click.IntRange(2), help="Samples per step, over all processes.  [default: the recipe's, with CUDA 256]"
 )
-RATE = click.option("--rate", type=click.FloatRange(0, 0.1, min_open=True), help="Greatest learning rate, at batches of 32.")
-COMPILE = click.option(
-    "--compile", "compiled", is_flag=True, help="Compile the network first (needs a C++ compiler): faster steps."
-)
-SEED = click.option("--seed", type=int, help="Each number gives another run.")
+RATE = click.option("--rate", type=click.FloatRange(0, 0.1, min_open=True), help="Maximum learning rate for batches of 32.")
+COMPILE = click.option("--compile", "compiled", is_flag=True, help="Compile the network for faster steps (needs a C++ compiler).")
+SEED = click.option("--seed", type=int, help="Random seed.")
 WORKERS = click.option("--workers", type=click.IntRange(0), help="Processes that draw samples.  [default: 0, with CUDA most cores]")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """Options that training the spatial network and the finder have in common, by their names."""
+    """Options that training the spatial network and the finder have in common."""
 
     cache: Path
     out: Path
@@ -67,7 +65,7 @@ class TrainOptions:
 
     @property
     def folder(self) -> Path:
-        """Where the checkpoint and the log go."""
+        """Folder of the checkpoint and the log."""
         return self.state or Path("runs") / self.out.stem
 
     @property
@@ -79,7 +77,7 @@ class TrainOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class SpatialOptions(TrainOptions):
-    """The options of the command, by their names."""
+    """The options of the command."""
 
     network: str | None
     videos: Path | None
@@ -107,9 +105,9 @@ class SpatialOptions(TrainOptions):
 @WORKERS
 @into(SpatialOptions)
 def spatial(options: SpatialOptions) -> None:
-    """Train the network that finds the joints of a person, on pictures of stpose render.
+    """Train the network that detects the joints of a person on pictures of stpose render.
 
-    The same command resumes a run after a stop. Rendering may continue meanwhile.
+    After a stop, the same command resumes the run. Rendering may continue meanwhile.
     """
     from stpose_training.detector_recipe import load_recipe
 

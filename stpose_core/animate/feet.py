@@ -15,15 +15,21 @@ _FOOT_HERTZ = 6.0
 _BLEND_HERTZ = 5.0
 
 
-def foot_frames(shin: Array, ankle: Array, toe: Array, height: float, contacts: Array, fps: float) -> Array:
+def foot_frames(
+    shin: Array, ankle: Array, toe: Array, height: float, contacts: Array, fps: float, down: Array | None = None
+) -> Array:
     """World frames (T, 3, 3) of a foot.
 
     shin: (T, 3, 3) frame of the lower leg. ankle: (T, 3) metres, y above the floor. toe: (3,) from ankle to toe tip at rest.
-    height: of the ankle above the floor when the foot stands flat. contacts: (T, 2) in 0..1, heel and toe on the ground.
+    height: of the ankle above the floor when the foot stands flat. contacts: (T, 2) in 0..1, heel and toe on the ground. down: (T,)
+    radians by which the toes of a foot in the air were seen to point down from a right angle to the shin; 0 where not given.
     """
-    grounded = ramp(contacts.max(axis=1), 0.2, 0.8)
+    # A foot that is slow and near the floor is not turned into it, though nothing says that it stands.
+    speed = np.linalg.norm(np.gradient(ankle, axis=0), axis=1) * fps if len(ankle) > 1 else np.zeros(len(ankle))
+    near = ramp(ankle[:, 1], height + 0.14, height + 0.05) * ramp(speed, 1.8, 0.6) * ramp(shin[:, 1, 1], 0.2, 0.5)
+    grounded = np.maximum(ramp(contacts.max(axis=1), 0.2, 0.8), near)
     grounded = np.clip(whittaker(grounded[:, None], np.ones(len(ankle)), _BLEND_HERTZ, fps, order=2)[:, 0], 0.0, 1.0)
-    air = _above_floor(shin, ankle, toe, fps)
+    air = _above_floor(shin, ankle, toe, fps, np.zeros(len(ankle)) if down is None else down)
     ground = _on_floor(shin, ankle, toe, height, contacts, fps)
     pitch = grounded * _pitch(shin, ground) + (1 - grounded) * air
     level = ground @ about(_LEFT, -_pitch(shin, ground))  # the heading and roll of a standing foot, the pitch of the shin
@@ -56,9 +62,10 @@ def _on_floor(shin: Array, ankle: Array, toe: Array, height: float, contacts: Ar
     return flat @ about(_LEFT, np.clip(down, -np.radians(20.0), np.radians(50.0)))
 
 
-def _above_floor(shin: Array, ankle: Array, toe: Array, fps: float) -> Array:
-    """(T,) pitch of a foot in the air: at rest against the shin, or as little off it as keeps the toes above the floor."""
+def _above_floor(shin: Array, ankle: Array, toe: Array, fps: float, down: Array) -> Array:
+    """(T,) pitch of a foot in the air: as it was seen (T,), or as little off it as keeps the toes above the floor."""
     tips = turn(about(_LEFT, _PITCHES), toe)  # (P, 3) in the shin's frame
     under = np.maximum(-(shin[:, 1] @ tips.T + ankle[:, 1:2]), 0.0)
-    best = _PITCHES[(100.0 * under + np.abs(_PITCHES)).argmin(axis=1)]
+    pitches = _PITCHES[(100.0 * under + np.abs(_PITCHES - down[:, None])).argmin(axis=1)]
+    best = np.where(under[np.arange(len(down)), np.abs(_PITCHES - down[:, None]).argmin(axis=1)] > 0, pitches, down)
     return np.asarray(whittaker(best[:, None], np.ones(len(best)), _FOOT_HERTZ, fps, order=2)[:, 0])

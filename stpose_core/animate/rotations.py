@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from stpose_core.animate import hinge
@@ -27,19 +28,20 @@ _GRIP = 1.5  # weight of hands and feet against elbows and knees as limbs are fi
 
 @dataclass
 class Body:
-    """World frames of every joint while they are found. frames: (T, J, 3, 3); offsets: (J, 3) metres."""
+    """World frames of every joint. frames: (T, J, 3, 3), in single precision, because they are the largest array of a long clip;
+    offsets: (J, 3) metres."""
 
-    frames: Array
+    frames: NDArray[np.float32]
     offsets: Array
 
     def put(self, name: str, value: Array) -> None:
         self.frames[:, INDEX[name]] = value
 
     def __getitem__(self, name: str) -> Array:
-        return self.frames[:, INDEX[name]]
+        return self.frames[:, INDEX[name]].astype(np.float64)
 
 
-def _share(lower: Array, upper: Array, part: float) -> Array:
+def share(lower: Array, upper: Array, part: float) -> Array:
     """Frames (T, 3, 3) `part` of the way from one to another along the shortest turn."""
     start = Rotation.from_matrix(lower)
     return np.asarray((start * Rotation.from_rotvec((start.inv() * Rotation.from_matrix(upper)).as_rotvec() * part)).as_matrix())
@@ -64,13 +66,13 @@ def pose_body(bones: Array, lengths: Array, rest: Rest, fps: float) -> Body:
     """World frames of all joints but the feet's, from bone vectors (T, 17, 3) and bone lengths (17,), metres."""
     joints = joints_from_bones(bones)
     offsets = rest_offsets(lengths, rest)
-    body = Body(np.tile(np.eye(3), (len(bones), len(NAMES), 1, 1)), offsets)
+    body = Body(np.tile(np.eye(3, dtype=np.float32), (len(bones), len(NAMES), 1, 1)), offsets)
     hips, chest = pelvis_frame(bones), chest_frame(bones)
     body.put("Hips", hips)
     _pose_spine(body, hips, chest, joints, lengths)
     neck = turn(hips, offsets[INDEX["Spine"]])
     for name in ("Chest", "UpperChest", "Neck"):
-        neck = neck + turn(body.frames[:, PARENTS[INDEX[name]]], offsets[INDEX[name]])
+        neck = neck + turn(body[NAMES[PARENTS[INDEX[name]]]], offsets[INDEX[name]])
     body.put("Neck", _aim(body["UpperChest"], rest.neck, supported(bones[:, 9], lengths[9], turn(body["UpperChest"], rest.neck))))
     body.put("Head", _aim(body["Neck"], rest.crown, supported(bones[:, 10], lengths[10], turn(body["Neck"], rest.crown))))
     body.put("HeadEnd", body["Head"])
@@ -105,31 +107,38 @@ def _pose_spine(body: Body, hips: Array, chest: Array, joints: Array, lengths: A
     low = turn(hips, body.offsets[INDEX["Spine"]])
     spine = unit(joints[:, 7] - low)
     # What twist the chest has beyond the turn that bends the pelvis's up to its own, a third to each joint.
-    body.put("Spine", _aim(_share(hips, chest, 1 / 3), up, spine))
+    body.put("Spine", _aim(share(hips, chest, 1 / 3), up, spine))
     top = low + turn(body["Spine"], body.offsets[INDEX["Chest"]])
     upward = unit(joints[:, 8] - top)
-    body.put("Chest", _aim(_share(hips, chest, 2 / 3), up, upward))
+    body.put("Chest", _aim(share(hips, chest, 2 / 3), up, upward))
     body.put("UpperChest", _aim(chest, up, upward))
 
 
-def local_rotations(frames: Array) -> Array:
+def local_rotations(frames: NDArray[np.float32]) -> Array:
     """(T, J, 4) quaternions of each joint relative to its parent from world frames (T, J, 3, 3); end sites get none."""
     rotations = np.zeros((*frames.shape[:2], 4))
     rotations[..., 0] = 1.0
     for joint, (name, parent) in enumerate(zip(NAMES, PARENTS)):
         if name.endswith("End"):
             continue
-        local = frames[:, joint] if parent < 0 else np.swapaxes(frames[:, parent], -1, -2) @ frames[:, joint]
+        local = frames[:, joint].astype(np.float64)
+        if parent >= 0:
+            local = np.swapaxes(frames[:, parent], -1, -2) @ local
         rotations[:, joint] = continuous_quaternions(local)
     return rotations
 
 
 def forward_kinematics(motion: Motion) -> Array:
     """(T, J, 3) joint positions of a motion in metres, world axes, y up."""
+    return world_frames(motion)[1]
+
+
+def world_frames(motion: Motion) -> tuple[Array, Array]:
+    """(T, J, 3, 3) rotations of the joints of a motion in the world, and (T, J, 3) their positions in metres."""
     frames = np.empty((len(motion), len(motion.names), 3, 3))
     places = np.empty((len(motion), len(motion.names), 3))
     if not len(motion):
-        return places
+        return frames, places
     for joint, parent in enumerate(motion.parents):
         local = Rotation.from_quat(motion.rotations[:, joint][:, [1, 2, 3, 0]]).as_matrix()
         if parent < 0:
@@ -137,12 +146,12 @@ def forward_kinematics(motion: Motion) -> Array:
         else:
             frames[:, joint] = frames[:, parent] @ local
             places[:, joint] = places[:, parent] + turn(frames[:, parent], motion.offsets[joint])
-    return places
+    return frames, places
 
 
 def world_positions(body: Body, root: Array) -> Array:
     """(T, J, 3) joint positions in metres from world frames; root: (T, 3)."""
     places = np.empty((len(root), len(NAMES), 3))
     for joint, parent in enumerate(PARENTS):
-        places[:, joint] = root if parent < 0 else places[:, parent] + turn(body.frames[:, parent], body.offsets[joint])
+        places[:, joint] = root if parent < 0 else places[:, parent] + turn(body[NAMES[parent]], body.offsets[joint])
     return places

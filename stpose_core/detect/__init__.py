@@ -1,4 +1,4 @@
-"""2D joints: detectors that look at pictures, files of joints made elsewhere, and the people followed over time."""
+"""2D joints: detectors that process pictures, and keypoint files of other programs."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ NAMES = ("auto", "builtin", "mediapipe", "rtmpose")
 
 
 def load_detector(name_or_path: str | Path = "auto", device: str = "auto", **options: Any) -> Detector | KeypointFile:
-    """A detector by name, by a model's path or by its class; or a keypoint file or folder by path.
+    """Load a detector by its name, the path of its model, or its class; or a keypoint file or folder by its path.
 
-    auto: the built-in one where its weights are there and have passed (see `benchmarks/builtin.py`), else mediapipe if it is
-    installed, else rtmpose if its model is there, else the built-in one all the same. builtin: options `weights` (a folder with
-    spatial.safetensors and finder.safetensors), `mirrored`; such a folder's path means the same. mediapipe: option `model` (a
-    pose_landmarker .task file; needed by versions after 0.10.21, whose wheel carries none). rtmpose: a published model (see
-    `stpose_core.detect.rtmpose`); options `mode`, `finder`. An .onnx file: any pose network that `stpose_core.detect.onnx_pose`
-    reads; option `finder`. package.module:Class: a `Detector` of your own, made with the options. Another path: keypoints; options
-    `fps`, `image_size`.
-    device: "auto", "cpu", "cuda" or "mps". Every detector receives it, one of your own if it takes it; MediaPipe runs on the
-    processor whatever it is.
-    Raises DetectorError if it is unknown, not installed, cannot load its model or cannot run on the device; StposeError if this
-    machine does not have the device; FormatError for a damaged keypoint file.
+    auto: the built-in detector if its weights are present and have passed (see `benchmarks/builtin.py`), else mediapipe if it is
+    installed, else rtmpose if its model is present, else the built-in detector. builtin: options `weights` (a folder with
+    spatial.safetensors and finder.safetensors) and `mirrored`; the path of such a folder has the same effect. mediapipe: option
+    `model` (a pose_landmarker .task file, required by versions after 0.10.21, whose wheel has no models). rtmpose: a published
+    model (see `stpose_core.detect.rtmpose`); options `mode`, `finder`. An .onnx file: any pose network that
+    `stpose_core.detect.onnx_pose` supports; option `finder`. package.module:Class: a `Detector` of your own, created with the
+    options. Any other path: keypoints; options `fps`, `image_size`.
+    device: "auto", "cpu", "cuda" or "mps". Passed to every detector, and to your own if it accepts the argument. MediaPipe always
+    runs on the CPU.
+    Raises DetectorError if the detector is unknown, not installed, cannot load its model or cannot run on the device; StposeError
+    if this machine does not have the device; FormatError for a damaged keypoint file.
     """
     name = str(name_or_path)
     if name == "auto":
@@ -48,7 +48,7 @@ def load_detector(name_or_path: str | Path = "auto", device: str = "auto", **opt
         return _mediapipe(model=name, device=device, **options)
     if os.path.isfile(os.path.join(name, SPATIAL_FILE)):
         return _builtin(weights=name, device=device, **options)
-    if os.path.exists(name):  # False as well for a name that the system does not take
+    if os.path.exists(name):  # also False for an invalid file name
         return KeypointFile(name, **options)
     if is_class_name(name):
         return load_class(name, device=device, **options)
@@ -87,7 +87,7 @@ def _builtin(**options: Any) -> Detector:
 
 
 def _chosen() -> str:
-    """The detector that `auto` means here. MediaPipe counts only with the models in its wheel."""
+    """The detector that `auto` selects. MediaPipe counts only if its wheel contains the models."""
     if has_passed(DETECTOR):
         return "builtin"
     from stpose_core.detect.mediapipe import bundled_models
@@ -108,8 +108,8 @@ def _chosen() -> str:
 
 
 def has_passed(weights: Path) -> bool:
-    """Whether a folder holds a built-in detector that reached what its benchmark asks of it: joints on footage with a reference,
-    nobody where nobody is, newcomers found soon. benchmarks/builtin.py notes that in the file."""
+    """Whether a folder contains a built-in detector that passed its benchmark: accurate joints on footage with a reference, no
+    detection in empty scenes, new people found soon. benchmarks/builtin.py records the result in the weights file."""
     try:
         spatial, _ = read_config(weights / SPATIAL_FILE, "spatial"), read_config(weights / FINDER_FILE, "finder")
     except WeightsError:
@@ -118,9 +118,9 @@ def has_passed(weights: Path) -> bool:
 
 
 def _has_rtmpose() -> bool:
-    """Whether a model of RTMPose is there, and a package that runs it."""
-    from stpose_core.detect.onnx import runtime
+    """Whether there is a model of RTMPose and a package that runs it."""
     from stpose_core.detect.rtmpose import find_rtmpose
+    from stpose_core.detect.sessions import runtime
 
     try:
         find_rtmpose()

@@ -1,4 +1,4 @@
-"""Boxes around joints, and how much two boxes overlap."""
+"""Boxes around joints, and the overlap of two boxes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 
 from stpose_core.detect.types import Box, Floats
 
-SEEN = 0.2  # joints below this calibrated score do not count as seen
+SEEN = 0.2  # joints below this calibrated score do not count as visible
 
 
 def extent(xy: Floats, score: Floats) -> Box:
-    """The box around the joints that were seen (around all joints if fewer than four were). xy: (J, 2), score: (J,)."""
+    """The box around the visible joints (around all joints if fewer than four are visible). xy: (J, 2), score: (J,)."""
     seen = np.isfinite(xy).all(axis=1)
     if (seen & (score >= SEEN)).sum() >= 4:
         seen &= score >= SEEN

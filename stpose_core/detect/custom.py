@@ -1,4 +1,4 @@
-"""Detectors of your own: `package.module:Class` is imported, made, and checked against the protocol."""
+"""Custom detectors: `package.module:Class` is imported, instantiated, and checked against the protocol."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def is_class_name(name: str) -> bool:
 
 
 def load_class(name: str, **options: Any) -> Detector:
-    """A detector of the class `package.module:Class`. options: of its constructor; `device` is left out if it takes none.
+    """A detector of the class `package.module:Class`. options: of its constructor; `device` is omitted if it is not a parameter.
 
-    Raises DetectorError if it cannot be imported or made, or if what is made is no `Detector`.
+    Raises DetectorError if the class cannot be imported or instantiated, or is not a `Detector`.
     """
     module, _, attribute = name.partition(":")
     try:
         home = import_module(module)
-    except Exception as error:  # a module may fail with anything
+    except Exception as error:  # a module may fail with any kind of error
         raise DetectorError(
-            f"{name} cannot be imported ({_reason(error)}); the module has to be installed, or its folder to be in PYTHONPATH"
+            f"{name} cannot be imported ({_reason(error)}); install the module, or add its folder to PYTHONPATH"
         ) from error
     kind = getattr(home, attribute, None)
     if not isinstance(kind, type):
@@ -42,7 +42,7 @@ def load_class(name: str, **options: Any) -> Detector:
     except StposeError:
         raise
     except Exception as error:  # as above
-        raise DetectorError(f"{name} cannot be made: {_reason(error)}") from error
+        raise DetectorError(f"{name} cannot be instantiated: {_reason(error)}") from error
     _check(name, made)
     return made
 
@@ -51,9 +51,9 @@ def _check(name: str, made: Any) -> None:
     words = [word for word in ("name", "skeleton") if not isinstance(getattr(made, word, None), str)]
     _require(name, [*words, *([] if hasattr(made, "maps") else ["maps"])])
     if not _takes(made.find, None, thorough=True):
-        raise DetectorError(f"{name} is no detector: its find() has to take (image, thorough=False)")
+        raise DetectorError(f"{name} is not a detector: its find() must take (image, thorough=False)")
     if not _takes(made.pose, None, None):
-        raise DetectorError(f"{name} is no detector: its pose() has to take (image, box)")
+        raise DetectorError(f"{name} is not a detector: its pose() must take (image, box)")
     try:
         convert_points([[0.0, 0.0]] * len(get_skeleton(made.skeleton).joints), made.skeleton, H36M17.name)
     except FormatError as error:
@@ -62,7 +62,7 @@ def _check(name: str, made: Any) -> None:
 
 def _require(name: str, missing: list[str]) -> None:
     if missing:
-        raise DetectorError(f"{name} is no detector: it has no {', no '.join(missing)} (see stpose_core.detect.Detector)")
+        raise DetectorError(f"{name} is not a detector: it has no {', no '.join(missing)} (see stpose_core.detect.Detector)")
 
 
 def _takes(method: Any, *positional: object, **named: object) -> bool:
@@ -75,7 +75,7 @@ def _takes(method: Any, *positional: object, **named: object) -> bool:
 
 
 def _takes_device(kind: Any) -> bool:
-    # Protocols give their subclasses an __init__ that seems to take anything.
+    # Protocols give their subclasses an __init__ that accepts any argument.
     if kind.__init__ in (Detector.__init__, object.__init__):
         return False
     wanted = inspect.signature(kind).parameters

@@ -1,4 +1,4 @@
-"""The built-in finder: the network that searches whole pictures for people. Any detector that only knows poses can use it."""
+"""The built-in finder: the network that searches whole pictures for people. Any detector without its own search can use it."""
 
 from __future__ import annotations
 
@@ -6,37 +6,37 @@ from pathlib import Path
 
 import numpy as np
 
-from stpose_core.detect.networks import load_finder
+from stpose_core.detect.networks import read_finder
 from stpose_core.detect.runtime import make_runner
 from stpose_core.detect.search import FOUND, FOUND_AT_ALL, Outputs, find_people, shown_as
 from stpose_core.detect.types import Box, Image
 
-UPRIGHT = 0.6  # radians from upright up to which the view is not turned: the network was trained with tilted people
+UPRIGHT = 0.6  # radians; up to this tilt the view is not rotated, because the network was trained with tilted people
 
 
 class Finder:
-    """weights: a finder.safetensors. device: where the network runs. Raises WeightsError if the file is missing or damaged."""
+    """weights: a finder.safetensors. device: runs the network. Raises WeightsError if the file is missing or damaged."""
 
     def __init__(self, weights: Path, device: str = "cpu") -> None:
-        network, _ = load_finder(weights)
+        network = read_finder(weights)
         self._side = network.config.side
         self._run = make_runner(network, device)
 
     def find(self, image: Image, thorough: bool = False) -> list[Box]:
         """Search the whole picture, and larger pictures a second time for small people.
 
-        A turned box is as wide and tall as the person is along its own axes, about the box's centre.
+        The width and height of a rotated box are those of the person along its own axes, about the box's centre.
         """
         threshold = FOUND_AT_ALL if thorough else FOUND
         return [turned(box) for box in find_people(image, self._look, self._side, threshold)]
 
     def _look(self, picture: Image) -> Outputs:
-        centre, sides, up = self._run(shown_as(picture))
-        return centre[0], sides[0], up[0]
+        outputs = self._run(shown_as(picture))
+        return outputs["centre"][0], outputs["sides"][0], outputs["up"][0]
 
 
 def turned(box: Box) -> Box:
-    """A box that is upright in the picture as one along the axes of the person in it."""
+    """Convert an upright box to one along the axes of the person in it."""
     angle = steadied(box.angle)
     x, y = (float(value) for value in box.centre)
     half_w, half_h = (box.x1 - box.x0) / 2, (box.y1 - box.y0) / 2
@@ -46,5 +46,5 @@ def turned(box: Box) -> Box:
 
 
 def steadied(angle: float) -> float:
-    """The angle of a view, radians: 0 where the person is near enough to upright."""
+    """The angle of a view, radians; 0 if the person is nearly upright."""
     return 0.0 if abs(angle) < UPRIGHT else angle

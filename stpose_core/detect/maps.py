@@ -1,4 +1,4 @@
-"""The heat maps of a person who was followed, for a lifter that reads them: what the built-in detector says beside the peaks."""
+"""The heat maps of a tracked person from the built-in detector, for a lifter that reads them."""
 
 from __future__ import annotations
 
@@ -6,34 +6,33 @@ from collections.abc import Callable, Iterable
 
 import cv2
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
 
 from stpose_core.data import Keypoints
-from stpose_core.detect.heatmaps import decode
+from stpose_core.detect.heatmaps import decode, mass_of
 from stpose_core.detect.types import Box, Floats, Image, JointMaps
 from stpose_core.detect.views import seen_at, seen_from
-from stpose_core.networks.spatial import STRIDE
+from stpose_core.networks.configs import STRIDE
 from stpose_core.skeletons import H36M17
 from stpose_core.track.track import Track
 
 CELLS = 32
-"""Rows and columns of a handed map: a cell is eight pixels of the view, and maps of a person take 35 kB a frame."""
+"""Rows and columns of a map: a cell is eight pixels of the view, and the maps of a person take 35 kB per frame."""
 
-_SPREAD = 2.0  # cells of the network's maps: makes their summits as wide as those that lifters are trained with
+_SPREAD = 2.0  # in cells of the network's maps: widens their peaks to those that lifters are trained with
 Maps = tuple[NDArray[np.float16], Floats, Floats]
 
 
 def person_maps(
     look: Callable[[Image, Box], JointMaps], track: Track, points: Keypoints, times: Floats, pictures: Iterable[Image]
 ) -> Maps:
-    """Maps of the joints that `points` are the peaks of -> values (T, 17, CELLS, CELLS) 0..1, corner (T, 2), cell (T,), pixels of
-    the picture, as `stpose_core.lift.heatmaps.HeatMaps` has them; nothing where nobody was seen.
+    """Maps whose peaks are the joints in `points` -> values (T, 17, CELLS, CELLS) 0..1, corner (T, 2), cell (T,), pixels of the
+    picture, as in `stpose_core.lift.heatmaps.HeatMaps`; empty in frames without a detection.
 
-    look: what the detector sees around a box. track: the person; points: made of it on an even grid of T times. times: of the
-    clip's frames, seconds; pictures: those frames once more. The highest value of a map is the joint's score. Between frames the
-    nearest one's maps stand.
+    look: gives the detector's maps in a box. track: the person. points: the track on a uniform grid of T times. times: of the
+    clip's frames, seconds. pictures: the same frames. The highest value of a map is the joint's score. Between frames, the maps of
+    the nearest one are used.
     """
     if points.skeleton != H36M17.name:
         raise ValueError(f"heat maps are of the joints of {H36M17.name}, not of {points.skeleton}")
@@ -43,29 +42,28 @@ def person_maps(
     corner, cell = np.zeros((len(points), 2)), np.ones(len(points))
     for number, picture in enumerate(pictures):
         for at in np.flatnonzero((frame == number) & points.seen):
-            sight = look(picture, track.pose(int(row[at])).box)
-            shares, corner[at], cell[at] = _in_picture(sight, points.xy[at])
+            seen = look(picture, track.pose(int(row[at])).box)
+            shares, corner[at], cell[at] = _in_picture(seen, points.xy[at])
             values[at] = shares * points.score[at][:, None, None]
     return values, corner, cell
 
 
-def _in_picture(sight: JointMaps, xy: Floats) -> tuple[Floats, Floats, float]:
-    """Maps (17, CELLS, CELLS), the highest value of each 1, in an upright square of the picture; its outer corner and its cells'
-    side, pixels. xy: (17, 2) where the joints are taken to be: sides that were exchanged since are exchanged here as well."""
-    maps = torch.from_numpy(sight.maps)[None]
-    height, width = maps.shape[2:]
-    middle = seen_from(sight.matrix, np.array([width, height]) * STRIDE / 2)
-    cell = max(width, height) * STRIDE / np.sqrt(abs(np.linalg.det(sight.matrix[:, :2]))) / CELLS
+def _in_picture(seen: JointMaps, xy: Floats) -> tuple[Floats, Floats, float]:
+    """Maps (17, CELLS, CELLS) with a maximum of 1 in an upright square of the picture; its outer corner and the side of its cells,
+    pixels. xy: (17, 2) positions of the joints; sides that were swapped by a correction are swapped here as well."""
+    height, width = seen.maps.shape[1:]
+    middle = seen_from(seen.matrix, np.array([width, height]) * STRIDE / 2)
+    cell = max(width, height) * STRIDE / np.sqrt(abs(np.linalg.det(seen.matrix[:, :2]))) / CELLS
     corner = middle - cell * CELLS / 2
     axis = (np.arange(CELLS) + 0.5) * cell
     places = corner + np.stack(np.meshgrid(axis, axis), -1)
-    shown = 2 * seen_at(sight.matrix, places) / (np.array([width, height]) * STRIDE) - 1
-    mass = maps.flatten(2).softmax(-1).view_as(maps)[0].permute(1, 2, 0).numpy()
-    # A lifter's cells are wider than the summits, which must not fall between two of them.
-    wide = torch.from_numpy(cv2.GaussianBlur(mass, (0, 0), _SPREAD, borderType=cv2.BORDER_CONSTANT)).permute(2, 0, 1)[None]
-    read = F.grid_sample(wide, torch.from_numpy(shown[None]).float(), align_corners=False)[0].double().numpy()
+    column, row = np.moveaxis(seen_at(seen.matrix, places) / STRIDE - 0.5, -1, 0)
+    mass = mass_of(seen.maps).transpose(1, 2, 0)
+    # The cells are wider than the peaks, which must not fall between two cells.
+    wide = cv2.GaussianBlur(np.ascontiguousarray(mass), (0, 0), _SPREAD, borderType=cv2.BORDER_CONSTANT).transpose(2, 0, 1)
+    read = np.stack([map_coordinates(each, (row, column), np.float64, order=1, mode="grid-constant") for each in wide])
     read = read / read.max((1, 2), keepdims=True).clip(1e-9)
-    peaks = seen_from(sight.matrix, decode(maps, STRIDE)[0][0].double().numpy())
+    peaks = seen_from(seen.matrix, decode(seen.maps, STRIDE)[0])
     mirror = np.array(H36M17.mirror)
     near, far = (np.linalg.norm(peaks[order] - xy, axis=1) for order in (np.arange(len(xy)), mirror))
     exchanged = far + far[mirror] < near + near[mirror]

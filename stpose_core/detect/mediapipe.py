@@ -1,8 +1,8 @@
-"""MediaPipe's two pose networks (BlazePose), each run by itself: a search that finds several people, and a pose per person.
+"""MediaPipe's two pose networks (BlazePose), run separately: a search that finds several people, and a pose per person.
 
-The legacy solution follows one person only and hides the scores that tell a person from furniture. Here the networks that its
-wheel carries (up to 0.10.21) run in two small graphs of our own. Their decoding follows the model cards and graph files of
-MediaPipe (https://github.com/google-ai-edge/mediapipe, modules/pose_detection and modules/pose_landmark).
+The legacy solution follows only one person and hides the scores that distinguish a person from furniture. Here, the networks in
+its wheel (up to 0.10.21) run in two small custom graphs. The decoding follows the model cards and graph files of MediaPipe
+(https://github.com/google-ai-edge/mediapipe, modules/pose_detection and modules/pose_landmark).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from stpose_core.errors import DetectorError
 from stpose_core.extras import how_to_install
 
 SEARCH_SIZE, POSE_SIZE = 224, 256  # input sides of the two networks, pixels
-ENLARGE = 1.25  # the pose network looks at this much more than the circle around the person (as it was trained)
-# The search scores people 0.7 and more in most frames; chairs, tables and trees reach 0.5, rarely more.
+ENLARGE = 1.25  # the input of the pose network is this much larger than the circle around the person (as in its training)
+# The search gives people a score of 0.7 or more in most frames; chairs, tables and trees reach 0.5, rarely more.
 FOUND = 0.6
-# Upside-down finds are mostly legs or arms that a tile cut off: a person who really stands on the hands scores higher.
+# Upside-down detections are mostly legs or arms cut off by a tile; a real handstand has a higher score.
 FOUND_TURNED = 0.85
 
 # visibility x presence -> share of such joints within 0.1 torso of the truth (see `calibrate`)
@@ -71,8 +71,8 @@ _OPTIONS = (
 class MediaPipeDetector(Detector):
     """The networks in the wheel of MediaPipe 0.10.21 and before.
 
-    device: checked like that of any detector; MediaPipe runs on the processor whatever it is. Raises DetectorError if the wheel is
-    missing or has no networks, StposeError if this machine does not have the device.
+    device: checked as for any detector, but MediaPipe always runs on the CPU. Raises DetectorError if the wheel is missing or has
+    no networks, StposeError if this machine does not have the device.
     """
 
     name = "mediapipe"
@@ -89,20 +89,20 @@ class MediaPipeDetector(Detector):
 
         floats = getter.get_float_list
         with quiet():
-            self._search = _Graph(search, SEARCH_SIZE, -1.0, _SEARCH, {"places": floats, "scores": floats})
-            self._pose = _Graph(pose, POSE_SIZE, 0.0, _POSE, {"presence": floats, "landmarks": landmarks})
+            self._search = Graph(search, SEARCH_SIZE, -1.0, _SEARCH, {"places": floats, "scores": floats})
+            self._pose = Graph(pose, POSE_SIZE, 0.0, _POSE, {"presence": floats, "landmarks": landmarks})
             for graph, size in ((self._search, SEARCH_SIZE), (self._pose, POSE_SIZE)):
                 graph(np.zeros((size, size, 3), np.uint8))
 
     def find(self, image: Image, thorough: bool = False) -> list[Box]:
-        """Search the whole picture and the squares that cover it, so that two people in one wide picture are told apart."""
+        """Search the whole picture and the squares that cover it, which separates two people in a wide picture."""
         found: list[Box] = []
         for x, y, tile in tiles(image):
             found += [box.moved(np.array([x, y])) for box in self._find_in(tile)]
         return without_repeats(found)
 
     def pose(self, image: Image, box: Box) -> Pose2D:
-        """The 33 joints of the person in the (turned) square around the box's centre."""
+        """The 33 joints of the person in the (rotated) square around the box's centre."""
         to_image = square_to_image(box, POSE_SIZE)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         out = self._pose(cv2.warpAffine(image, to_image, (POSE_SIZE, POSE_SIZE), flags=flags, borderMode=cv2.BORDER_CONSTANT))
@@ -115,7 +115,7 @@ class MediaPipeDetector(Detector):
     def _find_in(self, image: Image) -> list[Box]:
         height, width = image.shape[:2]
         scale = SEARCH_SIZE / max(height, width)
-        # Every few pixels first: averaging all those of a large picture takes longer than the search itself.
+        # The picture is subsampled first: averaging all pixels of a large picture takes longer than the search.
         step = max(1, max(height, width) // (2 * SEARCH_SIZE))
         small = cv2.resize(
             image[::step, ::step], (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA
@@ -138,12 +138,12 @@ class MediaPipeDetector(Detector):
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without what MediaPipe's C++ side logs as its networks start: it writes to standard error itself and knows no switch."""
+    """Suppress the log of MediaPipe's C++ code at start, which is written directly to standard error and has no switch."""
     try:
         kept: int | None = os.dup(2)
     except OSError:
         kept = None
-    if kept is None or sys.stderr is None:  # standard error is closed: there is nothing to keep quiet
+    if kept is None or sys.stderr is None:  # standard error is closed: there is nothing to suppress
         yield
         return
     sys.stderr.flush()
@@ -158,7 +158,7 @@ def quiet() -> Iterator[None]:
 
 
 def bundled_models() -> tuple[Path, Path]:
-    """The search and the pose network inside the installed wheel. Raises DetectorError with what to do if there are none."""
+    """The search and the pose network inside the installed wheel. Raises DetectorError with the remedy if there are none."""
     try:
         package = importlib.import_module("mediapipe")
     except (ImportError, OSError) as error:
@@ -168,7 +168,7 @@ def bundled_models() -> tuple[Path, Path]:
     if not all(path.is_file() for path in paths):
         version = getattr(package, "__version__", "?")
         raise DetectorError(
-            f"mediapipe {version} carries no pose models; give the path of a pose_landmarker .task file, or use mediapipe 0.10.21; "
+            f"mediapipe {version} has no pose models; give the path of a pose_landmarker .task file, or use mediapipe 0.10.21; "
             f"{how_to_install('mediapipe')}"
         )
     return paths
@@ -179,16 +179,16 @@ def calibrate(raw: Floats) -> Floats:
 
     Measured with MediaPipe 0.10.21 on 5642 shoulders, elbows, wrists, hips, knees and ankles against a triangulated reference:
     200 frames of one man from two static cameras (Pose2Sim's "balance" clip, BSD-3-Clause), and 300 copies of them in which 1 to 3
-    random rectangles hide parts of him. No joint is trusted above 0.83, as the two definitions of hips and shoulders differ by
-    about 0.1 torso. Joints of the face, hands and feet are taken to be like the others: nothing was there to measure them with.
+    random rectangles hide parts of him. The score is limited to 0.83, because the two definitions of hips and shoulders differ by
+    about 0.1 torso. Joints of the face, hands and feet use the same calibration, because there was no reference to measure them.
     """
     return np.interp(raw, RAW, SHARE)
 
 
 def tiles(image: Image) -> list[tuple[int, int, Image]]:
-    """(x, y, part) the whole picture, then squares of its shorter side that overlap by half or more if it is oblong.
+    """(x, y, part): the whole picture; if it is oblong, also squares of its shorter side that overlap by half or more.
 
-    At most 15 squares: in a picture more than eight times as long as wide they are an eighth of its length."""
+    At most 15 squares: in a picture more than eight times as long as wide, their side is an eighth of its length."""
     height, width = image.shape[:2]
     longer = max(height, width)
     side = max(min(height, width), -(-longer // 8))
@@ -215,7 +215,7 @@ def square_to_image(box: Box, size: int) -> Floats:
 
 
 def without_repeats(boxes: list[Box]) -> list[Box]:
-    """Of the boxes around nearly the same centre the surest one; upside-down ones only if they are sure."""
+    """For boxes around nearly the same centre, the one with the highest score; upside-down ones only if their score is high."""
     kept: list[Box] = []
     for box in sorted(boxes, key=lambda box: -box.score):
         if abs(box.angle) > 2 and box.score < FOUND_TURNED:
@@ -237,11 +237,11 @@ def _anchors() -> Floats:
 _ANCHORS = _anchors()
 
 
-class _Graph:
+class Graph:
     """One network as a MediaPipe graph: a picture in, named outputs out."""
 
     def __init__(self, model: Path, size: int, low: float, decode: str, outputs: dict[str, Callable[[Any], Any]]) -> None:
-        for name in _OPTIONS:  # the text format knows the options of a calculator only after its module was imported
+        for name in _OPTIONS:  # the text format supports the options of a calculator only after its module was imported
             importlib.import_module(f"mediapipe.calculators.{name}_calculator_pb2")
         self._package = importlib.import_module("mediapipe")
         self._creator = importlib.import_module("mediapipe.python.packet_creator")
@@ -259,7 +259,7 @@ class _Graph:
 
     def __call__(self, image: Image) -> dict[str, Any]:
         self._time += 1
-        self._out.clear()  # a packet that gives no output must not get that of the one before
+        self._out.clear()  # a packet without an output must not receive that of the previous one
         picture = self._package.Image(image_format=self._package.ImageFormat.SRGB, data=np.ascontiguousarray(image))
         self._graph.add_packet_to_input_stream("image", self._creator.create_image(picture).at(self._time))
         self._graph.wait_until_idle()

@@ -1,6 +1,6 @@
-"""MediaPipe's PoseLandmarker on a `.task` file that the user gives: for the versions whose wheel carries no models.
+"""MediaPipe's PoseLandmarker with a `.task` file from the user, for versions whose wheel contains no models.
 
-The Tasks API hides the search, so both the search and the pose of one person run it on parts of the picture.
+The Tasks API hides the search, so the search and the pose of one person both run it on parts of the picture.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ from stpose_core.errors import DetectorError
 from stpose_core.extras import install_command
 
 CROP = 384  # side of the square around one person, pixels: the search in it needs 224, the pose 256
-SEARCHED = 5  # people at most in one part of the picture
+SEARCHED = 5  # maximum number of people in one part of the picture
 OUTLINE = 1.1  # the circle around a person is this much larger than the farthest joint from the hips
 
 
 class MediaPipeTaskDetector(Detector):
-    """model: a pose_landmarker .task file. device: checked like that of any detector; MediaPipe runs on the processor whatever it
-    is.
+    """model: a pose_landmarker .task file. device: checked as for any detector, but MediaPipe always runs on the CPU.
 
     Raises DetectorError if the file is missing or cannot be loaded, StposeError if this machine does not have the device.
     """
@@ -43,7 +42,7 @@ class MediaPipeTaskDetector(Detector):
             vision = importlib.import_module("mediapipe.tasks.python.vision")
             base = importlib.import_module("mediapipe.tasks.python")
         except (ImportError, OSError) as error:
-            # Any version will do, so this is not the extra, which asks for the one that carries models.
+            # Any version works, so this is not the extra, which requires the one that contains models.
             how = install_command("mediapipe")
             raise DetectorError(f"mediapipe cannot be imported ({error}); install it with: {how}") from error
         try:
@@ -72,7 +71,7 @@ class MediaPipeTaskDetector(Detector):
         return without_repeats(found)
 
     def pose(self, image: Image, box: Box) -> Pose2D:
-        """The 33 joints of the person in the (turned) square around the box's centre; presence 0 if none is found in it."""
+        """The 33 joints of the person in the (rotated) square around the box's centre; presence 0 if none is found in it."""
         to_image = square_to_image(box, CROP)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         poses = self._poses(cv2.warpAffine(image, to_image, (CROP, CROP), flags=flags), 1)
@@ -89,7 +88,7 @@ class MediaPipeTaskDetector(Detector):
             landmarker.close()
 
     def _poses(self, image: Image, count: int) -> list[Floats]:
-        """Of each person found (33, 4): x, y in pixels, visibility, presence."""
+        """(33, 4) for each person: x, y in pixels, visibility, presence."""
         picture = self._package.Image(image_format=self._package.ImageFormat.SRGB, data=np.ascontiguousarray(image))
         result = self._landmarkers[count].detect(picture)
         height, width = image.shape[:2]

@@ -1,4 +1,4 @@
-"""RTMPose by name: which of its published files are taken, and where they are looked for. Nothing is downloaded."""
+"""RTMPose by name: the supported published files, and the folder in which they are searched. Nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ FILES = {
     "performance": "rtmpose-x_simcc-body7_pt-body7-halpe26_700e-384x288-7fb6e239_20230606",
     "lightweight": "rtmpose-s_simcc-body7_pt-body7-halpe26_700e-256x192-7f134165_20230605",
 }
-"""Names under which OpenMMLab publishes RTMPose with the 26 joints of Halpe; the first that is there is taken."""
+"""Names under which OpenMMLab publishes RTMPose with the 26 joints of Halpe; the first one present is used."""
 HOME = "https://github.com/open-mmlab/mmpose/tree/main/projects/rtmpose"
 
 
 def model_folder() -> Path:
-    """Where models of others are put: the folder that STPOSE_MODELS names, or `models` in the user's cache of stpose.
+    """The folder of third-party models: STPOSE_MODELS, or `models` in the user's cache of stpose.
 
-    Raises DetectorError where there is no such place.
+    Raises DetectorError if there is no such folder on this system.
     """
     named = os.environ.get("STPOSE_MODELS")
     if named:
@@ -28,13 +28,13 @@ def model_folder() -> Path:
     try:
         return cache_folder().with_name("models")
     except (ImportError, RuntimeError) as error:
-        raise DetectorError(f"no folder for models is known here ({error}); name one in STPOSE_MODELS") from error
+        raise DetectorError(f"there is no default folder for models ({error}); set STPOSE_MODELS to one") from error
 
 
 def find_rtmpose(mode: str | None = None) -> Path:
-    """The file of RTMPose. mode: balanced, performance or lightweight; the first that is there by default.
+    """The file of RTMPose. mode: balanced, performance or lightweight; by default the first one present.
 
-    Raises DetectorError that says which file belongs where if there is none.
+    If there is none, raises DetectorError with the name and the folder of the required file.
     """
     if mode is not None and mode not in FILES:
         raise DetectorError(f"unknown rtmpose mode '{mode}'; choose one of {', '.join(FILES)}")
@@ -45,6 +45,6 @@ def find_rtmpose(mode: str | None = None) -> Path:
         if path.is_file():
             return path
     raise DetectorError(
-        f"there is no RTMPose model in {folder}: of OpenMMLab's {names[0]}.zip ({HOME}) put end2end.onnx there as {names[0]}.onnx, "
-        "name another folder in STPOSE_MODELS, or give any RTMPose .onnx by its path"
+        f"there is no RTMPose model in {folder}: put end2end.onnx of OpenMMLab's {names[0]}.zip ({HOME}) there as {names[0]}.onnx, "
+        "set STPOSE_MODELS to another folder, or give any RTMPose .onnx by its path"
     )

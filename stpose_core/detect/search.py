@@ -1,4 +1,4 @@
-"""People in a whole picture: how the picture is shown to a finder, and how people are read off what that says."""
+"""Search for people in a whole picture: preparation of the input of a finder, and decoding of its output."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from stpose_core.detect.boxes import box_overlap
 from stpose_core.detect.types import Box
 from stpose_core.detect.views import Picture, cut
-from stpose_core.networks.finder import CELL, MULTIPLE
+from stpose_core.networks.configs import CELL, MULTIPLE
 
 FOUND = 0.12
-"""Score from which a summit counts as a person: low, as the spatial network has the last word."""
+"""Score from which a peak counts as a person; low, because the spatial network makes the final decision."""
 FOUND_AT_ALL = 0.05
-"""The same where there is time to look at every summit, as in still pictures."""
-_SAME = 0.55  # overlap from which two boxes are the same person
-_MOST = 50  # people in one picture
-_FINER = 2.0  # the second look, for small people, is at this many times the first's resolution
-_WORTH = 1.3  # times the first look's resolution that a picture must have for a second look
+"""The same if there is time to examine every peak, as in still pictures."""
+_SAME = 0.55  # overlap from which two boxes show the same person
+_MOST = 50  # maximum number of people in one picture
+_FINER = 2.0  # resolution of the second pass, for small people, relative to the first
+_WORTH = 1.3  # resolution, relative to the first pass, from which a picture gets a second pass
 
 Outputs = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 Look = Callable[[Picture], Outputs]
@@ -27,8 +27,8 @@ Look = Callable[[Picture], Outputs]
 
 
 def letterbox(picture: Picture, side: int) -> tuple[Picture, float]:
-    """A picture (H, W, 3) as a finder sees it, and by how much it was scaled: its longer side is `side` pixels, in the top left
-    corner of grey whose sides are multiples of 64."""
+    """The input of a finder for a picture (H, W, 3), and its scale: the longer side is `side` pixels, and grey padding on the right
+    and below makes the sides multiples of 64."""
     height, width = picture.shape[:2]
     scale = side / max(height, width)
     size = tuple(-(-max(1, round(length * scale)) // MULTIPLE) * MULTIPLE for length in (width, height))
@@ -37,9 +37,9 @@ def letterbox(picture: Picture, side: int) -> tuple[Picture, float]:
 
 
 def find_people(picture: Picture, look: Look, side: int, threshold: float = FOUND) -> list[Box]:
-    """Boxes around the people in a picture (H, W, 3), the surest first; none where nobody is.
+    """Boxes around the people in a picture (H, W, 3), by falling score.
 
-    side: longer side of the first look, pixels. Larger pictures are looked at a second time, finer, for small people.
+    side: longer side of the first pass, pixels. Larger pictures get a second pass at a higher resolution, for small people.
     """
     found: list[Box] = []
     sides = [side]
@@ -47,15 +47,15 @@ def find_people(picture: Picture, look: Look, side: int, threshold: float = FOUN
         sides.append(int(_FINER * side))
     for at in sides:
         shown, scale = letterbox(picture, at)
-        for box in summits(look(shown), threshold):
+        for box in peaks(look(shown), threshold):
             x0, y0, x1, y1 = (corner / scale for corner in (box.x0, box.y0, box.x1, box.y1))
             found.append(Box(x0, y0, x1, y1, box.score, box.angle))
     height, width = picture.shape[:2]
     return _without_repeats([_within(box, width, height) for box in found])
 
 
-def summits(outputs: Outputs, threshold: float) -> list[Box]:
-    """A box for each summit of the map of centres, in pixels of the picture that the network was shown."""
+def peaks(outputs: Outputs, threshold: float) -> list[Box]:
+    """A box for each peak of the map of centres, in pixels of the network's input."""
     centre, sides, up = outputs
     score = 1 / (1 + np.exp(-np.clip(centre.astype(np.float64), -30, 30)))
     padded = np.pad(score, 1)
@@ -72,13 +72,13 @@ def summits(outputs: Outputs, threshold: float) -> list[Box]:
 
 
 def _within(box: Box, width: int, height: int) -> Box:
-    """The part of a box inside a picture (at least a pixel)."""
+    """The part of a box inside a picture (at least one pixel)."""
     x0, y0 = min(max(box.x0, 0.0), width - 1.0), min(max(box.y0, 0.0), height - 1.0)
     return Box(x0, y0, max(min(box.x1, width), x0 + 1), max(min(box.y1, height), y0 + 1), box.score, box.angle)
 
 
 def _without_repeats(boxes: list[Box]) -> list[Box]:
-    """Of boxes that overlap the surest one."""
+    """Non-maximum suppression: of overlapping boxes, the one with the highest score."""
     kept: list[Box] = []
     for box in sorted(boxes, key=lambda box: -box.score):
         if all(box_overlap(box, other) < _SAME for other in kept):
@@ -87,5 +87,5 @@ def _without_repeats(boxes: list[Box]) -> list[Box]:
 
 
 def shown_as(picture: Picture) -> NDArray[np.float32]:
-    """A picture (H, W, 3) as networks take it: (1, 3, H, W), 0..1 minus 0.5."""
+    """A picture (H, W, 3) as input of a network: (1, 3, H, W), 0..1 minus 0.5."""
     return np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32) / 255 - 0.5

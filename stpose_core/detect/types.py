@@ -1,4 +1,4 @@
-"""What a detector takes and gives: boxes around people, the 2D pose inside one box, and its heat maps where it has some."""
+"""Inputs and outputs of a detector: boxes around people, the 2D pose in a box, and heat maps if it has any."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Box:
-    """Where a person may be: corners in pixels, origin top left (they may lie outside the image).
+    """A possible place of a person: corners in pixels, origin top left. They may lie outside the image.
 
-    score: 0..1, how sure the search was. angle: radians clockwise from the image's up to the person's up, 0 for an upright one.
+    score: 0..1, confidence of the search. angle: radians clockwise from the image's up to the person's up; 0 for an upright person.
     """
 
     x0: float
@@ -48,8 +48,8 @@ class Box:
 class Pose2D:
     """The pose found in one box.
 
-    xy: (J, 2) pixels. score: (J,) calibrated, 0..1. presence: 0..1, how likely there is a person in the box at all.
-    box: where to look for this person in the next frame.
+    xy: (J, 2) pixels. score: (J,) calibrated, 0..1. presence: 0..1, probability that the box contains a person.
+    box: the box in which to look for this person in the next frame.
     """
 
     xy: Floats
@@ -60,9 +60,9 @@ class Pose2D:
 
 @dataclass(frozen=True)
 class JointMaps:
-    """Heat maps of one person's joints. matrix: (2, 3), maps pixels of the picture to pixels of the view that the network was
-    given. maps: (J, h, w) logits of where each joint is; a cell is four pixels of the view wide. hidden: (J,) logits that a joint
-    cannot be seen."""
+    """Heat maps of one person's joints. matrix: (2, 3), maps pixels of the picture to pixels of the network's input view.
+    maps: (J, h, w) logits of the position of each joint; a cell is four pixels of the view wide. hidden: (J,) logits that a joint
+    is not visible."""
 
     matrix: Floats
     maps: NDArray[np.float32]
@@ -73,7 +73,7 @@ class Detector(Protocol):
     """Finds people in a picture, and the joints of one person in a box. Images are (H, W, 3) uint8 RGB.
 
     A detector of your own is a subclass with `name`, `skeleton`, `find` and `pose`; `--detector package.module:Class` loads it.
-    name: how results refer to it. skeleton: the joints of its poses, one that `stpose_core.skeletons.convert` takes.
+    name: its name in results. skeleton: the joints of its poses, a skeleton that `stpose_core.skeletons.convert` supports.
     """
 
     name: str
@@ -81,8 +81,8 @@ class Detector(Protocol):
 
     @abstractmethod
     def find(self, image: Image, thorough: bool = False) -> list[Box]:
-        """Search the whole picture for people, the most likely first. thorough: also boxes that are unlikely to hold a person, for
-        still pictures, where there is time to look at each of them."""
+        """Search the whole picture for people, the most likely first. thorough: include boxes that are unlikely to contain a
+        person, for still pictures, where there is time to examine each box."""
 
     @abstractmethod
     def pose(self, image: Image, box: Box) -> Pose2D:
@@ -90,5 +90,5 @@ class Detector(Protocol):
 
     @property
     def maps(self) -> Callable[[Image, Box], JointMaps] | None:
-        """The function that gives the h36m17 heat maps of the person in a box; None if the detector has no such maps."""
+        """The function that computes the h36m17 heat maps of the person in a box; None if the detector has no such maps."""
         return None

@@ -1,6 +1,6 @@
-"""What the spatial network is shown of a picture: the surroundings of a box, turned and scaled to the network's input.
+"""Views: crops around a box, rotated and scaled to the input of the spatial network.
 
-Matrices (2, 3) map places in the picture to places in the view. Places are in pixels from the top left corner: the centre of the
+Matrices (2, 3) map points in the picture to points in the view. Points are in pixels from the top left corner: the centre of the
 first pixel is at (0.5, 0.5).
 """
 
@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Picture = NDArray[np.uint8]
 
-ROOM = 1.25
-"""How much larger than the person's box a view is."""
+MARGIN = 1.25
+"""Size of a view relative to the person's box."""
 EMPTY = 127
-"""Value of what lies outside of the picture."""
+"""Value of pixels outside the picture."""
 
 
-def view_of(box: Floats, size: tuple[int, int], room: float = ROOM, angle: float = 0.0, mirrored: bool = False) -> Floats:
-    """The matrix (2, 3) of a view of `size` (width, height) that holds box (left, top, right, bottom) with room around it.
+def view_of(box: Floats, size: tuple[int, int], margin: float = MARGIN, angle: float = 0.0, mirrored: bool = False) -> Floats:
+    """The matrix (2, 3) of a view of `size` (width, height) that contains box (left, top, right, bottom), enlarged by `margin`.
 
-    angle: radians by which the view is turned clockwise in the picture. mirrored: left and right exchanged.
+    angle: radians by which the view is rotated clockwise in the picture. mirrored: flip left and right.
     """
     left, top, right, bottom = (float(value) for value in box)
-    reach = max((right - left) / size[0], (bottom - top) / size[1], 1e-6) * room
+    reach = max((right - left) / size[0], (bottom - top) / size[1], 1e-6) * margin
     scale = 1 / reach
     turn = scale * turn_by(angle)
     if mirrored:
@@ -35,27 +35,26 @@ def view_of(box: Floats, size: tuple[int, int], room: float = ROOM, angle: float
 
 
 def turn_by(angle: float) -> Floats:
-    """(2, 2): directions of the picture as a view sees them that is turned clockwise by radians."""
+    """(2, 2) matrix from directions in the picture to directions in a view that is rotated clockwise by radians."""
     return np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
 
 
 def seen_at(matrix: Floats, points: Floats) -> Floats:
-    """Places (..., 2) of the picture in the view."""
+    """Points (..., 2) of the picture in the view."""
     return np.asarray(points @ matrix[:, :2].T + matrix[:, 2])
 
 
 def seen_from(matrix: Floats, points: Floats) -> Floats:
-    """Places (..., 2) of the view in the picture: the inverse of `seen_at`."""
+    """Points (..., 2) of the view in the picture: the inverse of `seen_at`."""
     back = cv2.invertAffineTransform(matrix)
     return np.asarray(points @ back[:, :2].T + back[:, 2])
 
 
 def cut(picture: Picture, matrix: Floats, size: tuple[int, int], exact: bool = False, outside: int = EMPTY) -> Picture:
-    """(height, width, 3): the view of a picture (H, W, 3), with `outside` beyond the picture's edges. Large pictures are averaged,
-    not sampled, when they are made smaller: by halves, or (exact) over as many pixels as come to one of the view, which takes five
-    times as long."""
+    """(height, width, 3): the view of a picture (H, W, 3), with the value `outside` beyond its edges. Pixels are averaged, not
+    sampled, in downscaling: by repeated halving, or (exact) over all pixels of a view pixel, which takes five times as long."""
     ratio = 1 / np.sqrt(abs(np.linalg.det(matrix[:, :2])))
-    # Three and a half pixels to one are rather averaged four by four than two by two.
+    # From 3.5 pixels per view pixel, pixels are averaged four by four rather than two by two.
     halvings = 0 if exact else int(np.log2(max(ratio * 8 / 7, 1)))
     smaller = int(ratio + 0.25) if exact else 2**halvings
     if smaller > 1:

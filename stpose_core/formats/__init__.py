@@ -1,23 +1,25 @@
-"""Files of motion: `save` writes and `load_motion` reads; the suffix chooses the format.
+"""Files of motion: `save` writes, `load_motion` and `load_people` read; the suffix chooses the format.
 
 A format is one module, with `write(thing, path, units)` and, where files can be read back, `read(path) -> Motion`, and one line in
-FORMATS. Modules are imported when they are used, so that a format may need a package that few have.
+FORMATS. Where a file may hold several people, `write` receives a sequence and `read` returns a tuple. Modules are imported when
+they are used, so that a format may need a package that few have.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stpose_core.errors import FormatError
+from stpose_core.errors import FormatError, OutputError
 from stpose_core.files import written_whole
 
 if TYPE_CHECKING:
     from stpose_core.data import Capture, Motion
 
-__all__ = ["FORMATS", "Format", "check_suffix", "load_capture", "load_motion", "save"]
+__all__ = ["FORMATS", "Format", "check_suffix", "load_capture", "load_motion", "load_people", "save"]
 
 UNITS = ("cm", "m")
 
@@ -25,21 +27,22 @@ UNITS = ("cm", "m")
 @dataclass(frozen=True)
 class Format:
     """A kind of file. suffix: with its dot, in lower case. title: what such a file holds. module: the one that writes and reads it.
-    readable: whether a motion can be read back."""
+    readable: whether a motion can be read back. several: whether a file may hold several people."""
 
     suffix: str
     title: str
     module: str
     readable: bool = True
+    several: bool = False
 
-    def write(self, thing: Motion | Capture, path: Path, units: str) -> None:
-        """Write to a path, which is replaced. units: "cm" or "m", in formats that have a choice."""
-        self._load().write(thing, path, units)
+    def write(self, people: Sequence[Motion | Capture], path: Path, units: str) -> None:
+        """Write to a path, which is replaced. people: one, unless `several`. units: "cm" or "m", in formats that have a choice."""
+        self._load().write(people if self.several else people[0], path, units)
 
-    def read(self, path: str | Path) -> Motion:
-        """The motion in a file. Raises FormatError if the file is damaged or something else."""
-        motion: Motion = self._load().read(path)
-        return motion
+    def read(self, path: str | Path) -> tuple[Motion, ...]:
+        """The motion of each person in a file. Raises FormatError if the file is damaged or something else."""
+        found = self._load().read(path)
+        return found if self.several else (found,)
 
     def _load(self) -> Any:
         return import_module(self.module)
@@ -47,7 +50,16 @@ class Format:
 
 FORMATS = (
     Format(".bvh", "animated skeleton", "stpose_core.formats.bvh"),
+    Format(".glb", "skeletons with a dressed figure", "stpose_core.formats.glb", several=True),
+    Format(".vrma", "animation of a VRM avatar", "stpose_core.formats.vrma"),
+    Format(".usda", "skeletons with a dressed figure, as text", "stpose_core.formats.usd", readable=False, several=True),
+    Format(".usdc", "skeletons with a dressed figure", "stpose_core.formats.usd", readable=False, several=True),
+    Format(".usdz", "skeletons with a dressed figure, packed", "stpose_core.formats.usd", readable=False, several=True),
+    Format(".fbx", "skeletons with a dressed figure", "stpose_core.formats.fbx", readable=False, several=True),
+    Format(".trc", "positions of the joints as markers", "stpose_core.formats.trc", readable=False),
+    Format(".c3d", "positions of the joints as markers", "stpose_core.formats.c3d", readable=False),
     Format(".csv", "positions of the joints", "stpose_core.formats.csv", readable=False),
+    Format(".json", "skeletons and positions of the joints", "stpose_core.formats.json", several=True),
     Format(".npz", "everything: 2D joints, 3D joints, motion", "stpose_core.formats.npz"),
 )
 
@@ -66,26 +78,61 @@ def check_suffix(path: str | Path) -> str:
     return format_of(path).suffix
 
 
-def save(thing: Motion | Capture, path: str | Path, units: str = "cm", overwrite: bool = False) -> None:
-    """Write a motion or a capture; the suffix chooses one of FORMATS. The file appears whole or not at all.
+def save(
+    thing: Motion | Capture | Sequence[Motion | Capture],
+    path: str | Path,
+    units: str = "cm",
+    overwrite: bool = False,
+    rig: str = "stpose",
+) -> None:
+    """Write a motion or a capture, or those of several people; the suffix chooses one of FORMATS.
 
-    units: "cm" or "m", of the lengths in a .bvh; .csv and .npz are in metres. A .npz of a capture holds all its stages.
-    Raises FormatError for an unknown suffix, OutputError if the file cannot be written or exists without `overwrite`.
+    The file appears whole or not at all.
+    units: "cm" or "m", of the lengths in a .bvh; other formats have fixed units. A .npz of a capture holds all its stages.
+    rig: names of the joints, one of `stpose_core.rigs.RIGS`; "stpose" leaves them as they are, and so does the .npz of a capture.
+    Raises FormatError for an unknown suffix, or for several people in a format that holds one; OutputError if the file cannot be
+    written or exists without `overwrite`.
     """
     chosen = format_of(path)
     if units not in UNITS:
         raise ValueError(f"unknown units '{units}'; known: {', '.join(UNITS)}")
+    people = thing if isinstance(thing, Sequence) else (thing,)
+    if not people:
+        raise ValueError("there are no people to save")
+    if len(people) > 1 and not chosen.several:
+        many = ", ".join(entry.suffix for entry in FORMATS if entry.several)
+        raise FormatError(f"{path}: a {chosen.suffix} holds one person, not {len(people)}; {many} hold several")
+    if rig != "stpose":
+        people = [_renamed(person, chosen, rig) for person in people]
     with written_whole(path, overwrite) as temporary:
-        chosen.write(thing, temporary, units)
+        try:
+            chosen.write(people, temporary, units)
+        except OutputError as error:
+            raise OutputError(str(error).replace(str(temporary), str(path))) from error
 
 
-def load_motion(path: str | Path) -> Motion:
-    """Read a motion. Raises FormatError if the file holds none, is damaged, or is something else."""
+def _renamed(person: Motion | Capture, chosen: Format, rig: str) -> Motion | Capture:
+    from stpose_core.data import Motion
+    from stpose_core.rigs import renamed
+
+    return person if chosen.suffix == ".npz" and not isinstance(person, Motion) else renamed(motion_of(person), rig)
+
+
+def load_people(path: str | Path) -> tuple[Motion, ...]:
+    """Read the motion of each person in a file. Raises FormatError if the file holds none, is damaged, or is something else."""
     chosen = format_of(path)
     if not chosen.readable:
         known = ", ".join(entry.suffix for entry in FORMATS if entry.readable)
-        raise FormatError(f"{path}: a {chosen.suffix} holds {chosen.title}, not a skeleton; load one of {known}")
+        raise FormatError(f"{path}: a {chosen.suffix} holds {chosen.title}, not a skeleton that can be read; load one of {known}")
     return chosen.read(path)
+
+
+def load_motion(path: str | Path) -> Motion:
+    """Read a motion. Raises FormatError as `load_people` does, and if the file holds several people."""
+    people = load_people(path)
+    if len(people) > 1:
+        raise FormatError(f"{path} holds {len(people)} people; load_people reads them all")
+    return people[0]
 
 
 def load_capture(path: str | Path) -> Capture:

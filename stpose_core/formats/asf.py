@@ -239,7 +239,9 @@ class _SkeletonReader:
         scale = _INCH / self.length if self.length > 0 else 0.0
         longest = max(float(np.abs(bone.vector).max()) for bone in order.values())
         if not (scale and np.isfinite(scale * longest)):
-            raise FormatError(f"{self.path}: the unit of length is {self.length:g}; a bone of length {longest:g} is then not finite")
+            raise FormatError(
+                f"{self.path}: the unit of length is {self.length:g}; a bone of length {longest:g} is then not finite"
+            )
         return Skeleton(self.path, order, scale, self.degrees)
 
 

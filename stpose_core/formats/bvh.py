@@ -19,13 +19,14 @@ from stpose_core.data import Array, Capture, Motion
 from stpose_core.errors import FormatError, OutputError
 from stpose_core.formats import motion_of
 from stpose_core.formats.euler import quaternions_from_euler, smooth_zxy
+from stpose_core.formats.names import unique
 from stpose_core.reading import check_table, numbers, read_text
 
 METRES = {"cm": 0.01, "m": 1.0}
 _ROOT_CHANNELS = "Xposition Yposition Zposition Zrotation Xrotation Yrotation"
 _JOINT_CHANNELS = "Zrotation Xrotation Yrotation"
 _CHANNEL = re.compile(r"([XYZ])(position|rotation)", re.IGNORECASE)
-# Nobody is 8 m tall, or as small as 8 cm: a skeleton that spans more is in centimetres.
+# People are less than 8 m tall, and more than 8 cm: a skeleton that spans more is in centimetres.
 _WIDEST_IN_METRES = 8.0
 _FRAME_TIMES = (1e-5, 1e3)  # seconds; other values are errors
 
@@ -146,7 +147,7 @@ def _motion(joints: list[_Joint], rows: Array, fps: float, units: str) -> Motion
     if units == "auto":
         units = "cm" if _span(joints, offsets) > _WIDEST_IN_METRES else "m"
     return Motion(
-        names=_unique([joint.name for joint in joints]),
+        names=unique([joint.name for joint in joints]),
         parents=np.array([joint.parent for joint in joints]),
         offsets=offsets * METRES[units],
         rotations=rotations,
@@ -163,21 +164,6 @@ def _span(joints: list[_Joint], offsets: Array) -> float:
     for index, joint in enumerate(joints[1:], 1):
         places[index] += places[joint.parent]
     return float(np.ptp(places, axis=0).max())
-
-
-def _unique(names: list[str]) -> tuple[str, ...]:
-    """The names, a number added to those that were there before."""
-    result: dict[str, None] = {}
-    next_number: dict[str, int] = {}
-    for name in names:
-        fresh = name
-        while fresh in result:
-            number = next_number.get(name, 2)
-            next_number[name] = number + 1
-            # Before "End", which marks an end site.
-            fresh = f"{name[:-3]}{number}End" if name.endswith("End") else f"{name}{number}"
-        result[fresh] = None
-    return tuple(result)
 
 
 class _Reader:

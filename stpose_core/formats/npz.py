@@ -6,7 +6,7 @@ another. Text is stored as arrays of characters.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ Made = TypeVar("Made")
 
 FORMAT = "stpose"
 VERSION = 1
+_MOST_PARTS = 20
 
 
 def write(thing: Capture | Motion, path: str | Path, units: str = "m") -> None:
@@ -69,6 +70,9 @@ def _flat(thing: Any, prefix: str) -> dict[str, np.ndarray]:
         value = getattr(thing, entry.name)
         if is_dataclass(value):
             content.update(_flat(value, f"{prefix}{entry.name}."))
+        elif isinstance(value, Mapping):
+            for name, part in value.items():
+                content.update(_flat(part, f"{prefix}{entry.name}.{name}."))
         elif isinstance(value, Path):
             content[prefix + entry.name] = np.array(str(value))
         elif value is not None:
@@ -109,29 +113,44 @@ def _video(content: dict[str, np.ndarray]) -> VideoInfo:
     )
 
 
-def _keypoints(content: dict[str, np.ndarray]) -> Keypoints:
-    width, height = content["keypoints.image_size"]
+def _parts(content: dict[str, np.ndarray], prefix: str) -> list[str]:
+    """The names of the parts of the body whose fields begin with the prefix. Raises ValueError if there are too many, or if a part
+    has parts, which would nest without end."""
+    if ".parts." in prefix and any(name.startswith(f"{prefix}parts.") for name in content):
+        raise ValueError("a part of a body has parts")
+    inside = [name.removeprefix(f"{prefix}parts.") for name in content if name.startswith(f"{prefix}parts.")]
+    names = sorted({name.split(".")[0] for name in inside})
+    if len(names) > _MOST_PARTS:
+        raise ValueError(f"{len(names)} parts of a body")
+    return names
+
+
+def _keypoints(content: dict[str, np.ndarray], prefix: str = "keypoints.") -> Keypoints:
+    width, height = content[f"{prefix}image_size"]
     return Keypoints(
-        xy=content["keypoints.xy"],
-        score=content["keypoints.score"],
-        fps=float(content["keypoints.fps"]),
+        xy=content[f"{prefix}xy"],
+        score=content[f"{prefix}score"],
+        fps=float(content[f"{prefix}fps"]),
         image_size=(int(width), int(height)),
-        skeleton=str(content["keypoints.skeleton"]),
+        skeleton=str(content[f"{prefix}skeleton"]),
+        parts={name: _keypoints(content, f"{prefix}parts.{name}.") for name in _parts(content, prefix)},
+        lifted=content.get(f"{prefix}lifted"),
     )
 
 
-def _pose3d(content: dict[str, np.ndarray]) -> Pose3D:
-    x, y = content["pose3d.camera.centre"]
+def _pose3d(content: dict[str, np.ndarray], prefix: str = "pose3d.") -> Pose3D:
+    x, y = content[f"{prefix}camera.centre"]
     return Pose3D(
-        xyz=content["pose3d.xyz"],
-        root=content["pose3d.root"],
-        hidden=content["pose3d.hidden"],
-        sigma=content["pose3d.sigma"],
-        up=content["pose3d.up"],
-        fps=float(content["pose3d.fps"]),
-        skeleton=str(content["pose3d.skeleton"]),
-        camera=Camera(float(content["pose3d.camera.focal"]), (float(x), float(y))),
-        contacts=content.get("pose3d.contacts"),
+        xyz=content[f"{prefix}xyz"],
+        root=content[f"{prefix}root"],
+        hidden=content[f"{prefix}hidden"],
+        sigma=content[f"{prefix}sigma"],
+        up=content[f"{prefix}up"],
+        fps=float(content[f"{prefix}fps"]),
+        skeleton=str(content[f"{prefix}skeleton"]),
+        camera=Camera(float(content[f"{prefix}camera.focal"]), (float(x), float(y))),
+        contacts=content.get(f"{prefix}contacts"),
+        parts={name: _pose3d(content, f"{prefix}parts.{name}.") for name in _parts(content, prefix)},
     )
 
 

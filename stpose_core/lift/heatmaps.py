@@ -1,10 +1,10 @@
-"""Heat maps as the temporal network reads them: where they lie, how they are drawn, and how those of a picture are brought there.
+"""Heat maps as input of the temporal network: their geometry, how they are drawn, and how maps of a picture are resampled.
 
-A map covers a square of the person's own view (stpose_core.lift.normalise): its middle looks straight at the person, and it
-reaches MAP_REACH person sizes to each side, so that in all of the marker mocap, tilted and lying bodies too, fewer than one joint
-in a thousand lies beyond it. Cell (row, column) of MAP_CELLS x MAP_CELLS has its centre at MAP_REACH * (2 * (index + 0.5) /
-MAP_CELLS - 1), x to the right, y down. Values are 0 (nothing) to 1 (certain). All of this is a decision of this project; the
-paper crops the picture to the person and reads the maps of its spatial network as they are.
+A map covers a square of the person's own view (stpose_core.lift.normalise). Its centre is the direction to the person, and it
+extends MAP_REACH person sizes to each side, so that in all of the marker mocap, including tilted and lying bodies, fewer than one
+joint in a thousand lies outside. Cell (row, column) of MAP_CELLS x MAP_CELLS has its centre at MAP_REACH * (2 * (index + 0.5) /
+MAP_CELLS - 1), x to the right, y down. Values are 0 (nothing) to 1 (certain). These are decisions of this project; the paper crops
+the picture to the person and reads the maps of its spatial network directly.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from stpose_core.data import Camera
 from stpose_core.lift.normalise import PersonView
 from stpose_core.networks.heads import MAP_CELLS, cell_centres
 
-_SHARPEST = 0.1  # person sizes, nearly a cell: what a clear joint's maximum measures
+_SHARPEST = 0.1  # person sizes, nearly a cell: the width of the peak of a clearly visible joint
 
 
 def spread_of(score: Tensor) -> Tensor:
-    """Standard deviation (person sizes) of the Gaussian for a joint of that score: from 0.1 at 1, to 0.2 at the least that counts
-    as visible. The width grows as the expected error of a detector does (training/stpose_training/data/noise.py)."""
+    """Standard deviation (person sizes) of the Gaussian for a joint of that score: from 0.1 at 1, to 0.2 at the lowest score that
+    counts as visible. The width grows like the expected error of a detector (training/stpose_training/data/noise.py)."""
     difficulty = -torch.log(score.clamp(0.05, 1.0)) / 1.2
     return (_SHARPEST**2 + (0.02 * (1 + 5 * difficulty)) ** 2).sqrt()
 
 
 @dataclass
 class Blobs:
-    """Heat maps as sums of K Gaussians a joint, before they are drawn.
+    """Heat maps as sums of K Gaussians per joint, before they are drawn.
 
     place: (B, T, J, K, 2) person sizes from the middle of the map; height: (B, T, J, K) 0..1; spread: (B, T, J, K) person sizes.
     ground: (B, T, 1 or J, 2, cells): the background is the product of its two rows, along y and along x; None for none.
@@ -45,12 +45,12 @@ class Blobs:
     ground: Tensor | None = None
 
     def frames(self, chosen: slice) -> Blobs:
-        """Those of some frames."""
+        """The blobs of some frames."""
         ground = None if self.ground is None else self.ground[:, chosen]
         return Blobs(self.place[:, chosen], self.height[:, chosen], self.spread[:, chosen], ground)
 
     def draw(self, cells: int = MAP_CELLS) -> Tensor:
-        """(B, T, J, cells, cells) maps. Where Gaussians overlap they add up, to 1 at most."""
+        """(B, T, J, cells, cells) maps. Overlapping Gaussians are added, up to 1."""
         axis = cell_centres(cells, self.place.device)
         along = torch.exp(-0.5 * ((axis - self.place.unsqueeze(-1)) / self.spread[..., None, None]) ** 2)
         columns, rows = along[..., 0, :], along[..., 1, :] * self.height.unsqueeze(-1)
@@ -62,15 +62,15 @@ class Blobs:
 
 
 def keypoint_blobs(joints: Tensor) -> Blobs:
-    """(B, T, J, 4) joints as `network_inputs` gives them -> one Gaussian for each that is visible: its height is the score, and
-    so is its width (`spread_of`); nothing where a joint is hidden."""
+    """(B, T, J, 4) joints from `network_inputs` -> one Gaussian for each visible joint; its height is the score, and its width
+    depends on the score (`spread_of`). Hidden joints have none."""
     score = joints[..., 2] * joints[..., 3]
     return Blobs(joints[..., None, :2], score.unsqueeze(-1), spread_of(score).unsqueeze(-1))
 
 
 @dataclass(frozen=True)
 class HeatMaps:
-    """Heat maps of one person, each frame's in a square grid of its own over the picture.
+    """Heat maps of one person, with a square grid over the picture for each frame.
 
     values: (T, J, H, W) 0..1. corner: (T, 2) pixels, the outer corner of the first cell. cell: (T,) pixels, side of a cell.
     """
@@ -85,7 +85,7 @@ class HeatMaps:
             shapes = f"values {self.values.shape}, corner {self.corner.shape}, cell {self.cell.shape}"
             raise ValueError(f"heat maps must be (T, J, H, W) with a corner (T, 2) and a cell (T,), got {shapes}")
         if not (np.isfinite(self.corner).all() and np.isfinite(self.cell).all() and (self.cell > 0).all()):
-            raise ValueError("the grids of heat maps must be finite, and their cells larger than nothing")
+            raise ValueError("the grids of heat maps must be finite, and their cells larger than 0")
 
     def __len__(self) -> int:
         return len(self.values)
@@ -102,9 +102,9 @@ class HeatMaps:
         return HeatMaps(values, self.corner[near], self.cell[near])
 
     def seen_in(self, view: PersonView, camera: Camera) -> Tensor:
-        """(1, T, J, MAP_CELLS, MAP_CELLS): the same maps in the person's own view, read off bilinearly; 0 outside of the grids.
+        """(1, T, J, MAP_CELLS, MAP_CELLS): the same maps in the person's own view, sampled bilinearly; 0 outside the grids.
 
-        view: of one clip (B = 1). camera: the one that the view was made with.
+        view: of one clip (B = 1). camera: the camera that the view was made with.
         """
         device, size = view.size.device, view.size[0]
         axis = cell_centres(MAP_CELLS, device)

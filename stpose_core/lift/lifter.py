@@ -1,4 +1,4 @@
-"""2D joints of a clip -> 3D joints: the temporal network over a whole clip, or frame by frame with a buffer."""
+"""Lifting: 2D joints of a clip -> 3D joints, with the temporal network over a whole clip, or frame by frame with a buffer."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ from stpose_core.errors import WeightsError
 from stpose_core.lift.heatmaps import HeatMaps, keypoint_blobs
 from stpose_core.lift.normalise import BOX_REACH, VISIBLE_SCORE, PersonView, network_inputs, person_view
 from stpose_core.networks.lifting import MULTI_STRIDE, LiftingNetwork, config_of, make_network, reads_maps
+from stpose_core.networks.temporal import TemporalConfig
 from stpose_core.reading import one_line
 from stpose_core.skeletons import H36M17, convert
 from stpose_core.weights import LIFTER, filled, read_weights
 
 TRAINING_FPS = 30.0
-"""Frame rate of the marker mocap that the weights were trained on; tempo was varied from half to double."""
+"""Frame rate of the marker mocap in training; tempo was varied from half to double."""
 
 BRIDGED = 15
-"""Frames (at the training rate) of the longest gap between two sightings that gets poses; longer ones and the ends get none."""
+"""Longest gap between two detections that is filled with poses, in frames at the training rate."""
 
-_BLOCK = 1024  # outputs a pass: bounds memory for clips of any length
+_BLOCK = 1024  # outputs per pass: limits memory for clips of any length
 _HIDDEN_LOGIT = 0.0
 _OTHER_FOOT = [2, 3, 0, 1]  # left heel, left toe, right heel, right toe
 
 
 def phases(fps: float) -> tuple[int, int]:
-    """(every, between): how a clip is brought near the training rate without touching its own time stamps.
+    """(every, between): conversion of a clip to about the training rate without changing its time stamps.
 
-    A fast clip is lifted as `every` interleaved clips; a slow one gets `between` - 1 interpolated frames after each of its own,
-    of which the output keeps none. Rates from 20 to 45 fps are taken as they are: tempo was varied in training.
+    A fast clip is lifted as `every` interleaved clips. A slow one gets `between` - 1 interpolated frames after each frame, which
+    are not part of the output. Rates from 20 to 45 fps are used unchanged, because tempo was varied in training.
     """
     if fps >= 45:
         return max(1, round(fps / TRAINING_FPS)), 1
@@ -62,10 +63,10 @@ _OUTPUTS = tuple(entry.name for entry in fields(_Frames))
 
 @dataclass(frozen=True)
 class Strand:
-    """A clip near the training rate that a clip is lifted as, alone or with others.
+    """One of the clips near the training rate that a clip is converted to, see `phases`.
 
-    chosen: frames of the clip that it holds. rays: (N, 17, 2) x / z and y / z, NaN where nothing was seen; score: (N, 17).
-    between: its frames from one of the clip's to the next; those that are not the clip's own are interpolated.
+    chosen: frames of the clip that it contains. rays: (N, 17, 2) x / z and y / z, NaN for joints that were not detected; score:
+    (N, 17). between: number of its frames from one frame of the clip to the next; those in between are interpolated.
     """
 
     chosen: slice
@@ -75,7 +76,7 @@ class Strand:
 
 
 def strands(points: Keypoints, camera: Camera) -> list[Strand]:
-    """The clips that h36m17 joints are lifted as; see `phases`. Training on footage takes them, too."""
+    """The clips that h36m17 joints are converted to, see `phases`. Training on footage uses them, too."""
     every, between = phases(points.fps)
     result = []
     for phase in range(min(every, len(points))):
@@ -92,10 +93,10 @@ def _rays(xy: NDArray[np.float64], camera: Camera) -> NDArray[np.float64]:
 
 
 class Lifter:
-    """Lifts Keypoints of one person to Pose3D. Made by `load_lifter`.
+    """Lifts Keypoints of one person to Pose3D. Created by `load_lifter`.
 
-    reads_maps: whether its network reads heat maps. Where none are given, it draws them of the keypoints: one Gaussian for each
-    visible joint, as high as its score and wider the lower that is. Then it is told no more than the keypoints say.
+    reads_maps: whether its network reads heat maps. If none are given, they are drawn from the keypoints: one Gaussian for each
+    visible joint, whose height is the score and whose width grows with falling score. They contain no additional information.
     """
 
     def __init__(self, network: LiftingNetwork, device: torch.device | str = "cpu") -> None:
@@ -105,7 +106,13 @@ class Lifter:
 
     @property
     def delay(self) -> int:
-        """Frames at the training rate that a streamed output comes behind its input."""
+        """Delay of a streamed output, in frames at the training rate."""
+        config = self.network.config
+        return config.look_ahead if isinstance(config, TemporalConfig) and config.causal else self.margin
+
+    @property
+    def margin(self) -> int:
+        """Frames on each side of its outputs that `lift_window` requires."""
         return self.network.config.context + BOX_REACH
 
     def __call__(
@@ -113,10 +120,10 @@ class Lifter:
     ) -> Pose3D:
         """One pose for each frame of `keypoints`, at the same fps; its skeleton is converted to h36m17 first.
 
-        Frames in which nothing was seen get a pose, all hidden, only in gaps of up to half a second; else NaN.
-        camera: the true camera where known, else the assumed one. flip: averages with the lifted mirror image (twice the work).
-        maps: the heat maps of the h36m17 joints that the keypoints are the peaks of, for a network that reads maps; clips of 20 fps
-        or less, between whose frames joints are interpolated, are lifted without them. ValueError if they do not fit.
+        Frames without a detection get a pose, with all joints hidden, in gaps of up to half a second; else NaN.
+        camera: the true camera if known; by default the assumed one. flip: average with the lifted mirror image (twice the work).
+        maps: heat maps of the h36m17 joints, whose peaks are the keypoints, for a network that reads maps. Clips of 20 fps or less
+        are lifted without them, because joints are interpolated between frames. Raises ValueError if the shapes do not match.
         """
         points = keypoints if keypoints.skeleton == H36M17.name else convert(keypoints, H36M17.name)
         if maps is not None and not self.reads_maps:
@@ -132,14 +139,14 @@ class Lifter:
         return _assemble(parts, len(points), points, camera)
 
     def stream(self, fps: float, image_size: tuple[int, int], camera: Camera | None = None) -> LifterStream:
-        """A stream that takes one frame at a time and answers `delay` frames later, exactly as the whole clip would."""
+        """A stream that takes one frame at a time and returns its pose `delay` frames later, equal to that of the whole clip."""
         return LifterStream(self, fps, image_size, camera or Camera.assumed(image_size))
 
     def _lift(
         self, rays: NDArray[np.float64], score: NDArray[np.float64], flip: bool, maps: HeatMaps | None, camera: Camera
     ) -> _Frames:
-        """(T, 17, 2) rays and (T, 17) scores at about the training rate -> T outputs; missing frames stand beyond both ends."""
-        margin = self.delay
+        """(T, 17, 2) rays and (T, 17) scores at about the training rate -> T outputs; both ends are padded with missing frames."""
+        margin = self.margin
         padded = np.zeros((len(rays) + 2 * margin, *rays.shape[1:]))
         padded[margin : margin + len(rays)] = np.nan_to_num(rays)
         scores = np.zeros(padded.shape[:2])
@@ -159,7 +166,7 @@ class Lifter:
         flip: bool,
         maps: tuple[HeatMaps, Camera] | None = None,
     ) -> _Frames:
-        """(T + 2 * delay, 17, 2) -> the T frames in the middle. The one place where the network is called.
+        """(T + 2 * margin, 17, 2) -> the T frames in the middle. The only place where the network is called.
 
         maps: the heat maps of all these frames, and the camera of the rays."""
         ray = torch.from_numpy(np.ascontiguousarray(rays)).float()[None].to(self.device)
@@ -175,11 +182,11 @@ class Lifter:
             up = up + other[4] * side
             if contacts.shape[-1]:
                 contacts = (contacts + other[5][..., _OTHER_FOOT]) / 2
-        # First to the processor: Apple's graphics chips have no double precision.
+        # Moved to the CPU first, because MPS has no double precision.
         outputs = [value[0].cpu().double().numpy() for value in (pose, root, sigma, hidden, up, torch.sigmoid(contacts))]
-        core = slice(self.delay, len(score) - self.delay)
+        core = slice(self.margin, len(score) - self.margin)
         missing = np.asarray(score < VISIBLE_SCORE)
-        absent = ~_bridged(~missing.all(axis=1))[core]
+        absent = ~_bridged(~missing.all(axis=1), self.network.config.causal)[core]
         unseen = missing[core] | (outputs[3] > _HIDDEN_LOGIT)
         frames = _Frames(outputs[0], outputs[1], outputs[2], unseen, outputs[4], outputs[5])
         for part in (frames.xyz, frames.root):
@@ -191,14 +198,14 @@ class Lifter:
     def _views(
         self, rays: Tensor, score: Tensor, maps: tuple[HeatMaps, Camera] | None, mirrored: bool
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-        view = person_view(rays, score)
+        view = person_view(rays, score, self.network.config.causal)
         inputs, context = network_inputs(rays, score, view)
         if self.reads_maps:
             inputs = keypoint_blobs(inputs).draw() if maps is None else self._maps(view, *maps, mirrored)
-        # The box of a frame is known only where all its neighbours are: the outer frames served for that alone.
+        # The box of a frame requires all its neighbours; the outer frames are used only for that.
         inner = slice(BOX_REACH, rays.shape[1] - BOX_REACH)
         out = self.network(inputs[:, inner], context[:, inner])
-        core = slice(self.delay, rays.shape[1] - self.delay)
+        core = slice(self.margin, rays.shape[1] - self.margin)
         near = PersonView(view.rotation[:, core], view.size[:, core], view.known[:, core])
         unknown = torch.where(near.known, 0.0, torch.nan)[..., None]
         pose = near.to_camera(out.pose) + unknown[..., None]
@@ -218,9 +225,9 @@ class Lifter:
 
 @dataclass
 class LifterStream:
-    """One frame in, one pose out, `lifter.delay` frames later; the same numbers as the whole clip gives.
+    """One frame in, one pose out, `lifter.delay` frames later; the same values as for the whole clip.
 
-    push() takes h36m17 joints. Only rates that need no interpolation are streamed (above 20 fps).
+    push() takes h36m17 joints. Only rates that need no interpolation (above 20 fps) can be streamed.
     """
 
     lifter: Lifter
@@ -236,17 +243,19 @@ class LifterStream:
         if between > 1:
             raise ValueError(f"a clip of {self.fps:g} fps cannot be streamed: lift it whole, or feed it at 20 fps or more")
         blank = (np.zeros((17, 2)), np.zeros(17))
-        self._phases = [[blank] * self.lifter.delay for _ in range(every)]
+        self._phases = [[blank] * self.lifter.margin for _ in range(every)]
 
     def push(self, xy: NDArray[np.float64], score: NDArray[np.float64]) -> Pose3D | None:
-        """xy: (17, 2) pixels, score: (17,). The pose of the frame `delay` * every frames ago, or None while there is none."""
+        """xy: (17, 2) pixels, score: (17,). The pose of the frame `delay` * every frames ago, or None if there is none yet."""
         buffer = self._phases[self._count % len(self._phases)]
         self._count += 1
         seen = np.where(np.isfinite(xy).all(-1), score, 0.0)
         buffer.append((np.nan_to_num(_rays(np.asarray(xy, np.float64), self.camera)), seen))
-        if len(buffer) < 2 * self.lifter.delay + 1:
+        if len(buffer) < self.lifter.margin + 1 + self.lifter.delay:
             return None
-        rays, scores = (np.stack([item[part] for item in buffer]) for part in (0, 1))
+        # A causal network ignores later frames.
+        later = [(np.zeros((17, 2)), np.zeros(17))] * (self.lifter.margin - self.lifter.delay)
+        rays, scores = (np.stack([item[part] for item in buffer + later]) for part in (0, 1))
         buffer.pop(0)
         lifted = self.lifter.lift_window(rays, scores, self.flip)
         points = Keypoints(np.zeros((1, 17, 2)), np.zeros((1, 17)), self.fps, self.image_size, H36M17.name)
@@ -254,23 +263,26 @@ class LifterStream:
 
     def finish(self) -> list[Pose3D]:
         """The poses still in the buffer, in order."""
-        missing, nobody = np.full((17, 2), np.nan), np.zeros(17)
+        missing, hidden = np.full((17, 2), np.nan), np.zeros(17)
         left = min(self._count, self.lifter.delay * len(self._phases))
-        # A clip that ended before the first answer still owes the empty turns before it.
-        poses = [self.push(missing, nobody) for _ in range(self.lifter.delay * len(self._phases))]
+        # If the clip ended before the first output, the empty phases before it are skipped first.
+        poses = [self.push(missing, hidden) for _ in range(self.lifter.delay * len(self._phases))]
         return [pose for pose in poses if pose is not None][-left:] if left else []
 
 
-def _bridged(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(T,) frames that were seen, and those in a gap of at most BRIDGED frames between two that were."""
+def _bridged(seen: NDArray[np.bool_], causal: bool = False) -> NDArray[np.bool_]:
+    """(T,) frames with a detection, and those in a gap of at most BRIDGED frames between two of them; if causal, the BRIDGED frames
+    after one."""
     order = np.arange(len(seen))
     before = np.maximum.accumulate(np.where(seen, order, -len(seen) - BRIDGED))
+    if causal:
+        return np.asarray(order - before <= BRIDGED)
     after = np.minimum.accumulate(np.where(seen, order, 2 * len(seen) + BRIDGED)[::-1])[::-1]
     return np.asarray(after - before - 1 <= BRIDGED)
 
 
 def _upsample(rays: NDArray[np.float64], score: NDArray[np.float64], times: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """`times` frames for each one but the last, linear between frames in which a joint was seen, with the lower score."""
+    """`times` frames for each frame but the last, interpolated linearly if both have the joint, with the lower score."""
     count = (len(rays) - 1) * times + 1
     when = np.arange(count) / times
     before = np.floor(when).astype(int)
@@ -298,7 +310,7 @@ def _assemble(parts: list[tuple[slice, _Frames]], total: int, points: Keypoints,
         hidden[chosen], up[chosen] = frames.hidden, frames.up
         if contacts is not None:
             contacts[chosen] = frames.contacts
-    # One direction of gravity for the whole clip: cameras tilt less than single guesses scatter.
+    # One direction of gravity for the whole clip: cameras tilt less than the estimates of single frames vary.
     direction = np.median(up[np.abs(up).sum(-1) > 0], axis=0) if np.abs(up).sum() > 0 else np.array([0.0, -1.0, 0.0])
     length = np.linalg.norm(direction)
     direction = direction / length if length > 1e-6 else np.array([0.0, -1.0, 0.0])
@@ -306,10 +318,10 @@ def _assemble(parts: list[tuple[slice, _Frames]], total: int, points: Keypoints,
 
 
 def load_lifter(path: str | Path | None = None, device: str = "cpu") -> Lifter:
-    """The lifter with the weights that ship with the package, or with those of a .safetensors file.
+    """The lifter with the bundled weights, or with those of a .safetensors file.
 
-    Weights of a network that reads heat maps are taken, too; see Lifter for what it reads where there are keypoints alone.
-    Raises WeightsError if the file is missing, damaged, or made for another network.
+    The network may read keypoints or heat maps, see `Lifter`.
+    Raises WeightsError if the file is missing, damaged, or belongs to another network.
     """
     path = Path(path) if path else LIFTER
     tensors, config = read_weights(path, "temporal")
@@ -317,8 +329,8 @@ def load_lifter(path: str | Path | None = None, device: str = "cpu") -> Lifter:
         name = str(config.get("architecture", MULTI_STRIDE))
         dimensions = config_of(name, dict(config["network"]))  # type: ignore[call-overload]
         if dimensions.joints != len(H36M17.joints):
-            raise WeightsError(f"{path} holds a network of {dimensions.joints} joints; the lifter takes {len(H36M17.joints)}")
+            raise WeightsError(f"{path} contains a network of {dimensions.joints} joints; the lifter needs {len(H36M17.joints)}")
         network = filled(lambda: make_network(dimensions), tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"{path} does not fit the temporal network: {one_line(error)}") from error
+        raise WeightsError(f"{path} does not match the temporal network: {one_line(error)}") from error
     return Lifter(network, device)

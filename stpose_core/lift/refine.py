@@ -1,17 +1,17 @@
-"""3D joints made to agree with the 2D joints they were lifted from: an optimisation over one clip, after the network.
+"""Refinement: a fit of the 3D joints to the 2D joints they were lifted from, over one clip, after the network.
 
 The idea is that of the paper's extension (Cheng et al. 2020, arXiv 2010.06844): at test time, the confident 2D joints and the
-projected pose should agree. There the network is fine-tuned on the clip; here it stays, and its answer is the prior of a fit
-(a decision of this project): it costs milliseconds a frame, and nothing of one clip goes into the next.
+projected pose should agree. There, the network is fine-tuned on the clip. Here, the network is fixed, and its output is the prior
+of a fit (a decision of this project), which takes milliseconds per frame and carries nothing over to the next clip.
 
-What is fitted is a correction that changes slowly: cubic splines with a knot every fifth of a second. So the jitter of the 2D
-joints, which are less steady than the lifted ones, does not pass into the pose, and what the network gets wrong for long, does get
-corrected. Terms, each a squared number of standard deviations:
-  - distance in the picture of each joint from where it was seen, by its score, with outliers cut short (pseudo-Huber);
+The fitted correction changes slowly: cubic splines with a knot every fifth of a second. Thus the jitter of the 2D joints, which are
+less stable than the lifted ones, does not enter the pose, while lasting errors of the network are corrected. Terms, each a squared
+number of standard deviations:
+  - distance of each joint from its detection in the picture, by its score, with a robust loss (pseudo-Huber);
   - the correction of each joint, in expected errors of the network, along all three axes;
-  - bones keep one length over the clip, and those of the left are as long as those of the right;
-  - knees and elbows bend as the network says, the more exactly the straighter they are: else what a joint is off in the picture
-    would lengthen a limb, and a limb that is too long for its bones' length would be bent in depth.
+  - bone lengths are constant over the clip, and equal on the left and the right;
+  - knees and elbows keep the angle of the network, more closely the straighter they are: otherwise a 2D error of a joint would
+    lengthen a limb, and a limb that is too long for its bones would be bent in depth.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from stpose_core.skeletons import H36M17, convert
 KNOTS = 5.0
 """Knots a second."""
 
-_SEEN = 0.03  # metres at the person: how far a confident detector is off (see stpose_training.data.noise)
-_SURE = 0.83  # a score that stands for this
-_PRIOR = 1.5  # expected errors that a joint may well be moved by: what errs for long errs more than single frames say
-_ROOT = 0.1  # of its depth: how far the pelvis may well be off
-_BONE = 0.07  # how far bones may well be from their mean over time, and left from right (logarithm)
-_BEND, _BEND_SHARE = np.radians(4.0), 1.0  # how well a bend is known: of a straight limb, and by which share more of a bent one
-_SIGMA = (0.02, 0.5)  # metres: expected errors outside of this are not believed
+_SEEN = 0.03  # metres at the person: error of a confident detection (see stpose_training.data.noise)
+_SURE = 0.83  # the score of such a detection
+_PRIOR = 1.5  # standard deviation of a joint's correction, in expected errors: lasting errors exceed those of single frames
+_ROOT = 0.1  # standard deviation of the pelvis, as a share of its depth
+_BONE = 0.07  # standard deviations of bone lengths over time, and between left and right (logarithm)
+_BEND, _BEND_SHARE = np.radians(4.0), 1.0  # standard deviation of an angle: of a straight limb; increase per angle
+_SIGMA = (0.02, 0.5)  # metres: expected errors are clipped to this range
 _STEPS = 60
 _PIECE, _OVERLAP = 60.0, 2.0  # s
 _NEAREST = 0.1  # metres
@@ -61,7 +61,7 @@ class _Splines:
 
 
 def _splines(posed: Mask, fps: float) -> _Splines:
-    """One spline for each run of frames with poses: nothing is known of what was between two runs."""
+    """One spline for each run of frames with poses; runs are independent."""
     frames = np.flatnonzero(posed)
     places, weights, used = [], [], 0
     for run in np.split(frames, np.flatnonzero(np.diff(frames) > 1) + 1):
@@ -76,7 +76,7 @@ def _splines(posed: Mask, fps: float) -> _Splines:
 
 
 def refine(pose: Pose3D, keypoints: Keypoints) -> Pose3D:
-    """The pose (h36m17) brought closer to `keypoints`, from which it was lifted; hidden, sigma and up stay as they are.
+    """The pose (h36m17) fitted to `keypoints`, from which it was lifted; hidden, sigma and up are unchanged.
 
     Raises ValueError unless both have the same frames.
     """
@@ -105,7 +105,7 @@ def refine(pose: Pose3D, keypoints: Keypoints) -> Pose3D:
 def _pieces(frames: int, fps: float) -> list[tuple[slice, Array]]:
     """Pieces of a long clip that are fitted one at a time, so that memory does not grow with its length.
 
-    Each with the share (N,) that its fit has in the result: 1, but where pieces overlap one fades into the next.
+    Each with the weight (N,) of its fit in the result: 1, except where overlapping pieces are blended.
     """
     length, overlap = round(_PIECE * fps), round(_OVERLAP * fps)
     count = max(1, -(-(frames - overlap) // (length - overlap)))
@@ -127,7 +127,7 @@ def _fit(xyz: Array, root: Array, sigma: Array, rays: Array, score: Array, splin
     first, begin, ray = torch.from_numpy(xyz), torch.from_numpy(root), torch.from_numpy(rays)
     trust = (torch.from_numpy(score) / _SURE) ** 2
     depth = begin[:, None, 2:].clamp_min(_NEAREST)
-    # The first row is the pelvis', which has no place relative to itself: the root's correction.
+    # The first row belongs to the pelvis, whose relative position is always zero; it holds the correction of the root.
     scale = torch.cat((_ROOT * depth, _PRIOR * torch.from_numpy(sigma)[:, 1:, None]), 1)
 
     def corrected(knots: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -159,7 +159,7 @@ def _fit(xyz: Array, root: Array, sigma: Array, rays: Array, score: Array, splin
             (slope,) = torch.autograd.grad(value, knots)
         return value.item(), slope.numpy()
 
-    # SciPy's: the first use of torch.optim loads its compiler, which takes longer than most clips.
+    # SciPy's optimiser: the first use of torch.optim loads its compiler, which takes longer than most clips.
     start = np.zeros(splines.count * first.shape[1] * 3)
     found = minimize(loss_and_slope, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS})
     with torch.no_grad():

@@ -2,8 +2,8 @@
 
 Source: Pavllo, Feichtenhofer, Grangier, Auli, CVPR 2019, "3D human pose estimation in video with temporal convolutions and
 semi-supervised training", section 3 and figure 3: an expanding convolution of kernel 3, residual blocks of a convolution of
-kernel 3 with dilations 3, 9, 27(, 81) and a 1x1 convolution, 1024 channels, no padding, slices as residuals. Here it reads the
-inputs of TemporalNetwork and ends in the same heads, so that both are trained and used alike; the rest is as published.
+kernel 3 with dilations 3, 9, 27(, 81) and a 1x1 convolution, 1024 channels, no padding, slices as residuals. Here it has the
+inputs and the heads of TemporalNetwork, so that both are trained and used in the same way; the rest is as published.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from stpose_core.networks.dimensions import check_dimensions
 from stpose_core.networks.heads import Heads, TemporalOutput
 from stpose_core.networks.temporal import CONTEXT_CHANNELS, KEYPOINT_CHANNELS, Block
 
-# What a weights file may ask for.
+# Limits of the dimensions in a weights file.
 _RANGES = {"joints": (1, 200), "channels": (1, 2048)}
 _KERNELS, _MOST_KERNELS = (1, 3, 5, 7), 6
 
@@ -26,7 +26,7 @@ _KERNELS, _MOST_KERNELS = (1, 3, 5, 7), 6
 @dataclass(frozen=True)
 class DilatedConfig:
     """The dimensions of a DilatedNetwork. kernels: of the expanding convolution and of each block after it; the receptive field is
-    their product: (3, 3, 3, 3) sees 81 frames, (3, 3, 3, 3, 3) sees 243. channels and dropout as published."""
+    their product: (3, 3, 3, 3) covers 81 frames, (3, 3, 3, 3, 3) covers 243. channels and dropout as published."""
 
     joints: int = 17
     channels: int = 1024
@@ -39,7 +39,7 @@ class DilatedConfig:
 
     @staticmethod
     def from_dict(values: dict[str, object]) -> DilatedConfig:
-        """The inverse of `to_dict`. The values are not trusted: ValueError at unknown fields, wrong types and absurd dimensions."""
+        """The inverse of `to_dict`. Values are untrusted. Raises ValueError if they are unknown, of a wrong type or absurd."""
         check_dimensions(values, DilatedConfig, _RANGES)
         kernels = values.get("kernels", DilatedConfig.kernels)
         if not isinstance(kernels, list | tuple) or not 1 <= len(kernels) <= _MOST_KERNELS:
@@ -48,9 +48,12 @@ class DilatedConfig:
             raise ValueError(f"kernels must be of {', '.join(map(str, _KERNELS))}, got {kernels!r:.40}")
         return DilatedConfig(**{**values, "kernels": tuple(kernels)})  # type: ignore[arg-type]
 
+    causal = False
+    """Outputs depend on equally many earlier and later frames."""
+
     @property
     def context(self) -> int:
-        """Frames that an output needs on each side of its own."""
+        """Frames that an output needs on each side."""
         return (prod(self.kernels) - 1) // 2
 
 
@@ -70,7 +73,8 @@ class DilatedNetwork(nn.Module):
             nn.Dropout(config.dropout),
         )
         dilations = [prod(config.kernels[: index + 1]) for index in range(len(others))]
-        blocks = [Block(config.channels, kernel, dilation, config.dropout) for kernel, dilation in zip(others, dilations)]
+        steps = zip(others, dilations)
+        blocks = [Block(config.channels, taps, step, step * (taps // 2), config.dropout) for taps, step in steps]
         self.blocks = nn.Sequential(*blocks)
         self.heads = Heads(config.channels, config.joints)
 

@@ -1,4 +1,4 @@
-"""Checks of a network's dimensions as a weights file states them: they are not trusted."""
+"""Checks of a network's dimensions in a weights file, which is untrusted."""
 
 from __future__ import annotations
 

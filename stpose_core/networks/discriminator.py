@@ -1,8 +1,8 @@
-"""The spatio-temporal discriminator: is this how a body is built, and how it moves?
+"""The spatio-temporal discriminator: it judges whether the proportions and the motion of a body are realistic.
 
-Sources: the kinematic chain space (KCS) of a pose, Psi = B^T B for the matrix B of its bone vectors, holds bone lengths on its
-diagonal and the angles between bones beside it, whatever the orientation (Wandt and Rosenhahn, CVPR 2019, RepNet). The temporal
-KCS, Phi_i(t) = B(t+i)^T B(t+i) - B(t)^T B(t), holds how they change over i frames (Cheng et al., AAAI 2020). Intervals 1 and 5,
+Sources: the kinematic chain space (KCS) of a pose, Psi = B^T B for the matrix B of its bone vectors, contains bone lengths on its
+diagonal and the angles between bones elsewhere, independent of orientation (Wandt and Rosenhahn, CVPR 2019, RepNet). The temporal
+KCS, Phi_i(t) = B(t+i)^T B(t+i) - B(t)^T B(t), is their change over i frames (Cheng et al., AAAI 2020). Intervals 1 and 5,
 the critic's layers, the least-squares form without a sigmoid (Mao et al., ICCV 2017) and spectral norm (Miyato et al., ICLR
 2018) are decisions of this project (docs/method.md).
 """
@@ -23,7 +23,7 @@ INTERVALS = (1, 5)
 _CHILDREN = [joint for joint, parent in enumerate(H36M17.parents) if parent >= 0]
 _PARENTS = [H36M17.parents[joint] for joint in _CHILDREN]
 _BONES = len(_CHILDREN)
-# Metres to numbers near 1: a bone is about a quarter of a metre, and changes little within a frame.
+# Scales metres to about 1: a bone is about a quarter of a metre long, and changes little within a frame.
 _UNIT = 0.25
 _GAIN = {1: 8.0, 5: 2.0}
 
@@ -54,10 +54,10 @@ class DiscriminatorConfig:
 
 
 class Discriminator(nn.Module):
-    """(B, T, 17, 3) root-relative poses in metres -> (B, N) one score for every window of 28 frames, each fourth frame.
+    """(B, T, 17, 3) root-relative poses in metres -> (B, N) one score per window of 28 frames, every fourth frame.
 
-    A frame is described by its KCS, its joints and the temporal KCS at both intervals; a TCN with spectral norm judges 23 such
-    frames (28 with those that the intervals reach). Scores have no sigmoid: 1 stands for real, 0 for made up.
+    The features of a frame are its KCS, its joints and the temporal KCS at both intervals. A TCN with spectral norm scores 23 such
+    frames (28 including those of the intervals). Scores have no sigmoid: 1 is real, 0 is generated.
     """
 
     window = 28
@@ -91,18 +91,18 @@ class Discriminator(nn.Module):
 
     def forward(self, pose: Tensor) -> Tensor:
         if pose.shape[1] < self.window:
-            raise ValueError(f"{pose.shape[1]} frames are too few: the discriminator judges windows of {self.window}")
-        # Differences of products of small numbers do not survive half precision.
+            raise ValueError(f"{pose.shape[1]} frames are too few: the discriminator needs windows of {self.window}")
+        # Half precision is insufficient for differences of products of small numbers.
         with torch.autocast(pose.device.type, enabled=False):
             scores: Tensor = self.critic(self.features(pose.float())).squeeze(1)
         return scores
 
 
 def critic_loss(real: Tensor, made: Tensor) -> Tensor:
-    """What the discriminator minimises: least squares to 1 for real and to 0 for made-up motion (Mao et al. 2017)."""
+    """The loss of the discriminator: least squares to 1 for real and to 0 for generated motion (Mao et al. 2017)."""
     return 0.5 * (F.mse_loss(real, torch.ones_like(real)) + F.mse_loss(made, torch.zeros_like(made)))
 
 
 def fooling_loss(made: Tensor) -> Tensor:
-    """What the lifter minimises: least squares of its motion's scores to 1."""
+    """The loss of the lifter: least squares of the scores of its motion to 1."""
     return F.mse_loss(made, torch.ones_like(made))

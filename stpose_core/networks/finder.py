@@ -1,63 +1,30 @@
-"""The finder: a whole picture -> where people are in it, how large, and which way up.
+"""The finder: a whole picture -> position, size and orientation of the people in it.
 
-A light network for pictures of about 320 pixels on the long side. Features from 1/4 to 1/64 of the picture are brought together at
-1/8 as in a feature pyramid (Lin et al., CVPR 2017), so that large and small people are found in one pass. People are the summits of
-a map of centres (Zhou et al., "Objects as Points", 2019); boxes are distances to four sides (Tian et al., FCOS, ICCV 2019). The
+A light network for pictures of about 320 pixels on the long side. Features from 1/4 to 1/64 of the picture are combined at 1/8 as
+in a feature pyramid (Lin et al., CVPR 2017), so that large and small people are found in one pass. People are the peaks of a map of
+centres (Zhou et al., "Objects as Points", 2019); boxes are distances to four sides (Tian et al., FCOS, ICCV 2019). The
 sizes and the direction of the body are decisions of this project.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stpose_core.networks.dimensions import check_dimensions, whole_numbers
+from stpose_core.networks.configs import CELL, FinderConfig
 from stpose_core.networks.initial import normal_
 from stpose_core.networks.spatial import Block, Convolution
 
-CELL = 8
-"""Pixels of the picture to one cell of the map of centres, each way."""
-MULTIPLE = 64
-"""Sides of the pictures are multiples of this."""
-_RANGES = {"side": (64, 2048), "stem": (3, 256), "blocks": (1, 8), "head": (4, 512)}
-_RARE = -4.6  # logit of 1 %: people's centres are rare, and the first steps should not be spent on learning that
-
-
-@dataclass(frozen=True)
-class FinderConfig:
-    """The dimensions of a FinderNetwork; they travel in the weights file.
-
-    side: longer side of the pictures it is made for, pixels. stem: channels at 1/2 of the picture. widths: channels at 1/4, 1/8,
-    1/16 and so on (at least 1/4 and 1/8). blocks: residual blocks at each from 1/8 on. head: channels that are read at the end.
-    """
-
-    side: int = 320
-    stem: int = 16
-    widths: tuple[int, ...] = (24, 48, 96, 128, 128)
-    blocks: int = 2
-    head: int = 64
-
-    def to_dict(self) -> dict[str, object]:
-        """Plain values, for the header of a weights file."""
-        return {**asdict(self), "widths": list(self.widths)}
-
-    @staticmethod
-    def from_dict(values: dict[str, object]) -> FinderConfig:
-        """The inverse of `to_dict`. The values are not trusted: ValueError at unknown fields, wrong types and absurd dimensions."""
-        check_dimensions(values, FinderConfig, _RANGES)
-        widths = values.get("widths", FinderConfig.widths)
-        if not whole_numbers(widths, 4, 512) or not 2 <= len(widths) <= 5:  # type: ignore[arg-type]
-            raise ValueError(f"widths must be two to five numbers from 4 to 512, got {widths!r:.40}")
-        return FinderConfig(**{**values, "widths": tuple(widths)})  # type: ignore[arg-type]
+_RARE = -4.6  # logit of 1 %: centres of people are rare, and the first training steps should not be spent on learning that
 
 
 @dataclass
 class FinderOutput:
-    """Of every cell of 8 x 8 pixels: centre: (B, h, w) logit that a person's middle is there. sides: (B, 4, h, w) distances from
-    the cell's centre to the left, top, right and bottom of the person, pixels. up: (B, 2, h, w) direction of the body in the
-    picture (x, y; of no set length), from the pelvis to the neck."""
+    """Outputs for every cell of 8 x 8 pixels. centre: (B, h, w) logit of a person's centre. sides: (B, 4, h, w) distances from the
+    cell's centre to the left, top, right and bottom of the person, pixels. up: (B, 2, h, w) direction of the body in the picture
+    (x, y; of arbitrary length), from the pelvis to the neck."""
 
     centre: Tensor
     sides: Tensor
@@ -95,5 +62,5 @@ class FinderNetwork(nn.Module):
             own = read(x)
             top = merge(own if top is None else own + F.interpolate(top, own.shape[2:], mode="nearest"))
         out = self.out(top).float()
-        # A cell's person is 32 pixels to each side when the network says nothing.
+        # An output of zero corresponds to a person of 32 pixels to each side.
         return FinderOutput(out[:, 0], 4 * CELL * out[:, 1:5].clamp(-5, 5).exp(), out[:, 5:])

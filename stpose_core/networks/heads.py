@@ -1,4 +1,4 @@
-"""What a lifting network says of each frame, and the layers that say it: in metres, or by way of the picture."""
+"""The outputs of a lifting network for each frame, and its last layers: in metres, or projective."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ MAP_CELLS = 24
 """Rows and columns of a heat map."""
 
 MAP_REACH = 1.4
-"""Half the side of a map in person sizes (stpose_core.lift.heatmaps says why)."""
+"""Half the side of a map in person sizes (see stpose_core.lift.heatmaps)."""
 
 LEAST_PEAK = 0.1
-"""A lower maximum of a heat map is background."""
+"""Minimum height of a peak; a lower maximum of a heat map is background."""
 
 
 @dataclass
 class TemporalOutput:
-    """What the network says of each frame, in the axes of the person's own camera (see lift/normalise.py).
+    """The outputs for each frame, in the axes of the person's own camera (see lift/normalise.py).
 
     pose: (B, T, J, 3) metres relative to joint 0. root: (B, T, 3): pelvis (u, v) in person-box units, and log of its depth in
     person sizes. log_sigma: (B, T, J) log of the expected error in metres. hidden: (B, T, J) logit that a joint's input was
@@ -39,12 +39,12 @@ class TemporalOutput:
 
 
 class Heads(nn.Conv1d):
-    """(B, C, T) features -> TemporalOutput, by one linear map of each frame."""
+    """(B, C, T) features -> TemporalOutput, by one linear map per frame."""
 
     def __init__(self, channels: int, joints: int, more: int = 0, contacts: int = 0) -> None:
         self.sizes = (joints * 3, 3, joints, joints, 3, more, contacts)
         super().__init__(channels, sum(self.sizes), 1)
-        normal_(self.weight, std=0.002)  # outputs start near zero: metres are small numbers
+        normal_(self.weight, std=0.002)  # outputs start near zero, because values in metres are small
 
     def split(self, features: Tensor) -> tuple[Tensor, ...]:
         """-> pose (B, T, J, 3), root (B, T, 3), log_sigma, hidden, up, `more` further channels, and contacts."""
@@ -58,11 +58,11 @@ class Heads(nn.Conv1d):
 
 
 class ProjectiveHeads(Heads):
-    """Heads that correct the places that were seen, add depths, and leave it to the pinhole camera to make metres of them.
+    """Heads that correct the input positions and add depths; the pinhole camera model converts them to metres.
 
-    What is seen reaches the pose as it is, so that postures that training lacks still agree with the picture; a person near the
-    camera, whose hands and feet loom, needs no learning. With joint 0 at depth Z, the person's metric size S = Z * size, the
-    joint's place p (person-box units) and its depth d behind joint 0 in sizes: joint = S * (p * (1 + d * size), d).
+    Input positions reach the pose directly, so that postures that are missing in training still agree with the picture, and the
+    strong perspective of a person near the camera need not be learned. With joint 0 at depth Z, the person's metric size S = Z *
+    size, the joint's position p (person-box units) and its depth d behind joint 0 in sizes: joint = S * (p * (1 + d * size), d).
     """
 
     def __init__(self, channels: int, joints: int, contacts: int = 0) -> None:
@@ -71,11 +71,11 @@ class ProjectiveHeads(Heads):
     def forward(  # type: ignore[override]
         self, features: Tensor, seen: Tensor | None = None, size: Tensor | None = None
     ) -> TemporalOutput:
-        """seen: (B, T, J, 2) places of the joints, any where hidden; size: (B, T) angular size of the person."""
+        """seen: (B, T, J, 2) positions of the joints, arbitrary for hidden ones; size: (B, T) angular size of the person."""
         if seen is None or size is None:
-            raise ValueError("a projective output needs the places of the joints and the person's angular size")
+            raise ValueError("a projective output needs the positions of the joints and the person's angular size")
         raw, root, log_sigma, hidden, up, trust, contacts = self.split(features)
-        # Trust in the places starts high (0.95): most of them are right.
+        # Trust in the positions starts high (0.95), because most of them are right.
         place = torch.sigmoid(trust + 3).unsqueeze(-1) * seen + raw[..., :2]
         depth = raw[..., 2:] - raw[..., :1, 2:]
         metric = torch.exp(root[..., 2].clamp(-3, 2))[..., None, None]
@@ -91,7 +91,7 @@ def hann_weights(window: int, like: Tensor) -> Tensor:
 
 
 def averaged(output: TemporalOutput, window: int) -> TemporalOutput:
-    """The frames that have `window` others on each side, pose and root averaged over these (Hann weights)."""
+    """The frames that have `window` frames on each side, with pose and root averaged over them (Hann weights)."""
     if window == 0:
         return output
     taps = hann_weights(window, output.pose)
@@ -106,8 +106,8 @@ def averaged(output: TemporalOutput, window: int) -> TemporalOutput:
 
 
 def places(joints: Tensor, window: int) -> Tensor:
-    """(B, T, J, 4) inputs -> (B, T, J, 2): mean place (Hann weights) over the frames up to `window` away that show the joint; zero
-    where none does."""
+    """(B, T, J, 4) inputs -> (B, T, J, 2): mean position (Hann weights) over the frames up to `window` away in which the joint is
+    visible; zero if there are none."""
     place, visible = joints[..., :2], joints[..., 3:]
     taps = hann_weights(window, joints)
     both = torch.cat((place * visible, visible), -1)
@@ -118,14 +118,14 @@ def places(joints: Tensor, window: int) -> Tensor:
 
 
 def cell_centres(cells: int, device: torch.device) -> Tensor:
-    """(cells,) where the middles of a heat map's cells lie along x or y, in person sizes."""
+    """(cells,) centres of a heat map's cells along x or y, in person sizes."""
     return MAP_REACH * ((torch.arange(cells, device=device) + 0.5) * (2 / cells) - 1)
 
 
 def peaks(maps: Tensor) -> Tensor:
-    """(B, T, J, cells, cells) heat maps -> (B, T, J, 4) joints as the keypoint path reads them: place, height, visible.
+    """(B, T, J, cells, cells) heat maps -> (B, T, J, 4) joints in the form of keypoint inputs: position, height, visible.
 
-    The place is the mean of the cells near the highest one, weighted by their values: no network learns from which cell wins.
+    The position is the mean of the cells near the highest one, weighted by their values, because an argmax has no gradient.
     """
     height, best = maps.flatten(3).max(-1)
     cells = maps.shape[-1]

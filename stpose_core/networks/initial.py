@@ -6,5 +6,5 @@ from torch import Tensor, nn
 
 
 def normal_(values: Tensor, std: float) -> Tensor:
-    """Fill with normally distributed values. Tensors on the device "meta" are left as they are: torch would import for seconds."""
+    """Fill with normally distributed values. Tensors on the device "meta" are skipped: torch would spend seconds on imports."""
     return values if values.is_meta else nn.init.normal_(values, std=std)

@@ -1,4 +1,4 @@
-"""The networks that lift, by name: what a weights file says it holds, and what training is asked to make."""
+"""The lifting networks by name, as stated in a weights file or in the options of training."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ def make_network(config: LiftingConfig) -> LiftingNetwork:
 
 
 def config_of(name: str, dimensions: Mapping[str, object]) -> LiftingConfig:
-    """Dimensions of the network `name`; those not given are its defaults. Raises ValueError at an unknown name and at
-    dimensions that are unknown, of a wrong type or absurd."""
+    """Dimensions of the network `name`; by default, those of its class. Raises ValueError for an unknown name and for dimensions
+    that are unknown, of a wrong type or absurd."""
     if name == MULTI_STRIDE:
         return TemporalConfig.from_dict(dict(dimensions))
     if name == DILATED:
         return DilatedConfig.from_dict(dict(dimensions))
-    raise ValueError(f"there is no network '{name:.40}'; there are {MULTI_STRIDE} and {DILATED}")
+    raise ValueError(f"unknown network '{name:.40}'; known: {MULTI_STRIDE} and {DILATED}")
 
 
 def name_of(config: LiftingConfig) -> str:
-    """The inverse of `config_of`: the name of the network that these dimensions are for."""
+    """The inverse of `config_of`: the name of the network with these dimensions."""
     return DILATED if isinstance(config, DilatedConfig) else MULTI_STRIDE
 
 
 def reads_maps(config: LiftingConfig) -> bool:
-    """Whether a network of these dimensions reads heat maps in the place of keypoints."""
+    """Whether a network of these dimensions reads heat maps instead of keypoints."""
     return isinstance(config, TemporalConfig) and config.inputs == "heatmaps"

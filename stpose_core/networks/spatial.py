@@ -1,96 +1,37 @@
-"""The multi-scale spatial network: a picture of a person -> a heat map of each joint, and whether the joint can be seen.
+"""The multi-scale spatial network: a picture of a person -> a heat map of each joint, and whether the joint is visible.
 
 Source: HRNet (Sun et al., CVPR 2019), which Cheng et al. (AAAI 2020) build on: branches at 1/4, 1/8, 1/16 and 1/32 of the picture
-run side by side and exchange features throughout. Attention over the coarsest branch (Vaswani et al., NeurIPS 2017), reading all
+run in parallel and exchange features throughout. Attention over the coarsest branch (Vaswani et al., NeurIPS 2017), reading all
 branches at the end, softmax maps, the visibility logit and the sizes of the presets are this project's decisions (docs/method.md).
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stpose_core.networks.dimensions import check_dimensions, whole_numbers
+from stpose_core.networks.configs import STRIDE, SpatialConfig
 from stpose_core.networks.initial import normal_
-
-STRIDE = 4
-"""Pixels of the picture to one of a heat map, each way."""
-_RANGES = {
-    "joints": (1, 200),
-    "stem": (3, 256),
-    "width": (4, 128),
-    "first": (1, 8),
-    "blocks": (1, 8),
-    "head": (4, 512),
-    "heads": (0, 64),
-}
-_LARGEST_SIDE, _MOST_MODULES = 1024, 8
-
-
-@dataclass(frozen=True)
-class SpatialConfig:
-    """The dimensions of a SpatialNetwork; they travel in the weights file.
-
-    size: (width, height) of the picture, multiples of 32. stem: channels of the first layers, with `first` blocks at 1/4. width:
-    channels of the finest branch, twice as many with each coarser one. modules: how often branches run and exchange, with two,
-    three and four of them (fewer entries: fewer scales; none: one scale). blocks: of each branch in a module. head: channels that
-    maps are read from. heads: of the attention over the coarsest branch, before each module that has all branches; 0 for none.
-    """
-
-    joints: int = 17
-    size: tuple[int, int] = (192, 256)
-    stem: int = 32
-    first: int = 1
-    width: int = 32
-    modules: tuple[int, ...] = (1, 1, 2)
-    blocks: int = 1
-    head: int = 64
-    heads: int = 0
-
-    def to_dict(self) -> dict[str, object]:
-        """Plain values, for the header of a weights file."""
-        return {**asdict(self), "size": list(self.size), "modules": list(self.modules)}
-
-    @staticmethod
-    def from_dict(values: dict[str, object]) -> SpatialConfig:
-        """The inverse of `to_dict`. The values are not trusted: ValueError at unknown fields, wrong types and absurd dimensions."""
-        check_dimensions(values, SpatialConfig, _RANGES)
-        size, modules = values.get("size", SpatialConfig.size), values.get("modules", SpatialConfig.modules)
-        if not whole_numbers(size, 32, _LARGEST_SIDE) or len(size) != 2 or any(side % 32 for side in size):  # type: ignore[arg-type,attr-defined]
-            raise ValueError(f"size must be two multiples of 32 up to {_LARGEST_SIDE}, got {size!r:.40}")
-        if not whole_numbers(modules, 1, _MOST_MODULES) or len(modules) > 3:  # type: ignore[arg-type]
-            raise ValueError(f"modules must be at most three numbers from 1 to {_MOST_MODULES}, got {modules!r:.40}")
-        config = SpatialConfig(**{**values, "size": tuple(size), "modules": tuple(modules)})  # type: ignore[arg-type]
-        coarsest = config.width << len(config.modules)
-        if config.heads and coarsest % config.heads:
-            raise ValueError(f"heads must divide the {coarsest} channels of the coarsest branch, got {config.heads}")
-        return config
-
-
-PRESETS = {
-    "small": SpatialConfig(heads=8),
-    "base": SpatialConfig(stem=64, first=4, width=32, modules=(1, 4, 3), blocks=4, head=128, heads=8),
-}
-"""`small` for processors: 1.2 billion multiplications a picture. `base`: about HRNet-W32."""
 
 
 @dataclass
 class SpatialOutput:
-    """maps: (B, J, H / 4, W / 4) logits of where a joint is: their softmax over the map sums to 1. The centre of pixel (row r,
-    column c) of a map lies at ((c + 0.5) * 4, (r + 0.5) * 4) of the picture. hidden: (B, J) logit that the joint cannot be seen."""
+    """maps: (B, J, H / 4, W / 4) logits of the position of each joint; their softmax over the map sums to 1. The centre of pixel
+    (row r, column c) of a map is at ((c + 0.5) * 4, (r + 0.5) * 4) of the picture. hidden: (B, J) logit that the joint is
+    hidden."""
 
     maps: Tensor
     hidden: Tensor
 
 
 class Convolution(nn.Sequential):
-    """Convolution with batch norm, and ReLU if `active`; keeps the size but for the stride.
+    """Convolution with batch norm, and ReLU if `active`; only the stride changes the size.
 
-    Where the norm alone is not in training, and so keeps its statistics, it is taken as a part of the convolution's weights: on
-    processors a norm takes half as long as a convolution.
+    If only the norm is in evaluation mode, with fixed statistics, it is fused into the weights of the convolution, because on CPUs
+    a norm takes half as long as a convolution.
     """
 
     def __init__(self, before: int, after: int, kernel: int = 3, stride: int = 1, active: bool = True) -> None:
@@ -125,16 +66,16 @@ class Block(nn.Module):
         super().__init__()
         self.one = Convolution(channels, channels)
         self.two = Convolution(channels, channels, active=False)
-        nn.init.zeros_(self.two.norm.weight)  # starts as nothing but its input
+        nn.init.zeros_(self.two.norm.weight)  # starts as the identity
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x + self.two(self.one(x)))
 
 
 class Attention(nn.Module):
-    """Every place of a branch sees every other: which of two legs is the left one is told by the trunk and the head, which lie too
-    far away for the few convolutions of the coarsest branch. Starts as nothing but its input. size: (width, height) of the branch;
-    at others its places are interpolated."""
+    """Attention between all positions of a branch. The trunk and the head determine which of two legs is the left one, and they are
+    too far away for the few convolutions of the coarsest branch. Starts as the identity. size: (width, height) of the branch; for
+    other sizes the position encoding is interpolated."""
 
     def __init__(self, channels: int, heads: int, size: tuple[int, int]) -> None:
         super().__init__()
@@ -159,7 +100,7 @@ class Attention(nn.Module):
 
 
 class Module(nn.Module):
-    """Branches of blocks, then an exchange: each branch receives the sum of all, brought to its own resolution."""
+    """Branches of blocks, then an exchange: each branch receives the sum of all, resampled to its own resolution."""
 
     def __init__(self, channels: list[int], blocks: int) -> None:
         super().__init__()
@@ -175,7 +116,7 @@ class Module(nn.Module):
 
 
 def _path(channels: list[int], source: int, target: int) -> nn.Module:
-    """From one resolution to the channels of another; to a coarser one also to its size, by strides of 2."""
+    """Conversion to the channels of another resolution; for a coarser one also to its size, by strides of 2."""
     if source == target:
         return nn.Identity()
     if source > target:
@@ -208,7 +149,7 @@ class SpatialNetwork(nn.Module):
         self.deeper, self.stages = nn.ModuleList(), nn.ModuleList()
         channels = [config.width]
         if not config.modules:
-            # One scale, as deep as the others: for comparison.
+            # One scale with the depth of the others, for comparison.
             self.stages.append(nn.ModuleList([Module(channels, 2 * config.blocks)]))
         for count in config.modules:
             self.deeper.append(Convolution(channels[-1], 2 * channels[-1], stride=2))
@@ -237,7 +178,7 @@ class SpatialNetwork(nn.Module):
         smooth = [F.interpolate(x, size, mode="bilinear", align_corners=False) for x in features[1:]]
         merged = F.relu(self.norm(sum(smooth, features[0])))
         maps = self.maps(merged).float()
-        # A joint is judged by what lies where its map says it is; the map does not learn from that.
+        # The visibility of a joint is read at the position of its map, without a gradient to the map.
         where = maps.detach().flatten(2).softmax(-1).to(merged.dtype)
         there = where @ merged.flatten(2).transpose(1, 2)
         hidden = (there * self.seen).sum(-1) + self.context(scales[-1].mean((2, 3)))

@@ -17,31 +17,33 @@ from torch import Tensor, nn
 from stpose_core.networks.dimensions import check_dimensions
 from stpose_core.networks.heads import MAP_CELLS, Heads, ProjectiveHeads, TemporalOutput, averaged, peaks, places
 
-CONTEXT_CHANNELS = 4  # of each frame: ray (x, y) to the person, log angular size, whether the person box is known
-KEYPOINT_CHANNELS = 4  # of each joint: x, y, score, visible
+CONTEXT_CHANNELS = 4  # per frame: ray (x, y) to the person, log angular size, whether the person box is known
+KEYPOINT_CHANNELS = 4  # per joint: x, y, score, visible
 
 INPUTS = ("keypoints", "heatmaps")
 OUTPUTS = ("metric", "projective")
-# What a weights file may ask for: far above any network of use, and about half a gigabyte at most to find out.
+# Limits of the dimensions in a weights file: far above any useful network, and half a gigabyte of memory at most.
 _RANGES = {
     "joints": (1, 200), "latent": (1, 2048), "width": (1, 1024), "kernel": (1, 9), "spread": (1, 15), "map_features": (1, 256),
-    "frame_blocks": (0, 8), "place_window": (0, 8), "output_window": (0, 8), "contacts": (0, 4),
+    "frame_blocks": (0, 8), "place_window": (0, 8), "output_window": (0, 8), "contacts": (0, 4), "look_ahead": (-1, 64),
 }  # fmt: skip
 _MOST_STRIDES, _LONGEST_STRIDE = 6, 64
 
 
 @dataclass(frozen=True)
 class TemporalConfig:
-    """The dimensions of a TemporalNetwork; they travel in the weights file.
+    """The dimensions of a TemporalNetwork, which are stored in the weights file.
 
     inputs: "keypoints" or "heatmaps". strides: one branch each. kernel: taps of a convolution; a branch is one residual block
-    with dilation s and one with dilation `spread` * s, so it sees 1 + s * (kernel - 1) * (1 + spread) frames. frame_blocks:
-    residual blocks of single frames before the branches. output: "metric", joints in metres as the heads give them, or
-    "projective", places in the picture, depths and the person's size, of which the camera's geometry makes metres.
-    place_window: frames on each side over which the places that a projective output starts from are averaged. output_window: frames
-    on each side over which poses and roots are averaged (Hann weights): what branches cannot know of a single frame is jitter.
-    visibility: whether the keypoint path is told of scores and of which joints are hidden; without, a hidden joint is one in the
-    middle of the person. map_features: that each heat map is reduced to. contacts: 4 for a head of heel and toe contacts, else 0.
+    with dilation s and one with dilation `spread` * s, so it covers 1 + s * (kernel - 1) * (1 + spread) frames. frame_blocks:
+    residual blocks of single frames before the branches. output: "metric", joints in metres from the heads, or "projective",
+    positions in the picture, depths and the person's size, which the camera model converts to metres.
+    place_window: frames on each side over which the input positions of a projective output are averaged. output_window: frames on
+    each side over which poses and roots are averaged (Hann weights), which removes jitter that the branches cannot resolve.
+    visibility: whether the keypoint path receives scores and flags of hidden joints; otherwise, a hidden joint is placed in the
+    middle of the person. map_features: size of the encoding of a heat map. contacts: 4 for a head of heel and toe contacts, else 0.
+    look_ahead: number of later frames that an output may depend on, for live use; -1: as many as earlier ones. output_window and
+    place_window must not exceed it.
     """
 
     inputs: str = "keypoints"
@@ -59,6 +61,7 @@ class TemporalConfig:
     visibility: bool = True
     output_window: int = 0
     contacts: int = 0
+    look_ahead: int = -1
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for the header of a weights file."""
@@ -66,7 +69,7 @@ class TemporalConfig:
 
     @staticmethod
     def from_dict(values: dict[str, object]) -> TemporalConfig:
-        """The inverse of `to_dict`. The values are not trusted: ValueError at unknown fields, wrong types and absurd dimensions."""
+        """The inverse of `to_dict`. Values are untrusted. Raises ValueError if they are unknown, of a wrong type or absurd."""
         check_dimensions(values, TemporalConfig, _RANGES)
         if values.get("kernel", 1) % 2 == 0:  # type: ignore[operator]
             raise ValueError(f"kernel must be odd, got {values['kernel']}")
@@ -84,12 +87,38 @@ class TemporalConfig:
             raise ValueError(f"strides must be a list of 1 to {_MOST_STRIDES} numbers, got {strides!r:.40}")
         if not all(type(stride) is int and 1 <= stride <= _LONGEST_STRIDE for stride in strides):
             raise ValueError(f"strides must be whole numbers from 1 to {_LONGEST_STRIDE}, got {strides!r:.40}")
-        return TemporalConfig(**{**values, "strides": tuple(strides)})  # type: ignore[arg-type]
+        config = TemporalConfig(**{**values, "strides": tuple(strides)})  # type: ignore[arg-type]
+        window = max(config.output_window, config.place_window)
+        if config.causal and window > config.look_ahead:
+            raise ValueError(f"a window of {window} frames exceeds the look_ahead of {config.look_ahead}")
+        return config
+
+    @property
+    def causal(self) -> bool:
+        """Whether an output depends on a limited number of later frames."""
+        return self.look_ahead >= 0
 
     @property
     def context(self) -> int:
-        """Frames that an output needs on each side of its own."""
-        return max(self.strides) * (self.kernel - 1) * (1 + self.spread) // 2 + self.output_window
+        """Frames on each side of an output that the network requires. A causal network ignores those beyond its look-ahead."""
+        return max(max(reach_of(self, stride)) for stride in self.strides) + self.output_window
+
+
+def reach_of(config: TemporalConfig, stride: int) -> tuple[int, int]:
+    """Earlier and later frames that an output of the branch with this stride depends on."""
+    ahead = sum(_ahead(config, stride))
+    return stride * (config.kernel - 1) * (1 + config.spread) - ahead, ahead
+
+
+def _ahead(config: TemporalConfig, stride: int) -> tuple[int, int]:
+    """Later frames that the two blocks of a branch read: half of their taps, or as many as the look-ahead allows."""
+    near, far = stride, stride * config.spread
+    half = (config.kernel - 1) // 2
+    if not config.causal:
+        return half * near, half * far
+    allowed = config.look_ahead - config.output_window
+    first = near * min(half, allowed // near)
+    return first, far * min(half, (allowed - first) // far)
 
 
 class KeypointEncoder(nn.Module):
@@ -108,9 +137,9 @@ class KeypointEncoder(nn.Module):
 class HeatmapEncoder(nn.Module):
     """(B, T, J, MAP_CELLS, MAP_CELLS) heat maps and (B, T, 4) context -> (B, latent, T): one small CNN reads each joint's map.
 
-    The maps are encoded, not reduced to their peaks: spread and second maxima tell of uncertainty (Cheng et al., AAAI 2020).
-    One layer of patches of 8 x 8 cells that do not overlap, then each joint's nine together: on a processor many times as fast as
-    layers of 3 x 3 kernels, which would take most of a training step. Sizes are decisions of this project.
+    The maps are encoded, not reduced to their peaks: spread and second maxima show uncertainty (Cheng et al., AAAI 2020).
+    One layer reads non-overlapping patches of 8 x 8 cells, the next combines the nine patches of a joint. On a CPU this is many
+    times as fast as layers of 3 x 3 kernels, which would take most of a training step. Sizes are decisions of this project.
     """
 
     def __init__(self, config: TemporalConfig) -> None:
@@ -128,11 +157,14 @@ class HeatmapEncoder(nn.Module):
 
 
 class Block(nn.Module):
-    """Residual block: dilated convolution without padding, then 1x1, each with batch norm and ReLU; (B, C, T) -> (B, C, T - r)."""
+    """Residual block: dilated convolution without padding, then 1x1, each with batch norm and ReLU; (B, C, T) -> (B, C, T - r).
 
-    def __init__(self, width: int, kernel: int, dilation: int, dropout: float) -> None:
+    ahead: how many of the r frames are later than the output.
+    """
+
+    def __init__(self, width: int, kernel: int, dilation: int, ahead: int, dropout: float) -> None:
         super().__init__()
-        self.margin = dilation * (kernel - 1) // 2
+        self.before, self.ahead = dilation * (kernel - 1) - ahead, ahead
         self.wide = nn.Conv1d(width, width, kernel, dilation=dilation, bias=False)
         self.norm1 = nn.BatchNorm1d(width)
         self.point = nn.Conv1d(width, width, 1, bias=False)
@@ -142,7 +174,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.drop(F.relu(self.norm1(self.wide(x))))
         y = self.drop(F.relu(self.norm2(self.point(y))))
-        return x[..., self.margin : x.shape[-1] - self.margin] + y
+        return x[..., self.before : x.shape[-1] - self.ahead] + y
 
 
 class FrameBlock(nn.Module):
@@ -165,14 +197,15 @@ class FrameBlock(nn.Module):
 
 
 class Branch(nn.Module):
-    """One temporal scale: 17 taps (kernel 5, then kernel 5 three times as far apart) at the given stride."""
+    """One temporal scale: 17 taps (kernel 5, then kernel 5 with three times the dilation) at the given stride."""
 
     def __init__(self, config: TemporalConfig, stride: int) -> None:
         super().__init__()
         self.enter = nn.Sequential(nn.Conv1d(config.latent, config.width, 1, bias=False), nn.BatchNorm1d(config.width), nn.ReLU())
-        self.near = Block(config.width, config.kernel, stride, config.dropout)
-        self.far = Block(config.width, config.kernel, stride * config.spread, config.dropout)
-        self.margin = self.near.margin + self.far.margin
+        near, far = _ahead(config, stride)
+        self.near = Block(config.width, config.kernel, stride, near, config.dropout)
+        self.far = Block(config.width, config.kernel, stride * config.spread, far, config.dropout)
+        self.before, self.ahead = reach_of(config, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.far(self.near(self.enter(x)))
@@ -181,8 +214,8 @@ class Branch(nn.Module):
 class TemporalNetwork(nn.Module):
     """Latent features of frames -> branches at several strides -> concatenated -> heads. See TemporalOutput.
 
-    forward(joints or maps, context) with T frames gives T - 2 * config.context frames: no padding happens inside, so the
-    caller decides what stands beyond the ends of a clip.
+    forward(joints or maps, context) with T frames returns T - 2 * config.context frames. There is no internal padding; the caller
+    pads the ends of a clip.
     """
 
     def __init__(self, config: TemporalConfig) -> None:
@@ -201,21 +234,21 @@ class TemporalNetwork(nn.Module):
             nn.ReLU(),
             nn.Dropout(config.dropout),
         )
-        # The pose reads the concatenated branches and their mixture.
+        # The heads read the concatenated branches and their mixture.
         heads = ProjectiveHeads if config.output == "projective" else Heads
         self.heads = heads(merged + config.latent, config.joints, contacts=config.contacts)
 
     def forward(self, inputs: Tensor, context: Tensor) -> TemporalOutput:
-        latent = self.frame(F.relu(self.norm(self.encoder(inputs, context))))
-        window, frames = self.config.output_window, latent.shape[-1]
+        window, frames = self.config.output_window, inputs.shape[1]
         if frames <= 2 * self.config.context:
             raise ValueError(f"{frames} frames are too few: the network needs {2 * self.config.context + 1} for one output")
         reach = self.config.context - window
+        used = frames - reach + max(reach_of(self.config, stride)[1] for stride in self.config.strides)
+        latent = self.frame(F.relu(self.norm(self.encoder(inputs[:, :used], context[:, :used]))))
         scales = []
         for branch in self.branches:
             assert isinstance(branch, Branch)
-            spare = reach - branch.margin
-            scales.append(branch(latent[..., spare : frames - spare]))
+            scales.append(branch(latent[..., reach - branch.before : frames - reach + branch.ahead]))
         merged = torch.cat(scales, 1)
         features = torch.cat((merged, self.merge(merged)), 1)
         if not isinstance(self.heads, ProjectiveHeads):

@@ -1,1 +1,1 @@
-"""People over time: followed through the frames, linked, cleaned, chosen, and brought onto an even time grid."""
+"""People over time: tracking, linking, correction, choice, and resampling to a uniform time grid."""

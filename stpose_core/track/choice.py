@@ -11,15 +11,15 @@ from stpose_core.errors import NoPersonError
 from stpose_core.options import PERSONS
 from stpose_core.track.track import Track
 
-BYSTANDER = 0.1  # a person seen for less than this share of the longest presence is not meant by "left", "right" or "center"
+BYSTANDER = 0.1  # "left", "right" and "center" ignore people who are present for less than this share of the longest presence
 
 
 def choose_people(tracks: Sequence[Track], person: str, image_size: tuple[int, int], frames: int) -> list[Track]:
-    """The people that are meant, the largest first.
+    """The chosen people, the largest first.
 
-    person: "largest" (by size times presence over the clip), "left", "right", "center" (by the middle of the body, over the time
-    they are seen), "all", or "1", "2", ...: the n-th largest. image_size: (width, height). frames: number of frames of the clip.
-    Raises NoPersonError if there is nobody, or fewer than asked for.
+    person: "largest" (by size times presence over the clip), "left", "right", "center" (by the middle of the body, over the time in
+    which they are visible), "all", or "1", "2", ...: the n-th largest. image_size: (width, height). frames: number of frames of the
+    clip. Raises NoPersonError if there is no person, or fewer than requested.
     """
     number = int(person) if person.isascii() and person.isdigit() else None
     if number is None and person not in PERSONS:
@@ -31,7 +31,7 @@ def choose_people(tracks: Sequence[Track], person: str, image_size: tuple[int, i
         return by_size
     if number is not None:
         if not 1 <= number <= len(by_size):
-            raise NoPersonError(f"person {number} was asked for, but only {len(by_size)} found in the video")
+            raise NoPersonError(f"person {number} was requested, but the video has only {len(by_size)}")
         return [by_size[number - 1]]
     if person == "largest":
         return by_size[:1]

@@ -1,4 +1,4 @@
-"""Shot cuts, told by thumbnails of the pictures."""
+"""Detection of shot cuts by thumbnails of the pictures."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from stpose_core.detect.types import Floats, Image
 
 
 def thumbnail(image: Image) -> Floats:
-    """(18, 32) grey picture, 0..1, for telling a cut."""
-    # Every few pixels are enough for this, and much quicker than averaging a whole 4K frame.
+    """(18, 32) grey picture, 0..1, for the detection of cuts."""
+    # A sparse sample of pixels suffices and is much faster than averaging a whole 4K frame.
     step = max(1, min(image.shape[:2]) // 90)
     small = cv2.resize(image[::step, ::step], (32, 18), interpolation=cv2.INTER_AREA)
     return small.mean(axis=2) / 255

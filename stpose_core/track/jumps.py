@@ -1,9 +1,9 @@
-"""Joints that leap off their path and back: a detector takes another place, or the other side's, for a joint for a few frames.
+"""Joints that jump off their path and back, because a detector confuses a joint with another place or side for a few frames.
 
-Each joint's path through the picture is smoothed by a penalised spline (Whittaker 1923; Eilers, Anal. Chem. 2003) that follows the
-surer sights and hardly heeds what lies far off (iteratively reweighted, Cauchy's weights, from wide to narrow: graduated
-non-convexity, Blake and Zisserman 1987). What leaves it in one leap and comes back in another is taken to be wrong and put on it. A
-kick or a blow leaves it, too, but takes more than one frame to do so: it stays as it was seen.
+The path of each joint through the picture is smoothed by a penalised spline (Whittaker 1923; Eilers, Anal. Chem. 2003) that follows
+confident detections and hardly follows outliers (iteratively reweighted with Cauchy weights, from wide to narrow: graduated
+non-convexity, Blake and Zisserman 1987). Detections that leave the path in one jump and return in another are considered wrong and
+moved onto it. A kick or a punch leaves the path as well, but takes more than one frame, and is kept.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from scipy.linalg import solveh_banded
 from stpose_core.detect.types import Floats
 from stpose_core.track.track import Track
 
-LONGEST = 0.5  # seconds; what stays elsewhere for longer may as well be right
-FAR = 0.2  # torsos: nearer to its path a joint is never taken to be wrong
-LEAP = 0.5  # of how far off a joint is, that it must have come in one frame
-TRUST = 0.5  # of the score that a place keeps which was not seen but put there
-_STIFF = 0.07  # seconds: movements that take several times as long are followed by the path
-_WIDE, _NARROW, _ROUNDS = 0.4, 0.1, 10  # torsos: what counts as far off at first and in the end, and steps between
-_FEWEST = 5  # sights that a path is made of
+LONGEST = 0.5  # seconds; a joint that stays elsewhere for longer may be correct
+FAR = 0.2  # torsos; a joint nearer to its path is never considered wrong
+LEAP = 0.5  # share of its distance from the path that a joint must have moved in one frame
+TRUST = 0.5  # share of the score that a corrected joint keeps
+_STIFF = 0.07  # seconds; the path follows movements that take several times as long
+_WIDE, _NARROW, _ROUNDS = 0.4, 0.1, 10  # torsos: distance of an outlier in the first and in the last step, and the steps between
+_FEWEST = 5  # detections that a path needs
 
 
-def mend_jumps(track: Track) -> Track:
-    """A copy of the track in which joints that leap away from their path for a moment are put back, with half of their score."""
+def correct_jumps(track: Track) -> Track:
+    """A copy of the track in which joints that briefly jump off their path are moved back onto it, with half of their score."""
     track = track.copied()
     for rows in track.stretches():
         if len(rows) < _FEWEST:
@@ -41,9 +41,9 @@ def mend_jumps(track: Track) -> Track:
 
 
 def leaps(times: Floats, xy: Floats, score: Floats) -> tuple[NDArray[np.bool_], Floats]:
-    """Which sights are wrong (T, J), and the paths (T, J, 2) of the others.
+    """Which detections are wrong (T, J), and the paths (T, J, 2) of the others.
 
-    times: (T,) seconds; xy: (T, J, 2) in torsos, NaN where not seen; score: (T, J).
+    times: (T,) seconds; xy: (T, J, 2) in torsos, NaN for joints that were not detected; score: (T, J).
     """
     seen = np.isfinite(xy).all(-1)
     weight = np.square(np.where(seen, score, 0.0))
@@ -55,31 +55,31 @@ def leaps(times: Floats, xy: Floats, score: Floats) -> tuple[NDArray[np.bool_], 
         kept = weight / (1 + (np.linalg.norm(places - path, axis=-1) / width) ** 2)
     aside = np.where(seen[..., None], places - path, np.nan)
     wrong = np.stack([_away(times, aside[:, joint]) for joint in range(xy.shape[1])], 1)
-    # A joint that is hardly seen otherwise has no path.
+    # A joint with too few other detections has no path.
     wrong &= (seen & ~wrong).sum(0) >= _FEWEST
     return wrong, _smoothed(places, np.where(wrong, 0.0, weight), rigid) if wrong.any() else path
 
 
 def _away(times: Floats, aside: Floats) -> NDArray[np.bool_]:
-    """(T,) where a joint is off its path, having come there in a leap and left in one. aside: (T, 2) from its path, torsos."""
+    """(T,) where a joint is off its path after one jump and until another. aside: (T, 2) offset from the path, torsos."""
     off = np.linalg.norm(aside, axis=-1)
     step = np.linalg.norm(np.diff(aside, axis=0), axis=-1)
     edges = np.flatnonzero(np.diff(np.concatenate(([False], off > FAR, [False])).astype(int)))
     wrong = np.zeros(len(times), bool)
     for first, after in zip(edges[::2], edges[1::2]):
         least = LEAP * np.median(off[first:after])
-        came = first == 0 or not step[first - 1] < least  # nothing is known of what came before
+        came = first == 0 or not step[first - 1] < least  # nothing is known about the frames before
         left = after == len(times) or not step[after - 1] < least
         wrong[first:after] = came and left and times[after - 1] - times[first] <= LONGEST
     return wrong
 
 
 def _smoothed(places: Floats, weight: Floats, rigid: Floats) -> Floats:
-    """The paths (T, J, 2) that are least far from places (T, J, 2) by their weights (T, J), and least curved."""
+    """The paths (T, J, 2) with the least weighted distance from places (T, J, 2), by weights (T, J), and the least curvature."""
     frames, joints = weight.shape
     # All joints are one band matrix, as the matrices of two joints do not overlap.
     bands = np.tile(rigid, joints)
-    # The least weight keeps joints without sights solvable: at high rates the stiffness exceeds it beyond the digits of a number.
+    # A minimum weight keeps joints without detections solvable: at high rates, the stiffness is larger by more than the precision.
     bands[-1] += weight.T.ravel() + max(1e-9, 1e-12 * float(rigid[-1].max()))
     middle = (places * weight[..., None]).sum(0) / np.maximum(weight.sum(0), 1e-9)[:, None]
     goal = ((places - middle) * weight[..., None]).transpose(1, 0, 2).reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""People linked over time where only their joints are known, as in files of keypoints."""
+"""Linking of people over time if only their joints are known, as in keypoint files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from stpose_core.detect.boxes import SEEN, extent
 from stpose_core.detect.types import Box, Floats, Pose2D
@@ -30,18 +29,21 @@ class _Linked:
 
 
 def link_people(frames: Iterable[tuple[int, Sequence[tuple[Floats, Floats]]]], fps: float, skeleton: str) -> list[Track]:
-    """Tracks of everybody, each frame's people matched to those before by joints, boxes and constant velocity.
+    """Tracks of all people. The people of each frame are matched to earlier ones by joints, boxes and constant velocity.
 
-    frames: rising frame numbers, each with people as (xy (J, 2) pixels, NaN where not seen; score (J,)).
+    frames: increasing frame numbers, each with people as (xy (J, 2) pixels, NaN for joints that were not detected; score (J,)).
     """
+    # Takes longer to import than all of detection, which does not need it.
+    from scipy.optimize import linear_sum_assignment
+
     people: list[_Linked] = []
-    for number, sights in frames:
+    for number, detections in frames:
         time = number / fps
         known = [p for p in people if time - p.track.times[-1] <= LOST_SECONDS]
-        likeness = _likeness([p.predicted(time) for p in known], sights)
+        similarity = _similarity([p.predicted(time) for p in known], detections)
         linked: dict[int, _Linked] = {}
-        for row, column in zip(*linear_sum_assignment(-likeness)):
-            if likeness[row, column] >= LEAST:
+        for row, column in zip(*linear_sum_assignment(-similarity)):
+            if similarity[row, column] >= LEAST:
                 linked[int(column)] = known[row]
         away = [p for p in people if time - p.track.times[-1] <= AWAY_SECONDS and p not in linked.values()]
         linked |= _returned(away, {index: extent(*sight) for index, sight in enumerate(sights) if index not in linked})
@@ -78,12 +80,12 @@ def _returned(away: Sequence[_Linked], boxes: dict[int, Box]) -> dict[int, _Link
 
 def _likeness(known: Sequence[tuple[Floats, Floats]], sights: Sequence[tuple[Floats, Floats]]) -> Floats:
     """(K, S) similarity of each known person and each detection: the mean of `joint_similarity` and box overlap."""
-    if not known or not sights:
-        return np.zeros((len(known), len(sights)))
+    if not known or not detections:
+        return np.zeros((len(known), len(detections)))
     # All pairs at once, because a crowd has thousands of pairs per frame.
-    a, b = (np.stack([xy for xy, _ in group]) for group in (known, sights))
-    score_a, score_b = (np.stack([score for _, score in group]) for group in (known, sights))
-    boxes_a, boxes_b = ([extent(xy, score) for xy, score in group] for group in (known, sights))
+    a, b = (np.stack([xy for xy, _ in group]) for group in (known, detections))
+    score_a, score_b = (np.stack([score for _, score in group]) for group in (known, detections))
+    boxes_a, boxes_b = ([extent(xy, score) for xy, score in group] for group in (known, detections))
     spread = JOINT_SPREAD * np.sqrt(np.sqrt(np.outer([area(box) for box in boxes_a], [area(box) for box in boxes_b]))) + 1e-9
     seen_a, seen_b = (np.isfinite(xy).all(-1) & (score >= SEEN) for xy, score in ((a, score_a), (b, score_b)))
     both = seen_a[:, None] & seen_b

@@ -1,4 +1,4 @@
-"""The state of one followed person, and what decides whether two detections are the same person."""
+"""The state of a tracked person, and the criteria by which two detections are the same person."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from stpose_core.skeletons import get_skeleton
 from stpose_core.track.similarity import colour_similarity, joint_similarity
 from stpose_core.track.track import SELDOM_FRAMES, Track
 
-HELD, SURE = 0.5, 0.9  # presence to keep following a person; presence to accept a new one
+HELD, SURE = 0.5, 0.9  # presence needed to keep tracking a person; presence needed to accept a new one
 SAME = 0.5  # joint similarity from which two poses in one frame are the same person
-RADIUS = 0.6  # of the joints' extent: about a metre
-_LONGEST_PREDICTION = 0.25  # s: a jump or a turn comes sooner than half a second
-_PATH_SECONDS, _PATH_LEAST, _PATH_HOLDS = 0.4, 0.15, 1.0  # s of a clear track that give a direction, and how long it is believed
-_NEAR, _LEVEL = 0.3, 0.15  # torsos off the expected place, and height in the picture, that count 1 at once
+RADIUS = 0.6  # share of the joints' extent: about a metre
+_LONGEST_PREDICTION = 0.25  # seconds; a jump or a turn takes less than half a second
+_PATH_SECONDS, _PATH_LEAST, _PATH_HOLDS = 0.4, 0.15, 1.0  # seconds of a clear track that give a direction, and its validity
+_NEAR, _LEVEL = 0.3, 0.15  # torsos off the expected place, and height in the picture, that cost 1 at once
 _APART = 0.8  # torsos
 _LOOSER = 0.35  # s after which they are twice as large
 _UNKNOWN = 2.0  # what an unknown place counts
@@ -27,11 +27,11 @@ _FARTHEST, _COLOURS = 3.0, 4.0  # what a place or height counts at most, and wha
 
 @dataclass(eq=False)
 class Person:
-    """A person who is followed, or was lost a short while ago.
+    """A person who is tracked, or was lost recently.
 
     pose, time: the last detection. found: time of the last search that confirmed the person. colours: of the torso.
-    velocity: (2,) pixels a second. since: row of the track at which the present stretch begins. shown: size in pixels summed over
-    the frames. lost: not followed at present. behind_cut: lost because the shot changed.
+    velocity: (2,) pixels per second. since: row of the track at which the current stretch begins. shown: size in pixels summed over
+    the frames. lost: not tracked at present. behind_cut: lost because of a shot cut.
     """
 
     pose: Pose2D
@@ -79,22 +79,22 @@ class Person:
         return cost if alike is None else cost + _COLOURS * (1 - alike)
 
     def predicted(self, time: float) -> Box:
-        """The box at another time, at constant velocity for a short while."""
+        """The box at another time, extrapolated at constant velocity for a limited time."""
         return self.pose.box.moved(self.velocity * np.clip(time - self.time, -_LONGEST_PREDICTION, _LONGEST_PREDICTION))
 
     def moved_to(self, pose: Pose2D, time: float) -> None:
-        """Take a detection that is later, or earlier where a person is followed backwards."""
+        """Add a detection that is later, or earlier if a person is tracked backwards."""
         step = (seen_box(pose).centre - seen_box(self.pose).centre) / max(abs(time - self.time), 1e-3) * np.sign(time - self.time)
         self.velocity = 0.5 * self.velocity + 0.5 * step
         self.pose, self.time = pose, time
 
     def can_continue_as(self, pose: Pose2D, time: float) -> bool:
-        """Whether the person can have come from the last pose to this one in the time between."""
+        """Whether the person can have moved from the last pose to this one in the time between."""
         was, now = seen_box(self.pose), seen_box(pose)
         radius = RADIUS * max(was.size, 1e-6)
         distance = np.hypot(*(now.centre - was.centre - (self.predicted(time).centre - self.pose.box.centre)))
         passed = abs(time - self.time)
-        # The pose's own noise, and 4 m/s (8 m/s for the limbs) for a radius of a metre.
+        # The noise of the pose, plus 4 m/s (8 m/s for the limbs) for a radius of a metre.
         if distance > (0.3 + 4.0 * passed) * radius or not 0.6 < now.size / max(was.size, 1e-6) < 1.67:
             return False
         moved = np.nanmean(np.linalg.norm(pose.xy - self.pose.xy, axis=1)) if np.isfinite(pose.xy).any() else 0.0
@@ -102,7 +102,7 @@ class Person:
 
 
 def verified(detector: Detector, image: Image, first: Pose2D, sure: float = SURE) -> Pose2D | None:
-    """The pose of a second look at a found box, if both looks are sure of a person and agree on the joints; else None."""
+    """The pose of a second detection in the resulting box, if both are confident and agree on the joints; else None."""
     if first.presence < HELD:
         return None
     pose = detector.pose(image, first.box)
@@ -112,7 +112,7 @@ def verified(detector: Detector, image: Image, first: Pose2D, sure: float = SURE
 
 
 def seen_box(pose: Pose2D) -> Box:
-    """The box around the visible joints. The detector's next box has room for hidden legs, so it grows as soon as ankles vanish."""
+    """The box around the visible joints. The detector's next box has a margin for hidden legs, so it grows when ankles vanish."""
     return extent(pose.xy, pose.score)
 
 
@@ -132,12 +132,12 @@ def apart(a: Pose2D, b: Pose2D, skeleton: str) -> bool:
 
 
 def similarity(a: Pose2D, b: Pose2D | None) -> float:
-    """Joint similarity of two poses in one frame, 0..1; 0 where there is no other."""
+    """Joint similarity of two poses in one frame, 0..1; 0 if there is no other pose."""
     return 0.0 if b is None else joint_similarity(a.xy, a.score, b.xy, b.score)
 
 
 def pose_at(track: Track, frame: int | np.int64) -> Pose2D | None:
-    """The detection of a frame, or the nearest one where the person was not looked at in every frame; None if there is none."""
+    """The detection of a frame, or the nearest one if the person was not detected in every frame; None if there is none."""
     if not len(track):
         return None
     row = int(np.abs(track.frames - frame).argmin())
@@ -145,14 +145,14 @@ def pose_at(track: Track, frame: int | np.int64) -> Pose2D | None:
 
 
 def explains(pose: Pose2D, box: Box) -> bool:
-    """Whether a found box is that of this pose: about the same place and size."""
+    """Whether a found box belongs to this pose: about the same place and size."""
     seen = seen_box(pose)
     near = np.hypot(*(seen.centre - box.centre)) < 0.3 * seen.size
     return bool(near and 0.7 < box.size / max(seen.size, 1e-6) < 1.9)
 
 
 def is_in_picture(pose: Pose2D, image: Image) -> bool:
-    """Whether at least four of the visible joints, and a third of them, lie in the picture."""
+    """Whether at least four of the visible joints, and a third of them, are inside the picture."""
     height, width = image.shape[:2]
     seen = (pose.score >= SEEN) & np.isfinite(pose.xy).all(axis=1)
     inside = seen & (pose.xy >= 0).all(axis=1) & (pose.xy < (width, height)).all(axis=1)

@@ -1,4 +1,4 @@
-"""From the frames in which a person was seen to a uniform time grid."""
+"""Resampling of a track to a uniform time grid."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from stpose_core.track.track import LONGEST_GAP, Track
 def track_to_keypoints(track: Track, frame_times: Floats, fps: float, image_size: tuple[int, int]) -> Keypoints:
     """The track on the uniform grid t0, t0 + 1 / fps, ... up to the last frame.
 
-    frame_times: (T,) the stamps of all of the clip's frames, seconds. A sight within a quarter frame of a grid point is copied;
-    between two sights at most 0.25 s apart (or in neighbouring frames) joints are interpolated; all else is a gap: NaN, score 0.
+    frame_times: (T,) the stamps of all frames of the clip, seconds. A detection within a quarter frame of a grid point is copied.
+    Between two detections at most 0.25 s apart (or in neighbouring frames), joints are interpolated. The rest are gaps: NaN, score
+    0.
     """
     stamps = np.asarray(frame_times, dtype=float)
     if not len(stamps):

@@ -15,7 +15,7 @@ JOINT_SPREAD = 0.1
 
 
 def joint_similarity(xy_a: Floats, score_a: Floats, xy_b: Floats, score_b: Floats) -> float:
-    """Object keypoint similarity of two poses, 0..1: mean over joints seen in both of exp(-d^2 / 2 (k s)^2)."""
+    """Object keypoint similarity of two poses, 0..1: mean over the joints detected in both of exp(-d^2 / 2 (k s)^2)."""
     both = np.isfinite(xy_a).all(axis=1) & np.isfinite(xy_b).all(axis=1) & (np.minimum(score_a, score_b) >= SEEN)
     if both.sum() < 3:
         return 0.0
@@ -25,23 +25,23 @@ def joint_similarity(xy_a: Floats, score_a: Floats, xy_b: Floats, score_b: Float
 
 
 def area(box: Box) -> float:
-    """Square pixels. A person seen from the side is thin: taken is a body at least 0.4 as wide as it is tall."""
+    """Square pixels. A person in side view is narrow, so the body is assumed to be at least 0.4 as wide as tall."""
     width, height = box.x1 - box.x0, box.y1 - box.y0
     return max(width, 0.4 * height, 1.0) * max(height, 0.4 * width, 1.0)
 
 
 def torso_colours(image: Image, xy: Floats, score: Floats, skeleton: str) -> Floats | None:
-    """(104,) histogram of the torso's colours that sums to 1; None where the torso lies outside the image or was not seen.
+    """(104,) histogram of the torso's colours that sums to 1; None if the torso is outside the image or was not detected.
 
-    Hue x saturation (12 x 8) is weighted by colourfulness, so that shade matters little; grey pixels fall into 8 bins of
-    brightness.
+    Hue x saturation (12 x 8) is weighted by colourfulness, which reduces the influence of shading; grey pixels are counted in 8
+    bins of brightness.
     """
     corners = get_skeleton(skeleton).index("l_shoulder", "r_shoulder", "r_hip", "l_hip")
     quad = xy[corners]
     if not np.isfinite(quad).all() or score[corners].min() < SEEN:
         return None
     centre = quad.mean(axis=0)
-    # From the side the four joints lie on a line: the patch is the torso's length along the spine, and at least 0.3 of it wide.
+    # In side view the four joints lie on a line. The patch is as long as the torso and at least 0.3 times as wide.
     spine = quad[2:].mean(axis=0) - quad[:2].mean(axis=0)
     length = float(np.hypot(*spine))
     if length < 4:

@@ -12,16 +12,16 @@ from stpose_core.detect.boxes import extent
 from stpose_core.detect.types import Box, Floats, Pose2D
 from stpose_core.skeletons import get_skeleton
 
-LONGEST_GAP = 0.25  # seconds that are bridged by interpolation; what is longer stays a gap
-SELDOM_FRAMES = 3  # people in the background are looked at every so many frames, where only the largest is asked for
+LONGEST_GAP = 0.25  # seconds bridged by interpolation; longer gaps remain
+SELDOM_FRAMES = 3  # interval, in frames, at which people in the background are detected if only the largest is needed
 
 
 class Track:
-    """One person over time; grows at both ends, in arrays of single precision.
+    """One person over time, in arrays of single precision that grow at both ends.
 
-    seldom: whether the person was not looked at in some frames, as somebody in the background.
+    seldom: whether detection was skipped in some frames because the person was in the background.
     id: number of the person, from 1. times: (N,) seconds from the video's first frame. frames: (N,) indices of the video's frames.
-    xy: (N, J, 2) pixels, NaN where a joint was not seen. score: (N, J) calibrated, 0..1. presence: (N,) 0..1.
+    xy: (N, J, 2) pixels, NaN for joints that were not detected. score: (N, J) calibrated, 0..1. presence: (N,) 0..1.
     """
 
     def __init__(self, id: int, skeleton: str) -> None:
@@ -34,14 +34,14 @@ class Track:
 
     @staticmethod
     def of(id: int, skeleton: str, times: Floats, frames: NDArray[np.int64], xy: Floats, score: Floats) -> Track:
-        """A track from whole arrays."""
+        """A track with the given arrays."""
         track = Track(id, skeleton)
         for time, frame, joints, scores in zip(times, frames, xy, score):
             track.add(float(time), int(frame), Pose2D(joints, scores, float(scores.max(initial=0)), extent(joints, scores)))
         return track
 
     def copied(self) -> Track:
-        """The same track in arrays of its own."""
+        """A copy of the track with its own arrays."""
         return copy.deepcopy(self)
 
     def __len__(self) -> int:
@@ -68,16 +68,16 @@ class Track:
         return self._rows[: self._count, -1]
 
     def pose(self, row: int) -> Pose2D:
-        """The sight in one row."""
+        """The detection in one row."""
         box = Box(*(float(v) for v in self._rows[: self._count][row, -7:-1]))
         return Pose2D(self.xy[row].astype(float), self.score[row].astype(float), float(self.presence[row]), box)
 
     def sizes(self) -> Floats:
-        """(N,) the longer side of the box around the seen joints, pixels."""
+        """(N,) the longer side of the box around the detected joints, pixels."""
         return np.array([extent(xy, score).size for xy, score in zip(self.xy, self.score)])
 
     def shown(self) -> float:
-        """The size summed over the frames in which the person was seen, or not looked at between two sights."""
+        """The size summed over the frames in which the person was detected, or skipped between two detections."""
         sizes = self.sizes()
         if self.seldom and len(self):
             passed = np.diff(self.frames, append=self.frames[-1] + 1)
@@ -85,21 +85,21 @@ class Track:
         return float(sizes.sum())
 
     def stretches(self) -> list[NDArray[np.int64]]:
-        """The rows of each stretch without a gap that is longer than what is bridged."""
+        """The rows of each stretch without gaps that are too long to bridge."""
         rows = np.arange(self._count)
         return np.split(rows, np.flatnonzero(np.diff(self.times) > LONGEST_GAP) + 1) if self._count else []
 
     def torso(self, rows: NDArray[np.int64]) -> float:
-        """Pixels from between the shoulders to between the hips in these rows, as long as in all but a tenth of them, for it is
-        seldom seen at its full length; 0 if it was never seen."""
+        """Pixels from the middle of the shoulders to the middle of the hips in these rows: the 90th percentile, because perspective
+        usually shortens the torso; 0 if it was never detected."""
         corners = self.xy[rows][:, get_skeleton(self.skeleton).index("l_shoulder", "r_shoulder", "l_hip", "r_hip")].astype(float)
         length = np.linalg.norm(corners[:, :2].mean(1) - corners[:, 2:].mean(1), axis=-1)
         return float(np.nanquantile(length, 0.9)) if np.isfinite(length).any() else 0.0
 
     def add(self, time: float, frame: int, pose: Pose2D) -> None:
-        """Add a sight after the last one. Raises ValueError if it is not later."""
+        """Append a detection. Raises ValueError if it is not later than the last one."""
         if self._count and time <= self._times[self._count - 1]:
-            raise ValueError(f"a sight at {time} s cannot follow one at {self._times[self._count - 1]} s")
+            raise ValueError(f"a detection at {time} s cannot follow one at {self._times[self._count - 1]} s")
         if self._count == len(self._times):
             self._times, self._frames, self._rows = (
                 np.concatenate([array, np.empty_like(array)]) for array in (self._times, self._frames, self._rows)
@@ -112,7 +112,7 @@ class Track:
         self._count += 1
 
     def cut(self, rows: int) -> None:
-        """Keep only the first `rows` sights."""
+        """Keep only the first `rows` detections."""
         self._count = min(self._count, rows)
 
     def taken(self, rows: int) -> list[tuple[float, int, Pose2D]]:
@@ -122,7 +122,7 @@ class Track:
         return rest
 
     def swap_sides(self, rows: slice, joints: Sequence[int] | None = None) -> None:
-        """Exchange left and right in these sights: all joints, or these and their counterparts."""
+        """Swap left and right in these detections: all joints, or the given ones and their counterparts."""
         skeleton = get_skeleton(self.skeleton)
         chosen = range(len(skeleton.joints)) if joints is None else {*joints, *(skeleton.mirror[joint] for joint in joints)}
         mirror = [skeleton.mirror[joint] if joint in chosen else joint for joint in range(len(skeleton.joints))]

@@ -1,4 +1,4 @@
-"""People in a video: found by searches, followed from frame to frame, and kept apart where they cross.
+"""Tracking of people in a video: searches find them, frame-to-frame tracking follows them, and crossings are resolved.
 
 The policy, in the order of `PeopleTracker.update`:
 
@@ -11,7 +11,7 @@ The policy, in the order of `PeopleTracker.update`:
 5. A person who stays lost for too long ends; one who returns by then is the same person, by place, size and colours. After two
    seconds, only one who returns near the same place in the same clothes is.
 
-A person is accepted only where search, pose and time agree. A stretch at whose end the pose faded is cut back to where it was sure.
+A person is accepted only if search, pose and time agree. If the pose fades at the end of a stretch, the uncertain part is removed.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ from stpose_core.track.track import SELDOM_FRAMES, Track
 if TYPE_CHECKING:
     from stpose_core.video import Frame
 
-# Seconds between two searches of the whole picture: while people are followed; while nobody is; just after a person was lost.
-# At most so many frames: a search costs as much as four poses.
+# Seconds between two searches of the whole picture: while people are tracked; without people; just after a person was lost.
+# Minimum number of frames between two searches: a search costs as much as four poses.
 SEARCH_CALM, SEARCH_EMPTY, SEARCH_LOST, SEARCH_FRAMES = 1.0, 0.5, 0.2, 45
 BUFFER_BYTES = 200_000_000  # frames kept for following backwards; with 4K pictures searches come more often instead
 USUAL = 0.8  # similarity of colours from which a person looks as before
@@ -67,10 +67,10 @@ class Observation:
 
 
 class PeopleTracker:
-    """Follows everybody through a video, frame by frame.
+    """Tracks all people through a video, frame by frame.
 
-    detector: any `Detector`. largest: only the largest person is asked for, so people in the background are not looked at in every
-    frame; their tracks say so (`Track.seldom`).
+    detector: any `Detector`. largest: only the largest person is needed, so people in the background are not detected in every
+    frame; their tracks are marked as `Track.seldom`.
     """
 
     def __init__(self, detector: Detector, largest: bool = False) -> None:
@@ -85,14 +85,14 @@ class PeopleTracker:
 
     @property
     def tracks(self) -> list[Track]:
-        """Everybody who was there for long enough, by the time they came, as detected (`clean_tracks` follows)."""
+        """All people who were present for long enough, in the order of appearance, as detected (`clean_tracks` follows)."""
         seconds, frames = min(LIVED_SECONDS, 0.5 * (self._last - self._first)), max(1, min(LIVED_FRAMES, self._frames))
         tracks = self._ended + [person.track for person in self._people]
         lived = [t for t in tracks if len(t) >= frames and t.times[-1] - t.times[0] >= seconds]
         return sorted(lived, key=lambda track: float(track.times[0]))
 
     def update(self, frame: Frame) -> list[Observation]:
-        """Take the next frame and return the people in it. A new person may still turn out to be nobody; `tracks` is final."""
+        """Process the next frame and return the people in it. A new person may be rejected later; `tracks` is final."""
         if not self._frames:
             self._first = frame.time
         self._last, self._frames = frame.time, self._frames + 1
@@ -100,7 +100,7 @@ class PeopleTracker:
         self._follow_all(frame)
         self._separate(frame)
         if self._search_is_due(frame):
-            # People who were left out are looked at after all: a search has to know where everybody is.
+            # Skipped people are detected now: a search needs the place of every person.
             for person in [p for p in self._followed() if p.time < frame.time]:
                 self._follow(person, frame)
             self._search(frame)
@@ -135,7 +135,7 @@ class PeopleTracker:
                 self._follow(person, frame)
 
     def _can_wait(self, person: Person, frame: Frame) -> bool:
-        """Whether a person in the background need not be looked at in this frame."""
+        """Whether a person in the background can be skipped in this frame."""
         if (
             not self._largest
             or frame.index - person.track.frames[-1] >= SELDOM_FRAMES
@@ -151,7 +151,7 @@ class PeopleTracker:
         pose = self._next_pose(person, frame)
         if pose is None:
             self._lose(person)
-            self._searched = None  # search at once
+            self._searched = None  # search immediately
             return
         person.moved_to(pose, frame.time)
         person.track.add(frame.time, frame.index, pose)
@@ -177,7 +177,7 @@ class PeopleTracker:
             self._searched = None  # the pose may have gone over to another person: see who is where
 
     def _next_pose(self, person: Person, frame: Frame) -> Pose2D | None:
-        """The person's pose in the next (or previous) frame; None where it cannot be told."""
+        """The person's pose in the next (or previous) frame; None if it cannot be determined."""
         expected = person.predicted(frame.time)
         for box in (expected, person.pose.box, expected.moved(np.zeros(2), 1.3)):
             pose = self._detector.pose(frame.image, box)
@@ -186,11 +186,11 @@ class PeopleTracker:
         return None
 
     def _lose(self, person: Person) -> None:
-        # As a person leaves, the pose drifts off them before its presence falls: the last sure detection is where they were.
+        # When a person leaves, the pose drifts before its presence falls: the last confident detection is the last place.
         track = person.track
         sure = np.flatnonzero(track.presence >= SURE)
         track.cut(int(sure[-1]) + 1 if len(sure) else 0)
-        # Furniture looks like a person now and then, but never for long; a stretch that a shot cut ends may just be short.
+        # Furniture resembles a person only briefly; a stretch that a shot cut ends may be short.
         stretch = track.times[person.since :]
         if not person.behind_cut and (len(stretch) < LIVED_FRAMES or stretch[-1] - stretch[0] < LIVED_SECONDS):
             track.cut(person.since)
@@ -250,7 +250,7 @@ class PeopleTracker:
                 self._lose(person)
 
     def _begin(self, pose: Pose2D, frame: Frame) -> None:
-        """Follow a found person back through the buffered frames, and go on with a lost person's track if it is the same one."""
+        """Track a new person back through the buffered frames, and continue the track of a lost person if it is the same one."""
         new = Person(pose, frame.time, frame.time, Track(0, self._detector.skeleton))
         new.colours = torso_colours(frame.image, pose.xy, pose.score, self._detector.skeleton)
         followed = [person for person in self._followed() if person.time == frame.time]
@@ -271,7 +271,7 @@ class PeopleTracker:
         person.lost = person.behind_cut = False
 
     def _followed_back(self, new: Person, pose: Pose2D, frame: Frame) -> list[tuple[float, int, Pose2D]]:
-        """(time, frame, pose) of a new person since they can be told from others, rising in time. `new` ends where they began."""
+        """(time, frame, pose) of a new person, from where it is distinct from others, by time. `new` ends at the first one."""
         stretch = [(frame.time, frame.index, pose)]
         for past in reversed(self._buffer):
             earlier = self._next_pose(new, past)
@@ -287,7 +287,7 @@ class PeopleTracker:
     # 5. People who return
 
     def _returned(self, stretch: list[tuple[float, int, Pose2D]], colours: Floats | None) -> Person | None:
-        """The lost person whom a new stretch shows, by place, size and colours; None if nobody fits."""
+        """The lost person that matches a new stretch by place, size and colours; None if there is none."""
         best, best_cost = None, np.inf
         for person in self._people:
             later = [detection for detection in stretch if detection[0] > person.time]
@@ -295,7 +295,7 @@ class PeopleTracker:
                 continue
             time, _, pose = later[0]
             radius, gap = person.pose.box.size / 2, time - person.time
-            reach = 0.5 if person.behind_cut else 0.5 + 3.5 * gap  # radii: a radius is about a metre, and people run
+            reach = 0.5 if person.behind_cut else 0.5 + 3.5 * gap  # radii; a radius is about a metre, and people may run
             distance = float(np.hypot(*(pose.box.centre - person.predicted(time).centre))) / radius
             expected = person.expected(time)
             if expected is not None:

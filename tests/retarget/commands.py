@@ -19,6 +19,7 @@ if sys.argv[1] == "doctor":
     sys.exit(0)
 video = sys.argv[2]
 out = sys.argv[sys.argv.index("-o") + 1]
+shutil.copyfile(sys.argv[sys.argv.index("--options") + 1], os.path.join(os.path.dirname({pids!r}), "options"))
 name = os.path.basename(video)
 if "bad" in name:
     say("error", message="there is nobody in the video")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from retarget.attachment import attachments, local_rotations
 from retarget.motion import Motion, to_track
+from retarget.rootmotion import IN_PLACE, OBJECT, split
 from retarget.rotation import from_matrix, multiply, to_matrix
 from retarget.skeleton import Skeleton, Track
-from retarget.solver import CHARACTER, IN_PLACE, ROOT_BONE, Options, retarget
+from retarget.solver import CHARACTER, Options, retarget
 from rigs import LIMBS, NAMES, Character, character, turn
 from walks import NAMES as JOINTS
-from walks import dance, motion, positions
+from walks import dance, motion, positions, walk
 
 TO_BLENDER = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
 SOURCE_MAP = dict(character("stpose").named().items())
@@ -151,7 +153,10 @@ def test_hands_and_feet_land_where_the_source_has_them_on_the_same_body() -> Non
     posed = retarget(source(track), SOURCE_MAP, skeleton(one), one.named())
     places = positions(turns, track["root"])[0] @ TO_BLENDER.T
     for slot in ("hand.L", "hand.R", "foot.L", "foot.R", "forearm.L", "shin.R"):
-        assert np.linalg.norm(posed.heads[slot] - places[:, joint(slot)], axis=1).max() < 0.01
+        off = posed.heads[slot] - places[:, joint(slot)]
+        assert np.linalg.norm(off[:, :2], axis=1).max() < 0.01
+        # It dances in the air: the character is put on the ground, at one height for the whole clip.
+        assert np.ptp(off[:, 2]) < 0.01
 
 
 def test_the_path_is_scaled_by_the_length_of_the_legs() -> None:
@@ -166,16 +171,42 @@ def test_the_path_is_scaled_by_the_length_of_the_legs() -> None:
     assert np.isclose(posed.scale, 0.7)
 
 
-def test_root_motion_in_place_and_on_a_root_bone() -> None:
+def test_root_motion_is_taken_from_the_pose_and_can_be_put_back() -> None:
     one = character("mixamo")
-    track, _ = dance()
-    full = retarget(source(track), SOURCE_MAP, skeleton(one), one.named())
-    still = retarget(source(track), SOURCE_MAP, skeleton(one), one.named(), Options(root_motion=IN_PLACE))
+    full = retarget(source(dance()[0]), SOURCE_MAP, skeleton(one), one.named())
+    still, path = split(full, IN_PLACE)
     middle = (still.heads["thigh.L"] + still.heads["thigh.R"]) / 2
     assert np.ptp(middle[:, :2], axis=0).max() < 1e-9
     assert np.allclose(still.hips[:, 2], full.hips[:, 2])
-    with pytest.raises(ValueError, match="root"):
-        retarget(source(track), SOURCE_MAP, skeleton(one), one.named(), Options(root_motion=ROOT_BONE))
+    assert np.allclose(still.heads["hand.L"] + path.shift, full.heads["hand.L"], atol=1e-9)
+    assert split(full, "FULL") == (full, None)
+
+
+def test_a_root_that_turns_carries_the_pose_to_where_it_was() -> None:
+    one = character("mixamo")
+    full = retarget(source(dance()[0]), SOURCE_MAP, skeleton(one), one.named())
+    inside, root = split(full, OBJECT, heading=True)
+    back = root.centre + root.shift + np.einsum("tij,tj->ti", to_matrix(root.turn), inside.heads["hand.L"] - root.centre)
+    assert np.allclose(back, full.heads["hand.L"], atol=1e-9)
+    # The dance turns by 60 degrees to both sides: the root takes that, and little is left in the hips.
+    yaw = [np.degrees(np.arctan2(*left[:, 1::-1].T)) for left in
+           (pose.heads["thigh.L"] - pose.heads["thigh.R"] for pose in (full, inside))]  # fmt: skip
+    assert np.ptp(yaw[0]) > 100
+    assert np.ptp(yaw[1]) < 25
+    assert split(full, OBJECT, heading=False)[1].turn.std(axis=0).max() == 0
+
+
+def test_a_source_whose_rest_pose_lies_elsewhere_stands_alike() -> None:
+    one = character("mixamo")
+    moving = source(walk(noise=0.0)[0])
+    for moved in (moving, replace(moving, contacts=None)):
+        low = np.array([0.0, 0.0, 0.9])
+        floating = replace(
+            moved, skeleton=replace(moved.skeleton, heads=moved.skeleton.heads - low, tails=moved.skeleton.tails - low)
+        )
+        posed = retarget(floating, SOURCE_MAP, skeleton(one), one.named())
+        ankles = np.minimum(posed.heads["foot.L"][:, 2], posed.heads["foot.R"][:, 2])
+        assert abs(np.median(ankles) - 0.08) < 0.005
 
 
 def test_a_character_may_keep_its_own_heading() -> None:
@@ -198,6 +229,7 @@ def test_quaternions_do_not_flip() -> None:
         assert (turns[1:] * turns[:-1]).sum(-1).min() > 0.9
 
 
+@pytest.mark.timing
 def test_ten_thousand_frames_of_sixty_bones_take_three_seconds() -> None:
     one = character("unreal", arms_down=45, rolls=3)
     track, _ = dance(50)

@@ -22,13 +22,13 @@ from stpose_core.data import Keypoints
 from stpose_core.detect import Detector, KeypointFile
 from stpose_core.errors import DetectorError, TrainingError
 from stpose_core.lift import Lifter, load_lifter
-from stpose_core.networks.lifting import LiftingNetwork, name_of
+from stpose_core.networks.lifting import LiftingConfig, LiftingNetwork, name_of
 from stpose_core.options import CaptureOptions
 from stpose_core.pipeline import capture, open_detector
 from stpose_core.video import probe
 from stpose_core.weights import LIFTER, write_weights
 from stpose_training.data.bodies import Random
-from stpose_training.data.footage import LEAST_SEEN, FootageBank, draw_seen, frames_with_a_person, load_footage, usable
+from stpose_training.data.footage import LEAST_SEEN, FootageBank, Window, draw_seen, frames_with_a_person, load_footage, usable
 from stpose_training.data.mocap import MotionBank, load_mocap
 from stpose_training.data.samples import Batch, Faults, draw_batch
 from stpose_training.loop import hold_norms, make_fabric, moving_average
@@ -185,7 +185,7 @@ def adapt(
 
 def check(old: Lifter, new: Lifter, data: Path) -> dict[str, tuple[float, float]]:
     """MPJPE in mm of both on each set of held-out marker mocap, of people that are never trained on."""
-    sets = held_out(data, old.network.config.context, old.device)
+    sets = held_out(data, old.network.config, old.device)
     both_of = {name: [validate(lifter.network, batches)["mpjpe"] for lifter in (old, new)] for name, batches in sets.items()}
     for lifter in (old, new):
         lifter.network.eval()
@@ -217,7 +217,7 @@ def learn(
             looks = looks_of(Lifter(cast(LiftingNetwork, average.module), lifter.device), clips)
         torch.manual_seed(plan.seed * 1_000_003 + step)  # dropout draws from the global generator
         random = Random(plan.seed * 1_000_003 + step, lifter.device)
-        batch = _draw(bank, films, looks, plan, network.config.context, random, step >= stage)
+        batch = _draw(bank, films, looks, plan, network.config, random, step >= stage)
         network.train()
         hold_norms(network)  # a few clips of one camera are too few for the statistics
         for group in optimiser.param_groups:
@@ -242,20 +242,22 @@ def learn(
 
 
 def _draw(
-    bank: MotionBank, films: FootageBank, looks: Sequence[Look], plan: Adaptation, reach: int, random: Random, sure: bool
+    bank: MotionBank, films: FootageBank, looks: Sequence[Look], plan: Adaptation, config: LiftingConfig, random: Random, sure: bool
 ) -> Batch:
     seen, like, rest = plan.shares
-    same: dict[str, Any] = {"frames": plan.frames, "reach": reach, "random": random, "faults": Faults(plan.masked, _SEVERITY)}
+    same: dict[str, Any] = {
+        "window": Window(frames=plan.frames, reach=config.context, causal=config.causal),
+        "random": random,
+    }
+    faults = Faults(plan.masked, _SEVERITY)
     parts = []
     if like:
-        parts.append(draw_like(bank, looks, batch=like, sure=sure, **same))
+        parts.append(draw_like(bank, looks, batch=like, faults=faults, sure=sure, **same))
     if rest:
-        parts.append(draw_batch(bank, batch=rest, **same))
+        parts.append(draw_batch(bank, batch=rest, faults=faults, **same))
     batch = together(*parts)
     if seen:
-        batch.seen = draw_seen(
-            films, batch=seen, frames=plan.frames, reach=reach, random=random, severity=_SEVERITY, share=plan.masked
-        )
+        batch.seen = draw_seen(films, batch=seen, severity=_SEVERITY, share=plan.masked, **same)
     return batch
 
 

@@ -10,7 +10,7 @@ from itertools import count
 from stpose_core.background import results
 from stpose_core.errors import TrainingError
 from stpose_training.data.bodies import Random
-from stpose_training.data.footage import FootageBank, draw_seen
+from stpose_training.data.footage import FootageBank, Window, draw_seen
 from stpose_training.data.mocap import MotionBank
 from stpose_training.data.samples import Batch, Faults, draw_batch
 from stpose_training.recipe import Recipe
@@ -22,12 +22,13 @@ _AHEAD = 4  # batches
 class Source:
     """What batches are drawn from. reach: frames that the network needs on each side of an output; if the recipe asks for more,
     more are drawn and cut off. maps: whether samples have heat maps. footage: 2D-only clips, which get their share of each
-    batch."""
+    batch. causal: whether the network is."""
 
     bank: MotionBank
     reach: int
     maps: bool = False
     footage: FootageBank | None = None
+    causal: bool = False
 
 
 def feed(
@@ -53,8 +54,7 @@ def _draw(source: Source, recipe: Recipe, size: int, seed: int, severity: Callab
     batch = draw_batch(
         source.bank,
         batch=size - unlabelled,
-        frames=recipe.frames,
-        reach=drawn,
+        window=Window(frames=recipe.frames, reach=drawn, causal=source.causal),
         random=random,
         faults=Faults(recipe.masked, hard, recipe.confused),
         maps=source.maps,
@@ -65,8 +65,7 @@ def _draw(source: Source, recipe: Recipe, size: int, seed: int, severity: Callab
         seen = draw_seen(
             source.footage,
             batch=unlabelled,
-            frames=recipe.frames,
-            reach=source.reach,
+            window=Window(frames=recipe.frames, reach=source.reach, causal=source.causal),
             random=random,
             severity=hard,
             share=recipe.masked,

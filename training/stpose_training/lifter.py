@@ -197,7 +197,7 @@ def train(
     if ready and output.exists():
         return
     maps = reads_maps(run.config)
-    sets = held_out(data, run.config.context, fabric.device, recipe.judged, maps) if chief else {}
+    sets = held_out(data, run.config, fabric.device, recipe.judged) if chief else {}
     journal = Journal(state, first, say) if chief else None
 
     def measure() -> None:
@@ -207,7 +207,7 @@ def train(
             run.write(output)
 
     run.network.train()
-    source = Source(bank, run.config.context, maps=maps, footage=films)
+    source = Source(bank, run.config.context, maps=maps, footage=films, causal=run.config.causal)
     batches = feed(source, recipe, first, lambda step: severity(recipe, step, run.total), fabric.global_rank, fabric.world_size)
     try:
         learn_through(run, batches, journal, measure)

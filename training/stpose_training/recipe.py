@@ -114,7 +114,7 @@ def load_plan(preset: str, network: str | None = None, **changes: object) -> Pla
     architecture, dimensions = str(values.get("architecture", "multi-stride")), dict(values.get("dimensions", {}))
     if network is not None:
         if network not in NETWORKS:
-            raise TrainingError(f"there is no network '{network}'; there are {', '.join(NETWORKS)}")
+            raise TrainingError(f"unknown network '{network}'; known: {', '.join(NETWORKS)}")
         other, own = NETWORKS[network]
         # The preset's dimensions are kept where they are those of the same network.
         architecture, dimensions = other, dict(own) if other != architecture else {**dimensions, **own}

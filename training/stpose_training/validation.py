@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from stpose_core.metrics import acceleration_error, mpjpe, pa_mpjpe
-from stpose_core.networks.lifting import LiftingNetwork
+from stpose_core.networks.lifting import LiftingConfig, LiftingNetwork, reads_maps
 from stpose_training.data.bodies import Random
 from stpose_training.data.cameras import film
 from stpose_training.data.contacts import with_contacts
@@ -22,23 +22,24 @@ REACH = 64
 """Frames drawn on each side of the outputs, so that networks of shorter reach are measured on the same samples."""
 
 
-def fixed_batches(bank: MotionBank, reach: int, count: int = 6, size: int = 24, maps: bool = False) -> list[Batch]:
-    """Recorded motions at their own tempo, with fixed cameras and detector-like noise, nothing masked. maps: with heat maps."""
+def fixed_batches(bank: MotionBank, config: LiftingConfig, count: int = 6, size: int = 24) -> list[Batch]:
+    """Recorded motions at their own tempo as this network reads them: fixed cameras, detector-like noise, nothing masked."""
     random = Random(20_040, bank.frames.device)
+    reach, maps = config.context, reads_maps(config)
     drawn = max(reach, REACH)
     result = []
     for _ in range(count):
         positions, contacts = bank.labelled_windows(size, 128 + 2 * drawn + 32, random.generator, tempo=(0.999, 1.001))
-        batch = observe(film(positions, random), random, drawn, maps=maps, contacts=contacts)
+        batch = observe(film(positions, random), random, drawn, maps=maps, contacts=contacts, causal=config.causal)
         result.append(batch.narrowed(drawn - reach))
     return result
 
 
-def held_out(data: Path, reach: int, device: torch.device | str, count: int = 6, maps: bool = False) -> dict[str, list[Batch]]:
+def held_out(data: Path, config: LiftingConfig, device: torch.device | str, count: int = 6) -> dict[str, list[Batch]]:
     """Batches of subjects that are never trained on: CMU's validation split, and HDM05, of other people in another studio."""
     sets = {"cmu_validation": ("free", "validation"), "hdm05": ("by-sa", "validation")}
     banks = {name: MotionBank(with_contacts(data, load_mocap(data, *which)), device) for name, which in sets.items()}
-    return {name: fixed_batches(bank, reach, count, maps=maps) for name, bank in banks.items()}
+    return {name: fixed_batches(bank, config, count) for name, bank in banks.items()}
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from stpose_training.data.bodies import Random, mirror, perturb, put_together, r
 from stpose_training.data.cameras import Views, film
 from stpose_training.data.confusion import confuse
 from stpose_training.data.flexion import flex, grounded
-from stpose_training.data.footage import Seen
+from stpose_training.data.footage import Seen, Window
 from stpose_training.data.heatmaps import draw_blobs, independent
 from stpose_training.data.mocap import MotionBank
 from stpose_training.data.noise import detect
@@ -141,9 +141,10 @@ def observe(
     maps: bool = False,
     every: int = 1,
     contacts: Tensor | None = None,
+    causal: bool = False,
 ) -> Batch:
     """Simulated detections of these views as network inputs, and the truth as targets. every: see `thin`. maps: with heat maps; the
-    rest of the batch is the same with and without. contacts: (B, T, 4) of the views, where known."""
+    rest of the batch is the same with and without. contacts: (B, T, 4) of the views, where known. causal: see `person_view`."""
     found = detections_of(views, random)
     points, zoom = found.points, views.zoom[:, None, None]
     rays, score, mixed = found.rays, found.score, torch.zeros_like(found.outside)
@@ -152,7 +153,7 @@ def observe(
     rays, score, wrong = hide(rays, score, random, severity=faults.severity, share=faults.masked)
     wrong = wrong | mixed
     rays, score = thin(rays, score, every)
-    view = person_view(rays, score)
+    view = person_view(rays, score, causal)
     joints, context = network_inputs(rays, score, view)
     blobs = None
     if maps:
@@ -178,15 +179,12 @@ def draw_batch(
     bank: MotionBank,
     *,
     batch: int,
-    frames: int,
-    reach: int,
+    window: Window,
     random: Random,
     faults: Faults = NO_FAULTS,
     maps: bool = False,
     recorded: float = 0.0,
 ) -> Batch:
-    """One batch of `batch` samples with `frames` outputs each. reach: frames of input on each side of the outputs. maps: with heat
-    maps. recorded: see `new_motions`."""
-    total = frames + 2 * (reach + BOX_REACH)
-    motions, contacts = new_motions(bank, batch=batch, frames=total, random=random, recorded=recorded)
-    return observe(film(motions, random), random, reach, faults, maps=maps, contacts=contacts)
+    """One batch of `batch` samples. maps: with heat maps. recorded: see `new_motions`."""
+    motions, contacts = new_motions(bank, batch=batch, frames=window.total, random=random, recorded=recorded)
+    return observe(film(motions, random), random, window.reach, faults, maps=maps, contacts=contacts, causal=window.causal)

@@ -15,14 +15,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stpose_core.detect.heatmaps import decode as decode_maps
-from stpose_core.detect.views import ROOM, cut, seen_from, view_of
+from stpose_core.detect.views import MARGIN, cut, seen_from, view_of
 from stpose_core.errors import FormatError, TrainingError, VideoError
 from stpose_core.files import written_whole
-from stpose_core.networks.spatial import STRIDE, SpatialNetwork
+from stpose_core.networks.configs import STRIDE
+from stpose_core.networks.spatial import SpatialNetwork
 from stpose_core.video import Frame, read_frames
 from stpose_training.precision import pays_in_bfloat16
 from stpose_training.spatial.feed import View, collate
+from stpose_training.spatial.heatmaps import decode as decode_maps
 from stpose_training.synth.cache import pages_of
 
 Floats = NDArray[np.float64]
@@ -67,7 +68,7 @@ def people_in(
     folder: Path, *, kept: Path, network: SpatialNetwork, size: tuple[int, int], device: torch.device, say: Callable[[str], None]
 ) -> Crops:
     """The people in the clips and photographs of a folder and its sub-folders, detected by the network and kept in a file; read
-    from that file if it exists. Raises TrainingError if nobody is found."""
+    from that file if it exists. Raises TrainingError if no person is found."""
     if kept.is_file():
         return _read(kept)
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _PHOTOS + _CLIPS)
@@ -89,7 +90,7 @@ def people_in(
         except (VideoError, FormatError) as error:
             say(f"skipped: {error}")
     if not pages:
-        raise TrainingError(f"nobody was found in the {looked} pictures of {folder}: train longer before footage joins in")
+        raise TrainingError(f"no person was found in the {looked} pictures of {folder}: train longer before footage joins in")
     say(f"{folder}: {len(pages)} people in {looked} pictures, of {len(set(sources))} sources")
     with written_whole(kept, overwrite=True) as part, part.open("wb") as handle:
         lengths = np.array([[len(page) for page in own] for own in pages], np.int64)
@@ -118,8 +119,8 @@ def find_boxes(network: SpatialNetwork, picture: Picture, size: tuple[int, int],
             for top in np.linspace(0, height - tall, max(1, int(np.ceil(2 * (height - tall) / tall)) + 1)):
                 windows.append(np.array([left, top, left + wide, top + tall]))
     boxes = _joint_boxes(network, picture, windows, 1.0, size, device)
-    for room in (_WIDER, ROOM):  # a window may hold only a part of the person
-        boxes = _joint_boxes(network, picture, boxes[:12], room, size, device)
+    for margin in (_WIDER, MARGIN):  # a window may hold only a part of the person
+        boxes = _joint_boxes(network, picture, boxes[:12], margin, size, device)
     found: list[Floats] = []
     for box in boxes:
         if len(found) < _PEOPLE and all(_overlap(box, other) < _OVERLAP for other in found):
@@ -129,13 +130,13 @@ def find_boxes(network: SpatialNetwork, picture: Picture, size: tuple[int, int],
 
 @torch.no_grad()
 def _joint_boxes(
-    network: SpatialNetwork, picture: Picture, around: list[Floats], room: float, size: tuple[int, int], device: torch.device
+    network: SpatialNetwork, picture: Picture, around: list[Floats], margin: float, size: tuple[int, int], device: torch.device
 ) -> list[Floats]:
     """Boxes of the reliable joints within each of some boxes, if they are enough; sorted by number of joints, then by
     confidence."""
     found = []
     for at in range(0, len(around), _AT_ONCE):
-        matrices = [view_of(box, size, room) for box in around[at : at + _AT_ONCE]]
+        matrices = [view_of(box, size, margin) for box in around[at : at + _AT_ONCE]]
         views = [View(cut(picture, matrix, size), np.zeros((17, 2)), np.zeros(17, np.uint8)) for matrix in matrices]
         training = network.training
         with torch.autocast(device.type, torch.bfloat16, enabled=pays_in_bfloat16(device.type)):

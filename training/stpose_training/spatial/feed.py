@@ -19,7 +19,7 @@ from torch import Tensor
 from stpose_core.detect.builtin import trunk_angle
 from stpose_core.detect.finder import turned
 from stpose_core.detect.types import Box
-from stpose_core.detect.views import EMPTY, ROOM, cut, seen_at, turn_by, view_of
+from stpose_core.detect.views import EMPTY, MARGIN, cut, seen_at, turn_by, view_of
 from stpose_core.errors import TrainingError
 from stpose_core.skeletons import H36M17
 from stpose_training.spatial.backdrops import Backdrops
@@ -155,7 +155,7 @@ def drawn_view(stock: Stock, random: np.random.Generator, size: tuple[int, int])
     elif random.random() < 0.08 * hard:
         angle = float(random.uniform(-np.pi, np.pi))
     mirrored = random.random() < 0.5
-    matrix = view_of(box, size, ROOM * float(np.exp(random.uniform(-0.3, 0.3))), angle, mirrored)
+    matrix = view_of(box, size, MARGIN * float(np.exp(random.uniform(-0.3, 0.3))), angle, mirrored)
     seen = cut(picture, matrix, size)
     joints = seen_at(matrix, joints)
     if mirrored:

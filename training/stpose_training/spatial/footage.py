@@ -15,13 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stpose_core.detect.heatmaps import decode as decode_maps
-from stpose_core.detect.heatmaps import with_mirrored
-from stpose_core.detect.views import ROOM, cut, seen_at, seen_from, view_of
-from stpose_core.networks.spatial import STRIDE, SpatialNetwork
+from stpose_core.detect.views import MARGIN, cut, seen_at, seen_from, view_of
+from stpose_core.networks.configs import STRIDE
+from stpose_core.networks.spatial import SpatialNetwork
 from stpose_core.skeletons import H36M17
 from stpose_training.spatial.crops import Crops
 from stpose_training.spatial.feed import Batch, View, damaged, packed
+from stpose_training.spatial.heatmaps import decode as decode_maps
+from stpose_training.spatial.heatmaps import with_mirrored
 from stpose_training.synth.cache import decode
 from stpose_training.synth.pictures import OUTSIDE, VISIBLE
 from stpose_training.vision.pixels import shown
@@ -177,12 +178,12 @@ def _pair(
     mirrors, whether there are frames before and after (otherwise the view itself is repeated), a wider view, and the matrix
     from that to the plain one."""
     picture, box = decode(crops.jpeg[row]), crops.box[row]
-    plain = view_of(box, size, ROOM * float(np.exp(random.uniform(-0.1, 0.1))))
+    plain = view_of(box, size, MARGIN * float(np.exp(random.uniform(-0.1, 0.1))))
     extent = max(box[2] - box[0], box[3] - box[1])
     shift = np.tile(np.clip(random.normal(size=2) * 0.06, -0.2, 0.2) * extent, 2)
     angle = float(np.clip(random.normal() * 0.35, -0.9, 0.9)) if random.random() < 0.7 else 0.0
     mirrored = bool(random.random() < 0.5)
-    changed = view_of(box + shift, size, ROOM * float(np.exp(random.uniform(-0.25, 0.35))), angle, mirrored)
+    changed = view_of(box + shift, size, MARGIN * float(np.exp(random.uniform(-0.25, 0.35))), angle, mirrored)
     nobody = np.full((17, 2), -1.0), np.full(17, OUTSIDE, np.uint8)
     # Holes are made around joints; random points in the box take their place.
     within = seen_at(changed, random.uniform(box[:2], box[2:], (17, 2)))
@@ -190,7 +191,7 @@ def _pair(
     filmed = bool(len(crops.before[row]) and len(crops.after[row]))
     around = [decode(page) for page in (crops.before[row], crops.after[row])] if filmed else [picture, picture]
     now, before, after = (View(cut(shown, plain, size), *nobody) for shown in (picture, *around))
-    wide = view_of(box, size, ROOM * random.uniform(*_WIDER))
+    wide = view_of(box, size, MARGIN * random.uniform(*_WIDER))
     far = View(cut(picture, wide, size), *nobody)
     return now, altered, before, after, _compose(changed, plain), mirrored, filmed, far, _compose(plain, wide)
 

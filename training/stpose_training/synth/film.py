@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stpose_training.data.bodies import Random
-from stpose_training.synth.body import Rest
+from stpose_training.synth.body import Body, Rest
 from stpose_training.synth.crowd import Crowd, Wardrobe
 from stpose_training.synth.kit import Kit
 from stpose_training.synth.pictures import OPEN, colours
@@ -57,6 +57,8 @@ class Acting:
     crowds: list[Crowd]
     shift: Tensor
     looks: Looks
+    heads: Tensor
+    turns: Tensor
 
     @property
     def joints(self) -> Tensor:
@@ -69,6 +71,10 @@ class Acting:
         return _layer(self.kit, crowd, crowd.vertices + self.shift, self.looks, shot)
 
 
+Gestures = Callable[[Body, Rest, Tensor], Tensor]
+"""Changes the rotations (T, K, 3, 3) of a body's bones at a rest pose."""
+
+
 def film(kit: Kit, clip: Clip, actor: Actor, heading: float, shot: Shot) -> Iterator[Tensor]:
     """Pictures (H, W, 3) in linear light, one for each frame of the clip, as `act` and `compose` make them."""
     acting = act(kit, clip, actor, heading)
@@ -76,10 +82,18 @@ def film(kit: Kit, clip: Clip, actor: Actor, heading: float, shot: Shot) -> Iter
         yield compose(shot.background, [acting.layer(frame, shot)])
 
 
-def act(kit: Kit, clip: Clip, actor: Actor, heading: float, place: tuple[float, float] = (0.0, 0.0)) -> Acting:
+def act(
+    kit: Kit,
+    clip: Clip,
+    actor: Actor,
+    heading: float,
+    place: tuple[float, float] = (0.0, 0.0),
+    gestures: Gestures | None = None,
+) -> Acting:
     """The person in every frame of the clip, turned by `heading` radians about the vertical.
 
     The middle of the path lies at `place` (x, y) in metres, and the lowest point of the body on the floor in the median frame.
+    gestures: of head and hands; hands are relaxed where none are given.
     Raises ValueError if the kit has no garment of a name.
     """
     known = {garment.name: number for number, garment in enumerate(kit.garments)}
@@ -89,7 +103,7 @@ def act(kit: Kit, clip: Clip, actor: Actor, heading: float, place: tuple[float, 
     outfit = [known[name] for name in actor.garments]
     rest = kit.body.rest(torch.tensor([actor.phenotypes]))
     turns, root = retarget(clip, kit.body, rest)
-    turns = curl_fingers(kit.body, rest, turns, 0.25)
+    turns = curl_fingers(kit.body, rest, turns, 0.25) if gestures is None else gestures(kit.body, rest, turns)
     turn = axis_turn(torch.tensor([0.0, 0.0, 1.0]), heading)
     turns, root = turn @ turns, root @ turn.T
     looks = draw_looks(kit, [(0, garment) for garment in outfit], 1, "validation", Random(actor.seed))
@@ -98,7 +112,10 @@ def act(kit: Kit, clip: Clip, actor: Actor, heading: float, place: tuple[float, 
     pelvis = torch.stack([crowd.joints[0, 0] for crowd in crowds])
     lowest = torch.stack([crowd.vertices[:, 2].amin() for crowd in crowds]).median()
     middle = (pelvis[:, :2].amin(0) + pelvis[:, :2].amax(0)) / 2
-    return Acting(kit, crowds, torch.cat([torch.tensor(place) - middle, -lowest[None]]), looks)
+    shift = torch.cat([torch.tensor(place) - middle, -lowest[None]])
+    frames = len(clip)
+    heads, _ = kit.body.carry(Rest(rest.vertices.expand(frames, -1, -1), rest.heads.expand(frames, -1, -1)), turns, root)
+    return Acting(kit, crowds, shift, looks, heads, turns)
 
 
 def compose(background: Background, layers: Sequence[Layer]) -> Tensor:

@@ -152,7 +152,7 @@ def curl_fingers(body: Body, rest: Rest, turns: Tensor, angle: float) -> Tensor:
     turns = turns.clone()
     for suffix, sign in ((".L", 1.0), (".R", -1.0)):
         across = rest.heads[:, body.bone("finger2-1" + suffix)] - rest.heads[:, body.bone("finger5-1" + suffix)]
-        bend = axis_turn(across * sign, angle * sign)
+        bend = axis_turn(across, -sign * angle)
         for finger in range(2, 6):
             for part in range(1, 4):
                 bone = body.bone(f"finger{finger}-{part}{suffix}")

@@ -67,7 +67,7 @@ def turn_bones(body: Body, heads: Tensor, local: Tensor, random: Random) -> Tens
     bends = {}
     for side, (suffix, sign) in enumerate(((".L", 1.0), (".R", -1.0))):
         across = heads[:, body.bone("finger2-1" + suffix)] - heads[:, body.bone("finger5-1" + suffix)]
-        bends[suffix] = axis_turn(across * sign, curl[:, side].to(heads) * sign)
+        bends[suffix] = axis_turn(across, -sign * curl[:, side].to(heads))
     where = {name: number for number, name in enumerate(POSED)}
     turns: list[Tensor] = []
     for name, parent in zip(body.bones, body.parents):

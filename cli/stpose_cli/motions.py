@@ -1,0 +1,151 @@
+"""`stpose convert`, `stpose info` and `stpose trim`: files of motion that exist already."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stpose_cli.capture_options import Seconds
+from stpose_cli.commands import FILE
+from stpose_cli.outputs import check_not_input
+from stpose_core.errors import OptionError
+from stpose_core.files import check_output
+from stpose_core.formats import FORMATS, UNITS, check_suffix, load_people, save
+from stpose_core.rigs import RIGS
+
+if TYPE_CHECKING:
+    from stpose_core.data import Motion
+
+_SUFFIXES = ", ".join(entry.suffix for entry in FORMATS)
+_SOURCE = click.argument("source", metavar="FILE", type=FILE)
+_OUT = click.option("-o", "--out", required=True, metavar="OUT", type=FILE, help=f"The file to write: {_SUFFIXES}.")
+_PERSON = click.option("--person", type=click.IntRange(1), metavar="N", help="Only this person of the file.  [default: all]")
+_UNITS = click.option("--units", default="cm", show_default=True, type=click.Choice(UNITS), help="Unit of lengths in .bvh.")
+_OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace a file that exists already.")
+
+
+@click.command()
+@_SOURCE
+@_OUT
+@click.option("--rig", default="stpose", show_default=True, type=click.Choice(RIGS), help="Names of the joints; stpose keeps them.")
+@click.option("--skeleton", metavar="FILE", type=FILE, help="Solve the motion on the skeleton of this .bvh or .glb.")
+@_PERSON
+@_UNITS
+@_OVERWRITE
+def convert(source: Path, out: Path, rig: str, skeleton: Path | None, person: int | None, units: str, overwrite: bool) -> None:
+    """Convert a file of motion to another format, to other names of the joints, or to another skeleton."""
+    people = _read(source, out, person, overwrite)
+    if skeleton is not None:
+        from stpose_core.animate.onto import check_skeleton, onto
+
+        target = load_people(skeleton)[0]
+        check_skeleton(target, skeleton)
+        people = [onto(motion, target) for motion in people]
+    _write(people, out, units, overwrite, rig)
+
+
+@click.command()
+@_SOURCE
+@_OUT
+@click.option("--start", type=Seconds(), help="Where to begin: seconds or mm:ss.")
+@click.option("--end", type=Seconds(), help="Where to stop.")
+@click.option("--loop", is_flag=True, help="Choose the end, and blend, so that the motion repeats smoothly.")
+@_PERSON
+@_UNITS
+@_OVERWRITE
+def trim(
+    source: Path, out: Path, start: float | None, end: float | None, loop: bool, person: int | None, units: str, overwrite: bool
+) -> None:
+    """Keep a part of a motion, or make a loop of it."""
+    from stpose_core.animate.clip import cut, looped
+
+    if start is None and end is None and not loop:
+        raise OptionError("nothing to do: give --start, --end or --loop")
+    people = _read(source, out, person, overwrite)
+    if loop and len(people) > 1:
+        raise OptionError(f"{source} holds {len(people)} people, who do not repeat together; choose one with --person")
+    people = [cut(motion, start, end) for motion in people]
+    _write([looped(people[0])] if loop else people, out, units, overwrite)
+
+
+@click.command()
+@_SOURCE
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def info(source: Path, as_json: bool) -> None:
+    """Print what a file of motion holds: people, frames, rate, skeleton and, for a whole capture, its quality."""
+    from stpose_core.errors import FormatError
+    from stpose_core.formats import load_capture
+
+    people = [_described(motion) for motion in load_people(source)]
+    if source.suffix.lower() == ".npz":
+        # A motion alone has no quality.
+        with suppress(FormatError):
+            people[0].update(_quality(load_capture(source)))
+    if as_json:
+        click.echo(json.dumps({"file": str(source), "people": people}))
+        return
+    for number, found in enumerate(people, 1):
+        click.echo(f"person {number} of {len(people)}")
+        for name, value in found.items():
+            click.echo(f"  {name.replace('_', ' ') + ':':<17}{value}")
+
+
+def _read(source: Path, out: Path, person: int | None, overwrite: bool) -> list[Motion]:
+    """The people of a file. Raises StposeError before anything is read where the output cannot be written."""
+    check_suffix(out)
+    check_not_input([out], [source])
+    check_output(out, overwrite)
+    people = list(load_people(source))
+    if person is None:
+        return people
+    if person > len(people):
+        raise OptionError(f"{source} has no person {person}; it holds {len(people)}")
+    return [people[person - 1]]
+
+
+def _write(people: Sequence[Motion], out: Path, units: str, overwrite: bool, rig: str = "stpose") -> None:
+    save(people, out, units=units, overwrite=overwrite, rig=rig)
+    which = f"{len(people)} people, " if len(people) > 1 else ""
+    click.echo(f"{out}: {which}{len(people[0])} frames at {people[0].fps:g} fps")
+
+
+def _described(motion: Motion) -> dict[str, Any]:
+    import numpy as np
+
+    from stpose_core.formats.figure import rest_positions
+    from stpose_core.rigs import rig_of
+
+    joints = sum(not name.endswith("End") for name in motion.names)
+    return {
+        "frames": len(motion),
+        "fps": round(motion.fps, 4),
+        "seconds": round(len(motion) / motion.fps, 3),
+        "skeleton": rig_of(motion) or "other",
+        "joints": joints,
+        "height": f"{float(np.ptp(rest_positions(motion)[:, 1])):.2f} m",
+        "filled_frames": _percent(motion.filled.mean()) if len(motion) else "none",
+        "foot_contacts": _percent((motion.contacts > 0.5).any(axis=1).mean()) if motion.contacts.any() else "not known",
+    }
+
+
+def _quality(capture: Any) -> dict[str, Any]:
+    from stpose_core.quality import advice, quality
+
+    found = quality(capture)
+    return {
+        "detector": capture.detector,
+        "detected": _percent(found.seen),
+        "hidden": ", ".join(f"{part} {_percent(share)}" for part, share in found.hidden.items()),
+        "foot_slide": f"{found.slide:.2f} cm a frame at 30 fps",
+        "jitter": f"{found.jitter:.1f} m/s^2",
+        "advice": advice(found) or "none",
+    }
+
+
+def _percent(share: float) -> str:
+    return f"{100 * float(share):.0f} %"

@@ -1,0 +1,41 @@
+"""C3D: marker positions as motion capture laboratories exchange them; millimetres, z up, with the axes stated in the file.
+
+x is the person's left at rest, y backward, z up: POINT:X_SCREEN is +X and POINT:Y_SCREEN is +Z. Written with the package ezc3d.
+Source: the C3D file format user guide, c3d.org; B. Michaud, M. Begon, "ezc3d: an easy C3D file I/O cross-platform solution", JOSS
+2021.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from stpose_core.data import Capture, Motion
+from stpose_core.errors import OutputError
+from stpose_core.extras import how_to_install
+from stpose_core.formats import motion_of
+from stpose_core.formats.markers import markers
+
+
+def write(thing: Motion | Capture, path: str | Path, units: str = "mm") -> None:
+    """Write the joint centres of a capture, or of a motion, as a `Format` does; always in millimetres.
+
+    Raises OutputError if ezc3d is missing.
+    """
+    try:
+        import ezc3d
+    except ImportError as error:
+        raise OutputError(f"a .c3d needs the package ezc3d; {how_to_install('c3d')}") from error
+    motion = motion_of(thing)
+    labels, places = markers(motion, path)
+    file = ezc3d.c3d()
+    file["parameters"]["POINT"]["UNITS"]["value"] = ["mm"]
+    file["parameters"]["POINT"]["RATE"]["value"] = [motion.fps]
+    file["parameters"]["POINT"]["LABELS"]["value"] = labels
+    file.add_parameter("POINT", "X_SCREEN", ["+X"])
+    file.add_parameter("POINT", "Y_SCREEN", ["+Z"])
+    file.add_parameter("MANUFACTURER", "COMPANY", ["stpose"])
+    x, y, z = places[..., 0].T, places[..., 1].T, places[..., 2].T
+    file["data"]["points"] = np.stack([x, -z, y, np.ones_like(x)])
+    file.write(str(path))

@@ -1,0 +1,90 @@
+"""JSON: the motion of one or several people in plain text, for programs and web pages; docs/formats.md describes each field.
+
+Lengths are metres, y up; quaternions are w, x, y, z. `positions` repeats what the rotations describe, so that a reader needs no
+kinematics; this module's reader does not use it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stpose_core.data import Array, Capture, Motion
+from stpose_core.errors import FormatError
+from stpose_core.formats import motion_of
+from stpose_core.formats.glb import check
+from stpose_core.reading import expected, one_line, read_bytes
+
+FORMAT, VERSION = "stpose-motion", 1
+
+
+def write(people: Sequence[Motion | Capture], path: str | Path, units: str = "m") -> None:
+    """Write the motions of people, as a `Format` does; always in metres. Raises OutputError for a motion with missing values."""
+    motions = [motion_of(person) for person in people]
+    for motion in motions:
+        check(motion, path)
+    content = {"format": FORMAT, "version": VERSION, "people": [_described(motion) for motion in motions]}
+    Path(path).write_text(json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n", encoding="utf-8", newline="\n")
+
+
+def _described(motion: Motion) -> dict[str, Any]:
+    from stpose_core.animate.rotations import forward_kinematics
+
+    joints = [
+        {"name": name, "parent": int(parent), "offset": _rounded(offset)}
+        for name, parent, offset in zip(motion.names, motion.parents, motion.offsets)
+    ]
+    return {
+        "fps": motion.fps,
+        "joints": joints,
+        "root": _rounded(motion.root),
+        "rotations": _rounded(motion.rotations),
+        "positions": _rounded(forward_kinematics(motion), 4),
+        "contacts": _rounded(motion.contacts, 3),
+        "filled": motion.filled.tolist(),
+    }
+
+
+def _rounded(values: Array, digits: int = 6) -> list[Any]:
+    rounded: list[Any] = (np.round(values, digits) + 0.0).tolist()
+    return rounded
+
+
+def read(path: str | Path) -> tuple[Motion, ...]:
+    """The motions in a file, as a `Format` reads it. Raises FormatError if it is damaged, of another program, or newer."""
+    try:
+        content = json.loads(read_bytes(path))
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path} is not JSON: {one_line(error)}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise FormatError(f'{path} is not a motion of stpose: it has no "format": "{FORMAT}"')
+    version = content.get("version")
+    if not isinstance(version, int) or not 1 <= version <= VERSION:
+        raise FormatError(f"{path} is of version {str(version)[:20]}; this stpose reads up to {VERSION}: update it")
+    with expected(str(path)):
+        if not content["people"]:
+            raise ValueError("there are no people")
+        return tuple(_motion(person) for person in content["people"])
+
+
+def _motion(person: dict[str, Any]) -> Motion:
+    joints = person["joints"]
+    values = {name: np.array(person[name], dtype=np.float64) for name in ("root", "rotations", "contacts")}
+    if not all(np.isfinite(array).all() for array in values.values()):
+        raise ValueError("there are values that are not finite")
+    if (np.linalg.norm(values["rotations"], axis=-1) < 1e-6).any():
+        raise ValueError("a rotation has no length")
+    return Motion(
+        names=tuple(str(joint["name"]) for joint in joints),
+        parents=np.array([int(joint["parent"]) for joint in joints]),
+        offsets=np.array([joint["offset"] for joint in joints], dtype=np.float64),
+        rotations=values["rotations"],
+        root=values["root"],
+        contacts=values["contacts"],
+        filled=np.array(person["filled"], dtype=bool),
+        fps=float(person["fps"]),
+    )
