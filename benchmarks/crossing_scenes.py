@@ -1,8 +1,8 @@
 """Rendered clips in which people cross, with everything known about them: drawn by a seed, rendered once into a folder.
 
 A scene has two or three dressed people who walk as held-out marker mocap does. They pass each other, one overtakes the other, or
-one stops behind another. In every second scene of a kind they wear the same clothes. Each person is rendered alone as well, from the
-same layers, so that both show the same pixels wherever nobody is in front.
+one stops behind another. In every second scene of a kind they wear the same clothes. Each person is rendered alone as well, from
+the same layers, so that both show the same pixels where no person is in front.
 """
 
 from __future__ import annotations

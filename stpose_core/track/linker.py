@@ -14,7 +14,7 @@ from stpose_core.track.track import Track
 
 LOST_SECONDS = 1.0  # a person who was not seen for longer is not expected in the same pose
 AWAY_SECONDS, AWAY_SIZES = 5.0, 1.0  # but is the same one at the same size near the same place, by the size of the box
-LEAST = 0.3  # likeness (of joints, or overlap of boxes) below which two sights are not the same person
+LEAST = 0.3  # similarity (of joints, or overlap of boxes) below which two detections are not the same person
 FLICKER = 3  # people seen in fewer frames than this are dropped, if anybody is seen in more
 
 
@@ -46,8 +46,8 @@ def link_people(frames: Iterable[tuple[int, Sequence[tuple[Floats, Floats]]]], f
             if similarity[row, column] >= LEAST:
                 linked[int(column)] = known[row]
         away = [p for p in people if time - p.track.times[-1] <= AWAY_SECONDS and p not in linked.values()]
-        linked |= _returned(away, {index: extent(*sight) for index, sight in enumerate(sights) if index not in linked})
-        for index, (xy, score) in enumerate(sights):
+        linked |= _returned(away, {index: extent(*sight) for index, sight in enumerate(detections) if index not in linked})
+        for index, (xy, score) in enumerate(detections):
             box = extent(xy, score)
             person = linked.get(index)
             if person is None:
@@ -78,7 +78,7 @@ def _returned(away: Sequence[_Linked], boxes: dict[int, Box]) -> dict[int, _Link
     return {list(boxes)[int(column)]: away[int(row)] for row, column in zip(*np.nonzero(alone))}
 
 
-def _likeness(known: Sequence[tuple[Floats, Floats]], sights: Sequence[tuple[Floats, Floats]]) -> Floats:
+def _similarity(known: Sequence[tuple[Floats, Floats]], detections: Sequence[tuple[Floats, Floats]]) -> Floats:
     """(K, S) similarity of each known person and each detection: the mean of `joint_similarity` and box overlap."""
     if not known or not detections:
         return np.zeros((len(known), len(detections)))
