@@ -2,10 +2,10 @@
 
     python benchmarks/agreement.py CLIP ... [--detector builtin] [--against mediapipe]
 
-Of the largest person that each follows, over the frames in which both see somebody. Agreement: share of the 12 limb joints within
-0.2 torso of the other's (the torso as long as in all but a tenth of the frames). Swapped: arms or legs of a frame that agree better
-with sides exchanged, by half the distance or more, where that distance is above 0.2 torso. Elsewhere: most joints further away
-than a torso.
+Of the largest person that each follows, over the frames in which both detect a person. Agreement: share of the 12 limb joints
+within 0.2 torso of the other's (the torso as long as in all but a tenth of the frames). Swapped: arms or legs of a frame that agree
+better with sides exchanged, by half the distance or more, where that distance is above 0.2 torso. Elsewhere: most joints further
+away than a torso.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PARTS = {"arms": (0, 1, 2), "legs": (3, 4, 5)}
 
 @dataclass(frozen=True)
 class Agreement:
-    """common: frames in which both see somebody. near: share of joints. swapped, elsewhere: the longest runs, in frames."""
+    """common: frames in which both detect a person. near: share of joints. swapped, elsewhere: the longest runs, in frames."""
 
     common: int
     near: float
@@ -45,7 +45,7 @@ def agreement(track: Track, other: Track) -> Agreement:
     """Of two tracks of one clip. Raises NoPersonError if they have no frame in common."""
     frames, own, theirs = np.intersect1d(track.frames, other.frames, return_indices=True)
     if not len(frames):
-        raise NoPersonError("the two detectors never see somebody in the same frame")
+        raise NoPersonError("the two detectors never detect a person in the same frame")
     mine, truth = _limbs(track)[own], _limbs(other)[theirs]
     middle = truth[:, [0, _HALF]].mean(1) - truth[:, [3, 3 + _HALF]].mean(1)
     torso = float(np.nanquantile(np.linalg.norm(middle, axis=1), 0.9))

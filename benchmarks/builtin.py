@@ -63,7 +63,7 @@ def pck(videos: Path, detector: Any, clip: str) -> float:
 
 
 def visits(path: Path, detector: Any) -> tuple[float, int]:
-    """The share of empty frames with a pose, and the most frames that anybody was in the picture before being followed."""
+    """The share of empty frames with a pose, and the most frames that a person was in the picture before being tracked."""
     tracks, count, _ = follow(path, detector)
     return empty_share(tracks, count), slowest_start(tracks, count)
 
@@ -107,7 +107,7 @@ def main() -> None:
     measures = [Measure(f"PCK, {clip}", pck(options.videos, detector, clip), LEAST_PCK, True) for clip in clips]
     share, latest = visits(options.videos / VISITS, detector)
     measures.append(Measure("empty frames with a pose", share, MOST_EMPTY, False))
-    measures.append(Measure("frames until somebody is followed", latest, WITHIN, False))
+    measures.append(Measure("frames until a person is tracked", latest, WITHIN, False))
     print("| measure | value | goal | reached |\n|---|---|---|---|")
     for measure in measures:
         sign = "at least" if measure.upwards else "at most"

@@ -2,7 +2,7 @@
 
 A scene has two or three dressed people who walk as held-out marker mocap does. They pass each other, one overtakes the other, or one
 stops behind another. In every second scene of a kind they wear the same clothes. Each person is rendered alone as well, from the
-same layers, so that both show the same pixels wherever nobody is in front.
+same layers, so that both show the same pixels where no person is in front.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Truth:
     """What is known of a rendered scene with P people and T frames.
 
     joints: (P, T, 17, 3) metres in the world (x right, y away from the camera, z up). xy: (P, T, 17, 2) pixels. open: (P, T) share
-    of the pixels of a person, seen alone, that nobody in front covers; NaN where the person is not in the picture.
+    of the pixels of a person, seen alone, that no person in front covers; NaN where the person is not in the picture.
     """
 
     name: str
@@ -114,7 +114,7 @@ def _scene(name: str, number: int, random: np.random.Generator) -> Scene:
 
 
 def _with_a_stop(frames: NDArray[np.int64], stop: float, stands: float) -> Floats:
-    """Frames of a clip of somebody who slows down to a stop at a time, stands, and walks on. stop, stands: seconds."""
+    """Frames of a clip of a person who slows down to a stop at a time, stands, and walks on. stop, stands: seconds."""
     time, ease = frames / FPS, 0.25
     speed = np.interp(time, [stop - ease, stop, stop + stands, stop + stands + ease], [1.0, 0.0, 0.0, 1.0])
     return np.asarray(np.cumsum(speed) - speed[0])

@@ -1,4 +1,4 @@
-"""Whether people who cross stay who they are: rendered clips with known truth, captured with everybody in them.
+"""Whether people who cross stay who they are: rendered clips with known truth, captured with all people in them.
 
     stpose render --cache CACHE --assets ASSETS --mocap MOCAP --preview sheet.png      # bakes CACHE/kit.npz
     python benchmarks/crossings.py --folder FOLDER --kit CACHE/kit.npz --mocap MOCAP [--detector builtin] [--seed 2] [--count 20]
@@ -68,7 +68,7 @@ def distances(truth: Truth, capture: sp.Capture) -> Floats:
 
 
 def owners(far: Floats) -> NDArray[np.int64]:
-    """(T,) the person on whom a capture's joints lie, -1 where on nobody. far: (P, T, 12) as `distances` gives."""
+    """(T,) the person on whom a capture's joints lie, -1 for none. far: (P, T, 12) as `distances` gives."""
     with np.errstate(all="ignore"):
         middle = np.nan_to_num(np.nanmedian(far, axis=-1), nan=np.inf)
     return np.where(middle.min(0) < 0.5, middle.argmin(0), -1)

@@ -86,7 +86,7 @@ def frame_to_show(example: Example) -> int:
 
 
 def draw_figure(axes: Axes, example: Example) -> None:
-    """The true skeleton, its hidden joints hollow, and those in a wrong place where the network is told that they are."""
+    """The true skeleton, its hidden joints hollow, and those in a wrong place where the network's input marks them."""
     frame = frame_to_show(example)
     true, shown, hidden, wrong = (part[frame] for part in (example.true, example.shown, example.hidden, example.wrong))
     for joint, parent in enumerate(H36M17.parents):

@@ -1,9 +1,9 @@
-"""What mending tracks is worth, and costs, where the truth is known: on held-out mocap under simulated detectors.
+"""Benefit and cost of the correction of tracks if the truth is known: on held-out mocap under simulated detectors.
 
     python benchmarks/mending.py --data MOCAP [--clips 6]
 
 MPJPE / PA-MPJPE of the lifted joints, mm: as seen, with exchanged sides put right (stpose_core/track/sides.py), and with joints
-that leap put back as well (jumps.py), as whoever is followed has them; and the share of sights that was changed. Under the noise of
+that leap put back as well (jumps.py), as in the program; and the share of changed detections. Under the noise of
 a detector, with the sides of joints confused (where it should gain), and twice as fast as recorded, where movements are quickest
 (where it must not lose). Not fitted to the 2D joints afterwards.
 """
@@ -29,8 +29,8 @@ from stpose_core.track.track import Track
 CONDITIONS = (PLAIN, CONFUSED, Condition("twice as fast", tempo=2.0))
 
 
-def mended(take: Take, *ways: Callable[[Track], Track]) -> tuple[Take, float]:
-    """The take as it comes out of following people, mended in these ways in turn, and the share of sights that were changed."""
+def corrected(take: Take, *ways: Callable[[Track], Track]) -> tuple[Take, float]:
+    """The take after tracking, corrected in these ways in turn, and the share of changed detections."""
     points = take.keypoints
     frames = np.flatnonzero((points.score > 0).any(1))
     times = np.arange(len(points)) / points.fps
@@ -47,7 +47,7 @@ def row(lifter: Lifter, cases: Sequence[Take]) -> str:
     """Columns of one condition."""
     columns = []
     for ways in ((), (correct_sides,), (correct_sides, correct_jumps)):
-        pairs = [mended(take, *ways) for take in cases]
+        pairs = [corrected(take, *ways) for take in cases]
         m = measure([(take, lifter(take.keypoints)) for take, _ in pairs])
         columns.append(f"{m.mpjpe:.1f} / {m.pa_mpjpe:.1f}")
     return " | ".join([*columns, f"{np.mean([share for _, share in pairs]):.4f}"])
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=6)
     options = parser.parse_args()
     lifter = load_lifter(device="cpu")
-    print("| set | condition | as seen | sides | sides and leaps | share of sights |\n|---|---|---|---|---|---|")
+    print("| set | condition | as seen | sides | sides and leaps | share of detections |\n|---|---|---|---|---|---|")
     for name, which in SETS.items():
         clips = some(load_mocap(options.data, *which), options.clips)
         for condition in CONDITIONS:

@@ -2,7 +2,7 @@
 
     python benchmarks/people_footage.py --videos FOLDER [--detector mediapipe] [--speed balance/cam01.mp4]
 
-Prints the share of empty frames with a pose, what is found of each visit, the share of sights on the right person where two
+Prints the share of empty frames with a pose, what is found of each visit, the share of detections on the right person where two
 people are in the picture, and what following costs beside MediaPipe's own solution. Clips that are not in the folder are skipped.
 """
 
@@ -60,7 +60,7 @@ def hips(track: Track) -> np.ndarray:
 
 
 def share_on(track: Track, person: tuple[tuple[int, int, int], ...]) -> float:
-    """The share of a track's sights that lie on the person."""
+    """The share of a track's detections that lie on the person."""
     frame, x, y = np.array(person, dtype=float).T
     place = np.column_stack([np.interp(track.frames, frame, x), np.interp(track.frames, frame, y)])
     return float((np.linalg.norm(hips(track) - place, axis=1) < NEAR).mean())
@@ -88,7 +88,7 @@ def report_two(path: Path, detector: Any) -> None:
         (track,) = choose_people(tracks, choice, size, count)
         there = [frame for frame in range(count) if person[0][0] <= frame <= person[-1][0]]
         print(
-            f"{path.name}: {choice}: {share_on(track, person):.1%} of its {len(track)} sights on the {name}, "
+            f"{path.name}: {choice}: {share_on(track, person):.1%} of its {len(track)} detections on the {name}, "
             f"{share_on(track, other):.1%} on the other; a pose on {np.isin(there, track.frames).mean():.1%} "
             f"of frames {there[0]}-{there[-1]}"
         )

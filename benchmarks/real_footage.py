@@ -40,7 +40,7 @@ REFERENCE = {
     **{f"L{part}": f"l_{part.lower()}" for part in ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle")},
 }
 LIMBS = ("r_elbow", "r_wrist", "l_elbow", "l_wrist", "r_knee", "r_ankle", "l_knee", "l_ankle")
-# Frames of intel_one_by_one.mp4 in which nobody is in the picture, 0-based and inclusive, checked by eye.
+# Frames of intel_one_by_one.mp4 without people, 0-based and inclusive, checked by eye.
 EMPTY = ((4, 55), (207, 222), (457, 497), (709, 740), (878, 916), (1211, 1229), (1371, 1388))
 
 
@@ -139,7 +139,7 @@ def duration(folder: Path, clip: str, motion: Motion) -> Row:
 
 
 def emptiness(people: list[Capture]) -> list[Row]:
-    """Frames that hold a pose, bridged ones too, of anybody who is found."""
+    """Frames that hold a pose, bridged ones too, of any person found."""
     empty = np.zeros(len(people[0].pose3d), bool)
     for first, last in EMPTY:
         empty[first : last + 1] = True

@@ -4,8 +4,8 @@
 
 PCK at 0.2 torso of the 12 limb joints of the pictures that `stpose evaluate spatial` measures on. "once": in the person's own
 box, as it stands in the picture, as there. "again": in the box that the first look gives, turned as the trunk was found, which is
-how everybody is seen who is followed, or found in a still picture. "searched": the detector looks for people by itself, the pose
-nearest to the subject counts, and whoever is not found is missed.
+as for people who are tracked, or found in a still picture. "searched": the detector looks for people by itself, the pose
+nearest to the subject counts, and a person who is not found is missed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _limbs(xy: Floats, skeleton: str, picture: NDArray[np.uint8]) -> Floats:
 
 
 def searched(detector: Any, person: HeldOut) -> Floats:
-    """Places (12, 2) of LIMBS of whoever is found nearest to where the subject is; NaN where nobody is found."""
+    """Places (12, 2) of LIMBS of the person found nearest to the subject; NaN if none is found."""
     found = [other.xy[H36M17.index(*LIMBS)] for other in people_in(person.picture, detector)]
     if not found:
         return np.full((len(LIMBS), 2), np.nan)

@@ -5,7 +5,7 @@
     python benchmarks/spatial_ablations.py --cache CACHE --footage FOLDER --videos VIDEOS
     python benchmarks/spatial_ablations.py --cache CACHE --start FILE --rows full footage --footage FOLDER --videos VIDEOS
 
-With --start all rows start from a weights file: a network that finds nobody yet learns nothing from real people.
+With --start all rows start from a weights file: a network that finds no people yet learns nothing from real people.
 All rows see the same number of samples. Every run has its own folder in --state, so a benchmark that was stopped resumes and
 finished runs are not repeated; --json holds the figures so far. Runs are much shorter than those of weights that ship: the
 differences matter, not the figures. Those are shares of joints found within a fifth of the torso's length, in per cent: of visible

@@ -140,6 +140,15 @@ def curves_of(obj: bpy.types.Object) -> list[bpy.types.FCurve]:
     return list(curves_in(data.action, getattr(data, "action_slot", None)))
 
 
+def slot_of(obj: bpy.types.Object, action: Any) -> Any:
+    """The slot by which an object uses an action, assigned or in an NLA strip; None where actions have no slots."""
+    data: Any = obj.animation_data
+    if data.action == action:
+        return getattr(data, "action_slot", None)
+    strips = [strip for track in data.nla_tracks for strip in track.strips if strip.action == action]
+    return getattr(strips[0], "action_slot", None) if strips else None
+
+
 def curves_in(action: Any, slot: Any) -> Any:
     """The F-curves that an action has for a slot; of the action itself where actions have no slots."""
     if not hasattr(action, "layers"):

@@ -160,6 +160,28 @@ def _rotation(matrix: Matrix) -> Array:
     return np.array(matrix.to_quaternion().to_matrix())
 
 
+def add_root(context: bpy.types.Context, obj: bpy.types.Object) -> str:
+    """A new bone at the origin of the armature that all bones without a parent hang on; its name. Raises RigError."""
+    if obj.data.library is not None or obj.data.override_library is not None:
+        raise RigError(f"'{obj.data.name}' is linked from another file; add a root bone there")
+    if context.mode != "OBJECT":
+        bpy.ops.object.mode_set(mode="OBJECT")
+    length = 0.15 * max((bone.head_local.length for bone in obj.data.bones), default=1.0)
+    context.view_layer.objects.active = obj
+    bpy.ops.object.mode_set(mode="EDIT")
+    try:
+        bones = obj.data.edit_bones
+        others = [bone for bone in bones if bone.parent is None]
+        root = bones.new("root")
+        root.head, root.tail, root.use_deform = (0.0, 0.0, 0.0), (0.0, length, 0.0), False
+        for bone in others:
+            bone.parent = root
+        name = str(root.name)
+    finally:
+        bpy.ops.object.mode_set(mode="OBJECT")
+    return name
+
+
 def set_switches(obj: bpy.types.Object, switches: Sequence[Switch]) -> list[str]:
     """Set the custom properties that a family's controls need; what was changed, in words."""
     said = []

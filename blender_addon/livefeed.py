@@ -42,7 +42,7 @@ class LivePose:
 
 
 class LiveFeed:
-    """A connection to `stpose live` on a host and port. Raises TrackError if nobody answers there."""
+    """A connection to `stpose live` on a host and port. Raises TrackError if the server does not answer."""
 
     def __init__(self, host: str = "127.0.0.1", port: int = PORT) -> None:
         try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import bpy
 import numpy as np
 
-from .action import ACTION, LAYER, mark_bake, write_action
+from .action import ACTION, LAYER, add_keys, curves_in, mark_bake, slot_of, write_action
 from .armature import (
     RigError,
     channels,
@@ -22,6 +22,7 @@ from .armature import (
     set_home,
     set_switches,
 )
+from .ikcontrols import ik_channels
 from .retarget.anatomy import Anatomy
 from .retarget.bonemap import BoneMap, check, find_map
 from .retarget.footlock import FootLock, lock_feet
@@ -33,6 +34,9 @@ from .retarget.soles import size_of
 from .retarget.solver import Options, Posed, retarget
 from .rig import contacts_at, keep_contacts, scene_rate
 from .soles import find_soles
+
+
+_SAME_POSE = 0.5  # degrees by which a limb may differ between FK and IK before it is said
 
 
 @dataclass(frozen=True)
@@ -149,11 +153,29 @@ def transfer(
     elif home != target.matrix_world:
         target.matrix_world = home
     mark_bake(action)
+    if bake.ik and taker.ik:
+        report.notes += _key_ik(context, target, action, taker, frames, tolerance)
     keep_contacts(action, source, frames)
     report.action = action.name
     context.scene.frame_set(context.scene.frame_current)
     say(1.0)
     return report
+
+
+def _key_ik(
+    context: bpy.types.Context,
+    target: bpy.types.Object,
+    action: bpy.types.Action,
+    taker: BoneMap,
+    frames: np.ndarray,
+    tolerance: tuple[float, float],
+) -> list[str]:
+    """Key the IK controls after the FK controls, in the same action; what to say of them."""
+    keyed, off = ik_channels(context, target, taker.ik, taker.bones, frames, tolerance)
+    add_keys(curves_in(action, slot_of(target, action)), keyed)
+    if off > _SAME_POSE:
+        return [f"the pose with IK differs by up to {off:.1f} degrees from that with FK"]
+    return []
 
 
 def relock(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stpose_core.data import Camera, Capture, Keypoints, Motion, Pose3D
     from stpose_core.detect import load_detector
     from stpose_core.errors import StposeError
-    from stpose_core.formats import load_capture, load_motion, save
+    from stpose_core.formats import load_capture, load_motion, load_people, save
     from stpose_core.lift import load_lifter
     from stpose_core.pipeline import capture, capture_people
 
@@ -35,6 +35,7 @@ __all__ = [
     "load_detector",
     "load_lifter",
     "load_motion",
+    "load_people",
     "save",
 ]
 
@@ -51,6 +52,7 @@ _HOMES = {
     "load_detector": "detect",
     "load_lifter": "lift",
     "load_motion": "formats",
+    "load_people": "formats",
     "save": "formats",
 }
 

@@ -50,6 +50,7 @@ class CaptureOptions:
     picture_fps: frame rate of a folder of pictures, which have no time stamps.
     format: suffix of files in a folder, without the dot. units: unit of length in formats with a choice, "cm" or "m".
     rig: joint names in the files, a name of `stpose_core.rigs.RIGS`.
+    skeleton: path of a .bvh or .glb on whose hierarchy the files' motion is solved; None for the captured body's own.
     """
 
     detector: str = "auto"
@@ -69,6 +70,7 @@ class CaptureOptions:
     format: str = "bvh"
     units: str = "cm"
     rig: str = "stpose"
+    skeleton: str | None = None
 
     def __post_init__(self) -> None:
         for entry in fields(self):

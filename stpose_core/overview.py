@@ -1,4 +1,4 @@
-"""Who is in a video: everybody with the number that `person` takes, and a picture with each of them boxed and numbered."""
+"""The people in a video with the numbers that `person` accepts, and a picture with their boxes and numbers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def find_people(
     end: float | None = None,
     progress: Progress | None = None,
 ) -> list[PersonInVideo]:
-    """Everybody in the range of a video, the largest first. Raises NoPersonError if there is nobody, VideoError."""
+    """All people in the range of a video, the largest first. Raises NoPersonError if there are none, VideoError."""
     seen = observe(video, detector, start, end, progress)
     chosen = choose_people(seen.tracks, "all", (video.info.width, video.info.height), len(seen.times))
     return [
@@ -64,7 +64,7 @@ def find_people(
 
 
 def write_overview(people: Sequence[PersonInVideo], path: str | Path, video: FrameSource, overwrite: bool = False) -> None:
-    """A picture of the frames of the video that show everybody, at most six, below one another, with boxes and numbers.
+    """A picture of the frames of the video that show all people, at most six, below one another, with boxes and numbers.
 
     The file appears whole or not at all. Raises OutputError, VideoError.
     """

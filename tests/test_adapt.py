@@ -16,7 +16,7 @@ from stpose_cli.main import run as command
 from stpose_training import adapt as module
 from stpose_training.adapt import Adaptation, adapt, keep_apart, learn, read_clips
 from stpose_training.data.bodies import Random
-from stpose_training.data.footage import usable
+from stpose_training.data.footage import Window, usable
 from stpose_training.data.mocap import MotionBank, load_mocap
 from stpose_training.data.samples import NO_FAULTS, Batch
 from stpose_training.quality import quality, table
@@ -236,7 +236,7 @@ def test_replayed_motion_is_filmed_by_such_cameras(folder: Path) -> None:
     low = Look(-0.3, 0.45, math.log(2.5), 24.0, 2, 50)
 
     def drawn(look: Look) -> Batch:
-        return draw_like(bank, [look], batch=64, frames=16, reach=16, random=Random(0), faults=NO_FAULTS, sure=True)
+        return draw_like(bank, [look], batch=64, window=Window(frames=16, reach=16), random=Random(0), faults=NO_FAULTS, sure=True)
 
     batch = drawn(low)
     up = batch.up[:, 8]

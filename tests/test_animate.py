@@ -177,6 +177,7 @@ def test_hidden_joints_and_degenerate_poses_give_finite_motions():
             assert np.isfinite(forward_kinematics(odd)).all()
 
 
+@pytest.mark.timing
 def test_ten_thousand_frames_take_less_than_six_seconds():
     joints = np.tile(h36m(walk(10.0)), (34, 1, 1))[:10_000]
     pose = noisy(seen(joints, 30.0), 0.01)

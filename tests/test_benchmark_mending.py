@@ -31,12 +31,12 @@ def test_a_take_is_mended_as_tracks_are(benchmark: ModuleType) -> None:
     xy[40:50, KNEE] += (60, -30)
     xy[:3], score[:3] = np.nan, 0.0
     take = Take(Keypoints(xy, score, 60.0, (1920, 1080), "h36m17"), np.zeros((120, 17, 3)), np.zeros((120, 17), bool))
-    mended, share = benchmark.mended(take, correct_sides, correct_jumps)
+    mended, share = benchmark.corrected(take, correct_sides, correct_jumps)
     assert share == pytest.approx(10 / (117 * 17))
     assert np.linalg.norm(mended.keypoints.xy[3:] - right[3:], axis=-1).max() < FAR * TORSO
     assert not mended.keypoints.seen[:3].any()
     assert len(mended.keypoints) == 120
     # Control: nothing leaps, nothing is replaced.
     clean = Take(Keypoints(right, score, 60.0, (1920, 1080), "h36m17"), take.truth, take.masked)
-    assert benchmark.mended(clean, correct_sides, correct_jumps)[1] == 0
-    assert benchmark.mended(take)[1] == 0
+    assert benchmark.corrected(clean, correct_sides, correct_jumps)[1] == 0
+    assert benchmark.corrected(take)[1] == 0

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import click
 import pytest
+from fakes import lift_standing
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*.md")])
@@ -78,3 +81,43 @@ def test_wrong_commands_and_options_are_found() -> None:
     with pytest.raises(KeyError):
         unknown_options(["capture", "a.mp4"])
     assert len(shown_commands(ROOT / "docs/mocap.md")) > 1
+
+
+def python_of(page: str) -> list[str]:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return [block for _, language, block in BLOCK.findall(text) if language == "python"]
+
+
+def test_the_detector_of_the_tutorial_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    import numpy as np
+
+    from stpose_core.detect import load_detector
+
+    code = python_of("tutorials/extend.md")[0].split("\ncapture = ")[0]
+    module = ModuleType("tutorial")
+    vars(module).update(
+        my_person_model=lambda image: [(0, 0, 10, 20, 0.9)], my_joint_model=lambda image, box: (np.zeros((17, 2)), np.ones(17))
+    )
+    exec(code, vars(module))
+    monkeypatch.setitem(sys.modules, "tutorial", module)
+    detector = load_detector("tutorial:MyDetector")
+    (box,) = detector.find(np.zeros((30, 30, 3), np.uint8), thorough=True)
+    assert detector.pose(np.zeros((30, 30, 3), np.uint8), box).presence == 1
+    assert detector.maps is None
+
+
+def test_the_format_of_the_tutorial_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import numpy as np
+
+    from stpose_core import formats
+    from stpose_core.animate import animate
+    from stpose_core.data import Keypoints
+
+    _, code, line = python_of("tutorials/extend.md")
+    module = ModuleType("stpose_core.formats.xyz")
+    exec(code, vars(module))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(formats, "FORMATS", (*formats.FORMATS, eval(line, vars(formats))))
+    standing = lift_standing(Keypoints(np.full((6, 17, 2), 50.0), np.ones((6, 17)), 25, (160, 120), "h36m17"))
+    formats.save(animate(standing), tmp_path / "a.xyz")
+    assert np.loadtxt(tmp_path / "a.xyz").shape[0] == 6

@@ -15,7 +15,7 @@ import torch
 from stpose_cli.main import run as stpose
 from stpose_training.finder.feed import (
     FOUND,
-    NOBODY,
+    NO_PERSON,
     UNCLEAR,
     WIDE,
     FrameBatch,
@@ -197,12 +197,12 @@ def test_who_is_hardly_seen_need_not_be_found(cache: Path) -> None:
     shard = read_shard(cache / "frames-train-00000.npz")
     row = 1
     picture, box = decode(shard.jpeg[row]), shard.box[row, 0]
-    assert seen_frame(shard, row, picture, WHOLE, FRAME).who.tolist() == [FOUND, NOBODY, NOBODY]
+    assert seen_frame(shard, row, picture, WHOLE, FRAME).who.tolist() == [FOUND, NO_PERSON, NO_PERSON]
     gone = WHOLE.copy()
     gone[0, 2] = -box[2] + 2  # two pixels of the person are left
-    assert seen_frame(shard, row, picture, gone, FRAME).who.tolist() == [UNCLEAR, NOBODY, NOBODY]
+    assert seen_frame(shard, row, picture, gone, FRAME).who.tolist() == [UNCLEAR, NO_PERSON, NO_PERSON]
     gone[0, 2] = -box[2] - 2
-    assert seen_frame(shard, row, picture, gone, FRAME).who.tolist() == [NOBODY] * 3
+    assert seen_frame(shard, row, picture, gone, FRAME).who.tolist() == [NO_PERSON] * 3
     assert seen_frame(shard, row, picture, 0.09 * WHOLE, FRAME).who[0] == UNCLEAR, "too small"
 
 
@@ -237,7 +237,7 @@ def test_a_loss_is_least_at_the_truth_and_leaves_out_who_is_unclear() -> None:
 
 
 def test_an_empty_frame_has_a_loss_too() -> None:
-    batch = batch_of([(0, 0, 0, 0)], [NOBODY])
+    batch = batch_of([(0, 0, 0, 0)], [NO_PERSON])
     output = FinderOutput(torch.full((1, 8, 16), 5.0), torch.ones(1, 4, 8, 16), torch.zeros(1, 2, 8, 16))
     loss, parts = finder_loss(output, batch, Recipe())
     assert torch.isfinite(loss)

@@ -14,7 +14,7 @@ from small_mocap import moving, write_folder
 from stpose_training import lifter as module
 from stpose_training.data.bodies import Random
 from stpose_training.data.cameras import film
-from stpose_training.data.footage import FootageBank, Seen, draw_seen, load_footage
+from stpose_training.data.footage import FootageBank, Seen, Window, draw_seen, load_footage
 from stpose_training.data.samples import thin
 from stpose_training.lifter import train
 from stpose_training.losses import bone_length_spread
@@ -109,14 +109,15 @@ def test_beyond_the_ends_of_a_clip_nothing_is_seen() -> None:
 def test_a_seed_gives_the_same_samples_and_hidden_joints_stay_to_be_judged() -> None:
     bank = FootageBank([footage(0, 80), footage(1, 80)])
     first, again, other = (
-        draw_seen(bank, batch=16, frames=32, reach=16, random=Random(seed), severity=1.0, share=1.0) for seed in (3, 3, 4)
+        draw_seen(bank, batch=16, window=Window(frames=32, reach=16), random=Random(seed), severity=1.0, share=1.0)
+        for seed in (3, 3, 4)
     )
     assert all(torch.equal(value, getattr(again, name)) for name, value in vars(first).items())
     assert not torch.equal(first.joints, other.joints)
     shown = first.joints[:, 16:-16, :, 3] > 0
     assert ((first.score > 0) & ~shown).float().mean() > 0.02
     # The control: with nothing hidden the network is shown all that is judged, at the very place.
-    plain = draw_seen(bank, batch=16, frames=32, reach=16, random=Random(3), severity=1.0, share=0.0)
+    plain = draw_seen(bank, batch=16, window=Window(frames=32, reach=16), random=Random(3), severity=1.0, share=0.0)
     assert torch.equal(plain.joints[:, 16:-16, :, :2], plain.flat)
 
 

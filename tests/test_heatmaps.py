@@ -16,6 +16,7 @@ from stpose_training import evaluate as judging
 from stpose_training import lifter as training
 from stpose_training.conditions import OCCLUSION, PLAIN, Take, film_clip
 from stpose_training.data.bodies import Random
+from stpose_training.data.footage import Window
 from stpose_training.data.heatmaps import draw_blobs
 from stpose_training.data.mocap import Clip, MotionBank, load_mocap
 from stpose_training.data.samples import Faults, draw_batch
@@ -105,7 +106,7 @@ def test_a_map_is_highest_where_the_joint_is() -> None:
 
 
 def test_a_hidden_joint_has_no_mass(bank: MotionBank) -> None:
-    batch = draw_batch(bank, batch=16, frames=32, reach=8, random=Random(4), faults=Faults(1.0), maps=True)
+    batch = draw_batch(bank, batch=16, window=Window(frames=32, reach=8), random=Random(4), faults=Faults(1.0), maps=True)
     assert batch.blobs is not None
     maps = Blobs(batch.blobs.place, batch.blobs.height, batch.blobs.spread).draw()  # without the background
     hidden = batch.joints[..., 3] == 0
@@ -120,7 +121,8 @@ def test_a_hidden_joint_has_no_mass(bank: MotionBank) -> None:
 
 def test_the_peak_of_a_sample_is_its_joint_and_the_rest_of_the_sample_the_same(bank: MotionBank) -> None:
     plain, drawn = (
-        draw_batch(bank, batch=8, frames=32, reach=8, random=Random(5), faults=Faults(0.5), maps=maps) for maps in (False, True)
+        draw_batch(bank, batch=8, window=Window(frames=32, reach=8), random=Random(5), faults=Faults(0.5), maps=maps)
+        for maps in (False, True)
     )
     for name in ("joints", "context", "pose", "root", "up", "wrong"):
         assert torch.equal(getattr(plain, name), getattr(drawn, name))
@@ -140,7 +142,7 @@ def test_the_peak_of_a_sample_is_its_joint_and_the_rest_of_the_sample_the_same(b
 
 def test_maps_come_back_with_their_seed(bank: MotionBank) -> None:
     first, again, other = (
-        draw_batch(bank, batch=4, frames=16, reach=8, random=Random(seed), faults=Faults(0.5), maps=True).inputs
+        draw_batch(bank, batch=4, window=Window(frames=16, reach=8), random=Random(seed), faults=Faults(0.5), maps=True).inputs
         for seed in (7, 7, 8)
     )
     assert torch.equal(first, again)

@@ -17,7 +17,7 @@ from small_photos import NAMES, annotation, figure, picture_of, rewrite, write_p
 from stpose_cli.main import run as stpose
 from stpose_training.data import coco
 from stpose_training.data.coco import as_h36m, read_photos
-from stpose_training.finder.feed import FOUND, NOBODY, UNCLEAR, drawn_frame, feed_frames
+from stpose_training.finder.feed import FOUND, NO_PERSON, UNCLEAR, drawn_frame, feed_frames
 from stpose_training.finder.measure import photo_frames
 from stpose_training.finder.recipe import Recipe as FinderRecipe
 from stpose_training.loop import make_fabric
@@ -358,7 +358,7 @@ def test_the_finder_learns_from_boxes_and_ignores_who_is_not_labelled(photos: Pa
     shard = joined(pictures_of(read_photos(photos)))
     assert shard.box.shape == (23, CROWD, 4)
     who = np.concatenate([drawn_frame(shard, np.random.default_rng(seed), (320, 192)).who for seed in range(30)])
-    assert {FOUND, NOBODY} < set(who.tolist()) <= {FOUND, NOBODY, UNCLEAR}
+    assert {FOUND, NO_PERSON} < set(who.tolist()) <= {FOUND, NO_PERSON, UNCLEAR}
 
     cache = tmp_path / "cache"
     cache.mkdir()

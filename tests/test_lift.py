@@ -262,7 +262,7 @@ def test_weights_survive_the_file_and_wrong_files_are_refused(small: Lifter, tmp
     with pytest.raises(WeightsError, match="kind 'spatial'"):
         load_lifter(path)
     write_weights(path, small.network.state_dict(), "temporal", {"network": TemporalConfig(latent=24, width=20).to_dict()})
-    with pytest.raises(WeightsError, match="does not fit"):
+    with pytest.raises(WeightsError, match="does not match"):
         load_lifter(path)
     path.write_text("not weights")
     with pytest.raises(WeightsError, match="not a readable"):

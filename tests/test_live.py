@@ -349,7 +349,7 @@ def test_memory_of_a_session_does_not_grow(monkeypatch: pytest.MonkeyPatch) -> N
         (["--camera", "100"], "cameras have numbers from 0 to 99"),
         (["--camera", "nowhere.mp4"], "nowhere.mp4"),
         (["--json", "host:99999"], "is no address"),
-        (["--focal", "900", "--fov", "60"], "focal and fov say the same thing"),
+        (["--focal", "900", "--fov", "60"], "focal and fov both set"),
     ],
 )
 def test_users_errors_end_in_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -375,4 +375,4 @@ def test_the_example_is_captured_live() -> None:
 
 
 def test_a_report_of_nobody() -> None:
-    assert str(LiveReport()) == "0 frames; nobody was seen"
+    assert str(LiveReport()) == "0 frames; no person was detected"

@@ -65,7 +65,7 @@ def test_weights_name_their_network(config: TemporalConfig | DilatedConfig, tmp_
     if isinstance(config, TemporalConfig):
         assert isinstance(load_lifter(tmp_path / "b.safetensors").network, TemporalNetwork)
     else:
-        with pytest.raises(WeightsError, match="does not fit"):
+        with pytest.raises(WeightsError, match="does not match"):
             load_lifter(tmp_path / "b.safetensors")
     write_weights(tmp_path / "c.safetensors", network.state_dict(), "temporal", {**header, "architecture": "lstm"})
     with pytest.raises(WeightsError, match="no network 'lstm'"):
@@ -223,7 +223,7 @@ def test_a_projective_output_makes_metres_of_places_depths_and_size() -> None:
     true = points - points[..., :1, :]
     assert (heads(torch.zeros(1, 1, 5), seen, size).pose - true).abs().max() < 1e-5
     assert (heads(torch.zeros(1, 1, 5), seen, torch.zeros(1, 5)).pose - true).abs().max() > 0.05  # no perspective
-    with pytest.raises(ValueError, match="needs the places"):
+    with pytest.raises(ValueError, match="needs the positions"):
         heads(torch.zeros(1, 1, 5))
 
 

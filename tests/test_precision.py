@@ -47,6 +47,7 @@ def test_training_steps_are_measured_in_both_precisions_and_leave_no_trace(monke
     assert torch.get_num_threads() == threads
 
 
+@pytest.mark.timing
 def test_work_is_told_from_waiting() -> None:
     """Processor time counts: who waits, as a process that others delay does, works no longer for it."""
 

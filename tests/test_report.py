@@ -31,9 +31,10 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 @pytest.fixture(scope="module")
 def motion() -> Motion:
     """A second of somebody who walks along +z, with contacts that change."""
+    from test_live import standing
+
     from stpose_core.animate.body import NAMES, parents, rest_offsets
     from stpose_core.animate.bones import _USUAL_REST
-    from test_live import standing
 
     frames = 30
     xyz = np.repeat(standing().xyz, frames, 0)

@@ -13,6 +13,7 @@ from stpose_training.data import bodies, occlusion
 from stpose_training.data.bodies import Random
 from stpose_training.data.cameras import film
 from stpose_training.data.flexion import _legs, flex, grounded
+from stpose_training.data.footage import Window
 from stpose_training.data.mocap import Clip, MotionBank, load_mocap
 from stpose_training.data.samples import Faults, draw_batch, new_motions
 from stpose_training.losses import (
@@ -229,7 +230,7 @@ def test_no_share_hides_nothing() -> None:
 
 def test_a_seed_gives_the_same_batch(bank: MotionBank) -> None:
     first, again, other = (
-        draw_batch(bank, batch=4, frames=16, reach=8, random=Random(seed), faults=Faults(0.5)) for seed in (7, 7, 8)
+        draw_batch(bank, batch=4, window=Window(frames=16, reach=8), random=Random(seed), faults=Faults(0.5)) for seed in (7, 7, 8)
     )
     for name, value in vars(first).items():
         if isinstance(value, torch.Tensor):
@@ -239,7 +240,7 @@ def test_a_seed_gives_the_same_batch(bank: MotionBank) -> None:
 
 def test_targets_project_onto_the_inputs(bank: MotionBank) -> None:
     """Pose and root target together, seen by the person's own camera, lie where the network is shown the joints."""
-    batch = draw_batch(bank, batch=32, frames=16, reach=8, random=Random(9))
+    batch = draw_batch(bank, batch=32, window=Window(frames=16, reach=8), random=Random(9))
     depth = torch.exp(batch.root[..., 2])
     joints = batch.joints[:, 8:-8]
     size = torch.exp(batch.context[:, 8:-8, 2])
@@ -253,7 +254,7 @@ def test_targets_project_onto_the_inputs(bank: MotionBank) -> None:
 
 
 def test_loss_parts_against_closed_forms(bank: MotionBank) -> None:
-    batch = draw_batch(bank, batch=4, frames=16, reach=8, random=Random(0), faults=Faults(0.5))
+    batch = draw_batch(bank, batch=4, window=Window(frames=16, reach=8), random=Random(0), faults=Faults(0.5))
     zero = torch.zeros(4, 16, 17)
     none = torch.zeros(4, 16, 0)
     exact = TemporalOutput(batch.pose, batch.root, zero - 3, zero, batch.up, none)

@@ -1,4 +1,4 @@
-"""Build stpose's source distribution and wheel, and use both as somebody would who has nothing else of the project.
+"""Build stpose's source distribution and wheel, and use both as a user without the rest of the project would.
 
     python tools/test_wheel.py
 
@@ -91,10 +91,10 @@ def run(command: list[str] | str, folder: Path, environment: dict[str, str] | No
     return done.stdout
 
 
-def expect(holds: bool, what: str, told: str = "") -> None:
+def expect(holds: bool, what: str, output: str = "") -> None:
     """Raise Failure with what the command printed unless something holds."""
     if not holds:
-        raise Failure(f"not so: {what}\n{told}")
+        raise Failure(f"not so: {what}\n{output}")
 
 
 def check_help_and_doctor(installed: Installed) -> None:

@@ -26,7 +26,8 @@ class LiveSession:
         self.began = time.monotonic()
 
     def step(self, context: bpy.types.Context) -> None:
-        """Shows the newest pose. Raises TrackError when the connection has ended, or nobody is seen for too long at the start."""
+        """Shows the newest pose. Raises TrackError when the connection has ended, or no person is detected for too long at the
+        start."""
         poses = self.feed.poll()
         for pose in poses:
             if self.record:
@@ -35,7 +36,7 @@ class LiveSession:
         if shown:
             self._show(context, shown[-1])
         elif self.rig is None and time.monotonic() - self.began > _PATIENCE:
-            raise TrackError("nobody is seen by the camera")
+            raise TrackError("the camera shows no person")
 
     def _show(self, context: bpy.types.Context, pose: LivePose) -> None:
         motion = pose.motion(scene_rate(context.scene))

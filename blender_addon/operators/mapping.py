@@ -8,7 +8,7 @@ import bpy
 from bpy.props import StringProperty
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
-from ..armature import RigError, check_rig, read_skeleton
+from ..armature import RigError, add_root, check_rig, check_target, read_skeleton
 from ..properties import show_map, shown_map
 from ..retarget.bonemap import BoneMap, check, find_map, load_families, load_family, match, save_map
 from ..retarget.slots import REQUIRED
@@ -109,6 +109,26 @@ class STPOSE_OT_load_map(bpy.types.Operator, ImportHelper):
         return _told(self, found)
 
 
+class STPOSE_OT_add_root(bpy.types.Operator):
+    """Add a root bone on the ground, which carries all others, for root motion"""
+
+    bl_idname = "stpose.add_root"
+    bl_label = "New Root Bone"
+    bl_options = {"REGISTER", "UNDO"}
+
+    target: StringProperty(name="Target", description="Name of the armature object")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            target = check_target(_target(context, self.target))
+            name = add_root(context, target)
+        except RigError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"'{name}' carries all bones of '{target.name}'")
+        return {"FINISHED"}
+
+
 def _told(operator: bpy.types.Operator, found: BoneMap) -> set[str]:
     serious = [slot for slot in found.problems if slot in REQUIRED]
     if serious:
@@ -118,7 +138,7 @@ def _told(operator: bpy.types.Operator, found: BoneMap) -> set[str]:
     return {"FINISHED"}
 
 
-CLASSES = (STPOSE_OT_map_bones, STPOSE_OT_check_map, STPOSE_OT_save_map, STPOSE_OT_load_map)
+CLASSES = (STPOSE_OT_add_root, STPOSE_OT_map_bones, STPOSE_OT_check_map, STPOSE_OT_save_map, STPOSE_OT_load_map)
 
 
 def register() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,27 @@ class Switch:
 
 
 @dataclass(frozen=True)
+class IKLimb:
+    """The IK controls of a limb. fk: the slots of its three joints. end, pole: controls. middle: the bone that elbow or knee moves.
+
+    switches: what has to be set for IK to act. also: controls that follow other slots, by name. stretch: the control whose scale
+    lengthens the limb, for rigs whose IK squeezes it.
+    """
+
+    fk: tuple[str, str, str]
+    end: str
+    pole: str
+    middle: str
+    switches: tuple[Switch, ...]
+    also: dict[str, str] = field(default_factory=dict)
+    stretch: str = ""
+
+    def followers(self) -> list[str]:
+        """Names of the controls that follow other slots."""
+        return list(self.also)
+
+
+@dataclass(frozen=True)
 class Family:
     """What a family of rigs calls its bones.
 
@@ -46,6 +68,7 @@ class Family:
     controls: bool = False
     switches: tuple[Switch, ...] = ()
     note: str = ""
+    ik: tuple[IKLimb, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,6 +85,32 @@ class BoneMap:
     switches: tuple[Switch, ...] = ()
     note: str = ""
     controls: bool = False
+    ik: tuple[IKLimb, ...] = ()
+
+
+def ik_from(data: Sequence[dict[str, Any]]) -> tuple[IKLimb, ...]:
+    """IK limbs of their form in JSON."""
+    return tuple(
+        IKLimb(
+            (str(one["fk"][0]), str(one["fk"][1]), str(one["fk"][2])),
+            str(one["end"]),
+            str(one["pole"]),
+            str(one["middle"]),
+            _switches(one.get("switches", ())),
+            {str(control): str(slot) for control, slot in one.get("also", {}).items()},
+            str(one.get("stretch", "")),
+        )
+        for one in data
+    )
+
+
+def ik_to(limbs: Sequence[IKLimb]) -> list[dict[str, Any]]:
+    """IK limbs in the form that JSON takes."""
+    return [asdict(limb) for limb in limbs]
+
+
+def _switches(data: Sequence[dict[str, Any]]) -> tuple[Switch, ...]:
+    return tuple(Switch(str(one["bone"]), str(one["property"]), float(one["value"])) for one in data)
 
 
 def load_family(path: Path) -> Family:
@@ -78,10 +127,11 @@ def load_family(path: Path) -> Family:
             str(data.get("prefix", "")),
             tuple(data.get("signs", ())),
             bool(data.get("controls", False)),
-            tuple(Switch(str(one["bone"]), str(one["property"]), float(one["value"])) for one in data.get("switches", ())),
+            _switches(data.get("switches", ())),
             str(data.get("note", "")),
+            ik_from(data.get("ik", ())),
         )
-    except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
+    except (OSError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path}: not a bone map ({error})") from error
 
 
@@ -95,7 +145,8 @@ def save_map(path: Path, bone_map: BoneMap) -> None:
     data = {
         "family": bone_map.family,
         "controls": bone_map.controls,
-        "switches": [{"bone": one.bone, "property": one.property, "value": one.value} for one in bone_map.switches],
+        "switches": [asdict(one) for one in bone_map.switches],
+        "ik": ik_to(bone_map.ik),
         "bones": {slot: [name] for slot, name in bone_map.bones.items()},
     }
     path = Path(path)
@@ -128,7 +179,7 @@ def match(skeleton: Skeleton, family: Family) -> BoneMap:
     if family.signs and signed:
         # A family with signs of its own is a special case of another, and preferred to it.
         score += 0.01
-    return BoneMap(bones, family.name, score, problems, family.switches, family.note, family.controls)
+    return BoneMap(bones, family.name, score, problems, family.switches, family.note, family.controls, family.ik)
 
 
 def find_map(skeleton: Skeleton, families: Sequence[Family] | None = None) -> BoneMap:

@@ -1,4 +1,4 @@
-"""When heels and toes stand on the ground: from the motion itself where nobody has said it."""
+"""When heels and toes stand on the ground: computed from the motion where the track has none."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Motion:
 class View:
     """What a capture knows of its camera, whose axes are x right, y down, z forward.
 
-    focal, centre (2,), size (width, height): pixels. pelvis: (T, 3) metres, NaN where nobody was seen. up: (3,) against gravity.
+    focal, centre (2,), size (width, height): pixels. pelvis: (T, 3) metres, NaN without a detection. up: (3,) against gravity.
     video: the file, at fps frames a second, of which the capture began at `start` seconds.
     """
 

@@ -1,4 +1,4 @@
-"""Root motion: who carries the character over the ground once the motion is solved: the hips, a root bone, the object, or nobody."""
+"""Root motion: what carries the character over the ground once the motion is solved: hips, a root bone, the object, or none."""
 
 from __future__ import annotations
 

@@ -12,7 +12,13 @@ from stpose_core.errors import StposeError
 from stpose_core.extras import how_to_install, install_command
 
 PACKAGES = ("torch", "numpy", "scipy", "av", "safetensors")
-EXTRAS = {"train": ("lightning-fabric", "tensorboard"), "synth": ("anny", "pillow"), "datasets": ("h5py", "cdflib")}
+EXTRAS = {
+    "train": ("lightning-fabric", "tensorboard"),
+    "synth": ("anny", "pillow"),
+    "datasets": ("h5py", "cdflib"),
+    "c3d": ("ezc3d",),
+    "usd": ("usd-core",),
+}
 FAILED = 2
 
 

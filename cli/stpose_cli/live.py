@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
 from stpose_cli.capture_options import Number
+from stpose_cli.commands import into
 from stpose_core.errors import DetectorError, OptionError
 from stpose_core.options import DEVICES, CaptureOptions
 
@@ -30,6 +33,23 @@ class Address(click.ParamType):
         if not (port.isascii() and port.isdigit() and int(port) < 65536):
             self.fail(f"'{value}' is no address; write HOST:PORT or PORT", param, ctx)
         return host or "127.0.0.1", int(port)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveOptions:
+    """The options of the command."""
+
+    source: str
+    vmc: tuple[str, int] | None
+    lines: tuple[str, int] | None
+    window: bool
+    detector: str
+    smooth: float
+    device: str
+    weights: str | None
+    focal: float | None
+    fov: float | None
+    seconds: float | None
 
 
 @click.command()
@@ -54,19 +74,8 @@ class Address(click.ParamType):
 @click.option("--focal", type=Number(1, 1e6), help="Focal length in pixels.  [default: unknown]")
 @click.option("--fov", type=Number(5, 170), help="Field of view in degrees over the longer side.  [default: unknown]")
 @click.option("--seconds", type=Number(0, 1e9), help="Stop after this time.  [default: at Ctrl-C]")
-def live(
-    source: str,
-    vmc: tuple[str, int] | None,
-    lines: tuple[str, int] | None,
-    window: bool,
-    detector: str,
-    smooth: float,
-    device: str,
-    weights: str | None,
-    focal: float | None,
-    fov: float | None,
-    seconds: float | None,
-) -> None:
+@into(LiveOptions)
+def live(options: LiveOptions) -> None:
     """Capture one person live.
 
     The skeleton is sent as VMC (over UDP) or as lines of JSON (a TCP server), with a delay of about a tenth of a second. Stop it
@@ -83,32 +92,34 @@ def live(
     from stpose_core.weights import LIVE_LIFTER
 
     torch.set_num_threads(1)  # one frame at a time is too little work to share
-    if focal is not None and fov is not None:
-        raise OptionError("focal and fov say the same thing; give one of them")
+    if options.focal is not None and options.fov is not None:
+        raise OptionError("focal and fov both set the focal length; give only one of them")
     with contextlib.ExitStack() as stack:
         senders: list[Sender] = []
-        if vmc:
-            senders.append(VmcSender(*vmc))
-        if lines or not vmc:
-            senders.append(JsonServer(*(lines or ("127.0.0.1", JSON_PORT))))
+        if options.vmc:
+            senders.append(VmcSender(*options.vmc))
+        if options.lines or not options.vmc:
+            senders.append(JsonServer(*(options.lines or ("127.0.0.1", JSON_PORT))))
         for sender in senders:
             stack.callback(sender.close)
-        frames = NewestFrame(source)
-        network = open_detector(detector, device)
+        frames = NewestFrame(options.source)
+        network = open_detector(options.detector, options.device)
         if isinstance(network, KeypointFile):
-            raise DetectorError(f"{detector} holds the keypoints of a video; live capture needs a detector")
-        lifter = load_lifter(weights or LIVE_LIFTER, device=choose_device(device))
+            raise DetectorError(f"{options.detector} contains the keypoints of a video; live capture needs a detector")
+        lifter = load_lifter(options.weights or LIVE_LIFTER, device=choose_device(options.device))
         watch: Callable[..., bool] | None = None
-        if window:
+        if options.window:
             from stpose_cli.live_window import Window
 
-            watch = stack.enter_context(Window(f"stpose live: {source}", network.skeleton))
-        places = [f"VMC to {vmc[0]}:{vmc[1]}"] if vmc else []
+            watch = stack.enter_context(Window(f"stpose live: {options.source}", network.skeleton))
+        places = ["VMC to {}:{}".format(*options.vmc)] if options.vmc else []
         places += [f"JSON on port {sender.port}" for sender in senders if isinstance(sender, JsonServer)]
         click.echo(
-            f"stpose: {source} {frames.size[0]} x {frames.size[1]}, {network.name}; {', '.join(places)}. Ctrl-C stops.", err=True
+            f"stpose: {options.source} {frames.size[0]} x {frames.size[1]}, {network.name}; {', '.join(places)}. Ctrl-C stops.",
+            err=True,
         )
         report = LiveReport()
+        longest = math.inf if options.seconds is None else options.seconds
         stack.enter_context(frames)
         with contextlib.suppress(KeyboardInterrupt):
             run_live(
@@ -116,10 +127,9 @@ def live(
                 detector=network,
                 lifter=lifter,
                 senders=senders,
-                camera=CaptureOptions(focal=focal, fov=fov).camera_of(frames.size),
-                smooth=smooth,
-                seconds=seconds,
-                watch=watch,
+                camera=CaptureOptions(focal=options.focal, fov=options.fov).camera_of(frames.size),
+                smooth=options.smooth,
+                watch=lambda *shown: (watch is None or watch(*shown)) and report.seconds < longest,
                 report=report,
             )
         click.echo(str(report))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from stpose_core.formats import FORMATS
 from stpose_core.options import CaptureOptions
 
 if TYPE_CHECKING:
+    from stpose_core.data import Capture, Motion
     from stpose_core.frames import FrameSource
 
 FAILED = 2
@@ -136,6 +138,7 @@ def _run(
     from stpose_core.quality import advice, quality
 
     began = time.monotonic()
+    target = _skeleton(options.skeleton)
     captures = capture_people(video, options=options, progress=say, **loaded)
     files = job.files(len(captures))
     made: list[Path] = []
@@ -143,7 +146,7 @@ def _run(
         looks.write(captures, video, options, say, made)
         _make_folder(job.out.parent)
         for people, file in zip([[one] for one in captures] if len(files) == len(captures) else [captures], files):
-            save(people, file, units=options.units, overwrite=overwrite, rig=options.rig)
+            save(_on_skeleton(people, file, target), file, units=options.units, overwrite=overwrite, rig=options.rig)
             made.append(file)
     except BaseException:
         for file in made:
@@ -160,6 +163,27 @@ def _run(
         detector=captures[0].detector,
         advice=tuple(advice(quality(capture)) for capture in captures),
     )
+
+
+def _skeleton(path: str | None) -> Motion | None:
+    """The skeleton of a file. Raises FormatError if it cannot be used."""
+    if path is None:
+        return None
+    from stpose_core.animate.onto import check_skeleton
+    from stpose_core.formats import load_people
+
+    target = load_people(path)[0]
+    check_skeleton(target, path)
+    return target
+
+
+def _on_skeleton(people: list[Capture], file: Path, target: Motion | None) -> Sequence[Motion | Capture]:
+    """What is written to a file; a .npz keeps the captures as they are."""
+    if target is None or file.suffix.lower() == ".npz":
+        return people
+    from stpose_core.animate.onto import onto
+
+    return [onto(capture.motion, target) for capture in people]
 
 
 def _make_folder(folder: Path) -> None:

@@ -33,12 +33,19 @@ _OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace a file that
 @_SOURCE
 @_OUT
 @click.option("--rig", default="stpose", show_default=True, type=click.Choice(RIGS), help="Names of the joints; stpose keeps them.")
+@click.option("--skeleton", metavar="FILE", type=FILE, help="Solve the motion on the skeleton of this .bvh or .glb.")
 @_PERSON
 @_UNITS
 @_OVERWRITE
-def convert(source: Path, out: Path, rig: str, person: int | None, units: str, overwrite: bool) -> None:
-    """Convert a file of motion to another format, or to other names of the joints."""
+def convert(source: Path, out: Path, rig: str, skeleton: Path | None, person: int | None, units: str, overwrite: bool) -> None:
+    """Convert a file of motion to another format, to other names of the joints, or to another skeleton."""
     people = _read(source, out, person, overwrite)
+    if skeleton is not None:
+        from stpose_core.animate.onto import check_skeleton, onto
+
+        target = load_people(skeleton)[0]
+        check_skeleton(target, skeleton)
+        people = [onto(motion, target) for motion in people]
     _write(people, out, units, overwrite, rig)
 
 

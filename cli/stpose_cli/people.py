@@ -18,7 +18,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 @click.command()
 @click.argument("video", metavar="VIDEO", type=click.Path(path_type=Path))
-@click.option("-o", "--out", metavar="FILE.png", type=click.Path(path_type=Path), help="A picture with everybody numbered.")
+@click.option("-o", "--out", metavar="FILE.png", type=click.Path(path_type=Path), help="Write a picture with all people numbered.")
 @click.option("--detector", default="auto", show_default=True, metavar="NAME", help="As of stpose mocap; also keypoints.")
 @click.option("--device", default="auto", show_default=True, type=click.Choice(DEVICES))
 @click.option("--start", type=Seconds(), help="Where to begin in the video: seconds or mm:ss.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from stpose_core.data import Array, Motion
@@ -59,6 +60,6 @@ def _distance(motion: Motion) -> Array:
     return np.asarray((pose + np.linalg.norm(speed - speed[0], axis=-1)).mean(axis=1))
 
 
-def _frames(motion: Motion, chosen: Array) -> Motion:
+def _frames(motion: Motion, chosen: NDArray[np.int64]) -> Motion:
     changed = {name: getattr(motion, name)[chosen] for name in ("rotations", "root", "contacts", "filled")}
     return replace(motion, **changed)

@@ -71,7 +71,7 @@ def animate(
         rotations=local_rotations(body.frames),
         root=root,
         contacts=shown(contacts),
-        filled=~posed | pose.hidden.all(axis=1),  # bridged frames have a pose, but nobody saw it
+        filled=~posed | pose.hidden.all(axis=1),  # bridged frames have a pose, but no detection
         fps=pose.fps,
     )
     return with_fingers(motion, pose, stature(lengths), smooth)
@@ -88,13 +88,13 @@ def standpoint(pose: Pose3D, camera: CameraPath | None = None) -> tuple[float, f
 
 
 def smoothed_joints(pose: Pose3D, smooth: float = 0.4, camera: CameraPath | None = None) -> Array:
-    """(T, 17, 3) the pose's joints in the room, filled and smoothed, before bones are made constant; metres, not on the floor."""
+    """(T, 17, 3) the pose's joints in world axes, filled and smoothed, before bones are made constant; metres, not on the floor."""
     bones, _, root = _clean(pose, smooth, camera)
     return skeleton.joints_from_bones(bones) + root[:, None]
 
 
 def _clean(pose: Pose3D, smooth: float, camera: CameraPath | None) -> tuple[Array, Array, Array]:
-    """Bone vectors (T, 17, 3) and root (T, 3) in the room's axes, filled and smoothed, and weights (T, 17) of the bones."""
+    """Bone vectors (T, 17, 3) and root (T, 3) in world axes, filled and smoothed, and weights (T, 17) of the bones."""
     gaps = Gaps(pose.posed, pose.fps)
     turns = world_from_camera(pose, camera)
     level = np.einsum("tij,tkj->tki", turns, np.where(gaps.posed[:, None, None], pose.xyz, 0.0))

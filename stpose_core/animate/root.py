@@ -30,7 +30,7 @@ def from_ray(ray: Array) -> Array:
 
 
 def remove_steps(track: Array, fps: float) -> Array:
-    """A track (T, 3) metres without the steps that nobody can take: what follows such a step is moved back to join it."""
+    """A track (T, 3) metres without impossible steps: the part after such a step is moved back to join it."""
     window = max(1, round(_WINDOW * fps))
     track = track.copy()
     if len(track) < 2:

@@ -144,7 +144,7 @@ def _bound_memory() -> None:
         package.create_and_register_allocator(
             place, package.OrtArenaCfg({"max_mem": MOST_MEMORY, "arena_extend_strategy": same_as_requested})
         )
-    except Exception as error:  # somebody else in this process has set one
+    except Exception as error:  # other code in this process has set one
         _log.debug("the memory of onnxruntime is not bounded: %s", error)
 
 

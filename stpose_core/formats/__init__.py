@@ -98,7 +98,7 @@ def save(
         raise ValueError(f"unknown units '{units}'; known: {', '.join(UNITS)}")
     people = thing if isinstance(thing, Sequence) else (thing,)
     if not people:
-        raise ValueError("there is nobody to save")
+        raise ValueError("there are no people to save")
     if len(people) > 1 and not chosen.several:
         many = ", ".join(entry.suffix for entry in FORMATS if entry.several)
         raise FormatError(f"{path}: a {chosen.suffix} holds one person, not {len(people)}; {many} hold several")

@@ -26,7 +26,7 @@ METRES = {"cm": 0.01, "m": 1.0}
 _ROOT_CHANNELS = "Xposition Yposition Zposition Zrotation Xrotation Yrotation"
 _JOINT_CHANNELS = "Zrotation Xrotation Yrotation"
 _CHANNEL = re.compile(r"([XYZ])(position|rotation)", re.IGNORECASE)
-# Nobody is 8 m tall, or as small as 8 cm: a skeleton that spans more is in centimetres.
+# People are less than 8 m tall, and more than 8 cm: a skeleton that spans more is in centimetres.
 _WIDEST_IN_METRES = 8.0
 _FRAME_TIMES = (1e-5, 1e3)  # seconds; other values are errors
 

@@ -64,7 +64,7 @@ class LiveBody:
         self._rest = rest_directions(np.zeros((1, 17, 3)), np.ones((1, 17)))
 
     def update(self, pose: Pose3D, taken: float, frame: int) -> LivePose | None:
-        """The skeleton at this frame. pose: one frame of `h36m17`, NaN where nobody is seen. None before the first person.
+        """The skeleton at this frame. pose: one frame of `h36m17`, NaN without a detection. None before the first person.
 
         taken, frame: see `LivePose`.
         """

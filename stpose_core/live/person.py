@@ -9,10 +9,10 @@ from stpose_core.track.person import HELD, Person, explains, is_in_picture, seen
 from stpose_core.track.track import Track
 
 SEARCH_SECONDS = 0.4
-"""Time between searches of the whole picture while nobody is followed."""
+"""Time between searches of the whole picture while no person is tracked."""
 
 CONFIRM_SECONDS = 4.0
-"""A person is confirmed by a search this often; after two searches that find nobody there, the person is given up."""
+"""A person is confirmed by a search this often; after two searches without a confirmation, the track ends."""
 
 
 class LivePerson:
@@ -25,7 +25,7 @@ class LivePerson:
         self._missed = 0
 
     def update(self, image: Image, time: float) -> Pose2D | None:
-        """The person's pose in the next picture; None while nobody is seen. image: (H, W, 3) uint8 RGB. time: seconds, rising."""
+        """The person's pose in the next picture; None without a detection. image: (H, W, 3) uint8 RGB. time: seconds, rising."""
         person = self._person
         if person is not None and not self._follow(person, image, time):
             person = self._person = None

@@ -75,7 +75,7 @@ class VmcSender:
             x, y, z = (float(value) for value in (pose.root if name == "Hips" else pose.offsets[joint]))
             w, a, b, c = (float(value) for value in pose.rotations[joint])
             add("/VMC/Ext/Bone/Pos", bone, -x, y, z, a, -b, -c, w)
-        with suppress(OSError):  # nobody listens, or the network is gone: the next pose may arrive
+        with suppress(OSError):  # no program listens, or the network is gone: the next pose may arrive
             self._client.send(bundle.build())
 
     def close(self) -> None:

@@ -41,7 +41,7 @@ class LiveReport:
 
     def __str__(self) -> str:
         if not self.delays:
-            return f"{self.frames} frames; nobody was seen"
+            return f"{self.frames} frames; no person was detected"
         middle, slow = (1000 * float(np.percentile(self.delays, part)) for part in (50, 95))
         rate = (self.frames - 1) / max(self.seconds, 1e-6)
         return f"{self.frames} frames, {rate:.1f} a second; delay {middle:.0f} ms (median), {slow:.0f} ms (95th percentile)"
@@ -55,14 +55,13 @@ def run_live(
     senders: Sequence[Sender] = (),
     camera: Camera | None = None,
     smooth: float = 0.4,
-    seconds: float | None = None,
     watch: Watcher | None = None,
     report: LiveReport | None = None,
 ) -> LiveReport:
     """Capture the largest person of a source until it ends.
 
     lifter: a causal one (`LIVE_LIFTER` in `stpose_core.weights`). camera: of the source, where it is known. smooth: see
-    `LiveBody`. seconds: the longest that the session lasts. watch: called with each frame, the 2D pose in it and the newest 3D
+    `LiveBody`. watch: called with each frame, the 2D pose in it and the newest 3D
     pose; the session ends when it returns False. report: one to fill in; it is returned. Raises VideoError if the source fails,
     StposeError for a lifter that is not causal.
     """
@@ -90,13 +89,11 @@ def run_live(
                 report.delays.append(time.monotonic() - shown.taken)
         if watch is not None and not watch(frame, seen, shown):
             break
-        if seconds is not None and report.seconds >= seconds:
-            break
     return report
 
 
 def _joints(pose: Pose2D | None, skeleton: str, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """(17, 2) and (17,) of h36m17; NaN and 0 where nobody is seen."""
+    """(17, 2) and (17,) of h36m17; NaN and 0 without a detection."""
     if pose is None:
         return np.full((17, 2), np.nan), np.zeros(17)
     found = Keypoints(pose.xy[None], pose.score[None], TRAINING_FPS, size, skeleton)

@@ -54,7 +54,7 @@ def write_report(
     """
     captures = [person for person in people if isinstance(person, Capture)]
     if not people:
-        raise ValueError("there is nobody to report on")
+        raise ValueError("there are no people to report on")
     longest = max(len(person) for person in people)
     if longest > _LONGEST:
         raise OutputError(f"a report shows {_LONGEST} frames at most, not {longest}; trim the motion first")

@@ -359,7 +359,7 @@ class PeopleTracker:
         return stretch[::-1]
 
     def _claimed(self, stretch: list[tuple[float, int, Pose2D]], frame: Frame) -> list[tuple[float, int, Pose2D]]:
-        """The stretch of a new person; where it is somebody who is followed, whose pose went over to the new one, the
+        """The stretch of a new person; if it is a person who is tracked, whose pose went over to the new one, the
         detections that they give up for it."""
         images = {past.index: past for past in (*self._buffer, frame)}
         for person in self._followed():

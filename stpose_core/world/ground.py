@@ -1,4 +1,4 @@
-"""From camera axes to the room: y up, a person who faces the camera faces +z, the floor at y = 0."""
+"""From camera axes to world axes: y up, a person who faces the camera faces +z, the floor at y = 0."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FLIP = np.diag([1.0, -1.0, -1.0])  # camera x right, y down, z forward -> x rig
 
 
 def room_from_camera(up: Array) -> Array:
-    """(3, 3) rotation from camera axes to the room's. up: (3,) against gravity in camera axes; a level camera if it is unknown."""
+    """(3, 3) rotation from camera axes to world axes. up: (3,) against gravity in camera axes; a level camera if it is unknown."""
     length = float(np.linalg.norm(up))
     if not np.isfinite(length) or length < 1e-6:
         return _FLIP
@@ -36,7 +36,7 @@ def clearance(joints: Array, ankle: float) -> tuple[Array, NDArray[np.intp]]:
 def stand(lowest: Array, seen: Mask, fps: float, steady: bool = True) -> Array:
     """(T,) metres by which to lower a motion, so that it stands on the floor at 0.
 
-    lowest: (T,) clearance. seen: (T,) frames in which that part of the body was seen. Where it was not, as when somebody comes into
+    lowest: (T,) clearance. seen: (T,) frames in which that part of the body was seen. Where it was not, as when a person comes into
     the picture head first, its height is a guess: the floor is not there, but nothing sinks below it either. All frames count if
     too few are seen. steady: take away what the body floats or sinks for longer than a jump.
     """

@@ -1,7 +1,7 @@
 """Key frames: pictures with corners on the background, which are found again in later pictures.
 
 Corners are tracked by pyramidal Lucas-Kanade (Bouguet 2001, OpenCV) from the key frame itself, not from picture to picture: so
-errors do not add up, and a corner that somebody walks past comes back.
+errors do not add up, and a corner that a person walks past is found again.
 """
 
 from __future__ import annotations

@@ -20,12 +20,12 @@ _ROUNDS = 2
 
 
 def travel(
-    body: Body, root: Array, rays: Array, seen: Mask, ankle: float, fps: float, told: Array | None = None
+    body: Body, root: Array, rays: Array, seen: Mask, ankle: float, fps: float, given: Array | None = None
 ) -> tuple[Array, Array]:
     """The root (T, 3) with feet that stand, and (T, 4) contact probabilities: left heel, left toe, right heel, right toe.
 
     root: (T, 3) metres, y up, roughly above the floor. rays: (T, 3) metres from the camera to the root. seen: (T, 2) frames in
-    which the left and the right ankle were seen. ankle: metres of the ankle above the floor in standing. told: (T, 4) contact
+    which the left and the right ankle were seen. ankle: metres of the ankle above the floor in standing. given: (T, 4) contact
     probabilities from the picture, NaN where there are none.
     """
     distance = np.maximum(np.linalg.norm(rays, axis=1), 0.2)
@@ -45,8 +45,8 @@ def travel(
     for _ in range(_ROUNDS):
         at = moved[:, None]
         contacts = foot_probabilities(ankles + at - np.array([0.0, ankle, 0.0]), knees + at, ray, leg, fps)
-        if told is not None:
-            contacts = np.where(np.isfinite(told), (contacts + told) / 2, contacts)
+        if given is not None:
+            contacts = np.where(np.isfinite(given), (contacts + given) / 2, contacts)
         contacts = np.where(known_feet, contacts, np.minimum(contacts, _UNKNOWN))
         # Of a foot of which only the toes stand, the ankle turns about them: it is the heel's contact that holds the ankle.
         on = np.where(decided(contacts), contacts, 0.0)[:, [0, 2]]

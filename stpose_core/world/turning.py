@@ -135,7 +135,7 @@ def consensus(
 
     start: the expected turn. Where most points agree with what it leads to, there is no need to try others. A zoom is only taken
     where more points agree with it: points on one side of the picture cannot tell it from a turn. And where half as many points as
-    move alike do not move at all, the camera is still: what moves is people whom nobody has found.
+    move alike do not move at all, the camera is still: the moving points are on undetected people.
     """
     one, goal, focals = points[None], targets[None], np.array([focal])
 

@@ -106,7 +106,7 @@ class ViewTrack:
         self._speed = np.append(turned, match.pose.zoom - self.pose.zoom) / passed
         self.pose, self.last = match.pose, glance
         if not key.best:
-            # Corners that are not found at once are noise, or at the edge of somebody.
+            # Corners that are not found at once are noise, or at the edge of a person.
             key.frame, key.best = key.frame.only(match.found), match.agree
         self._renew(glance, match)
         return speed

@@ -57,16 +57,14 @@ def test_errors_are_told_in_full_and_leave_nothing(stand_in: tuple, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["slow.mp4", "slow-stubborn.mp4"])
-def test_cancel_ends_all_processes_within_a_second_and_leaves_no_file(stand_in: tuple, tmp_path: Path, name: str) -> None:
+def test_cancel_ends_all_processes_and_leaves_no_file(stand_in: tuple, tmp_path: Path, name: str) -> None:
     before = set(Path(tempfile.gettempdir()).glob("stpose-*"))
     job = CaptureJob(stand_in[0], video(tmp_path, name), tmp_path / "out.npz")
     while job.poll().stage != "detect":
         time.sleep(0.02)
     pids = [int(pid) for pid in stand_in[1].read_text().split()]
     assert all(alive(pid) for pid in pids)
-    began = time.monotonic()
     job.cancel()
-    assert time.monotonic() - began < 1.0
     time.sleep(0.1)
     assert not any(alive(pid) for pid in pids)
     assert job.poll().status == CANCELLED
@@ -74,6 +72,18 @@ def test_cancel_ends_all_processes_within_a_second_and_leaves_no_file(stand_in: 
     assert set(Path(tempfile.gettempdir()).glob("stpose-*")) == before
 
 
+@pytest.mark.timing
+@pytest.mark.parametrize("name", ["slow.mp4", "slow-stubborn.mp4"])
+def test_cancel_takes_less_than_a_second(stand_in: tuple, tmp_path: Path, name: str) -> None:
+    job = CaptureJob(stand_in[0], video(tmp_path, name), tmp_path / "out.npz")
+    while job.poll().stage != "detect":
+        time.sleep(0.02)
+    began = time.monotonic()
+    job.cancel()
+    assert time.monotonic() - began < 1.0
+
+
+@pytest.mark.timing
 def test_polling_never_waits(stand_in: tuple, tmp_path: Path) -> None:
     job = CaptureJob(stand_in[0], video(tmp_path, "slow.mp4"), tmp_path / "out.npz")
     times = []

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from retarget.attachment import attachments, local_rotations
 from retarget.motion import Motion, to_track
+from retarget.rootmotion import IN_PLACE, OBJECT, split
 from retarget.rotation import from_matrix, multiply, to_matrix
 from retarget.skeleton import Skeleton, Track
-from retarget.rootmotion import IN_PLACE, OBJECT, ROOT_BONE, split
 from retarget.solver import CHARACTER, Options, retarget
 from rigs import LIMBS, NAMES, Character, character, turn
 from walks import NAMES as JOINTS
@@ -227,6 +227,7 @@ def test_quaternions_do_not_flip() -> None:
         assert (turns[1:] * turns[:-1]).sum(-1).min() > 0.9
 
 
+@pytest.mark.timing
 def test_ten_thousand_frames_of_sixty_bones_take_three_seconds() -> None:
     one = character("unreal", arms_down=45, rolls=3)
     track, _ = dance(50)

@@ -28,7 +28,7 @@ from stpose_core.pipeline import capture, open_detector
 from stpose_core.video import probe
 from stpose_core.weights import LIFTER, write_weights
 from stpose_training.data.bodies import Random
-from stpose_training.data.footage import LEAST_SEEN, FootageBank, draw_seen, frames_with_a_person, load_footage, usable
+from stpose_training.data.footage import LEAST_SEEN, FootageBank, Window, draw_seen, frames_with_a_person, load_footage, usable
 from stpose_training.data.mocap import MotionBank, load_mocap
 from stpose_training.data.samples import Batch, Faults, draw_batch
 from stpose_training.loop import hold_norms, make_fabric, moving_average
@@ -246,9 +246,7 @@ def _draw(
 ) -> Batch:
     seen, like, rest = plan.shares
     same: dict[str, Any] = {
-        "frames": plan.frames,
-        "reach": config.context,
-        "causal": config.causal,
+        "window": Window(frames=plan.frames, reach=config.context, causal=config.causal),
         "random": random,
     }
     faults = Faults(plan.masked, _SEVERITY)

@@ -10,7 +10,7 @@ from itertools import count
 from stpose_core.background import results
 from stpose_core.errors import TrainingError
 from stpose_training.data.bodies import Random
-from stpose_training.data.footage import FootageBank, draw_seen
+from stpose_training.data.footage import FootageBank, Window, draw_seen
 from stpose_training.data.mocap import MotionBank
 from stpose_training.data.samples import Batch, Faults, draw_batch
 from stpose_training.recipe import Recipe
@@ -54,25 +54,21 @@ def _draw(source: Source, recipe: Recipe, size: int, seed: int, severity: Callab
     batch = draw_batch(
         source.bank,
         batch=size - unlabelled,
-        frames=recipe.frames,
-        reach=drawn,
+        window=Window(frames=recipe.frames, reach=drawn, causal=source.causal),
         random=random,
         faults=Faults(recipe.masked, hard, recipe.confused),
         maps=source.maps,
         recorded=recipe.recorded,
-        causal=source.causal,
     )
     batch = batch.narrowed(drawn - source.reach)
     if source.footage and unlabelled:
         seen = draw_seen(
             source.footage,
             batch=unlabelled,
-            frames=recipe.frames,
-            reach=source.reach,
+            window=Window(frames=recipe.frames, reach=source.reach, causal=source.causal),
             random=random,
             severity=hard,
             share=recipe.masked,
-            causal=source.causal,
         )
         batch = replace(batch, seen=seen)
     return batch

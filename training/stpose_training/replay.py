@@ -17,11 +17,12 @@ from stpose_core.data import Keypoints, Pose3D
 from stpose_core.errors import TrainingError
 from stpose_core.lift import Lifter
 from stpose_core.lift.lifter import TRAINING_FPS, phases
-from stpose_core.lift.normalise import BOX_REACH, view_rotation
+from stpose_core.lift.normalise import view_rotation
 from stpose_core.world.ground import room_from_camera
 from stpose_training.conditions import at_tempo
 from stpose_training.data.bodies import Random
 from stpose_training.data.cameras import Stands, film
+from stpose_training.data.footage import Window
 from stpose_training.data.mocap import Clip, MotionBank
 from stpose_training.data.samples import Batch, Faults, new_motions, observe
 from stpose_training.quality import runs_of
@@ -108,24 +109,18 @@ def draw_like(
     looks: Sequence[Look],
     *,
     batch: int,
-    frames: int,
-    reach: int,
+    window: Window,
     random: Random,
     faults: Faults,
     sure: bool,
-    causal: bool = False,
 ) -> Batch:
-    """New motions filmed by cameras like those of the looks, at the frame rate of one of them. sure: see `stands`.
-
-    causal: see `person_view`.
-    """
+    """New motions filmed by cameras like those of the looks, at the frame rate of one of them. sure: see `stands`."""
     number = int(torch.randint(len(looks), (1,), generator=random.generator, device=random.device))
     rate, between = looks[number].fps, looks[number].between
     same = [look for look in looks if (look.fps, look.between) == (rate, between)]
-    total = frames + 2 * (reach + BOX_REACH)
-    motions, _ = new_motions(bank, batch=batch, frames=total, random=random, pace=TRAINING_FPS / rate)
+    motions, _ = new_motions(bank, batch=batch, frames=window.total, random=random, pace=TRAINING_FPS / rate)
     views = film(motions, random, stands=stands(same, batch, random, sure))
-    return observe(views, random, reach, faults, every=between, causal=causal)
+    return observe(views, random, window.reach, faults, every=between, causal=window.causal)
 
 
 def together(*batches: Batch) -> Batch:

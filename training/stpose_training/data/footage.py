@@ -99,13 +99,23 @@ class Seen:
     size: Tensor
 
 
-def draw_seen(
-    bank: FootageBank, *, batch: int, frames: int, reach: int, random: Random, severity: float, share: float, causal: bool = False
-) -> Seen:
-    """2D-only samples with `frames` outputs each; half of them are mirrored, in a `share` joints are hidden from the network.
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """The frames of a sample. frames: outputs. reach: input frames on each side of the outputs. causal: see `person_view`."""
 
-    causal: see `person_view`."""
-    rays, score = bank.windows(batch, frames + 2 * (reach + BOX_REACH), random)
+    frames: int
+    reach: int
+    causal: bool = False
+
+    @property
+    def total(self) -> int:
+        """Frames of a clip that a sample is made from, including those that smooth the person's box."""
+        return self.frames + 2 * (self.reach + BOX_REACH)
+
+
+def draw_seen(bank: FootageBank, *, batch: int, window: Window, random: Random, severity: float, share: float) -> Seen:
+    """2D-only samples. Half of them are mirrored; in a `share`, joints are hidden from the network."""
+    rays, score = bank.windows(batch, window.total, random)
     flipped = random.chance(0.5, batch)
     mirror = list(H36M17.mirror)
     other = rays[:, :, mirror] * torch.tensor([-1.0, 1.0], device=rays.device)
@@ -113,9 +123,9 @@ def draw_seen(
     score = torch.where(flipped[:, None, None], score[:, :, mirror], score)
     shown, shown_score, _ = hide(rays, score, random, severity=severity, share=share)
     # Outputs are in the axes of the network's view, so the detections are brought into the same axes.
-    view = person_view(shown, shown_score, causal)
+    view = person_view(shown, shown_score, window.causal)
     joints, context = network_inputs(shown, shown_score, view)
     whole, _ = network_inputs(rays, score, view)
     inner = slice(BOX_REACH, rays.shape[1] - BOX_REACH)
-    core = slice(BOX_REACH + reach, rays.shape[1] - BOX_REACH - reach)
+    core = slice(BOX_REACH + window.reach, rays.shape[1] - BOX_REACH - window.reach)
     return Seen(joints[:, inner], context[:, inner], whole[:, core, :, :2], whole[:, core, :, 2], view.size[:, core])

@@ -13,7 +13,7 @@ from stpose_training.data.bodies import Random, mirror, perturb, put_together, r
 from stpose_training.data.cameras import Views, film
 from stpose_training.data.confusion import confuse
 from stpose_training.data.flexion import flex, grounded
-from stpose_training.data.footage import Seen
+from stpose_training.data.footage import Seen, Window
 from stpose_training.data.heatmaps import draw_blobs, independent
 from stpose_training.data.mocap import MotionBank
 from stpose_training.data.noise import detect
@@ -179,16 +179,12 @@ def draw_batch(
     bank: MotionBank,
     *,
     batch: int,
-    frames: int,
-    reach: int,
+    window: Window,
     random: Random,
     faults: Faults = NO_FAULTS,
     maps: bool = False,
     recorded: float = 0.0,
-    causal: bool = False,
 ) -> Batch:
-    """One batch of `batch` samples with `frames` outputs each. reach: frames of input on each side of the outputs. maps: with heat
-    maps. recorded: see `new_motions`. causal: see `person_view`."""
-    total = frames + 2 * (reach + BOX_REACH)
-    motions, contacts = new_motions(bank, batch=batch, frames=total, random=random, recorded=recorded)
-    return observe(film(motions, random), random, reach, faults, maps=maps, contacts=contacts, causal=causal)
+    """One batch of `batch` samples. maps: with heat maps. recorded: see `new_motions`."""
+    motions, contacts = new_motions(bank, batch=batch, frames=window.total, random=random, recorded=recorded)
+    return observe(film(motions, random), random, window.reach, faults, maps=maps, contacts=contacts, causal=window.causal)

@@ -25,7 +25,7 @@ from stpose_training.vision.labelled import PICTURES
 from stpose_training.vision.pixels import shown
 from stpose_training.vision.pool import Pool, drawn
 
-NOBODY, FOUND, UNCLEAR = 0, 1, 2
+NO_PERSON, FOUND, UNCLEAR = 0, 1, 2
 """Of a place for a person: empty; a person to find; a person who is too small, too little visible, or not labelled."""
 WIDE, TALL, SQUARE = (320, 192), (192, 320), (256, 256)
 """(width, height) of the samples: wide and tall frames, and mosaics."""
@@ -40,7 +40,7 @@ _Floats = NDArray[np.float64]
 @dataclass(frozen=True)
 class FrameView:
     """One sample. picture: (H, W, 3) bytes. boxes: (P, 4) left, top, right, bottom in its pixels. up: (P, 2) from the pelvis to the
-    neck, of length 1, or 0 if that is not clear. who: (P,) NOBODY, FOUND or UNCLEAR."""
+    neck, of length 1, or 0 if that is not clear. who: (P,) NO_PERSON, FOUND or UNCLEAR."""
 
     picture: NDArray[np.uint8]
     boxes: _Floats
@@ -161,7 +161,7 @@ def drawn_mosaic(shard: Shard, random: np.random.Generator, size: tuple[int, int
         picture,
         np.concatenate([*boxes, np.zeros((short, 4))]),
         np.concatenate([*ups, np.zeros((short, 2))]),
-        np.concatenate([*who, np.full(short, NOBODY)]),
+        np.concatenate([*who, np.full(short, NO_PERSON)]),
     )
 
 
@@ -191,7 +191,7 @@ def seen_frame(shard: Shard, row: int, picture: NDArray[np.uint8], matrix: _Floa
     trunk = state[:, [_NECK, _PELVIS]]
     clearly = (length[:, 0] > 0.15 * longer) & ((trunk == HIDDEN) | (trunk == VISIBLE)).all(1)
     up = np.where(clearly[:, None], up / np.maximum(length, 1e-6), 0.0)
-    who = np.where(there, np.where(clear, FOUND, UNCLEAR), NOBODY)
+    who = np.where(there, np.where(clear, FOUND, UNCLEAR), NO_PERSON)
     return FrameView(cut(picture, matrix, size), inside, up, who)
 
 

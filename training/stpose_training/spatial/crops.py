@@ -67,7 +67,7 @@ def people_in(
     folder: Path, *, kept: Path, network: SpatialNetwork, size: tuple[int, int], device: torch.device, say: Callable[[str], None]
 ) -> Crops:
     """The people in the clips and photographs of a folder and its sub-folders, detected by the network and kept in a file; read
-    from that file if it exists. Raises TrainingError if nobody is found."""
+    from that file if it exists. Raises TrainingError if no person is found."""
     if kept.is_file():
         return _read(kept)
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _PHOTOS + _CLIPS)
@@ -89,7 +89,7 @@ def people_in(
         except (VideoError, FormatError) as error:
             say(f"skipped: {error}")
     if not pages:
-        raise TrainingError(f"nobody was found in the {looked} pictures of {folder}: train longer before footage joins in")
+        raise TrainingError(f"no person was found in the {looked} pictures of {folder}: train longer before footage joins in")
     say(f"{folder}: {len(pages)} people in {looked} pictures, of {len(set(sources))} sources")
     with written_whole(kept, overwrite=True) as part, part.open("wb") as handle:
         lengths = np.array([[len(page) for page in own] for own in pages], np.int64)

@@ -66,7 +66,7 @@ def photo_truth(source: Path, size: tuple[int, int]) -> PhotoTruth:
     """All people of a set of labelled photographs who have labelled limb joints. Raises FormatError if there are none."""
     found = _truth(people_of(read_photos(source)), size)
     if found is None:
-        raise FormatError(f"{source}: nobody has labelled limb joints")
+        raise FormatError(f"{source}: no person has labelled limb joints")
     return found
 
 

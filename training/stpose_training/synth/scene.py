@@ -90,7 +90,7 @@ class Background:
 
 
 def empty_room(view: View, room: Room, light: Light) -> Background:
-    """The room from the camera, without people."""
+    """The surroundings from the camera, without people."""
     eye, rays = torch.tensor(view.eye), view.rays()
     to_floor = torch.where(rays[..., 2] < -1e-6, -eye[2] / rays[..., 2], torch.inf)
     to_wall = torch.where(rays[..., 1] > 1e-6, (room.wall - eye[1]) / rays[..., 1], torch.inf)

@@ -42,7 +42,7 @@ _QUALITY = 92
 def prepare(source: Path, folder: Path, say: Callable[[str], None]) -> Path:
     """Makes the shards of a set of labelled photographs, unless the folder holds those of the same file already; the folder.
 
-    Raises FormatError if the set is damaged, TrainingError if nobody in it is labelled well enough.
+    Raises FormatError if the set is damaged, TrainingError if no person in it is labelled well enough.
     """
     stamp = {"source": str(source.resolve()), "files": _stamps(source)}
     note = folder / "source.json"
