@@ -186,6 +186,12 @@ def test_a_capture_has_fingers_where_they_are_asked_for(tmp_path: Path, monkeypa
     lifted = again.keypoints.parts["r_hand"].lifted
     assert lifted is not None
     assert np.array_equal(lifted, hands.keypoints.parts["r_hand"].lifted, equal_nan=True)
+    with np.load(tmp_path / "walk.npz") as data:
+        content = {name: data[name] for name in data.files}
+    for more in (["keypoints.parts.l_hand.parts.thumb.xy"], [f"pose3d.parts.p{number}.xyz" for number in range(30)]):
+        np.savez(tmp_path / "bad.npz", **content, **{name: np.zeros(3) for name in more})
+        with pytest.raises(FormatError, match="part"):
+            sp.load_capture(tmp_path / "bad.npz")
     # The .npz of a capture is a file of keypoints, with its hands.
     from_file = sp.capture(video, detector=str(tmp_path / "walk.npz"), lifter=lift_standing, hands=True)
     assert from_file.motion.names == hands.motion.names
