@@ -1,7 +1,7 @@
 """A picture of captured hands: frames of a film, and below each the captured motion, without corrections, as a solid figure.
 
-    python benchmarks/extremity_films.py --kit CACHE/kit.npz --mocap MOCAP -o FILMS
-    python tools/hands_picture.py --film FILMS/55_02_5.mp4 --frames 8 24 40 56 -o docs/images/hands.jpg
+python benchmarks/extremity_films.py --kit CACHE/kit.npz --mocap MOCAP -o FILMS
+python tools/hands_picture.py --film FILMS/55_02_5.mp4 --frames 8 24 40 56 -o docs/images/hands.jpg
 """
 
 from __future__ import annotations
