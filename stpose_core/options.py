@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from stpose_core.errors import OptionError
 from stpose_core.formats import FORMATS, UNITS
-from stpose_core.frames import PICTURE_FPS
 from stpose_core.rigs import RIGS
 
 if TYPE_CHECKING:
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 
 CAMERAS = ("auto", "static", "moving")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+PICTURE_FPS = 30.0
+"""Frames per second of a folder of pictures by default. Pictures have no time stamps."""
 PERSONS = ("largest", "left", "right", "center", "all")
 SLOWEST = 1.0
 """Minimum frames per second. At lower rates, a body can move too far between two frames."""
