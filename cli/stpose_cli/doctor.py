@@ -107,8 +107,8 @@ def _mediapipe() -> tuple[bool, str]:
 
 def _rtmpose() -> tuple[bool, str]:
     """Whether there is a model of RTMPose and a package that runs it."""
-    from stpose_core.detect.onnx import runtime
     from stpose_core.detect.rtmpose import find_rtmpose
+    from stpose_core.detect.sessions import runtime
 
     package = runtime()
     if package is None:

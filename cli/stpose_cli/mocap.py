@@ -106,6 +106,7 @@ def _load(options: CaptureOptions, videos: int) -> dict[str, Any]:
     """The detector and the lifter, loaded once for all videos, as `capture_people` takes them."""
     from stpose_core import load_lifter
     from stpose_core.detect import KeypointFile
+    from stpose_core.detect.runtime import FASTEST_FIRST
     from stpose_core.devices import choose_device
     from stpose_core.pipeline import open_detector
 
@@ -113,7 +114,7 @@ def _load(options: CaptureOptions, videos: int) -> dict[str, Any]:
     source = open_detector(options.detector, options.device)
     if isinstance(source, KeypointFile) and videos > 1:
         raise DetectorError(f"{options.detector} holds the keypoints of one video, but {videos} videos are given")
-    if source.name == "builtin" and place == "cpu" and find_spec("openvino") is None:
+    if source.name == "builtin" and place == "cpu" and not any(map(find_spec, FASTEST_FIRST)):
         slow = "the built-in detector runs in torch; OpenVINO is several times as fast"
         click.echo(f"stpose: {slow}; {how_to_install('fast')}", err=True)
     return {"detector": source, "lifter": load_lifter(options.weights, device=place)}

@@ -3,7 +3,7 @@
 JSON lines go to standard output, one object a line, each with "event" and "video":
     {"event": "progress", "video": "a.mp4", "stage": "detect", "done": 12, "total": 300, "eta": 9.6}
     {"event": "result", "video": "a.mp4", "files": ["a.bvh"], "frames": 300, "fps": 30.0, "people": 1, "seen": [0.98],
-     "seconds": 11.2, "detector": "mediapipe"}  (on one line)
+     "seconds": 11.2, "detector": "mediapipe", "advice": [null]}  (on one line)
     {"event": "warning", "video": "a.mp4", "message": "a.mp4: left out 1 of 3 people ..."}
     {"event": "error", "video": "b.mp4", "message": "there is no file b.mp4"}
 total and eta (seconds) are null if unknown. Warnings and errors also go to standard error.
@@ -30,7 +30,7 @@ PAUSE = 0.2
 @dataclass(frozen=True)
 class Result:
     """The result of one video. seen: share of the frames in which each person was detected. seconds: processing time.
-    detector: its name."""
+    detector: its name. advice: for each person, how to improve the capture, or None."""
 
     video: str
     files: list[str]

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from stpose_core.detect.boxes import SEEN, extent
 from stpose_core.detect.types import Box, Floats, Pose2D
@@ -33,6 +32,9 @@ def link_people(frames: Iterable[tuple[int, Sequence[tuple[Floats, Floats]]]], f
 
     frames: increasing frame numbers, each with people as (xy (J, 2) pixels, NaN for joints that were not detected; score (J,)).
     """
+    # Takes longer to import than all of detection, which does not need it.
+    from scipy.optimize import linear_sum_assignment
+
     people: list[_Linked] = []
     for number, detections in frames:
         time = number / fps

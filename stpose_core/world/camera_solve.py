@@ -16,6 +16,9 @@ SCALE = 0.5  # pixels of the small picture from which on a corner counts less
 NEAR = 1.0  # pixels, within which a corner agrees in the end
 ZOOMED, BETTER = 0.03, 0.1  # range of the zoom's log, and share of corners that agree only with a zoom, for it to be believed
 STEADY, NOISE = 0.98, 0.8  # share of the frames, and pixels that they move in the picture of a static camera
+# Share of the corners agreeing with the estimated turn that also agree with no turn at all; share of the frames for which that must
+# hold; and pixels that they may move then, instead of NOISE: key frames that follow one another add their errors.
+UNMOVED, FRAMES, DRIFT = 0.5, 0.95, 2.4
 FULL, SPREAD, AGREED = 30, 5, 0.5  # corners, twelfths of the picture that hold some, and share that agrees, for full confidence
 
 
@@ -68,14 +71,23 @@ def _solved(path: Followed, count: int, lens: Lens, decide: bool) -> tuple[Turns
     confidence = np.interp(np.arange(count), at, sure)
     # The last of those that were lost are the next path's.
     confidence[[number - path.start for number in path.lost if number - path.start < count]] = 0.0
-    moves = lens.apart(turns[_middle(turns, lens)], turns)
-    if decide and np.quantile(moves, STEADY) < NOISE:
+    if decide and _is_static(path.links, turns, error, lens):
         return Turns.none(count), confidence
     # The key frame that all begins with is not among those that were found; before it there was nothing to be seen.
     root = path.links[0].key - path.start
     begun = sorted({0, root})
     turns = Turns.joined([Turns.none(len(begun)), turns])
     return _between(np.concatenate([begun, at]), turns, count), confidence
+
+
+def _is_static(links: Sequence[Link], turns: Turns, error: Array, lens: Lens) -> bool:
+    """Whether the camera stands still: the estimated poses hardly differ, or differ a little though most corners did not move."""
+    moves = float(np.quantile(lens.apart(turns[_middle(turns, lens)], turns), STEADY))
+    if moves < NOISE or moves > DRIFT:
+        return moves < NOISE
+    unmoved = np.array([(np.linalg.norm(link.points - link.targets, axis=1) < NEAR).sum() for link in links])
+    agreeing = np.maximum((error < NEAR).sum(axis=1), 1)
+    return bool((unmoved > UNMOVED * agreeing).mean() >= FRAMES)
 
 
 def chained(links: Sequence[Link], focal: float, zoom: bool) -> tuple[Turns, Array]:
