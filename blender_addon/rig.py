@@ -33,8 +33,9 @@ def sized_track(context: bpy.types.Context, motion: Motion) -> Track:
     return to_track(motion).scaled(units_per_metre(context.scene))
 
 
-def units_per_metre(scene: bpy.types.Scene) -> float:
+def units_per_metre(scene: bpy.types.Scene | None) -> float:
     """How many of Blender's units a metre of the scene is."""
+    assert scene is not None
     return 1 / float(scene.unit_settings.scale_length)
 
 

@@ -22,10 +22,11 @@ from .armature import (
     set_home,
     set_switches,
 )
+from .findmap import guess_map
 from .ikcontrols import ik_channels
 from .restpose import rest_of
 from .retarget.anatomy import Anatomy
-from .retarget.bonemap import BoneMap, check, find_map
+from .retarget.bonemap import BoneMap, check
 from .retarget.footlock import FootLock, lock_feet
 from .retarget.rootmotion import FULL, OBJECT, ROOT_BONE, split
 from .retarget.rotation import across, continuous
@@ -119,9 +120,9 @@ def transfer(
     if source == target:
         raise RigError("source and target are the same armature")
     frames = _frames(bake, source)
-    giver = usable(maps[0] or find_map(rest_of(source)), source, "source")
+    giver = usable(maps[0] or guess_map(source), source, "source")
     skeleton, compared = read_skeleton(target), rest_of(target)
-    taker = usable(maps[1] or find_map(compared), target, "target")
+    taker = usable(maps[1] or guess_map(target), target, "target")
     if root.mode == ROOT_BONE and "root" not in taker.bones:
         raise RigError(f"'{target.name}' has no bone for 'root' in its map; choose one, or add one with New Root Bone")
     if root.mode != ROOT_BONE:
@@ -202,7 +203,7 @@ def relock(
     target = check_target(target)
     frames = _frames(bake, target)
     skeleton = read_skeleton(target)
-    taker = usable(target_map or find_map(skeleton), target, "target")
+    taker = usable(target_map or guess_map(target), target, "target")
     bones = _without_root(taker.bones)
     moving = read_motion(context, target, frames.tolist(), list(bones.values()))
     posed = _posed(moving, bones, target)

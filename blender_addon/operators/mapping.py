@@ -10,9 +10,10 @@ from bpy.props import BoolProperty, EnumProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
 from ..armature import RigError, add_root, check_rig, check_target
+from ..findmap import guess_map
 from ..properties import map_of, show_map, shown_map
 from ..restpose import keep_rest, rest_of
-from ..retarget.bonemap import BoneMap, check, find_map, load_families, load_family, match, save_map
+from ..retarget.bonemap import BoneMap, check, load_families, load_family, match, save_map
 from ..retarget.slots import REQUIRED
 
 SIDES = [("TARGET", "Target", "The bones of the character"), ("SOURCE", "Source", "The bones of the armature with the motion")]
@@ -59,8 +60,7 @@ class STPOSE_OT_map_bones(_OnMap, bpy.types.Operator):
         families = [family for family in load_families() if not self.family or family.name == self.family]
         if not families:
             return self.refused(RigError(f"there is no family '{self.family}'"))
-        skeleton = rest_of(obj)
-        found = match(skeleton, families[0]) if self.family else find_map(skeleton)
+        found = match(rest_of(obj), families[0]) if self.family else guess_map(obj)
         _choose(context, self.side, obj)
         show_map(obj, found)
         return _told(self, found)

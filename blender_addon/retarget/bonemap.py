@@ -156,9 +156,10 @@ def save_map(path: Path, bone_map: BoneMap) -> None:
     part.replace(path)
 
 
-def match(skeleton: Skeleton, family: Family) -> BoneMap:
-    """The bones of a skeleton that a family names."""
-    by_name = _plain_names(skeleton.names, family.prefix)
+def match(skeleton: Skeleton, family: Family, shared: Sequence[str] | None = None) -> BoneMap:
+    """The bones of a skeleton that a family names. shared: the prefixes that most of its names have, where they are known."""
+    shared = shared_prefixes(skeleton.names) if shared is None else shared
+    by_name = _plain_names(skeleton.names, family.prefix, shared)
     exact = set(skeleton.names)
     bones = {}
     for slot, names in family.bones.items():
@@ -180,22 +181,23 @@ def match(skeleton: Skeleton, family: Family) -> BoneMap:
     return BoneMap(bones, family.name, score, problems, family.switches, family.note, family.controls, family.ik)
 
 
-def _plain_names(names: Sequence[str], prefix: str) -> dict[str, str]:
+def _plain_names(names: Sequence[str], prefix: str, shared: Sequence[str]) -> dict[str, str]:
     """Bones by what is left of their names, in lower case, without the family's prefix, a prefix that most share, and a number.
 
     Exporters number the nodes of a scene ("Hips_02", "Head.007"). The plainest name that is not taken counts.
     """
     pattern = re.compile(rf"^(?:.*[:|])?(?:{prefix or '(?!)'})?", re.IGNORECASE)
     found: dict[str, str] = {}
-    for number in ("", r"[_.]\d+$"):
-        for shared in ("", *_shared_prefixes(names)):
+    number = re.compile(r"[_.]\d+$")
+    for numbered in (True, False):
+        for start in ("", *shared):
             for name in names:
-                plain = re.sub(number, "", name.removeprefix(shared)) if number else name.removeprefix(shared)
-                found.setdefault(pattern.sub("", plain).lower(), name)
+                plain = name.removeprefix(start)
+                found.setdefault(pattern.sub("", plain if numbered else number.sub("", plain)).lower(), name)
     return found
 
 
-def _shared_prefixes(names: Sequence[str]) -> list[str]:
+def shared_prefixes(names: Sequence[str]) -> list[str]:
     """The beginnings, up to a separator, that four in five of the names have, the shortest first."""
     counts: dict[str, int] = {}
     for name in names:
@@ -206,7 +208,8 @@ def _shared_prefixes(names: Sequence[str]) -> list[str]:
 
 def find_map(skeleton: Skeleton, families: Sequence[Family] | None = None) -> BoneMap:
     """The map of the family that fits best, or one found by the skeleton's shape, or the better of two incomplete ones."""
-    found = [match(skeleton, family) for family in (load_families() if families is None else families)]
+    shared = shared_prefixes(skeleton.names)
+    found = [match(skeleton, family, shared) for family in (load_families() if families is None else families)]
     # Among equals the one with more bones: a family may be part of another.
     best = max(found, key=lambda one: (round(one.score, 6), len(one.bones)), default=BoneMap({}, "own", 0.0))
     if best.score >= GOOD and not set(REQUIRED) & set(best.problems):

@@ -25,6 +25,7 @@ _NOISE, _FLAT = (
 )  # a foot nearer to flat than the first lies flat, one further than the second does not
 _TILT = np.radians(45.0)  # the most by which a heel is lifted for the leg to reach
 _PIVOT = np.radians(5.0)  # a foot that stands turns no less than this
+_ROLL = 1.01  # of its longest reach, up to which a leg reaches by rolling over the ball
 _CHANGE = 0.25  # s for a correction to come and go
 _PACE = 0.8  # m/s, of a leg of 0.9 m, at which a correction may change at most
 _HEEL, _BALL, _BOTH, _FREE = 1, 2, 3, 0
@@ -73,8 +74,10 @@ def plan_foot(posed: Posed, side: str, turned: FootTurn, on_ground: Mask, fps: f
         _hold(shift, own, heel, sole.to_joint(foot), on_heel, up, first, end, radius * size, max(2, round(0.1 * fps)))
     shift += ((height - own @ up)[:, None]) * up
     leg = Leg(posed, side)
-    far = np.linalg.norm(own + shift - posed.heads["thigh" + side], axis=1) > leg.longest()
-    _trim(shift, far & (on_heel | (state == _FREE)), max(1, round(0.1 * fps)))
+    reach = np.linalg.norm(own + shift - posed.heads["thigh" + side], axis=1)
+    # Over the ball a foot can roll: it is released early only where its heel would have to rise a lot.
+    far = reach > leg.longest() * np.where(on_heel | (state == _FREE), 1.0, _ROLL)
+    _trim(shift, far, max(1, round(0.1 * fps)))
     held = np.isfinite(shift[:, 0])
     lift = _heel_lift(posed, side, foot, own + shift, held & ~on_heel, fps)
     foot, before = multiply(lift, foot), foot

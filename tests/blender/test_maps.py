@@ -178,3 +178,51 @@ def test_the_same_result_in_metres_and_centimetres(scene: bpy.types.Scene, tmp_p
     off = np.abs(results[0] - results[1]).max()
     figure("skin of a locked walk, metres against centimetres, most", 1000 * off, "mm")
     assert off < 0.001
+
+
+class _Node(bpy.types.PropertyGroup):
+    bone_name: bpy.props.StringProperty()
+
+
+class _Human(bpy.types.PropertyGroup):
+    bone: bpy.props.StringProperty()
+    node: bpy.props.PointerProperty(type=_Node)
+
+
+class _Humanoid(bpy.types.PropertyGroup):
+    human_bones: bpy.props.CollectionProperty(type=_Human)
+
+
+class _Vrm0(bpy.types.PropertyGroup):
+    humanoid: bpy.props.PointerProperty(type=_Humanoid)
+
+
+class _Extension(bpy.types.PropertyGroup):
+    vrm0: bpy.props.PointerProperty(type=_Vrm0)
+
+
+def test_the_human_bones_of_a_vrm_are_its_map(source: tuple) -> None:
+    """A stand-in for what the add-on "VRM format" keeps with an armature."""
+    kinds = (_Node, _Human, _Humanoid, _Vrm0, _Extension)
+    for kind in kinds:
+        bpy.utils.register_class(kind)
+    bpy.types.Armature.vrm_addon_extension = bpy.props.PointerProperty(type=_Extension)
+    try:
+        one = character("nameless", arms_down=30)
+        target = make(one)
+        spelling = {"spine.2": "chest", "spine.3": "upperChest", "forearm": "LowerArm", "thigh": "UpperLeg", "shin": "LowerLeg",
+                    "upper_arm": "UpperArm", "shoulder": "Shoulder", "hand": "Hand", "foot": "Foot", "toe": "Toes"}  # fmt: skip
+        for slot, bone in one.named().items():
+            part, side = (slot[:-2], slot[-1]) if slot[-2:] in (".L", ".R") else (slot, "")
+            row = target.data.vrm_addon_extension.vrm0.humanoid.human_bones.add()
+            row.bone = {"L": "left", "R": "right", "": ""}[side] + spelling.get(part, part)
+            row.node.bone_name = bone
+        bpy.ops.stpose.map_bones(target=target.name)
+        assert target.stpose_map.family == "VRM (human bones)"
+        assert {row.slot: row.bone for row in target.stpose_map.rows if row.bone} == one.named()
+        run(target, source[0])
+        check_gates(target, one.named(), one.hinges, source[1])
+    finally:
+        del bpy.types.Armature.vrm_addon_extension
+        for kind in reversed(kinds):
+            bpy.utils.unregister_class(kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -181,3 +182,25 @@ def test_a_map_is_written_and_read_with_its_ik_controls(tmp_path: Path) -> None:
     save_map(tmp_path / "mine.json", BoneMap({"hips": "torso"}, "mine", switches=family.switches, controls=True, ik=family.ik))
     again = load_family(tmp_path / "mine.json")
     assert (again.ik, again.switches, again.controls) == (family.ik, family.switches, True)
+
+
+@pytest.mark.parametrize("names", ["mixamo", "nameless"])
+def test_a_rig_of_2500_bones_is_mapped_in_a_second(names: str) -> None:
+    one, random = character(names, arms_down=40), np.random.default_rng(0)
+    body = skeleton(one)
+    count = 2500 - len(body.names)
+    parents, heads = list(body.parents), list(body.heads)
+    for number in range(count):  # strands of hair and cloth, six bones each
+        parents.append(int(random.integers(0, len(body.names))) if number % 6 == 0 else len(parents) - 1)
+        heads.append(heads[parents[-1]] + random.normal(size=3) * 0.02)
+    large = Skeleton(
+        (*body.names, *(f"strand_{n // 6}_{n % 6}" for n in range(count))),
+        np.array(parents),
+        np.array(heads),
+        np.concatenate([body.tails, np.array(heads[len(body.names) :]) + [0, 0, 0.02]]),
+        np.concatenate([body.rest, np.tile(body.rest[0], (count, 1))]),
+    )
+    began = time.process_time()
+    found = find_map(large)
+    assert time.process_time() - began < 1.0
+    assert found.bones == one.named()
