@@ -46,7 +46,7 @@ def link_people(frames: Iterable[tuple[int, Sequence[tuple[Floats, Floats]]]], f
             if similarity[row, column] >= LEAST:
                 linked[int(column)] = known[row]
         away = [p for p in people if time - p.track.times[-1] <= AWAY_SECONDS and p not in linked.values()]
-        linked |= _returned(away, {index: extent(*sight) for index, sight in enumerate(detections) if index not in linked})
+        linked |= _returned(away, {index: extent(*detection) for index, detection in enumerate(detections) if index not in linked})
         for index, (xy, score) in enumerate(detections):
             box = extent(xy, score)
             person = linked.get(index)

@@ -18,11 +18,11 @@ from stpose_core.track.similarity import torso_colours
 if TYPE_CHECKING:
     from stpose_core.video import Frame
 
-Sights = list[tuple[float, int, Pose2D]]
+Detections = list[tuple[float, int, Pose2D]]
 
-ALIKE, EXCHANGED = 0.2, 0.8  # of `Person.unlike`: less tells nothing; from more on, two people have each other's poses
-HIDDEN_SECONDS = 1.0  # one who was lost may have gone on behind another person for so long
-MERGING = 0.3  # where two become one pose, the hidden one is cut back to where their joints were less similar than this
+ALIKE, EXCHANGED = 0.2, 0.8  # of `Person.unlike`: smaller differences mean nothing; at larger ones, two people have each other's poses
+HIDDEN_SECONDS = 1.0  # a lost person may have walked on behind another person for this long
+MERGING = 0.3  # if two people merge into one pose, the hidden one is cut back to where their joints were less similar
 CLAIM_FRAMES = 5  # of a new person's first detections are compared with those of the people who are followed
 
 
@@ -71,9 +71,9 @@ def exchange(person: Person, other: Person, frames: Sequence[Frame]) -> None:
         rows += 1
     if rows:
         mine_, theirs_ = (who.track.taken(len(who.track) - rows) for who in (person, other))
-        for who, sights in ((person, theirs_), (other, mine_)):
-            for sight in sights:
-                who.track.add(*sight)
+        for who, detections in ((person, theirs_), (other, mine_)):
+            for detection in detections:
+                who.track.add(*detection)
         person.pose, other.pose = other.pose, person.pose
         person.velocity, other.velocity = other.velocity, person.velocity
 
@@ -91,14 +91,14 @@ def hand_over(person: Person, other: Person, frames: Sequence[Frame]) -> bool:
         rows += 1
     if rows:
         other.since = len(other.track)
-        for sight in person.track.taken(len(person.track) - rows):
-            other.track.add(*sight)
+        for detection in person.track.taken(len(person.track) - rows):
+            other.track.add(*detection)
         other.pose, other.time, other.velocity, other.found = person.pose, person.time, person.velocity, person.found
         other.lost = other.behind_cut = False
     return bool(rows)
 
 
-def claimed(stretch: Sights, followed: Sequence[Person], frames: Sequence[Frame]) -> Sights:
+def claimed(stretch: Detections, followed: Sequence[Person], frames: Sequence[Frame]) -> Detections:
     """The detections of a new person. Where they are those of a person who is followed, whose pose went over to the new one: those
     that this person gives up for them. frames: pictures of these detections."""
     pictures = {frame.index: frame for frame in frames}
@@ -111,8 +111,8 @@ def claimed(stretch: Sights, followed: Sequence[Person], frames: Sequence[Frame]
                 gains.append(_unlike(person, own, pictures[index]) - _unlike(person, pose, pictures[index]))
         if gains and np.mean(gains) > EXCHANGED:
             rest = person.track.taken(int(np.searchsorted(person.track.times, stretch[0][0])))
-            for sight in stretch:
-                person.track.add(*sight)
+            for detection in stretch:
+                person.track.add(*detection)
             person.pose, person.velocity = stretch[-1][2], np.zeros(2)
             return rest
     return stretch
