@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Detections = list[tuple[float, int, Pose2D]]
 
-ALIKE, EXCHANGED = 0.2, 0.8  # of `Person.unlike`: smaller differences mean nothing; at larger ones, two people have each other's poses
+ALIKE, EXCHANGED = 0.2, 0.8  # of `Person.unlike`: smaller differences mean nothing; larger ones, exchanged poses
 HIDDEN_SECONDS = 1.0  # a lost person may have walked on behind another person for this long
 MERGING = 0.3  # if two people merge into one pose, the hidden one is cut back to where their joints were less similar
 CLAIM_FRAMES = 5  # of a new person's first detections are compared with those of the people who are followed
@@ -43,7 +43,7 @@ def beside(person: Person, other: Person) -> bool:
 
 
 def hidden_one(person: Person, other: Person, frame: Frame) -> Person:
-    """The one of two people whom the pose that both share looks less like, cut back to where the two were told apart."""
+    """The one of two people whom the pose that both share looks less like, cut back to where the two were distinguished."""
     costs = [_unlike(who, person.pose, frame) for who in (person, other)]
     if abs(costs[0] - costs[1]) > ALIKE:
         hidden = person if costs[0] > costs[1] else other
