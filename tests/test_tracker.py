@@ -216,6 +216,23 @@ def test_who_comes_back_after_seconds_is_the_same_person_in_the_same_clothes_onl
     assert [len(track) for track in follow(Stage(first, taller), 160)] == [30, 40]
 
 
+@pytest.mark.parametrize(("until", "people"), [(50, 1), (75, 2)])
+def test_similar_clothes_are_enough_only_shortly_after_a_person_was_lost(until: int, people: int) -> None:
+    """The torso of the second is GREEN, a third of it RED: half alike. Within a second the rest may be a person in front."""
+    first, second = Actor(lambda frame: 160 if frame < 30 else None), Actor(lambda frame: 160 if frame >= until else None, GREEN)
+    assert len(follow(_Striped(first, second), 130)) == people
+
+
+class _Striped(Stage):
+    """A third of everything that is GREEN is RED."""
+
+    def frame(self, index: int) -> Frame:
+        frame = super().frame(index)
+        striped = (frame.image == GREEN).all(-1) & (np.arange(SIZE[1]) % 12 < 4)[:, None]
+        frame.image[striped] = RED
+        return frame
+
+
 def test_after_a_long_absence_it_is_somebody_new() -> None:
     tracks = follow(Stage(Actor(lambda frame: None if 30 <= frame < 350 else 160)), 390)
     assert [len(track) for track in tracks] == [30, 40]
