@@ -102,9 +102,9 @@ def main() -> None:
     parser.add_argument("--save", type=Path, help="folder for the skins in motion, for tools/draw_feet.py")
     options = parser.parse_args()
     import addon_utils
-    from bodies import BODIES
+    from bodies import BODIES  # type: ignore[import-not-found]
     from build_addon import build
-    from feet import figures, measure
+    from feet import figures, measure  # type: ignore[import-not-found]
 
     addon_utils.enable("rigify", default_set=True)
     with tempfile.TemporaryDirectory() as name:

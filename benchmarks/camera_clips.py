@@ -128,7 +128,7 @@ class Scene:
         x, y = np.meshgrid((columns - (width - 1) / 2) / focal, (rows - (height - 1) / 2) / focal)
         rays = np.stack([x, y, np.ones_like(x)], -1) @ rotation.T
         if position.any():
-            # To where the ray meets the room: what is seen there lies in that direction from the room's middle.
+            # To where the ray meets a wall: what is seen there lies in that direction from the middle of the walls.
             walls = np.where(rays > 0, ROOM[1], ROOM[0])
             rays = position + rays * np.min((walls - position) / np.where(np.abs(rays) > 1e-9, rays, 1e-9), -1)[..., None]
         high, wide = self.image.shape[:2]

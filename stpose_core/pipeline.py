@@ -37,6 +37,7 @@ from stpose_core.world.camera_path import on_grid
 
 if TYPE_CHECKING:
     from stpose_core.detect import Detector
+    from stpose_core.detect.hands import Look
     from stpose_core.lift import Lifter
     from stpose_core.lift.heatmaps import HeatMaps
 
@@ -102,6 +103,7 @@ def _captured(
         raise VideoError(f"{info.path} has {info.fps:.3g} frames per second according to its time stamps; the limit is {FASTEST:g}")
     size, start, end = (info.width, info.height), options.start, options.end
     source = detector or open_detector(options.detector, options.device)
+    look = _hand_network(source) if options.hands else None
     if lifter is None:
         from stpose_core.lift import load_lifter
 
@@ -134,7 +136,14 @@ def _captured(
             if options.refine:
                 pose3d = refine(pose3d, keypoints)
             if options.hands:
-                keypoints = _with_hands(source, track, keypoints, pose3d, seen.times, video.frames(start, end))
+                if isinstance(source, KeypointFile):
+                    keypoints = source.with_hands(track, keypoints, seen.times)
+                elif look is not None and pose3d.posed.any():
+                    from stpose_core.detect.hands import find_hands
+
+                    # A second pass over the frames: only the hands of people who were chosen are looked at.
+                    with closing(ahead(video.frames(start, end), AHEAD)) as frames:
+                        keypoints = find_hands(look, keypoints, pose3d, seen.times, (frame.image for frame in frames))
             pose3d = with_parts(pose3d, keypoints)
         if pose3d.posed.any():
             lifted.append((keypoints, pose3d))
@@ -191,20 +200,15 @@ def _maps_of(
     return HeatMaps(*person_maps(source.maps, track, keypoints, times, pictures))
 
 
-def _with_hands(
-    source: Detector | KeypointFile, track: Track, keypoints: Keypoints, pose: Pose3D, times: Array, frames: Iterator[Frame]
-) -> Keypoints:
-    """The keypoints with the hands of the person: from the keypoint file, or by the hand network of MediaPipe in a second pass over
-    the frames, so that only the hands of people who were chosen are looked at."""
+def _hand_network(source: Detector | KeypointFile) -> Look | None:
+    """The network that finds the hands of people; None if the keypoint file contains them. Raises FormatError if it does not, and
+    DetectorError if there is no network."""
     if isinstance(source, KeypointFile):
-        return source.with_hands(track, keypoints, times)
-    if not pose.posed.any():
-        return keypoints
-    from stpose_core.detect.hands import find_hands
+        source.check_hands()
+        return None
     from stpose_core.detect.mediapipe_hands import MediaPipeHands
 
-    with closing(ahead(frames, AHEAD)) as decoded:
-        return find_hands(MediaPipeHands(), keypoints, pose, times, (frame.image for frame in decoded))
+    return MediaPipeHands()
 
 
 @dataclass(frozen=True)

@@ -189,9 +189,9 @@ def test_the_camera_reaches_the_animation_unless_it_is_said_to_be_static(tmp_pat
     given: list[CameraPath | None] = []
     animate = pipeline.animate
 
-    def recorded(pose, smooth, *, camera=None):  # type: ignore[no-untyped-def]
+    def recorded(pose, smooth, *, camera=None, **more):  # type: ignore[no-untyped-def]
         given.append(camera)
-        return animate(pose, smooth, camera=camera)
+        return animate(pose, smooth, camera=camera, **more)
 
     monkeypatch.setattr(pipeline, "animate", recorded)
     video = film(tmp_path / "a.mp4", 25, 30)

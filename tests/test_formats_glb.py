@@ -353,7 +353,7 @@ def with_hands(motion: Motion) -> Motion:
                 above = len(names)
                 names.append(f"{side}Hand{title}{number}{end}")
     more = len(names) - len(motion.names)
-    bend = Rotation.from_euler("z", np.linspace(0, 60, len(motion)), degrees=True).as_quat()[:, [3, 0, 1, 2]]
+    bend = Rotation.from_rotvec(np.linspace(0, 1, len(motion))[:, None] * [0.0, 0.0, 1.0]).as_quat()[:, [3, 0, 1, 2]]
     turns = np.tile(bend[:, None], (1, more, 1))
     turns[:, 3::4] = (1, 0, 0, 0)
     rotations = np.concatenate([motion.rotations, turns], axis=1)

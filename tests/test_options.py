@@ -28,6 +28,7 @@ def test_options_come_back_from_json() -> None:
         ({"smooth": "0.4"}, "smooth must be of type float"),
         ({"smooth": True}, "smooth must be of type float"),
         ({"refine": 1}, "refine must be of type bool"),
+        ({"hands": "yes"}, "hands must be of type bool"),
         ({"person": "0"}, "person"),
         ({"person": "tallest"}, "person"),
         ({"person": 1}, "person must be of type str"),

@@ -210,10 +210,10 @@ def test_a_movement_along_the_ray_is_no_slip() -> None:
     for axis in (0, 2):
         points = np.zeros((120, 2, 3))
         points[..., axis] = 0.2 * np.sin(2 * np.pi * at / 1.5)[:, None]
-        shift = settle(points, np.ones((120, 2)), np.zeros(2), known, replace(FIRM, slip=0.3), 30.0, ray=ray)
+        shift = settle(points, np.ones((120, 2)), np.zeros(2), known, Stiffness(0.3, 0.03, 4.0, 0.2), 30.0, ray=ray)
         moved[axis] = np.ptp((points[:, 0] + shift)[10:-10, axis]) / np.ptp(points[10:-10, 0, axis])
-    assert moved[2] < 0.25
-    assert moved[0] > 2 * moved[2]
+    assert moved[2] < 0.55
+    assert moved[0] > 1.5 * moved[2]
 
 
 def test_settling_takes_time_in_proportion_to_the_length() -> None:
@@ -261,20 +261,26 @@ def test_a_goal_out_of_reach_moves_the_knee_without_a_pop() -> None:
 
 
 def lying(frames: int) -> Array:
-    """(T, 17, 3) joints of somebody on the back, 10 cm above the floor, who moves a little."""
+    """(T, 17, 3) joints of a person on the back, 10 cm above the floor, who moves a little."""
     joints = h36m(still(frames)) @ Rotation.from_rotvec([-np.pi / 2, 0.0, 0.0]).as_matrix().T
     joints[..., 1] += 0.10 - joints[..., 1].min()
     return joints + 0.01 * np.sin(np.arange(frames) / 15.0)[:, None, None] * np.array([1.0, 0.0, 0.0])
 
 
 def sitting(frames: int) -> Array:
-    """(T, 17, 3) joints of somebody on the floor with straight legs ahead; the pelvis is 10 cm above the floor."""
+    """(T, 17, 3) joints of a person on the floor with straight legs ahead; the pelvis is 10 cm above the floor."""
     fold = np.tile([-np.pi / 2, 0.0, 0.0], (frames, 1))
     root = np.tile([0.0, 0.10, 0.0], (frames, 1))
     return h36m(body({"LeftUpLeg": fold, "RightUpLeg": fold}, root, 30.0))
 
 
-@pytest.mark.parametrize("posture", [lying, sitting])
+def legs_up(frames: int) -> Array:
+    """(T, 17, 3) joints of a person on the back whose legs point upwards."""
+    fold = np.tile([-np.pi / 2, 0.0, 0.0], (frames, 1))
+    return h36m(body({"Hips": fold, "LeftUpLeg": fold, "RightUpLeg": fold}, np.tile([0.0, 0.10, 0.0], (frames, 1)), 30.0))
+
+
+@pytest.mark.parametrize("posture", [lying, sitting, legs_up])
 def test_who_lies_or_sits_is_not_pushed_through_the_floor(posture: Callable[[int], Array]) -> None:
     true = posture(150)
     motion = animate(noisy(seen(true, 30.0), 0.005))

@@ -1,7 +1,7 @@
-"""How fast a person walks by the movement of the legs alone, and the path of a camera that is carried along.
+"""Walking speed from the movement of the legs alone, and the path of a camera that is carried along.
 
-A camera whose position is not known may be carried beside a person: the person stays in its picture and walks all the same. The
-legs tell: the foot that stands goes back under the pelvis as fast as the body goes ahead.
+A camera of unknown position may be carried beside a person, who then stays in the picture while walking. The legs show the speed:
+a standing foot moves back under the pelvis as fast as the body moves forward.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SPREAD = 0.3  # m/s by which a standing foot may seem to move
 _LIFT = 0.05  # m by which the other foot is higher, for it to be the one that swings
 _ROUNDS = 12
 _WALKS = (0.4, 0.7)  # m/s of the legs from which on a person walks
-_STAYS = (0.6, 0.3)  # share of that speed at which a person still stays in the picture
+_STAYS = (0.6, 0.3)  # share of that speed below which the person counts as staying in the picture
 _LEVEL = np.array([1.0, 0.0, 1.0])
 
 
@@ -35,7 +35,7 @@ def gait_velocity(ankles: Array, hips: Array, fps: float) -> Array:
     ahead = unit(np.cross(hips, [0.0, 1.0, 0.0]))
     backward = (speed * ahead[:, None]).sum(axis=-1).argmin(axis=1)
     found, best = np.zeros_like(hips), -np.inf
-    # Two guesses to begin with, for a person may stand: not at all, and as the foot that goes back most says.
+    # Two initial guesses: standing still, and the speed of the foot that moves back most.
     for start in (np.zeros_like(hips), _slow(-speed[np.arange(len(speed)), backward], np.ones(len(speed)), fps)):
         velocity = start
         for _ in range(_ROUNDS):
@@ -52,7 +52,7 @@ def gait_velocity(ankles: Array, hips: Array, fps: float) -> Array:
 
 
 def carried(root: Array, gait: Array, fps: float) -> tuple[Array, Array]:
-    """(T, 3) metres that the camera was carried along, and (T,) 0..1 how much it was, where a person walks in place for it.
+    """(T, 3) metres that the camera was carried along, and (T,) in 0..1, where it was: the person walks but stays in the picture.
 
     root: (T, 3) metres of the pelvis for a camera that stays where it is. gait: (T, 3) m/s from `gait_velocity`.
     """

@@ -1,4 +1,4 @@
-"""Paths moved as little as the ground asks for: sparse least-squares problems over a whole clip.
+"""The smallest shift of a path that satisfies its contacts: a sparse least-squares problem over a whole clip.
 
 The unknown is a shift (T, 3) of a path. Terms, each a squared number of standard deviations a second: the shift itself, by how well
 the place is known in each direction; speeds; heights above the floor; the acceleration of the shift. The matrix is banded, so
@@ -23,7 +23,7 @@ _UP = 1
 @dataclass(frozen=True)
 class Stiffness:
     """Standard deviations. speed: m/s of a point in contact. height: m of it above the floor. acceleration: m/s^2 of the shift.
-    slip: m/s; a contact that moves faster does not stand, whatever is said of it (Geman and McClure's weight)."""
+    slip: m/s; a contact that moves faster loses its weight (Geman and McClure)."""
 
     speed: float
     height: float

@@ -55,7 +55,7 @@ def travel(
     known = np.eye(3) / _ACROSS**2 + (along - 1 / _ACROSS**2)[:, None, None] * outer
     # Of a camera that is carried along, the picture does not show the path; the feet do.
     known = known * (1 - carry)[:, None, None] + np.diag([1e-2, 1 / _ACROSS**2, 1e-2]) * carry[:, None, None]
-    # By the legs and not by the root: the root of somebody who squats moves along the ray, but the legs do not walk.
+    # By the legs and not by the root: the root of a person who squats moves along the ray, but the legs do not walk.
     pace = np.linalg.norm(gait_velocity(legs.ankles, legs.hips[:, 0] - legs.hips[:, 1], fps), axis=1) * (1 - carry)
     # Feet that are not visible for longer than a moment have no contacts.
     known_feet = np.repeat(gaussian_filter1d(visible.astype(float), _MOMENT * fps, axis=0, mode="nearest") > 0.5, 2, axis=1)
