@@ -67,8 +67,9 @@ def test_one_video_gives_one_file_and_one_line(
 ) -> None:
     out = tmp_path / f"walk.{suffix}"
     assert run(["mocap", str(video), "-o", str(out), *ARGUMENTS]) == 0
-    told = capsys.readouterr().out
-    assert told == f"{video}: 30 frames at 25 fps, a person detected in 100 % of them by bar -> {out}\n"
+    told, *advice = capsys.readouterr().out.splitlines()
+    assert told == f"{video}: 30 frames at 25 fps, a person detected in 100 % of them by bar -> {out}"
+    assert advice == ["  feet slide by 1.0 cm a frame; film with a static camera"]  # the figure glides
     assert files(tmp_path) == ["in/walk.mp4", f"walk.{suffix}"]
     if suffix != "csv":
         motion = load_motion(out)
@@ -94,7 +95,7 @@ def test_several_videos_go_to_a_folder_and_a_bad_one_does_not_stop_the_rest(
     assert run(["mocap", str(video), str(bad), str(other), "-o", str(out), "--format", "csv", *ARGUMENTS]) == 2
     told = capsys.readouterr()
     assert files(out) == ["other.csv", "walk.csv"]
-    assert len(told.out.splitlines()) == 2
+    assert [line.split(":")[0] for line in told.out.splitlines() if line[0] != " "] == [str(video), str(other)]
     assert len(told.err.splitlines()) == 1
     assert "bad.mp4" in told.err
 
@@ -162,7 +163,7 @@ def test_errors_as_json_are_told_to_programs_and_to_people(tmp_path: Path, capsy
 def test_bars_are_for_standard_error(tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["mocap", str(video), "-o", str(tmp_path / "a.bvh")]) == 0
     told = capsys.readouterr()
-    assert len(told.out.splitlines()) == 1
+    assert [line for line in told.out.splitlines() if line[0] != " "] == told.out.splitlines()[:1]
     assert "detect" in told.err
     assert "30/30" in told.err
 
@@ -199,7 +200,7 @@ def test_outputs_are_checked_before_the_work(
         (["-o", tmp_path / "no" / "folder" / "a.bvh"], "no folder"),
         (["-o", file / "a.bvh"], "no folder"),
         (["-o", f"{file}/sub/"], "is a file"),
-        (["-o", tmp_path / "a.fbx"], ".bvh"),
+        (["-o", tmp_path / "a.mov"], ".bvh"),
         (["-o", tmp_path / "a.bvh", "--person", "all"], "folder"),
         (["-o", tmp_path / "a.bvh", "--format", "csv"], "--format"),
         (["-o", tmp_path / "a.bvh", "--preview", tmp_path / "a.avi"], ".mp4"),
