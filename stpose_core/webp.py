@@ -25,8 +25,10 @@ _LEAST, _UNSTATED = 0.011, 0.1  # s: browsers show shorter frames for 0.1 s
 
 
 def is_webp(path: str | Path) -> bool:
-    """Whether a file begins as a WebP does."""
+    """Whether a file begins as a WebP does. A pipe or a device is not opened, as that may wait for ever."""
     try:
+        if not Path(path).is_file():
+            return False
         with Path(path).open("rb") as file:
             head = file.read(12)
     except (OSError, ValueError):
