@@ -27,6 +27,8 @@ _LEAST, _UNSTATED = 0.011, 0.1  # s: browsers show shorter frames for 0.1 s
 def is_webp(path: str | Path) -> bool:
     """Whether a file begins as a WebP does."""
     try:
+        if not Path(path).is_file():  # opening a pipe would wait for a writer
+            return False
         with Path(path).open("rb") as file:
             head = file.read(12)
     except (OSError, ValueError):

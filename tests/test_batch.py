@@ -220,7 +220,7 @@ def test_ctrl_c_finishes_what_runs_and_twice_stops(presses: int, tmp_path: Path)
         time.sleep(0.5)
     told, errors = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert errors == "stpose: finishing 1 video; press Ctrl-C again to stop at once\n"
+    assert errors.strip() == "stpose: finishing 1 video; press Ctrl-C again to stop at once"
     if presses == 1:
         assert files(out) == ["a.bvh", "manifest.jsonl"]
         assert told.splitlines()[-1].startswith("1 captured, 2 left in ")
