@@ -4,13 +4,13 @@
     python benchmarks/blender_feet.py walk.bvh MOCAP/cmu_006.npz:06_01 MOCAP/cmu_009.npz:09_12
 
 Needs `bpy` (`pip install "bpy==4.5.*"`, Python 3.11, an environment of its own). A motion is a .bvh, a track (.npz) of stpose, or
-FILE.npz:CLIP of marker mocap (<clip>__quats, __root_pos, __offsets, __parents, __names), which is written as a .bvh first. All come in
-by Blender's own BVH import, or by stpose's for tracks, and go onto Rigify's generated human and bodies with Mixamo's and Unreal's
-names, made and skinned by `tests/blender/bodies.py`, with default settings but for the foot lock:
+FILE.npz:CLIP of marker mocap (<clip>__quats, __root_pos, __offsets, __parents, __names), which is written as a .bvh first. All
+are imported by Blender's own BVH import, or by stpose's for tracks, and go onto Rigify's generated human and bodies with Mixamo's
+and Unreal's names, made and skinned by `tests/blender/bodies.py`, with default settings but for the foot lock:
 - lowest, median: height of the lowest vertex of the whole skin above the ground, its 1st percentile and its median over the frames;
 - slide: cm that a heel or ball moves over the ground between two frames in both of which it stands without the lock (by height and
   speed); "in place" is In Place with the path added again;
-- crossed: frames with the ankles crossed that are not without the lock; nearer: cm by which ankles that pass each other come nearer;
+- crossed: frames with the ankles crossed that are not without the lock; nearer: cm by which passing ankles come nearer;
 - limbs: mean angle by which arms and legs are turned by the lock; pop: largest change of the change of a knee's bend, as a multiple
   of that without the lock. *Never* is the control: it has no lock.
 """
@@ -86,17 +86,25 @@ def load(path: Path) -> Any:
     return bpy.context.object
 
 
+def save_skin(path: Path, body: Any, measured: Any) -> None:
+    """vertices (T, V, 3) in metres and faces, each as the number of its corners and these."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    faces = [corner for face in body.skin.data.polygons for corner in (len(face.vertices), *face.vertices)]
+    np.savez_compressed(path, vertices=measured.skin.astype(np.float32), faces=np.array(faces))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("motions", nargs="+", help=".bvh, .npz of stpose, or FILE.npz:CLIP of marker mocap")
     parser.add_argument("--frames", type=int, default=240, help="most frames of a motion")
     parser.add_argument("--bodies", nargs="+", help="of Rigify, Mixamo, Unreal")
     parser.add_argument("--modes", nargs="+", default=MODES)
+    parser.add_argument("--save", type=Path, help="folder for the skins in motion, for tools/draw_feet.py")
     options = parser.parse_args()
     import addon_utils
-    from bodies import BODIES
+    from bodies import BODIES  # type: ignore[import-not-found]
     from build_addon import build
-    from feet import figures, measure
+    from feet import figures, measure  # type: ignore[import-not-found]
 
     addon_utils.enable("rigify", default_set=True)
     with tempfile.TemporaryDirectory() as name:
@@ -122,6 +130,8 @@ def main() -> None:
                     bpy.ops.stpose.retarget(**wanted, lock=mode)
                     locked = measure(body, frames)
                     free = free or locked
+                    if options.save:
+                        save_skin(options.save / f"{path.stem}-{kind}-{mode.lower()}.npz", body, locked)
                     row = figures(locked, free)
                     row["in place"] = float("nan")
                     if mode == "AUTO":

@@ -1,8 +1,8 @@
 """Rendered clips in which people cross, with everything known about them: drawn by a seed, rendered once into a folder.
 
-A scene has two or three dressed people who walk as held-out marker mocap does. They pass each other, one overtakes the other, or one
-stops behind another. In every second scene of a kind they wear the same clothes. Each person is rendered alone as well, from the
-same layers, so that both show the same pixels where no person is in front.
+A scene has two or three dressed people who walk as held-out marker mocap does. They pass each other, one overtakes the other, or
+one stops behind another. In every second scene of a kind they wear the same clothes. Each person is rendered alone as well, from
+the same layers, so that both show the same pixels where no person is in front.
 """
 
 from __future__ import annotations
@@ -150,7 +150,9 @@ def render(scene: Scene, kit: Kit, mocap: Path, folder: Path) -> None:
             if own.any():
                 open_[person, frame] = float((own & (layer.depth <= nearest)).sum() / own.sum())
     joints = torch.stack([acting.joints for acting in actings])
-    truth = Truth(scene.name, scene.kind, scene.alike, folder, joints.double().numpy(), VIEW.project(joints).double().numpy(), open_)
+    truth = Truth(
+        scene.name, scene.kind, scene.alike, folder, joints.double().numpy(), VIEW.project(joints).double().numpy(), open_
+    )
     for pictures, person in zip(films, (None, *range(len(actings)))):
         with PreviewWriter(truth.film(person), FPS, SIZE) as writer:
             for picture in pictures:

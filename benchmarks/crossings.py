@@ -68,9 +68,10 @@ def distances(truth: Truth, capture: sp.Capture) -> Floats:
 
 
 def owners(far: Floats) -> NDArray[np.int64]:
-    """(T,) the person on whom a capture's joints lie, -1 for none. far: (P, T, 12) as `distances` gives."""
-    with np.errstate(all="ignore"):
-        middle = np.nan_to_num(np.nanmedian(far, axis=-1), nan=np.inf)
+    """(T,) the person on whom a capture's joints lie, -1 where on nobody. far: (P, T, 12) as `distances` gives."""
+    known = np.isfinite(far).any(-1)
+    middle = np.full(far.shape[:2], np.inf)
+    middle[known] = np.nanmedian(far[known], axis=-1)
     return np.where(middle.min(0) < 0.5, middle.argmin(0), -1)
 
 
@@ -155,27 +156,40 @@ def main(folder: Path, kit: Path | None, mocap: Path | None, detector: str, seed
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     source, lifter = load_detector(detector), sp.load_lifter()
-    everybody: list[Person] = []
-    kept = 0
+    scenes = []
     print("| scene | kind | clothes | kept | PA-MPJPE, mm (alone) | another's joints | posed |\n|---|---|---|---|---|---|---|")
     for truth in truths:
-        people = measured(truth, source, lifter)
-        kept += all(person.kept for person in people)
-        everybody += people
-        errors = ", ".join(f"{person.error:.0f} ({person.alone:.0f})" for person in people)
-        stolen = ", ".join(f"{person.stolen}/{person.frames}" for person in people)
-        posed = ", ".join(f"{person.posed:.0%}" for person in people)
-        known = "yes" if all(person.kept for person in people) else "NO"
-        print(f"| {truth.name} | {truth.kind} | {'same' if truth.alike else 'own'} | {known} | {errors} | {stolen} | {posed} |", flush=True)
+        scenes.append(measured(truth, source, lifter))
+        print(line(truth, scenes[-1]), flush=True)
+    print(summary(scenes))
+
+
+def line(truth: Truth, people: list[Person]) -> str:
+    """A scene as a row of the table."""
+    errors = ", ".join(f"{person.error:.0f} ({person.alone:.0f})" for person in people)
+    stolen = ", ".join(f"{person.stolen}/{person.frames}" for person in people)
+    posed = ", ".join(f"{person.posed:.0%}" for person in people)
+    known = "yes" if all(person.kept for person in people) else "NO"
+    return f"| {truth.name} | {truth.kind} | {'same' if truth.alike else 'own'} | {known} | {errors} | {stolen} | {posed} |"
+
+
+def summary(scenes: list[list[Person]]) -> str:
+    """The figures of all scenes."""
+    everybody = [person for people in scenes for person in people]
+    kept = sum(all(person.kept for person in people) for people in scenes)
     error, alone = (np.nanmean([getattr(person, name) for person in everybody]) for name in ("error", "alone"))
     near = sum(person.error <= 1.2 * person.alone for person in everybody)
-    frames, stolen_frames = (sum(getattr(person, name) for person in everybody) for name in ("frames", "stolen"))
+    frames, stolen = (sum(getattr(person, name) for person in everybody) for name in ("frames", "stolen"))
     off = np.concatenate([person.apart for person in everybody])
-    print(f"identities kept: {kept} of {len(truths)}")
-    print(f"PA-MPJPE {error:.1f} mm, alone {alone:.1f} mm: {error / alone:.2f} x; within 1.2 x: {near} of {len(everybody)} people")
-    print(f"frames with another's joints: {stolen_frames} of {frames}, {stolen_frames / max(frames, 1):.2%}")
-    print(f"open frames with a pose: {np.mean([person.posed for person in everybody]):.1%}")
-    print(f"place against the largest person: median error {np.nanmedian(off):.2f} m")
+    return "\n".join(
+        (
+            f"identities kept: {kept} of {len(scenes)}",
+            f"PA-MPJPE {error:.1f} mm, alone {alone:.1f} mm: {error / alone:.2f} x; within 1.2 x: {near} of {len(everybody)}",
+            f"frames with another's joints: {stolen} of {frames}, {stolen / max(frames, 1):.2%}",
+            f"open frames with a pose: {np.mean([person.posed for person in everybody]):.1%}",
+            f"place against the largest person: median error {np.nanmedian(off):.2f} m",
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
     python benchmarks/extremity_films.py --kit CACHE/kit.npz --mocap MOCAP -o FILMS
     python benchmarks/extremities.py --films FILMS [--detector mediapipe] [--hands]
+    python benchmarks/extremities.py --clips VIDEO... [--detector mediapipe]   # only "neck"
 
 Angles in degrees, means over the frames in which the part is in the picture: between the true and the captured direction in which
 the face looks, from the wrist to the knuckle of the middle finger, out of the back of the hand, from the heel to the toes. "bend":
@@ -103,12 +104,18 @@ def _inside(points: Floats, film: dict[str, Floats]) -> NDArray[np.bool_]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--films", type=Path, required=True)
+    parser.add_argument("--films", type=Path)
+    parser.add_argument("--clips", type=Path, nargs="*", default=[])
     parser.add_argument("--detector", default="mediapipe")
     parser.add_argument("--hands", action="store_true")
     options = parser.parse_args()
     detector = sp.load_detector(options.detector)
     total: dict[str, list[Array]] = {}
+    for path in options.clips:
+        motion = sp.capture(path, detector=detector).motion
+        print(f"{path.name}: neck {neck_angles(motion).max():.0f} degrees", flush=True)
+    if options.films is None:
+        return
     print("| film | head | hand | back of the hand | foot | bend | neck |\n|---|---|---|---|---|---|---|")
     for path in sorted(options.films.glob("*.npz")):
         with np.load(path, allow_pickle=False) as data:

@@ -16,13 +16,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from stpose_training.spatial.crops import Crops, people_in
+from stpose_training.spatial.heatmaps import decode as decode_maps
 from stpose_training.synth.cache import decode
 
-from stpose_core.detect.heatmaps import decode as decode_maps
 from stpose_core.detect.networks import load_spatial
 from stpose_core.detect.search import shown_as
 from stpose_core.detect.views import MARGIN, cut, view_of
-from stpose_core.networks.spatial import STRIDE, SpatialNetwork
+from stpose_core.networks.configs import STRIDE
+from stpose_core.networks.spatial import SpatialNetwork
 from stpose_core.preview import draw_skeleton
 from stpose_core.skeletons import H36M17
 from stpose_core.weights import DETECTOR, SPATIAL_FILE

@@ -1,6 +1,6 @@
 """What each format costs: seconds to write, size, and how far joints are from where they were when the file is read back.
 
-    stpose mocap examples/walk.mp4 -o walk.npz && python benchmarks/formats.py walk.npz
+stpose mocap examples/walk.mp4 -o walk.npz && python benchmarks/formats.py walk.npz
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from stpose_training.spatial.recipe import Recipe, SpatialPaths
 from stpose_training.spatial.run import train
 
 from stpose_core.detect.networks import load_spatial
-from stpose_core.networks.spatial import PRESETS, SpatialConfig
+from stpose_core.networks.configs import PRESETS, SpatialConfig
 
 SHOWN = {"visible": "rendered, visible", "hidden": "rendered, hidden", "with_others": "rendered, with others"}
 

@@ -1,9 +1,10 @@
 """A motion in the world against marker mocap: `python benchmarks/world.py --data MOCAP` prints the tables of the docs.
 
 MOCAP is the folder that `stpose evaluate` reads. Fixed pieces of at most 10 s of subjects that no training saw are filmed by four
-kinds of cameras with a detector's noise (world_cameras.py), lifted, fitted and animated as `stpose mocap` does, and measured
-(world_measures.py). A moving camera's rotation is known with an error of 0.3 degrees after 10 s, its position is not known. The
-true contacts follow from heights and speeds of heels and balls of feet. `--ignore-camera` animates as if each camera stood still.
+kinds of cameras with a detector's noise (`stpose_training.data.filmed`), lifted, fitted and animated as `stpose mocap` does, and
+measured (world_measures.py). A moving camera's rotation is known with an error of 0.3 degrees after 10 s; its position is not
+known. The true contacts follow from heights and speeds of heels and balls of feet. `--ignore-camera` animates as if each camera
+stood still.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from pathlib import Path
 
 import click
 import torch
+from stpose_training.data.filmed import KINDS, Scene, Shot, scene, shoot
 from stpose_training.data.mocap import MOCAP_FPS, load_mocap
-from world_cameras import KINDS, Scene, Shot, scene, shoot
 from world_measures import Result, bends, measures
 
 from stpose_core.animate import animate

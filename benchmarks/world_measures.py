@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from world_cameras import Scene
+from stpose_training.data.filmed import Scene
 
 from stpose_core.animate import MOTION_FROM_H36M, forward_kinematics
 from stpose_core.data import Array, Mask, Motion, Pose3D

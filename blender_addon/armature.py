@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import bpy
@@ -59,7 +60,7 @@ def home_of(obj: bpy.types.Object) -> Matrix:
 
 def set_home(action: Any, home: Matrix) -> None:
     """Keep with an action that moves the object where the object stands at rest."""
-    action[HOME] = [value for row in home for value in row]
+    action[HOME] = np.array(home).ravel().tolist()
 
 
 def read_skeleton(obj: bpy.types.Object) -> Skeleton:
@@ -310,7 +311,7 @@ def channels(
 
 
 def rotation_channel(owner: Any, frames: Array, turns: Array, tolerance: float, group: str = "") -> Channel:
-    """Turns (T, 4) of a bone, or of an object, in its own rotation mode, without jumps. tolerance: rad that fewer keys may be off by."""
+    """Turns (T, 4) of a bone, or of an object, in its own rotation mode, without jumps. tolerance: rad for fewer keys."""
     prefix = "" if isinstance(owner, bpy.types.Object) else owner.path_from_id() + "."
     group = group or owner.name
     if owner.rotation_mode == "QUATERNION":
@@ -318,15 +319,12 @@ def rotation_channel(owner: Any, frames: Array, turns: Array, tolerance: float, 
         sign = -1.0 if float(turns[0] @ np.array(owner.rotation_quaternion)) < 0 else 1.0
         keep = keys.fewer_rotations(frames, turns, tolerance)
         return Channel(prefix + "rotation_quaternion", group, frames[keep], sign * turns[keep])
-    if owner.rotation_mode == "AXIS_ANGLE":
+    order = owner.rotation_mode
+    back: Callable[[Array], Array]
+    if order == "AXIS_ANGLE":
         name, values, back = "rotation_axis_angle", keys.axis_angles(turns), keys.turns_from_axis_angles
     else:
-        order = owner.rotation_mode
-        name, values = "rotation_euler", keys.euler_angles(turns, order)
-
-        def back(angles: Array) -> Array:
-            return keys.turns_from_euler(angles, order)
-
+        name, values, back = "rotation_euler", keys.euler_angles(turns, order), partial(keys.turns_from_euler, order=order)
     keep = keys.fewer_angles(frames, values, turns, back, tolerance)
     return Channel(prefix + name, group, frames[keep], values[keep])
 

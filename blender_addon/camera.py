@@ -14,6 +14,7 @@ from mathutils import Matrix, Quaternion, Vector
 from .action import Channel, write_action
 from .retarget.motion import TO_BLENDER, Motion, View, read_view
 from .retarget.rotation import IDENTITY, Array, multiply, rotate, smallest, to_matrix, unit
+from .rig import units_per_metre
 
 _BEHIND = 1.0  # m from the person at their farthest to the plane
 _FADED = 0.7  # opacity of the video in the camera
@@ -68,13 +69,14 @@ def _add_camera(context: bpy.types.Context, view: View, motion: Motion, rig: bpy
     turned = multiply(TO_BLENDER, level)
     pelvis = view.pelvis @ (to_matrix(turned) @ _FLIP).T
     seen = np.isfinite(pelvis).all(axis=1)
-    place = np.median(rotate(TO_BLENDER, motion.root[seen]) - pelvis[seen], axis=0)
+    place = np.median(rotate(TO_BLENDER, motion.root[seen]) - pelvis[seen], axis=0) * units_per_metre(context.scene)
     data = bpy.data.cameras.new(_NAME)
     obj = bpy.data.objects.new(_NAME, data)
     context.collection.objects.link(obj)
     obj.matrix_world = rig.matrix_world @ Matrix.Translation(Vector(place.tolist())) @ _matrix(turned)
     width, height = view.size
     longer = max(view.size)
+    data.clip_start, data.clip_end = (units_per_metre(context.scene) * end for end in (data.clip_start, data.clip_end))
     data.sensor_fit = "HORIZONTAL" if width >= height else "VERTICAL"
     data.angle = 2 * atan(longer / 2 / view.focal)
     data.shift_x = (width / 2 - float(view.centre[0])) / longer
@@ -91,17 +93,18 @@ def _matrix(turn: Array) -> Matrix:
 def _add_plane(context: bpy.types.Context, view: View, camera: bpy.types.Object, image: bpy.types.Image) -> bpy.types.Object:
     """A reference image behind the person which covers the picture of the camera to its edges, and moves with it."""
     depth = float(np.nanmax(view.pelvis[:, 2])) + _BEHIND
-    metres = depth / view.focal  # of a pixel in that depth
+    size = units_per_metre(context.scene)
+    pixel = size * depth / view.focal  # the size of a pixel in that depth
     obj = bpy.data.objects.new("STPose video", None)
     context.collection.objects.link(obj)
     obj.empty_display_type = "IMAGE"
     obj.data = image  # type: ignore[assignment]
-    obj.empty_display_size = metres * max(view.size)
+    obj.empty_display_size = pixel * max(view.size)
     obj.empty_image_offset = (-0.5, -0.5)
     obj.empty_image_side = "FRONT"
     obj.parent = camera
-    aside, down = metres * (np.array(view.size) / 2 - view.centre)
-    obj.location = (float(aside), -float(down), -depth)
+    aside, down = pixel * (np.array(view.size) / 2 - view.centre)
+    obj.location = (float(aside), -float(down), -size * depth)
     return obj
 
 

@@ -30,14 +30,18 @@ def ik_channels(
 ) -> tuple[list[Channel], float]:
     """What to key on the IK controls of a rig whose FK controls are animated, and by how many degrees an upper limb still differs.
 
-    The poles are placed by experiment: with the switches at IK, each is turned about its limb until elbow or knee is where FK has it.
+    The poles are placed by experiment: with the switches at IK, each is turned about its limb until elbow or knee is as in FK.
     """
-    limbs = [limb for limb in limbs if {limb.end, limb.pole, limb.middle} <= set(obj.pose.bones.keys()) and set(limb.fk) <= set(mapped)]
+    limbs = [
+        limb for limb in limbs if {limb.end, limb.pole, limb.middle} <= set(obj.pose.bones.keys()) and set(limb.fk) <= set(mapped)
+    ]
     scene = context.scene
     now = scene.frame_current, scene.frame_subframe
     controls = [name for limb in limbs for name in (limb.end, limb.pole, *limb.followers(), limb.stretch) if name in obj.pose.bones]
     before = {name: obj.pose.bones[name].matrix_basis.copy() for name in controls}
-    switches = [(switch.bone, switch.property, obj.pose.bones[switch.bone][switch.property]) for limb in limbs for switch in limb.switches]
+    switches = [
+        (switch.bone, switch.property, obj.pose.bones[switch.bone][switch.property]) for limb in limbs for switch in limb.switches
+    ]
     taken: dict[str, list[Matrix]] = {name: [] for name in controls}
     worst = 0.0
     try:
@@ -104,8 +108,8 @@ def _put(obj: bpy.types.Object, control: str, matrix: Matrix) -> None:
 
 
 def _pole(obj: bpy.types.Object, names: Sequence[str]) -> Matrix:
-    """Where a pole shows a limb's plane: beyond the joint, the way it is bent, or the way it is bent at rest where it is straight."""
-    first, middle, last = (obj.pose.bones[name].head for name in names)
+    """Where a pole shows a limb's plane: beyond the joint, the way it is bent, or bent at rest where it is straight."""
+    first, middle, last = (_head(obj, name) for name in names)
     along = (last - first).normalized()
     out = (middle - first) - (middle - first).dot(along) * along
     length = (middle - first).length + (last - middle).length
@@ -118,14 +122,18 @@ def _pole(obj: bpy.types.Object, names: Sequence[str]) -> Matrix:
     return Matrix.Translation(middle + _AWAY * length * out.normalized())
 
 
+def _head(obj: bpy.types.Object, name: str) -> Any:
+    """Where a bone begins now, in the armature's axes."""
+    return Vector(np.array(obj.pose.bones[name].head).tolist())
+
+
 def _settle(context: bpy.types.Context, obj: bpy.types.Object, limbs: Sequence[IKLimb], mapped: dict[str, str]) -> float:
     """Turn the poles about their limbs, and scale what IK squeezes, until IK bends as FK does; the rad by which it is still off."""
     worst = 0.0
     for attempt in range(_TRIES + 1):
         worst, moved = 0.0, False
         for limb in limbs:
-            first, wanted, last = (Vector(obj.pose.bones[mapped[slot]].head) for slot in limb.fk)
-            seen = Vector(obj.pose.bones[limb.middle].head)
+            first, wanted, last, seen = (_head(obj, name) for name in (*(mapped[slot] for slot in limb.fk), limb.middle))
             off = max((seen - first).angle(wanted - first, 0.0), (seen - last).angle(wanted - last, 0.0))
             worst = max(worst, off)
             if off < _CLOSE or attempt == _TRIES:

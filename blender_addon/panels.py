@@ -11,6 +11,7 @@ from .job import CANCELLED, FAILED, find_command
 from .operators import live
 from .operators.capture import current
 from .operators.retarget import ONLY_RETARGET, SETTINGS
+from .properties import map_of
 from .text import paragraph
 
 STAGES = {"start": "Starting", "detect": "Finding the person", "lift": "Lifting to 3D", "preview": "Writing the preview"}
@@ -120,11 +121,9 @@ class STPOSE_UL_bones(bpy.types.UIList):
     """The bone map, a row a part of the body."""
 
     def draw_item(self, context, layout, data, item, icon, active_data, active_propname, index=0, flt_flag=0) -> None:  # type: ignore[no-untyped-def]
-        target = context.scene.stpose.target
         split = layout.split(factor=0.4)
         split.label(text=item.slot, icon="ERROR" if item.problem else "BLANK1" if not item.bone else "BONE_DATA")
-        if target is not None:
-            split.prop_search(item, "bone", target.data, "bones", text="")
+        split.prop_search(item, "bone", item.id_data.data, "bones", text="")
 
 
 class STPOSE_PT_retarget(_Step, bpy.types.Panel):
@@ -134,13 +133,20 @@ class STPOSE_PT_retarget(_Step, bpy.types.Panel):
         layout, settings = self.layout, context.scene.stpose
         layout.use_property_split, layout.use_property_decorate = True, False
         layout.prop(settings, "source")
+        if settings.source is not None:
+            layout.prop(settings, "show_source_map")
+            if settings.show_source_map:
+                _draw_map(layout.box(), context, settings.source, "SOURCE")
         layout.prop(settings, "target")
         if settings.target is None:
             return
-        _draw_map(layout, context, settings)
+        _draw_map(layout, context, settings.target, "TARGET")
         layout.prop(settings, "root_motion")
         if settings.root_motion in ("ROOT_BONE", "OBJECT"):
             layout.prop(settings, "heading")
+        if settings.root_motion == "ROOT_BONE":
+            button: Any = layout.operator("stpose.add_root", icon="BONE_DATA")
+            button.target = settings.target.name
         for name in ("facing", "match_spine", "ground"):
             layout.prop(settings, name)
         if settings.ground == "VALUE":
@@ -160,6 +166,7 @@ class STPOSE_PT_retarget(_Step, bpy.types.Panel):
         button = layout.operator("stpose.retarget", text="Apply", icon="CHECKMARK")
         _fill(button, settings)
         _fill(layout.operator("stpose.foot_lock", text="Lock Feet Only"), settings, skip=ONLY_RETARGET)
+        layout.operator("stpose.batch", text="Retarget Tracks...", icon="FILE_FOLDER")
 
 
 def _fill(button: Any, settings: Any, skip: tuple[str, ...] = ()) -> None:
@@ -170,21 +177,31 @@ def _fill(button: Any, settings: Any, skip: tuple[str, ...] = ()) -> None:
         button.first = button.last = 0
 
 
-def _draw_map(layout: bpy.types.UILayout, context: bpy.types.Context, settings: Any) -> None:
+def _draw_map(layout: bpy.types.UILayout, context: bpy.types.Context, obj: bpy.types.Object, side: str) -> None:
+    table = map_of(obj)
     row = layout.row(align=True)
-    row.operator("stpose.map_bones", text="Map Bones", icon="VIEWZOOM").target = settings.target.name
-    row.operator("stpose.load_map", text="", icon="FILE_FOLDER")
-    if settings.map_of != settings.target.name:
+    names = [("map_bones", "Map Bones", "VIEWZOOM"), ("load_map", "", "FILE_FOLDER")]
+    if len(table.rows):
+        names += [("save_map", "", "FILE_TICK"), ("check_map", "", "FILE_REFRESH")]
+    for name, text, icon in names:
+        button: Any = row.operator(f"stpose.{name}", text=text, icon=icon)  # type: ignore[arg-type]
+        button.side, button.target = side, obj.name
+    row = layout.row(align=True)
+    button = row.operator("stpose.use_rest", icon="ARMATURE_DATA")
+    button.side, button.target, button.clear = side, obj.name, False
+    if table.rest:
+        button = row.operator("stpose.use_rest", text="", icon="X")
+        button.side, button.target, button.clear = side, obj.name, True
+    if not len(table.rows):
         paragraph(layout, context, "Bones are mapped by themselves on Apply", "INFO")
         return
-    row.operator("stpose.save_map", text="", icon="FILE_TICK")
-    row.operator("stpose.check_map", text="", icon="FILE_REFRESH")
-    layout.label(text=f"Names: {settings.map_family}")
-    layout.template_list("STPOSE_UL_bones", "", settings, "bone_map", settings, "bone_row", rows=6)
-    if settings.bone_row < len(settings.bone_map) and settings.bone_map[settings.bone_row].problem:
-        paragraph(layout, context, settings.bone_map[settings.bone_row].problem, "ERROR")
-    if settings.map_note:
-        paragraph(layout, context, settings.map_note, "INFO")
+    layout.label(text=f"Names: {table.family}")
+    layout.template_list("STPOSE_UL_bones", side, table, "rows", table, "row", rows=6)
+    layout.prop(table, "controls")
+    if table.row < len(table.rows) and table.rows[table.row].problem:
+        paragraph(layout, context, table.rows[table.row].problem, "ERROR")
+    if table.note:
+        paragraph(layout, context, table.note, "INFO")
 
 
 CLASSES = (STPOSE_UL_bones, STPOSE_PT_capture, STPOSE_PT_rig, STPOSE_PT_retarget, STPOSE_PT_live)

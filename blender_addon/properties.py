@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
 from .job import Capture
-from .retarget.bonemap import BoneMap, Switch
+from .retarget.bonemap import BoneMap, Switch, ik_from, ik_to
 from .retarget.slots import SLOTS
 
 ROOT_MOTION = [
@@ -52,13 +55,6 @@ def _is_armature(self: object, obj: bpy.types.Object) -> bool:
     return obj.type == "ARMATURE"
 
 
-def _changed_target(self: STPoseSettings, context: bpy.types.Context) -> None:
-    # A map belongs to the rig it was made for.
-    if self.target is None or self.map_of != self.target.name:
-        self.bone_map.clear()
-        self.map_of = ""
-
-
 class STPoseBone(bpy.types.PropertyGroup):
     """A row of the bone map."""
 
@@ -73,6 +69,22 @@ class STPoseSwitch(bpy.types.PropertyGroup):
     bone: StringProperty()
     property: StringProperty()
     value: FloatProperty()
+
+
+class STPoseMap(bpy.types.PropertyGroup):
+    """The bone map of an armature object, kept with it."""
+
+    rows: CollectionProperty(type=STPoseBone)
+    row: IntProperty()
+    family: StringProperty()
+    note: StringProperty()
+    controls: BoolProperty(
+        name="Controls",
+        description="The bones are controls, which need not be children of one another: the hierarchy is not checked",
+    )
+    switches: CollectionProperty(type=STPoseSwitch)
+    ik: StringProperty()
+    rest: StringProperty()
 
 
 class STPoseSettings(bpy.types.PropertyGroup):
@@ -90,16 +102,8 @@ class STPoseSettings(bpy.types.PropertyGroup):
     camera: BoolProperty(name="Camera and Video", description="Add the camera that filmed it, with the video behind")
     plane: BoolProperty(name="Video Plane", description="Add the video as a reference image behind the rig, in the camera's view")
     source: PointerProperty(name="Source", type=bpy.types.Object, poll=_is_armature, description="Armature with the motion")
-    target: PointerProperty(
-        name="Target", type=bpy.types.Object, poll=_is_armature, update=_changed_target, description="Armature of the character"
-    )
-    bone_map: CollectionProperty(type=STPoseBone)
-    bone_row: IntProperty()
-    map_of: StringProperty()
-    map_family: StringProperty()
-    map_note: StringProperty()
-    map_controls: BoolProperty()
-    switches: CollectionProperty(type=STPoseSwitch)
+    target: PointerProperty(name="Target", type=bpy.types.Object, poll=_is_armature, description="Armature of the character")
+    show_source_map: BoolProperty(name="Bones of the Source", description="Show the bone map of the source too")
     root_motion: EnumProperty(name="Root Motion", items=ROOT_MOTION)
     facing: EnumProperty(name="Facing", items=FACING)
     match_spine: BoolProperty(
@@ -130,44 +134,55 @@ class STPoseSettings(bpy.types.PropertyGroup):
     )
 
 
-def show_map(settings: STPoseSettings, target: bpy.types.Object, found: BoneMap) -> None:
-    """Fill the table with a map."""
-    settings.bone_map.clear()
-    settings.switches.clear()
+def map_of(obj: bpy.types.Object) -> Any:
+    """The `STPoseMap` of an object."""
+    return obj.stpose_map  # type: ignore[attr-defined]
+
+
+def show_map(obj: bpy.types.Object, found: BoneMap) -> None:
+    """Fill the object's table with a map."""
+    table = map_of(obj)
+    table.rows.clear()
+    table.switches.clear()
     for slot in SLOTS:
-        row = settings.bone_map.add()
+        row = table.rows.add()
         row.name = row.slot = slot
         row.bone, row.problem = found.bones.get(slot, ""), found.problems.get(slot, "")
     for switch in found.switches:
-        one = settings.switches.add()
+        one = table.switches.add()
         one.bone, one.property, one.value = switch.bone, switch.property, switch.value
-    settings.map_of, settings.map_family = target.name, found.family
-    settings.map_note, settings.map_controls = found.note, found.controls
+    table.family, table.note, table.controls = found.family, found.note, found.controls
+    table.ik = json.dumps(ik_to(found.ik))
 
 
-def shown_map(settings: STPoseSettings, target: bpy.types.Object | None) -> BoneMap | None:
-    """The map in the table, if it is the target's."""
-    if target is None or settings.map_of != target.name or not len(settings.bone_map):
+def shown_map(obj: bpy.types.Object | None) -> BoneMap | None:
+    """The map in the object's table, if it has one."""
+    if obj is None or not len(map_of(obj).rows):
         return None
+    table = map_of(obj)
     return BoneMap(
-        {row.slot: row.bone for row in settings.bone_map if row.bone},
-        settings.map_family,
-        switches=tuple(Switch(one.bone, one.property, one.value) for one in settings.switches),
-        note=settings.map_note,
-        controls=settings.map_controls,
+        {row.slot: row.bone for row in table.rows if row.bone},
+        table.family,
+        switches=tuple(Switch(one.bone, one.property, one.value) for one in table.switches),
+        note=table.note,
+        controls=table.controls,
+        ik=ik_from(json.loads(table.ik or "[]")),
     )
 
 
-CLASSES = (STPoseBone, STPoseSwitch, STPoseSettings)
+CLASSES = (STPoseBone, STPoseSwitch, STPoseMap, STPoseSettings)
 
 
 def register() -> None:
     for one in CLASSES:
         bpy.utils.register_class(one)
     setattr(bpy.types.Scene, "stpose", PointerProperty(type=STPoseSettings))  # type: ignore[func-returns-value]  # noqa: B010
+    kept = PointerProperty(type=STPoseMap)  # type: ignore[func-returns-value]
+    setattr(bpy.types.Object, "stpose_map", kept)  # noqa: B010
 
 
 def unregister() -> None:
+    delattr(bpy.types.Object, "stpose_map")
     delattr(bpy.types.Scene, "stpose")
     for one in reversed(CLASSES):
         bpy.utils.unregister_class(one)

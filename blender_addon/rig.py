@@ -28,9 +28,23 @@ def scene_rate(scene: bpy.types.Scene | None) -> float:
     return float(scene.render.fps / scene.render.fps_base)
 
 
+def sized_track(context: bpy.types.Context, motion: Motion) -> Track:
+    """The motion as a track in the unit of the scene."""
+    return to_track(motion).scaled(units_per_metre(context.scene))
+
+
+def units_per_metre(scene: bpy.types.Scene | None) -> float:
+    """How many of Blender's units a metre of the scene is."""
+    assert scene is not None
+    return 1 / float(scene.unit_settings.scale_length)
+
+
 def build_rig(context: bpy.types.Context, motion: Motion, name: str, first: int = 1) -> bpy.types.Object:
-    """An armature object with the motion on it, from frame `first` on at the motion's own rate. It becomes the active object."""
-    track = to_track(motion)
+    """An armature object with the motion on it, from frame `first` on at the motion's own rate. It becomes the active object.
+
+    Its size is that of the person in the scene's unit.
+    """
+    track = sized_track(context, motion)
     data = bpy.data.armatures.new(name)
     obj = bpy.data.objects.new(name, data)
     context.collection.objects.link(obj)

@@ -36,15 +36,16 @@ def find_soles(obj: bpy.types.Object, anatomy: Anatomy) -> dict[str, Sole]:
 
 def _skins(obj: bpy.types.Object) -> Iterator[bpy.types.Object]:
     """Visible meshes that the armature deforms."""
-    scene = bpy.context.scene
-    for other in scene.objects:
-        if other.type == "MESH" and other.visible_get():
-            if any(one.type == "ARMATURE" and one.object == obj and one.show_viewport for one in other.modifiers):
-                yield other
+    for other in bpy.context.scene.objects:
+        bound = other.type == "MESH" and any(
+            one.type == "ARMATURE" and one.object == obj and one.show_viewport for one in other.modifiers
+        )
+        if bound and other.visible_get():
+            yield other
 
 
 def _carriers(obj: bpy.types.Object, anatomy: Anatomy, side: str) -> dict[str, str]:
-    """For each bone of a foot, "foot" or "toe": by the hierarchy, and by where it begins for bones that follow the mapped controls."""
+    """For each bone of a foot, "foot" or "toe": by the hierarchy, or by where it begins: bones may only follow controls."""
     ankle, joint = anatomy.head_of("foot" + side), anatomy.end_of("foot" + side)
     ahead, length = heading_of(anatomy, side), float(np.linalg.norm(joint - ankle))
     skeleton, found = anatomy.skeleton, {}

@@ -22,19 +22,20 @@ from .armature import (
     set_home,
     set_switches,
 )
+from .findmap import guess_map
 from .ikcontrols import ik_channels
+from .restpose import rest_of
 from .retarget.anatomy import Anatomy
-from .retarget.bonemap import BoneMap, check, find_map
+from .retarget.bonemap import BoneMap, check
 from .retarget.footlock import FootLock, lock_feet
 from .retarget.rootmotion import FULL, OBJECT, ROOT_BONE, split
-from .retarget.rotation import continuous
-from .retarget.skeleton import Track
+from .retarget.rotation import across, continuous
+from .retarget.skeleton import Skeleton, Track
 from .retarget.slots import REQUIRED, SLOTS
-from .retarget.soles import size_of
+from .retarget.soles import Sole, size_of
 from .retarget.solver import Options, Posed, retarget
 from .rig import contacts_at, keep_contacts, scene_rate
 from .soles import find_soles
-
 
 _SAME_POSE = 0.5  # degrees by which a limb may differ between FK and IK before it is said
 
@@ -75,14 +76,14 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
 
-def usable(bone_map: BoneMap, obj: bpy.types.Object) -> BoneMap:
-    """The map, if nothing that is needed is wrong with it. Raises RigError with the problems."""
-    skeleton = read_skeleton(obj)
+def usable(bone_map: BoneMap, obj: bpy.types.Object, side: str) -> BoneMap:
+    """The map, if nothing that is needed is wrong with it. Raises RigError with the problems. side: whose table is meant."""
+    skeleton = rest_of(obj)
     problems = check(skeleton, bone_map.bones, bone_map.controls)
     serious = {slot: text for slot, text in problems.items() if slot in REQUIRED}
     if serious:
         told = "; ".join(f"{slot}: {text}" for slot, text in list(serious.items())[:3])
-        raise RigError(f"the bones of '{obj.name}' are not all mapped: {told}. Map them in the table")
+        raise RigError(f"the bones of '{obj.name}' are not all mapped: {told}. Map them in the table of the {side}")
     good = {slot: name for slot, name in bone_map.bones.items() if slot not in problems}
     return replace(bone_map, bones={slot: good[slot] for slot in SLOTS if slot in good}, problems=problems)
 
@@ -103,14 +104,14 @@ def transfer(
     context: bpy.types.Context,
     source: bpy.types.Object | None,
     target: bpy.types.Object | None,
-    target_map: BoneMap | None,
+    maps: tuple[BoneMap | None, BoneMap | None],
     options: Options,
     lock: FootLock,
     bake: Bake,
     root: Root = Root(),
     progress: Callable[[float], None] | None = None,
 ) -> Report:
-    """Put the source's motion on the target. target_map: found by itself if None. Raises RigError, ValueError.
+    """Put the source's motion on the target. maps: of source and target; found if None. Raises RigError, ValueError.
 
     Nothing of the target changes but its action and the switches that its family needs, which the report names.
     """
@@ -119,9 +120,9 @@ def transfer(
     if source == target:
         raise RigError("source and target are the same armature")
     frames = _frames(bake, source)
-    giver = usable(find_map(read_skeleton(source)), source)
-    skeleton = read_skeleton(target)
-    taker = usable(target_map or find_map(skeleton), target)
+    giver = usable(maps[0] or guess_map(source), source, "source")
+    skeleton, compared = read_skeleton(target), rest_of(target)
+    taker = usable(maps[1] or guess_map(target), target, "target")
     if root.mode == ROOT_BONE and "root" not in taker.bones:
         raise RigError(f"'{target.name}' has no bone for 'root' in its map; choose one, or add one with New Root Bone")
     if root.mode != ROOT_BONE:
@@ -129,10 +130,14 @@ def transfer(
     report = Report(len(frames), "", taker.family, list(filter(None, [taker.note])))
     report.notes += [f"{taker.bones[slot]}: {text}" for slot, text in taker.problems.items() if slot in taker.bones]
     moving = read_motion(context, source, frames.tolist(), [name for slot, name in giver.bones.items() if slot != "root"])
-    moving = replace(moving, fps=moving.fps / bake.step, contacts=contacts_at(source, frames))
+    moving = replace(moving, skeleton=rest_of(source), fps=moving.fps / bake.step, contacts=contacts_at(source, frames))
     say(0.4)
-    anatomy = Anatomy(skeleton, taker.bones)
-    posed = retarget(moving, _without_root(giver.bones), skeleton, taker.bones, options, find_soles(target, anatomy))
+    own = Anatomy(skeleton, taker.bones)
+    soles = find_soles(target, own)
+    if compared is not skeleton:
+        compared, soles = _stood(compared, own, soles)
+    anatomy = Anatomy(compared, taker.bones)
+    posed = retarget(moving, _without_root(giver.bones), compared, taker.bones, options, soles)
     posed = lock_feet(posed, moving.fps, lock, moving.contacts)
     posed, carrier = split(posed, root.mode, root.heading)
     say(0.6)
@@ -162,6 +167,19 @@ def transfer(
     return report
 
 
+def _stood(compared: Skeleton, own: Anatomy, soles: dict[str, Sole]) -> tuple[Skeleton, dict[str, Sole]]:
+    """A pose that was chosen as rest pose, moved to where the character stands at rest, and the soles as they lie in it."""
+    anatomy = Anatomy(compared, own.mapped)
+    lowest = [
+        min(float((sole.points @ own.up).min()) for sole in some.values())
+        for some in (soles, {side: sole.carried(own, anatomy, side) for side, sole in soles.items()})
+    ]
+    shift = across(own.hip_centre() - anatomy.hip_centre(), own.up) + (lowest[0] - lowest[1]) * own.up
+    compared = replace(compared, heads=compared.heads + shift, tails=compared.tails + shift)
+    anatomy = Anatomy(compared, own.mapped)
+    return compared, {side: sole.carried(own, anatomy, side) for side, sole in soles.items()}
+
+
 def _key_ik(
     context: bpy.types.Context,
     target: bpy.types.Object,
@@ -185,7 +203,7 @@ def relock(
     target = check_target(target)
     frames = _frames(bake, target)
     skeleton = read_skeleton(target)
-    taker = usable(target_map or find_map(skeleton), target)
+    taker = usable(target_map or guess_map(target), target, "target")
     bones = _without_root(taker.bones)
     moving = read_motion(context, target, frames.tolist(), list(bones.values()))
     posed = _posed(moving, bones, target)

@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
+from pathlib import Path
+
 from stpose_core.errors import StposeError
 from stpose_core.options import DEVICES
 
+_DRIVERS = ("libcuda.so.1", "nvcuda.dll")
+_AMD = Path("/dev/kfd")
+
 
 def choose_device(name: str) -> str:
-    """ "cpu", "cuda" or "mps": "auto" selects the fastest available one. Raises StposeError if the device is missing."""
-    import torch
+    """ "cpu", "cuda" or "mps": "auto" selects the fastest available one. Raises StposeError if the device is missing.
 
+    Torch is asked, and so imported, only where there may be another device than the processor.
+    """
     if name not in DEVICES:
         raise StposeError(f"unknown device '{name}'; use one of {', '.join(DEVICES)}")
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "cpu" or (name == "auto" and not _may_accelerate()):
+        return "cpu"
+    import torch
+
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        return next(device for device in ("cuda", "mps", "cpu") if there[device])
+        return next((device for device, present in there.items() if present), "cpu")
     if not there[name]:
         raise StposeError(f"no {name} device on this machine; use --device cpu or auto")
     return name
+
+
+def _may_accelerate() -> bool:
+    """Whether torch is worth asking for a device: on a Mac, with a driver of NVIDIA or AMD, and where it is imported anyway."""
+    return sys.platform == "darwin" or "torch" in sys.modules or _AMD.exists() or any(map(_loads, _DRIVERS))
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True

@@ -12,11 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stpose_core.errors import VideoError
+from stpose_core.options import PICTURE_FPS
 
 Image = NDArray[np.uint8]
-
-PICTURE_FPS = 30.0
-"""Frames per second of a folder of pictures by default. Pictures have no time stamps."""
 
 
 @dataclass(frozen=True)

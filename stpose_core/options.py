@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from stpose_core.errors import OptionError
 from stpose_core.formats import FORMATS, UNITS
-from stpose_core.frames import PICTURE_FPS
 from stpose_core.rigs import RIGS
 
 if TYPE_CHECKING:
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 
 CAMERAS = ("auto", "static", "moving")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+PICTURE_FPS = 30.0
+"""Frames per second of a folder of pictures by default. Pictures have no time stamps."""
 PERSONS = ("largest", "left", "right", "center", "all")
 SLOWEST = 1.0
 """Minimum frames per second. At lower rates, a body can move too far between two frames."""
@@ -46,6 +47,9 @@ class CaptureOptions:
     and detects a static camera.
     focal: focal length in pixels of the video; fov: field of view in degrees along the longer side. At most one of them; None if
     unknown.
+    camera_pitch: degrees by which the camera looks down (negative: up), on average over the clip; None if unknown. Sets the
+    direction of gravity. camera_height: metres of the camera above the floor; actor_height: standing height of the person in
+    metres. Either sets the scale of body and path; at most one of them.
     hands: capture fingers: with the hand network of MediaPipe, or from a keypoint file that contains hand joints.
     picture_fps: frame rate of a folder of pictures, which have no time stamps.
     format: suffix of files in a folder, without the dot. units: unit of length in formats with a choice, "cm" or "m".
@@ -65,6 +69,9 @@ class CaptureOptions:
     camera: str = "auto"
     focal: float | None = None
     fov: float | None = None
+    camera_height: float | None = None
+    camera_pitch: float | None = None
+    actor_height: float | None = None
     hands: bool = False
     picture_fps: float = PICTURE_FPS
     format: str = "bvh"
@@ -92,11 +99,16 @@ class CaptureOptions:
         _check_range("fps", self.fps, SLOWEST, 1000)
         _check_range("focal", self.focal, 1, 1e6)
         _check_range("fov", self.fov, 5, 170)
+        _check_range("camera_height", self.camera_height, 0.05, 100)
+        _check_range("camera_pitch", self.camera_pitch, -89, 89)
+        _check_range("actor_height", self.actor_height, 0.3, 3)
         _check_range("picture_fps", self.picture_fps, SLOWEST, 1000)
         if self.end is not None and self.end <= (self.start or 0.0):
             raise OptionError(f"the range from {self.start or 0:g} s to {self.end:g} s is empty")
         if self.focal is not None and self.fov is not None:
             raise OptionError("focal and fov both set the focal length; give only one of them")
+        if self.camera_height is not None and self.actor_height is not None:
+            raise OptionError("camera_height and actor_height both set the scale; give one of them")
 
     def camera_of(self, image_size: tuple[int, int]) -> Camera | None:
         """The camera for pictures of this size (width, height) in pixels; None if its focal length is unknown."""

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stpose_core.errors import VideoError
-from stpose_core.frames import PICTURE_FPS, Frame, VideoInfo, checked_range, empty_range
+from stpose_core.frames import Frame, VideoInfo, checked_range, empty_range
+from stpose_core.options import PICTURE_FPS
 from stpose_core.stamps import STAMP_ERROR
 from stpose_core.stills import read_picture
 

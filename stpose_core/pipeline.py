@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from stpose_core.animate import animate, standpoint
+from stpose_core.animate.setup import fitted_to_setup
 from stpose_core.background import ahead
 from stpose_core.data import Array, CameraPath, Capture, Keypoints, Pose3D
 from stpose_core.detect import KeypointFile, load_detector
@@ -25,9 +26,6 @@ from stpose_core.detect.boxes import extent
 from stpose_core.devices import choose_device
 from stpose_core.errors import FormatError, NoPersonError, VideoError
 from stpose_core.frames import Frame, FrameSource, VideoInfo, open_source
-from stpose_core.lift import load_lifter
-from stpose_core.lift.parts import with_parts
-from stpose_core.lift.refine import refine as refine_pose
 from stpose_core.options import SLOWEST, CaptureOptions, known_options
 from stpose_core.track.choice import choose_people
 from stpose_core.track.cleaning import clean_tracks
@@ -39,6 +37,7 @@ from stpose_core.world.camera_path import on_grid
 
 if TYPE_CHECKING:
     from stpose_core.detect import Detector
+    from stpose_core.detect.hands import Look
     from stpose_core.lift import Lifter
     from stpose_core.lift.heatmaps import HeatMaps
 
@@ -104,7 +103,11 @@ def _captured(
         raise VideoError(f"{info.path} has {info.fps:.3g} frames per second according to its time stamps; the limit is {FASTEST:g}")
     size, start, end = (info.width, info.height), options.start, options.end
     source = detector or open_detector(options.detector, options.device)
-    lifter = lifter or load_lifter(options.weights, device=choose_device(options.device))
+    look = _hand_network(source) if options.hands else None
+    if lifter is None:
+        from stpose_core.lift import load_lifter
+
+        lifter = load_lifter(options.weights, device=choose_device(options.device))
     camera = options.camera_of(size)
     largest = options.person in ("largest", "1")
     watch = CameraMotion(size, camera, decide=options.camera == "auto") if options.camera != "static" and can_follow(size) else None
@@ -116,20 +119,31 @@ def _captured(
         more: Progress = lambda stage, done, total: report(stage, before + done, before + (total or 0))  # noqa: E731
         seen = replace(observe(video, source, start, end, more), camera=seen.camera)
         chosen = choose_people(seen.tracks, options.person, size, len(seen.times))
+    from stpose_core.detect.torch_runner import torch_threads
+    from stpose_core.lift.parts import with_parts
+    from stpose_core.lift.refine import refine
+
     lifted: list[tuple[Keypoints, Pose3D]] = []
     unposed: list[int] = []
     total = len(chosen) * len(seen.times)
     for number, track in enumerate(chosen):
         report("lift", number * len(seen.times), total)
         keypoints = track_to_keypoints(track, seen.times, options.fps or info.fps, size)
-        with _one_thread():
+        with torch_threads(1):  # enough for lifting; on a busy machine, several took up to forty times as long
             maps = _maps_of(source, lifter, track, keypoints, seen.times, video.frames(start, end))
             known: dict[str, Any] = {} if camera is None else {"camera": camera}
             pose3d = lifter(keypoints, **known) if maps is None else lifter(keypoints, maps=maps, **known)
             if options.refine:
-                pose3d = refine_pose(pose3d, keypoints)
+                pose3d = refine(pose3d, keypoints)
             if options.hands:
-                keypoints = _with_hands(source, track, keypoints, pose3d, seen.times, video.frames(start, end))
+                if isinstance(source, KeypointFile):
+                    keypoints = source.with_hands(track, keypoints, seen.times)
+                elif look is not None and pose3d.posed.any():
+                    from stpose_core.detect.hands import find_hands
+
+                    # A second pass over the frames: only the hands of people who were chosen are looked at.
+                    with closing(ahead(video.frames(start, end), AHEAD)) as frames:
+                        keypoints = find_hands(look, keypoints, pose3d, seen.times, (frame.image for frame in frames))
             pose3d = with_parts(pose3d, keypoints)
         if pose3d.posed.any():
             lifted.append((keypoints, pose3d))
@@ -139,6 +153,7 @@ def _captured(
     origin: tuple[float, float] | None = None
     for (keypoints, _), pose3d in zip(lifted, _upright_alike([pose3d for _, pose3d in lifted])):
         path = _camera_at(seen, keypoints)
+        pose3d = fitted_to_setup(pose3d, options, path)
         if len(lifted) > 1 and origin is None:
             origin = standpoint(pose3d, path)
         motion = animate(pose3d, options.smooth, camera=path, origin=origin)
@@ -185,20 +200,15 @@ def _maps_of(
     return HeatMaps(*person_maps(source.maps, track, keypoints, times, pictures))
 
 
-def _with_hands(
-    source: Detector | KeypointFile, track: Track, keypoints: Keypoints, pose: Pose3D, times: Array, frames: Iterator[Frame]
-) -> Keypoints:
-    """The keypoints with the hands of the person: from the keypoint file, or by the hand network of MediaPipe in a second pass over
-    the frames, so that only the hands of people who were chosen are looked at."""
+def _hand_network(source: Detector | KeypointFile) -> Look | None:
+    """The network that finds the hands of people; None if the keypoint file contains them. Raises FormatError if it does not, and
+    DetectorError if there is no network."""
     if isinstance(source, KeypointFile):
-        return source.with_hands(track, keypoints, times)
-    if not pose.posed.any():
-        return keypoints
-    from stpose_core.detect.hands import find_hands
+        source.check_hands()
+        return None
     from stpose_core.detect.mediapipe_hands import MediaPipeHands
 
-    with closing(ahead(frames, AHEAD)) as decoded:
-        return find_hands(MediaPipeHands(), keypoints, pose, times, (frame.image for frame in decoded))
+    return MediaPipeHands()
 
 
 @dataclass(frozen=True)
@@ -259,19 +269,6 @@ def _camera_at(seen: Observed, keypoints: Keypoints) -> CameraPath | None:
 def open_detector(detector: str | Path | Detector | KeypointFile, device: str = "auto") -> Detector | KeypointFile:
     """The given detector, or the one loaded by name or path for the device. Raises the errors of `load_detector`."""
     return load_detector(detector, device) if isinstance(detector, str | Path) else detector
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Limit torch to one thread, which suffices for lifting. On a busy machine, several threads took up to forty times as long."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _tracks_of_file(video: FrameSource, file: KeypointFile, start: float | None, end: float | None) -> tuple[Array, list[Track]]:

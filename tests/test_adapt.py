@@ -22,6 +22,7 @@ from stpose_training.data.samples import NO_FAULTS, Batch
 from stpose_training.quality import quality, table
 from stpose_training.replay import Look, draw_like, lifted_motions, look_of, looks_of
 
+import stpose_core.lift
 import stpose_core.pipeline
 from stpose_core.data import Camera, Pose3D
 from stpose_core.errors import DetectorError, TrainingError
@@ -167,7 +168,7 @@ def test_what_a_user_gets_wrong_is_said_in_one_line(
 
 
 def test_videos_are_captured_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stpose_core.pipeline, "load_lifter", lambda path=None, device="cpu": lift_standing)
+    monkeypatch.setattr(stpose_core.lift, "load_lifter", lambda path=None, device="cpu": lift_standing)
     video = film(tmp_path / "walk.mp4", 25, 30)
     said: list[str] = []
     npz = write_keypoints(tmp_path / "a.npz", footage(0))
@@ -180,7 +181,7 @@ def test_videos_are_captured_first(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_keypoints_of_one_video_are_not_taken_for_those_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stpose_core.pipeline, "load_lifter", lambda path=None, device="cpu": lift_standing)
+    monkeypatch.setattr(stpose_core.lift, "load_lifter", lambda path=None, device="cpu": lift_standing)
     videos = [film(tmp_path / name, 25, 30) for name in ("a.mp4", "b.mp4")]
     seen = footage(0, 30, 25.0)
     joints = str(write_keypoints(tmp_path / "a.npz", replace(seen, xy=seen.xy / 12, image_size=(160, 120))))

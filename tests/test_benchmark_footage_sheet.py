@@ -13,7 +13,8 @@ from stpose_training.spatial.crops import Crops
 from test_spatial_footage import Knowing, dots
 from torch import Tensor
 
-from stpose_core.networks.spatial import SpatialConfig, SpatialOutput
+from stpose_core.networks.configs import SpatialConfig
+from stpose_core.networks.spatial import SpatialOutput
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import footage_sheet

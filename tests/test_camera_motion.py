@@ -16,6 +16,8 @@ from stpose_core import pipeline
 from stpose_core.data import Array, Camera, CameraPath
 from stpose_core.world.camera_motion import CameraMotion, can_follow
 from stpose_core.world.camera_path import on_grid, to_camera, to_path
+from stpose_core.world.camera_solve import _is_static
+from stpose_core.world.turning import Lens, Link, Turns
 
 SIZE = (480, 270)
 CAMERA = Camera(420.0, (240.0, 135.0))
@@ -99,6 +101,33 @@ def test_a_still_camera_is_exactly_static_in_spite_of_noise_and_people(plane: ND
     assert (path.shot == 0).all()
 
 
+def creep(frame: int) -> tuple[float, float, float]:
+    """Degrees: a slow pan of 0.6 in 60 frames, 4.4 pixels."""
+    return 0.0, 0.01 * frame, 0.0
+
+
+def test_a_slow_pan_is_not_static(plane: NDArray[np.uint8]) -> None:
+    path = follow(plane, creep, 61)
+    assert not path.static
+    assert worst(path, creep) < 0.2
+
+
+def test_a_static_camera_stays_static_though_key_frames_drift() -> None:
+    """Estimated poses that wander by more than the noise limit, while most corners did not move from their key frames."""
+    rng = np.random.default_rng(0)
+    lens = Lens(CAMERA.focal, np.array(CAMERA.centre), SIZE)
+    points = rng.uniform(-100, 100, (40, 2)).astype(np.float32)
+    angles = np.radians(np.linspace(0, 0.25, 30))  # 1.8 pixels at the end
+    drift = Turns(Rotation.from_rotvec(angles[:, None] * [0.0, 1.0, 0.0]).as_matrix(), np.zeros(30))
+    for moved, static in ((0.0, True), (1.5, False)):
+        shift = np.array([moved, 0.0], np.float32)
+        links = [Link(frame, frame - 1, points, points + shift, Turns.none(), 0.0, 1.0, 1.0) for frame in range(1, 31)]
+        assert _is_static(links, drift, np.zeros((30, 40)), lens) == static
+    wide = Turns(Rotation.from_rotvec(4 * angles[:, None] * [0.0, 1.0, 0.0]).as_matrix(), np.zeros(30))
+    still = [Link(frame, frame - 1, points, points, Turns.none(), 0.0, 1.0, 1.0) for frame in range(1, 31)]
+    assert not _is_static(still, wide, np.zeros((30, 40)), lens), "a pan so slow that each frame equals the one before"
+
+
 def test_without_boxes_people_are_taken_for_the_background(plane: NDArray[np.uint8]) -> None:
     """The control of the boxes: a poster that fills most of the picture and slides along is not the room."""
     frames = 40
@@ -160,9 +189,9 @@ def test_the_camera_reaches_the_animation_unless_it_is_said_to_be_static(tmp_pat
     given: list[CameraPath | None] = []
     animate = pipeline.animate
 
-    def recorded(pose, smooth, *, camera=None):  # type: ignore[no-untyped-def]
+    def recorded(pose, smooth, *, camera=None, **more):  # type: ignore[no-untyped-def]
         given.append(camera)
-        return animate(pose, smooth, camera=camera)
+        return animate(pose, smooth, camera=camera, **more)
 
     monkeypatch.setattr(pipeline, "animate", recorded)
     video = film(tmp_path / "a.mp4", 25, 30)

@@ -35,7 +35,8 @@ def test_tracks_come_out_cleaned_and_those_given_stay_as_they_are() -> None:
     leaping.xy[60:66, KNEE] += (60, -30)
     leaping.seldom = True
     given = [(track.xy.copy(), track.score.copy(), track.presence.copy()) for track in (sides, leaping)]
-    first, second = clean_tracks([sides, leaping])
+    # One by one: both walk in the same place, and together one would hide the other.
+    first, second = (clean_tracks([track])[0] for track in (sides, leaping))
     assert wrong(first, right) == 0
     assert off(second, path, KNEE).max() < 0.2
     for track, (xy, score, presence) in zip((sides, leaping), given):
@@ -47,7 +48,7 @@ def test_tracks_come_out_cleaned_and_those_given_stay_as_they_are() -> None:
         np.testing.assert_array_equal(after.times, before.times)
         np.testing.assert_array_equal(after.presence, before.presence)
         assert after.pose(50).box == before.pose(50).box
-    again = clean_tracks([sides, leaping])
+    again = [clean_tracks([track])[0] for track in (sides, leaping)]
     np.testing.assert_array_equal(again[0].xy, first.xy)
     np.testing.assert_array_equal(again[1].xy, second.xy)
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from stpose_cli.main import run as stpose
 
-from stpose_core.detect import load_detector, onnx, onnx_file
+from stpose_core.detect import load_detector, onnx, onnx_file, sessions
 from stpose_core.detect.finder import Finder
 from stpose_core.detect.onnx import OnnxNetwork
 from stpose_core.detect.onnx_pose import OnnxDetector, calibrate, decode_maps, decode_simcc, presence
@@ -41,7 +41,7 @@ BOX = Box(*BODY.min(0), *BODY.max(0))
 def runtime(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each runtime as if it were the only one."""
     pytest.importorskip(request.param)
-    for name in onnx.RUNTIMES:
+    for name in sessions.RUNTIMES:
         if name != request.param:
             monkeypatch.setitem(sys.modules, name, None)
     return str(request.param)
@@ -297,7 +297,7 @@ def test_files_of_absurd_size_are_not_read(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_without_a_runtime_both_are_named(pose: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in onnx.RUNTIMES:
+    for name in sessions.RUNTIMES:
         monkeypatch.setitem(sys.modules, name, None)
     refusal(pose, "needs a package that runs ONNX files; install it with: pip install", "onnx")
 

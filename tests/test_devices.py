@@ -77,7 +77,7 @@ def test_rtmpose_runs_where_it_is_told_to(
 ) -> None:
     missing(monkeypatch, "mediapipe")
     monkeypatch.setattr(detect, "has_passed", lambda weights: False)
-    monkeypatch.setattr("stpose_core.detect.onnx.runtime", lambda: "onnxruntime")
+    monkeypatch.setattr("stpose_core.detect.sessions.runtime", lambda: "onnxruntime")
     assert open_detector(name, device).name == "rtmpose"
     assert rtmpose == [("pose", pose), ("finder", search)]
 
@@ -138,7 +138,7 @@ def test_torch_runs_where_it_is_told_to() -> None:
     """On a device that only keeps shapes, as there may be no other here."""
     import torch
 
-    from stpose_core.detect.runtime import TorchRunner
+    from stpose_core.detect.torch_runner import TorchRunner
 
     runner = TorchRunner(torch.nn.Conv2d(3, 4, 1), "meta")
     assert {values.device.type for values in runner._network.parameters()} == {"meta"}

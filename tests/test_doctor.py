@@ -10,7 +10,7 @@ import pytest
 from stpose_cli.main import run
 from test_builtin import write_detector
 
-from stpose_core.detect import prepared
+from stpose_core.detect import compiling
 from stpose_core.detect.rtmpose import FILES
 from stpose_core.extras import how_to_install
 from stpose_core.precision import Timing
@@ -73,16 +73,16 @@ def test_doctor_says_what_the_detector_runs_in_and_why(
     without_builtin(monkeypatch, write_detector(tmp_path / "weights"))
     for name in ("_mediapipe", "_rtmpose"):
         monkeypatch.setattr(f"stpose_cli.doctor.{name}", lambda: (True, "not asked"))
-    monkeypatch.setattr(prepared, "_half_of", lambda core: "bf16")
-    monkeypatch.setattr(prepared, "measure", lambda *runs: Timing(20.0, half))
+    monkeypatch.setattr(compiling, "_half_of", lambda core: "bf16")
+    monkeypatch.setattr(compiling, "measure", lambda *runs: Timing(20.0, half))
     run(["doctor"])
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("detector builtin"))
     assert f"OpenVINO {openvino.__version__.split('-')[0]}" in line
     assert told in line
     assert "20.0 ms in single precision" in line
     assert f"{half:.1f} ms in bfloat16" in line
-    # Without OpenVINO it is torch, and the way to something faster is told.
-    monkeypatch.setattr("stpose_core.detect.runtime.find_spec", lambda name: None)
+    # Without a package that runs graphs it is torch, and the way to something faster is told.
+    monkeypatch.setattr("stpose_core.detect.runtime.runtime", lambda order: None)
     monkeypatch.setattr("stpose_cli.doctor._version", lambda name: None)
     run(["doctor"])
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("detector builtin"))

@@ -37,7 +37,8 @@ from stpose_training.vision.recipe import Paths
 from stpose_core.detect.networks import load_finder, load_spatial
 from stpose_core.detect.search import find_people, letterbox, peaks
 from stpose_core.errors import FormatError, TrainingError, WeightsError
-from stpose_core.networks.finder import CELL, MULTIPLE, FinderConfig, FinderNetwork, FinderOutput
+from stpose_core.networks.configs import CELL, MULTIPLE, FinderConfig
+from stpose_core.networks.finder import FinderNetwork, FinderOutput
 from stpose_core.networks.spatial import count_multiplications
 
 TINY = FinderConfig(side=192, stem=8, widths=(12, 24, 32), blocks=1, head=24)

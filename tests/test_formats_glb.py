@@ -24,7 +24,7 @@ from stpose_core.errors import FormatError, OutputError
 from stpose_core.formats import load_motion, load_people, save
 from stpose_core.formats.figure import dress
 from stpose_core.formats.gltf import GltfFile
-from stpose_core.rigs import renamed
+from stpose_core.rigs import RIGS, recognised, renamed
 
 MILLIMETRE = 0.001
 
@@ -339,3 +339,35 @@ def test_a_motion_that_cannot_be_written_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"cannot write .*/a\.glb: the motion has missing values"):
         save(replace(motion, root=np.full_like(motion.root, np.nan)), tmp_path / "a.glb")
     assert list(tmp_path.iterdir()) == []
+
+
+def with_hands(motion: Motion) -> Motion:
+    """The motion with fingers that bend, named as a capture with hands names them."""
+    names, parents, offsets = list(motion.names), list(motion.parents), list(motion.offsets)
+    for side, sign in (("Left", 1.0), ("Right", -1.0)):
+        for finger, title in enumerate(("Thumb", "Index", "Middle", "Ring", "Pinky")):
+            above = names.index(f"{side}Hand")
+            for number, end in ((1, ""), (2, ""), (3, ""), (3, "End")):
+                offsets.append(np.array([sign * (0.08 if number == 1 else 0.03), 0.0, 0.02 * (2 - finger) * (number == 1)]))
+                parents.append(above)
+                above = len(names)
+                names.append(f"{side}Hand{title}{number}{end}")
+    more = len(names) - len(motion.names)
+    bend = Rotation.from_rotvec(np.linspace(0, 1, len(motion))[:, None] * [0.0, 0.0, 1.0]).as_quat()[:, [3, 0, 1, 2]]
+    turns = np.tile(bend[:, None], (1, more, 1))
+    turns[:, 3::4] = (1, 0, 0, 0)
+    rotations = np.concatenate([motion.rotations, turns], axis=1)
+    return replace(motion, names=tuple(names), parents=np.array(parents), offsets=np.array(offsets), rotations=rotations)
+
+
+@pytest.mark.parametrize("rig", RIGS)
+def test_fingers_travel_with_the_names_of_each_rig(rig: str, tmp_path: Path) -> None:
+    motion = with_hands(body_motion())
+    save(motion, tmp_path / "a.glb", rig=rig)
+    renamed_motion = renamed(motion, rig)
+    assert farthest(tmp_path / "a.glb", renamed_motion) < MILLIMETRE
+    assert recognised(load_motion(tmp_path / "a.glb")).names.count("RightHandIndex2") == 1
+    save(load_motion(tmp_path / "a.glb"), tmp_path / "a.vrma")
+    bones = pygltflib.GLTF2().load_binary(str(tmp_path / "a.vrma")).extensions["VRMC_vrm_animation"]["humanoid"]["humanBones"]
+    assert len(bones) == 22 + 30
+    assert {"leftIndexProximal", "rightLittleDistal", "leftThumbMetacarpal"} <= set(bones)

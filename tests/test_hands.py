@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes import BarDetector, film, lift_standing
 from moving_body import CAMERA, h36m, seen, walk
 from test_detect_files import person
 
+import stpose_core as sp
 from stpose_core.data import Keypoints, Pose3D
 from stpose_core.detect import KeypointFile
 from stpose_core.detect.hands import HandView, box_around, find_hands
@@ -161,3 +163,38 @@ def test_the_npz_of_keypoints_keeps_its_hands(tmp_path: Path) -> None:
     np.savez(tmp_path / "b.npz", **{name: np.array(value) for name, value in values.items()})
     with pytest.raises(FormatError, match="score has shape"):
         KeypointFile(tmp_path / "b.npz")
+
+
+def test_a_capture_has_fingers_where_they_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Found:
+        def __call__(self, image: np.ndarray, box: Box) -> HandView:
+            assert image.shape == (120, 160, 3)
+            return HandView(box.centre + 20 * HAND[:, :2], HAND * [1.0, -1.0, -1.0], 0.9, 0.5)
+
+    monkeypatch.setattr("stpose_core.detect.mediapipe_hands.MediaPipeHands", Found)
+    video = film(tmp_path / "walk.mp4", 25, 20)
+    plain = sp.capture(video, detector=BarDetector(), lifter=lift_standing)
+    hands = sp.capture(video, detector=BarDetector(), lifter=lift_standing, hands=True)
+    assert not plain.keypoints.parts
+    assert "LeftHandIndex1" not in plain.motion.names
+    assert {"LeftHandIndex1", "RightHandThumb3End"} < set(hands.motion.names)
+    assert (hands.keypoints.parts["l_hand"].score > 0).any()
+    sp.save(hands, tmp_path / "walk.npz")
+    again = sp.load_capture(tmp_path / "walk.npz")
+    for name, part in hands.pose3d.parts.items():
+        assert np.array_equal(again.pose3d.parts[name].xyz, part.xyz, equal_nan=True)
+    lifted = again.keypoints.parts["r_hand"].lifted
+    assert lifted is not None
+    assert np.array_equal(lifted, hands.keypoints.parts["r_hand"].lifted, equal_nan=True)
+    with np.load(tmp_path / "walk.npz") as data:
+        content = {name: data[name] for name in data.files}
+    for more in (["keypoints.parts.l_hand.parts.thumb.xy"], [f"pose3d.parts.p{number}.xyz" for number in range(30)]):
+        np.savez(tmp_path / "bad.npz", **content, **{name: np.zeros(3) for name in more})
+        with pytest.raises(FormatError, match="part"):
+            sp.load_capture(tmp_path / "bad.npz")
+    # The .npz of a capture is a file of keypoints, with its hands.
+    from_file = sp.capture(video, detector=str(tmp_path / "walk.npz"), lifter=lift_standing, hands=True)
+    assert from_file.motion.names == hands.motion.names
+    sp.save(plain, tmp_path / "plain.npz")
+    with pytest.raises(FormatError, match="no joints of hands"):
+        sp.capture(video, detector=str(tmp_path / "plain.npz"), lifter=lift_standing, hands=True)

@@ -28,6 +28,7 @@ def test_options_come_back_from_json() -> None:
         ({"smooth": "0.4"}, "smooth must be of type float"),
         ({"smooth": True}, "smooth must be of type float"),
         ({"refine": 1}, "refine must be of type bool"),
+        ({"hands": "yes"}, "hands must be of type bool"),
         ({"person": "0"}, "person"),
         ({"person": "tallest"}, "person"),
         ({"person": 1}, "person must be of type str"),
@@ -41,6 +42,10 @@ def test_options_come_back_from_json() -> None:
         ({"focal": 0.0}, "focal"),
         ({"fov": 180.0}, "fov"),
         ({"focal": 900.0, "fov": 60.0}, "one of them"),
+        ({"camera_height": 0.0}, "camera_height must be from 0.05 to 100"),
+        ({"camera_pitch": 90.0}, "camera_pitch must be from -89 to 89"),
+        ({"actor_height": 18.0}, "actor_height must be from 0.3 to 3"),
+        ({"camera_height": 1.5, "actor_height": 1.8}, "one of them"),
         ({"colour": "red"}, "unknown option colour"),
     ],
 )

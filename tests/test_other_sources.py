@@ -15,7 +15,7 @@ import pytest
 from fakes import BarDetector
 from stpose_cli.main import run
 from test_cli import ARGUMENTS, bar, video
-from test_video import make_video, number_of, numbered
+from test_video import colour_at, make_video, number_of, numbered
 
 from stpose_core.errors import VideoError
 from stpose_core.frames import FrameSource, open_source
@@ -46,6 +46,9 @@ def test_an_animated_webp_keeps_its_frames_and_times(webp: Path) -> None:
         for _ in range(2):
             frames = list(source.frames())
             assert [number_of(frame.image) for frame in frames] == list(range(6))
+            assert {(colour_at(frame.image, 0.25, 0.75), colour_at(frame.image, 0.75, 0.75)) for frame in frames} == {
+                ("red", "blue")
+            }
             np.testing.assert_allclose([frame.time for frame in frames], TIMES)
             np.testing.assert_allclose(source.times(), TIMES)
         part = list(source.frames(0.2, 0.3))

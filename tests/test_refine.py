@@ -111,3 +111,48 @@ def test_a_single_frame_and_other_rates(fps: float) -> None:
         seen = replace(keypoints, xy=keypoints.xy[:frames], score=keypoints.score[:frames], fps=fps)
         better = refine(replace(part, fps=fps), seen)
         assert reprojection(better, seen) < reprojection(part, seen)
+
+
+def test_pieces_cover_a_clip_and_fade_into_each_other() -> None:
+    for frames in (1, 59, 1800, 1801, 9000, 108_000):
+        total = np.zeros(frames)
+        for piece, share in module._pieces(frames, 30.0):
+            assert len(share) == piece.stop - piece.start <= 60 * 30 + 1
+            total[piece] += share
+        assert np.allclose(total, 1.0)
+
+
+def test_pieces_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, pose, keypoints = scene()
+    whole = refine(pose, keypoints)
+    monkeypatch.setattr(module, "_PIECE", 1.2)
+    monkeypatch.setattr(module, "_OVERLAP", 0.4)
+    pieces = refine(pose, keypoints)
+    assert np.linalg.norm(pieces.xyz - whole.xyz, axis=-1).mean() < 0.01
+    assert metrics.jitter(pieces.xyz) < 1.1 * metrics.jitter(whole.xyz)
+    # Negative control: pieces that are only put side by side.
+    monkeypatch.setattr(module, "_OVERLAP", 0.034)
+    assert metrics.jitter(refine(pose, keypoints).xyz) > 1.15 * metrics.jitter(whole.xyz)
+
+
+def test_a_straight_arm_is_not_bent_by_what_its_joints_are_off_in_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    true, pose, keypoints = scene(noise=6.0)
+    xyz, straight = pose.xyz.copy(), true[:, 11:14].copy()
+    direction = np.array([0.8, 0.6, 0.0])
+    straight[:, 1], straight[:, 2] = straight[:, 0] + 0.28 * direction, straight[:, 0] + 0.53 * direction
+    xyz[:, 11:14] = straight
+    places = straight + pose.root[:, None]
+    xy = keypoints.xy.copy()
+    noise = np.random.default_rng(2).normal(0, 10.0, (1, 3, 2))
+    xy[:, 11:14] = CAMERA.focal * places[..., :2] / places[..., 2:] + np.array(CAMERA.centre) + noise
+
+    def bend() -> float:
+        arm = refine(replace(pose, xyz=xyz), replace(keypoints, xy=xy)).xyz[:, 11:14]
+        upper, lower = arm[:, 1] - arm[:, 0], arm[:, 2] - arm[:, 1]
+        across = np.linalg.norm(np.cross(upper, lower), axis=1)
+        return float(np.degrees(np.median(np.arctan2(across, (upper * lower).sum(1)))))
+
+    with_term = bend()
+    monkeypatch.setattr(module, "_BEND", 1e3)
+    assert with_term < 8.0
+    assert bend() > with_term + 1.0

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 from stpose_training.loop import hold_norms
+from stpose_training.spatial.heatmaps import decode
 
-from stpose_core.detect.heatmaps import decode
 from stpose_core.detect.search import letterbox
 from stpose_core.detect.views import EMPTY, cut, seen_at, seen_from, view_of
-from stpose_core.networks.spatial import PRESETS, STRIDE, Attention, SpatialConfig, SpatialNetwork, count_multiplications
+from stpose_core.networks.configs import PRESETS, STRIDE, SpatialConfig
+from stpose_core.networks.spatial import Attention, SpatialNetwork, count_multiplications
 
 TINY = SpatialConfig(size=(64, 96), stem=8, first=1, width=8, modules=(1, 1), blocks=1, head=16)
 

@@ -7,7 +7,8 @@ import torch
 from stpose_training.spatial.recipe import Recipe
 from stpose_training.vision.optimiser import Muon, make_optimisers
 
-from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork
+from stpose_core.networks.configs import SpatialConfig
+from stpose_core.networks.spatial import SpatialNetwork
 
 TINY = SpatialConfig(size=(64, 96), stem=8, first=1, width=8, modules=(1,), blocks=1, head=16)
 

@@ -207,8 +207,17 @@ def test_a_gap_is_a_gap_and_the_same_person_comes_back() -> None:
     assert set(track.frames) == set(range(100)) - set(range(30, 60))
 
 
+def test_who_comes_back_after_seconds_is_the_same_person_in_the_same_clothes_only() -> None:
+    (track,) = follow(Stage(Actor(lambda frame: None if 30 <= frame < 120 else 160)), 160)
+    assert len(track) == 70
+    first, second = Actor(lambda frame: 160 if frame < 30 else None), Actor(lambda frame: 160 if frame >= 120 else None, GREEN)
+    assert [len(track) for track in follow(Stage(first, second), 160)] == [30, 40]
+    taller = Actor(lambda frame: 160 if frame >= 120 else None, height=170)
+    assert [len(track) for track in follow(Stage(first, taller), 160)] == [30, 40]
+
+
 def test_after_a_long_absence_it_is_somebody_new() -> None:
-    tracks = follow(Stage(Actor(lambda frame: None if 30 <= frame < 120 else 160)), 160)
+    tracks = follow(Stage(Actor(lambda frame: None if 30 <= frame < 350 else 160)), 390)
     assert [len(track) for track in tracks] == [30, 40]
 
 

@@ -27,7 +27,8 @@ from stpose_core.detect.builtin import Calibration
 from stpose_core.detect.networks import load_spatial
 from stpose_core.errors import FormatError, TrainingError, WeightsError
 from stpose_core.networks import spatial
-from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork
+from stpose_core.networks.configs import SpatialConfig
+from stpose_core.networks.spatial import SpatialNetwork
 from stpose_core.skeletons import H36M17
 from stpose_core.weights import write_weights
 

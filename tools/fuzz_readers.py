@@ -30,8 +30,9 @@ from stpose_core.formats import load_capture, load_motion, save
 from stpose_core.formats.asf import read_amc, read_asf
 from stpose_core.formats.bvh import read_bvh
 from stpose_core.lift import load_lifter
-from stpose_core.networks.finder import FinderConfig, FinderNetwork
-from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork
+from stpose_core.networks.configs import FinderConfig, SpatialConfig
+from stpose_core.networks.finder import FinderNetwork
+from stpose_core.networks.spatial import SpatialNetwork
 from stpose_core.networks.temporal import TemporalConfig, TemporalNetwork
 from stpose_core.track.resample import track_to_keypoints
 from stpose_core.video import VideoInfo

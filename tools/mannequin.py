@@ -33,6 +33,10 @@ _SOLIDS: dict[tuple[str, str], tuple[float, float, float]] = {
     ("ForeArm", "Hand"): (0.040, 0.028, 1.0),
     ("Hand", "HandEnd"): (0.036, 0.026, 1.4),
 }
+for _finger in ("Thumb", "Index", "Middle", "Ring", "Pinky"):
+    _SOLIDS["Hand", f"Hand{_finger}1"] = (0.013, 0.011, 1.2)
+    for _number, _next in ((1, "2"), (2, "3"), (3, "3End")):
+        _SOLIDS[f"Hand{_finger}{_number}", f"Hand{_finger}{_next}"] = (0.0095, 0.008, 1.0)
 _BALLS = {"UpLeg": 0.084, "Leg": 0.060, "Foot": 0.044, "Arm": 0.060, "ForeArm": 0.046, "Hand": 0.034}
 _AROUND, _RINGS = 20, 12
 

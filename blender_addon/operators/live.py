@@ -8,8 +8,8 @@ import bpy
 from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from ..livefeed import PORT, LiveFeed, LivePose, Take
-from ..retarget.motion import Motion, TrackError, to_track
-from ..rig import Puppet, animate, build_rig, scene_rate
+from ..retarget.motion import Motion, TrackError
+from ..rig import Puppet, animate, build_rig, scene_rate, sized_track
 
 _TICK = 1 / 30  # s
 _PATIENCE = 20.0  # s until the first person is seen
@@ -43,10 +43,10 @@ class LiveSession:
         if self.rig is None:
             self.rig = build_rig(context, motion, "Live", context.scene.frame_current)
             self.rig.animation_data_clear()
-            self.puppet = Puppet(self.rig, to_track(motion))
+            self.puppet = Puppet(self.rig, sized_track(context, motion))
         assert self.puppet is not None
         try:
-            self.puppet.show(to_track(motion))
+            self.puppet.show(sized_track(context, motion))
         except ReferenceError as error:  # the rig was deleted
             raise TrackError("the live rig was deleted") from error
 
@@ -58,7 +58,7 @@ class LiveSession:
             return 0
         first = context.scene.frame_start
         try:
-            animate(context, self.rig, to_track(_with_bones_of(motion, self.take.poses[0])), first)
+            animate(context, self.rig, sized_track(context, _with_bones_of(motion, self.take.poses[0])), first)
         except ReferenceError:
             return 0
         context.scene.frame_end = max(context.scene.frame_end, first + len(motion) - 1)

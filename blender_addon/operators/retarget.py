@@ -93,7 +93,7 @@ class STPOSE_OT_retarget(_Baking, bpy.types.Operator):
                     context,
                     source,
                     target,
-                    shown_map(settings, target),
+                    (shown_map(source), shown_map(target)),
                     options,
                     self.foot_lock(),
                     self.baking(),
@@ -118,7 +118,7 @@ class STPOSE_OT_foot_lock(_Baking, bpy.types.Operator):
 
         def work() -> Report:
             target = _named(context, self.target, settings.target)
-            return relock(context, target, shown_map(settings, target), self.foot_lock(), self.baking())
+            return relock(context, target, shown_map(target), self.foot_lock(), self.baking())
 
         return self.run(work)
 

@@ -17,7 +17,7 @@ _UPRIGHT = np.cos(np.radians(25.0))
 # Below the first bend a limb at rest counts as straight, above the second its plane is taken as it is.
 _STRAIGHT, _BENT = np.radians(1.0), np.radians(4.0)
 # A plane of bending further than this from how an elbow or knee bends is an accident of modelling.
-_ALIKE = np.cos(np.radians(70.0))
+_ALIKE = np.cos(np.radians(25.0))
 # What a motion must show before its own hinge is believed: mean sine of the bend, and how alike its planes are.
 _SHOWN, _STEADY = 0.12, 0.8
 
@@ -132,7 +132,7 @@ class Anatomy:
             if "foot" + side in self.bones:
                 # A foot that stands flat at rest shall stand flat: only its heading is taken from the bone.
                 heading = across(self.direction("foot" + side), self.up)
-                if np.linalg.norm(heading) < 0.2:
+                if heading @ self.forward < 0.2:  # it points down, or back: not a foot as it stands
                     heading = self.forward
                 frame = from_frame(self.up, np.cross(self.up, heading))
                 found.update((slot, frame) for slot in ("foot" + side, "toe" + side) if slot in self.bones)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from .structure import find_body
 PRESETS = Path(__file__).parent / "presets"
 #: A family that fits less than this is not taken for one.
 GOOD = 0.7
+_LEAST = 0.5  # below this the names are nobody's
 
 
 @dataclass(frozen=True)
@@ -155,12 +156,10 @@ def save_map(path: Path, bone_map: BoneMap) -> None:
     part.replace(path)
 
 
-def match(skeleton: Skeleton, family: Family) -> BoneMap:
-    """The bones of a skeleton that a family names."""
-    pattern = re.compile(rf"^(?:.*[:|])?(?:{family.prefix or '(?!)'})?", re.IGNORECASE)
-    by_name: dict[str, str] = {}
-    for name in skeleton.names:
-        by_name.setdefault(pattern.sub("", name).lower(), name)
+def match(skeleton: Skeleton, family: Family, shared: Sequence[str] | None = None) -> BoneMap:
+    """The bones of a skeleton that a family names. shared: the prefixes that most of its names have, where they are known."""
+    shared = shared_prefixes(skeleton.names) if shared is None else shared
+    by_name = _plain_names(skeleton.names, family.prefix, shared)
     exact = set(skeleton.names)
     bones = {}
     for slot, names in family.bones.items():
@@ -182,9 +181,35 @@ def match(skeleton: Skeleton, family: Family) -> BoneMap:
     return BoneMap(bones, family.name, score, problems, family.switches, family.note, family.controls, family.ik)
 
 
+def _plain_names(names: Sequence[str], prefix: str, shared: Sequence[str]) -> dict[str, str]:
+    """Bones by what is left of their names, in lower case, without the family's prefix, a prefix that most share, and a number.
+
+    Exporters number the nodes of a scene ("Hips_02", "Head.007"). The plainest name that is not taken counts.
+    """
+    pattern = re.compile(rf"^(?:.*[:|])?(?:{prefix or '(?!)'})?", re.IGNORECASE)
+    found: dict[str, str] = {}
+    number = re.compile(r"[_.]\d+$")
+    for numbered in (True, False):
+        for start in ("", *shared):
+            for name in names:
+                plain = name.removeprefix(start)
+                found.setdefault(pattern.sub("", plain if numbered else number.sub("", plain)).lower(), name)
+    return found
+
+
+def shared_prefixes(names: Sequence[str]) -> list[str]:
+    """The beginnings, up to a separator, that four in five of the names have, the shortest first."""
+    counts: dict[str, int] = {}
+    for name in names:
+        for end in re.finditer(r"[_.: |-]", name):
+            counts[name[: end.end()]] = counts.get(name[: end.end()], 0) + 1
+    return sorted((start for start, count in counts.items() if count >= 0.8 * len(names)), key=len)
+
+
 def find_map(skeleton: Skeleton, families: Sequence[Family] | None = None) -> BoneMap:
     """The map of the family that fits best, or one found by the skeleton's shape, or the better of two incomplete ones."""
-    found = [match(skeleton, family) for family in (load_families() if families is None else families)]
+    shared = shared_prefixes(skeleton.names)
+    found = [match(skeleton, family, shared) for family in (load_families() if families is None else families)]
     # Among equals the one with more bones: a family may be part of another.
     best = max(found, key=lambda one: (round(one.score, 6), len(one.bones)), default=BoneMap({}, "own", 0.0))
     if best.score >= GOOD and not set(REQUIRED) & set(best.problems):
@@ -193,7 +218,10 @@ def find_map(skeleton: Skeleton, families: Sequence[Family] | None = None) -> Bo
     problems = check(skeleton, bones)
     score = sum(slot in bones and slot not in problems for slot in REQUIRED) / len(REQUIRED)
     shape = BoneMap(bones, "structure", 0.9 * score, problems, note="Found by the shape of the skeleton: look it over.")
-    return shape if shape.score > best.score or len(set(REQUIRED) & set(problems)) == 0 else best
+    if shape.score > best.score or len(set(REQUIRED) & set(problems)) == 0:
+        return shape
+    # Too little fits to say whose names they are.
+    return best if best.score >= _LEAST else replace(best, family="unknown", switches=(), note="", ik=())
 
 
 def check(skeleton: Skeleton, bones: dict[str, str], controls: bool = False) -> dict[str, str]:

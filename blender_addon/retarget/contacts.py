@@ -23,7 +23,8 @@ def standing(posed: Posed, fps: float, mode: str, floor_height: float, given: Ar
     """(T, 4) left heel, left toe, right heel, right toe on the ground.
 
     mode: AUTO and GROUNDING take `given` (T, 4, in 0..1) where there is one and find contacts by speed where not; ALWAYS counts
-    everything that is low enough; NEVER nothing. floor_height: metres above the floor up to which a point may be, for legs of 0.9 m.
+    everything that is low enough; NEVER nothing. floor_height: metres up to which a point may be above the floor, for legs of
+    0.9 m.
     """
     found = np.zeros((len(posed), 4), dtype=bool)
     if mode == NEVER or not len(posed):

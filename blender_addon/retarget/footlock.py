@@ -46,7 +46,7 @@ def lock_feet(posed: Posed, fps: float, options: FootLock, contacts: np.ndarray 
     if not on_ground.any():
         return posed
     feet = np.stack([on_ground[:, :2].any(axis=1), on_ground[:, 2:].any(axis=1)])
-    stands = feet.any(axis=0)
+    stands = np.asarray(feet.any(axis=0))
     if options.mode == GROUNDING:
         heights = np.stack([above_floor(posed, side) for side in SIDES])
         return raised(posed, -np.where(feet, heights, np.inf).min(axis=0), stands, fps, _RISE_ONLY)
@@ -54,7 +54,8 @@ def lock_feet(posed: Posed, fps: float, options: FootLock, contacts: np.ndarray 
     lacking = np.stack([turns[side].height - posed.heads["foot" + side] @ posed.up for side in SIDES])
     posed = raised(posed, (lacking * feet).sum(axis=0) / np.maximum(feet.sum(axis=0), 1), stands, fps, _RISE)
     plans = {
-        side: plan_foot(posed, side, turns[side], on_ground[:, 2 * n : 2 * n + 2], fps, options.radius) for n, side in enumerate(SIDES)
+        side: plan_foot(posed, side, turns[side], on_ground[:, 2 * n : 2 * n + 2], fps, options.radius)
+        for n, side in enumerate(SIDES)
     }
     keep_apart(posed, plans, fps)
     drops = [Leg(posed, side).drop(plan.ankle, posed.up) for side, plan in plans.items()]

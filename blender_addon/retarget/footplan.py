@@ -1,7 +1,7 @@
 """How each foot shall be turned and where its ankle shall be, so that a standing foot stands on the floor and does not slide.
 
-A foot that stands on heel and ball lies flat with one heading; one that rolls over the heel or the ball keeps its pitch, and toes on
-the ground lie flat. The sole is then on the floor by its height, and the point of it that stands is held.
+A foot that stands on heel and ball lies flat with one heading; one that rolls over the heel or the ball keeps its pitch, and toes
+on the ground lie flat. The ankle is then as high as puts the sole on the floor, and the point of the sole that stands is held.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .contacts import Mask, runs
 from .ground import smoothed
@@ -18,9 +19,13 @@ from .soles import heading_of, size_of
 from .solver import Posed
 
 _EASE = 0.12  # s in which a foot turns flat, and back
-_NOISE, _FLAT = np.radians(8.0), np.radians(18.0)  # a foot nearer to flat than the first lies flat, one further than the second does not
+_NOISE, _FLAT = (
+    np.radians(8.0),
+    np.radians(18.0),
+)  # a foot nearer to flat than the first lies flat, one further than the second does not
 _TILT = np.radians(45.0)  # the most by which a heel is lifted for the leg to reach
 _PIVOT = np.radians(5.0)  # a foot that stands turns no less than this
+_ROLL = 1.01  # of its longest reach, up to which a leg reaches by rolling over the ball
 _CHANGE = 0.25  # s for a correction to come and go
 _PACE = 0.8  # m/s, of a leg of 0.9 m, at which a correction may change at most
 _HEEL, _BALL, _BOTH, _FREE = 1, 2, 3, 0
@@ -51,12 +56,12 @@ def turn_foot(posed: Posed, side: str, on_ground: Mask, fps: float) -> FootTurn:
     return FootTurn(foot, toe, posed.floor - (posed.soles[side].offsets(foot, toe) @ posed.up).min(axis=1))
 
 
-def _state(on_ground: Mask) -> Array:
-    return on_ground[:, 0] * _HEEL + on_ground[:, 1] * _BALL
+def _state(on_ground: Mask) -> NDArray[np.int64]:
+    return np.asarray(on_ground[:, 0] * _HEEL + on_ground[:, 1] * _BALL, dtype=np.int64)
 
 
 def plan_foot(posed: Posed, side: str, turned: FootTurn, on_ground: Mask, fps: float, radius: float) -> FootPlan:
-    """The plan of one foot. on_ground: (T, 2) heel and ball. radius: how far the foot may drift from its hold, for legs of 0.9 m."""
+    """The plan of one foot. on_ground: (T, 2) heel and ball. radius: how far it may drift from its hold, for legs of 0.9 m."""
     sole, up, size = posed.soles[side], posed.up, size_of(posed.anatomy)
     state = _state(on_ground)
     foot, toe, height = turned.foot, turned.toe, turned.height
@@ -69,8 +74,10 @@ def plan_foot(posed: Posed, side: str, turned: FootTurn, on_ground: Mask, fps: f
         _hold(shift, own, heel, sole.to_joint(foot), on_heel, up, first, end, radius * size, max(2, round(0.1 * fps)))
     shift += ((height - own @ up)[:, None]) * up
     leg = Leg(posed, side)
-    far = np.linalg.norm(own + shift - posed.heads["thigh" + side], axis=1) > leg.longest()
-    _trim(shift, far & (on_heel | (state == _FREE)), max(1, round(0.1 * fps)))
+    reach = np.linalg.norm(own + shift - posed.heads["thigh" + side], axis=1)
+    # Over the ball a foot can roll: it is released early only where its heel would have to rise a lot.
+    far = reach > leg.longest() * np.where(on_heel | (state == _FREE), 1.0, _ROLL)
+    _trim(shift, far, max(1, round(0.1 * fps)))
     held = np.isfinite(shift[:, 0])
     lift = _heel_lift(posed, side, foot, own + shift, held & ~on_heel, fps)
     foot, before = multiply(lift, foot), foot
@@ -102,7 +109,7 @@ def _trim(shift: Array, far: Mask, most: int) -> None:
 
 
 def _heel_lift(posed: Posed, side: str, foot: Array, ankle: Array, on_ball: Mask, fps: float) -> Array:
-    """(T, 4) by which a foot (T, 4) rolls over its ball where its leg is too short to keep the heel down: about the ball, in the world.
+    """(T, 4) by which a foot (T, 4) rolls over its ball, in the world, where its leg is too short to keep the heel down.
 
     ankle: (T, 3), NaN where the foot is free; there the lift fades.
     """
@@ -122,7 +129,7 @@ def _heel_lift(posed: Posed, side: str, foot: Array, ankle: Array, on_ball: Mask
     return about(axis, covering(needed, max(1, round(0.07 * fps))))
 
 
-def _turned(posed: Posed, side: str, state: Array, fps: float) -> tuple[Array, Array]:
+def _turned(posed: Posed, side: str, state: NDArray[np.int64], fps: float) -> tuple[Array, Array]:
     """(T, 4) turns of foot and toe from rest: flat where they stand, as they were elsewhere."""
     slot, ease = "foot" + side, max(1, round(_EASE * fps))
     own = posed.turned(slot)
@@ -259,8 +266,8 @@ def _smooth(part: Array) -> Array:
 def keep_apart(posed: Posed, plans: dict[str, FootPlan], fps: float) -> None:
     """Move the planned ankles so that they come no nearer to each other sideways than in the motion itself.
 
-    Only where the legs pass each other: feet further apart than the hips are left as planned. A foot that stands is moved as a whole,
-    a swinging one in the frames that need it.
+    Only where the legs pass each other: feet further apart than the hips are left as planned. A foot that stands is moved for all
+    of its stance, a swinging one in the frames that need it.
     """
     left, right = plans[".L"], plans[".R"]
     beside = unit(across(rotate(posed.turned("hips"), posed.anatomy.left), posed.up))

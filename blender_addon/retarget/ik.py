@@ -14,9 +14,9 @@ from .solver import Posed
 _UNSEEN, _SEEN = 0.03, 0.12
 #: A leg is not stretched further than this part of its length: at the full length a knee would snap.
 REACH = 0.9995
-#: Nor is it stretched further than this (a knee bent by 15 degrees) where the motion does not do so itself: the last centimetre of
+#: Nor is it stretched further than this (a knee bent by 20 degrees) where the motion does not do so itself: the last centimetre of
 #: the reach turns a knee by 20 degrees, and it would pop.
-_CALM = np.cos(np.radians(7.5))
+_CALM = np.cos(np.radians(10.0))
 
 
 @dataclass(frozen=True)

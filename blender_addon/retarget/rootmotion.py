@@ -1,4 +1,4 @@
-"""Root motion: what carries the character over the ground once the motion is solved: hips, a root bone, the object, or none."""
+"""Root motion: what carries the solved character over the ground: the hips, a root bone, the object, or nothing."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,11 @@ class Track:
 
     def __len__(self) -> int:
         return len(self.rotations)
+
+    def scaled(self, size: float) -> Track:
+        """The same `size` times as large, about the origin."""
+        skeleton = replace(self.skeleton, heads=size * self.skeleton.heads, tails=size * self.skeleton.tails)
+        return replace(self, skeleton=skeleton, heads=size * self.heads)
 
 
 def pose_from_local(skeleton: Skeleton, local: Array, root: Array, fps: float, contacts: Array | None = None) -> Track:

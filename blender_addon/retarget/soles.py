@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .anatomy import Anatomy
-from .rotation import Array, across, rotate, unit
+from .rotation import Array, across, inverse, multiply, rotate, unit
 from .slots import SIDES
 
 #: Leg length in metres, hip to ankle, that all lengths of the foot lock refer to.
@@ -21,7 +21,7 @@ _TOES = 0.5  # length of the toes, in the same unit
 class Sole:
     """One foot at rest, in the world.
 
-    points: (N, 3) points of the sole. toe: (N,) in 0..1, the share of each that the toe bone carries; the foot bone carries the rest.
+    points: (N, 3) points of the sole. toe: (N,) in 0..1, the share that the toe bone carries; the foot bone carries the rest.
     ankle, joint: (3,) where the foot and the toe bone begin. heel, ball: (3,) the points of the sole that are held.
     """
 
@@ -39,6 +39,20 @@ class Sole:
             return on_foot
         on_toe = self.to_joint(foot)[:, None] + rotate(toe[:, None], self.points - self.joint)
         return np.asarray(on_foot + self.toe[:, None] * (on_toe - on_foot))
+
+    def carried(self, own: Anatomy, other: Anatomy, side: str) -> Sole:
+        """The sole as it lies where the foot is in another rest pose of the same skeleton."""
+        if own.skeleton is other.skeleton:
+            return self
+        turns = []
+        for slot in ("foot" + side, "toe" + side):
+            slot = slot if slot in own.bones else "foot" + side
+            bone = own.bones[slot]
+            turns.append(multiply(other.skeleton.rest[bone], inverse(own.skeleton.rest[bone])))
+        ankle = other.head_of("foot" + side)
+        points = ankle + self.offsets(turns[0][None], turns[1][None])[0]
+        heel, ball, joint = (ankle + rotate(turns[0], point - self.ankle) for point in (self.heel, self.ball, self.joint))
+        return Sole(points, self.toe, ankle, joint, heel, ball)
 
     def to_joint(self, foot: Array) -> Array:
         """(T, 3) from the ankle to where the toe bone begins."""

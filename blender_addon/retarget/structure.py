@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import combinations, permutations
+from math import log
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,25 +145,29 @@ class _Search:
         tip = min(float(np.linalg.norm(leaf)), 0.15 * self.height)
         best: tuple[int, ...] = (0, 0, 0)
         least = np.inf
-        for triple in combinations(range(min(len(path), _LONGEST)), 3):
+        steps = np.linalg.norm(np.diff(heads, axis=0), axis=1)
+        rest = (np.append(steps[::-1].cumsum()[::-1], 0.0) + tip).tolist()  # from each joint to the path's end
+        apart = np.linalg.norm(heads[:_LONGEST, None] - heads[None, :_LONGEST], axis=-1).tolist()
+        heights = (heads @ self.up).tolist()
+        # Where a bone begins where the one before it does, the first of them is the joint.
+        usable = [joint for joint in range(min(len(path), _LONGEST)) if joint == 0 or steps[joint - 1] >= _SAME * self.height]
+        for triple in combinations(usable, 3):
             first, second, third = triple
-            lengths = [float(np.linalg.norm(heads[b] - heads[a])) for a, b in ((first, second), (second, third))]
-            if min(lengths) < 3 * _SAME * self.height or any(self._repeats(heads, joint) for joint in triple):
+            upper, lower = apart[first][second], apart[second][third]
+            if min(upper, lower) < 3 * _SAME * self.height:
                 continue
-            if build is _LEG and ((heads[first] - heads[third]) @ self.up) < 0.7 * sum(lengths):
+            if build is _LEG and heights[first] - heights[third] < 0.7 * (upper + lower):
                 continue
-            before = float(np.linalg.norm(heads[first] - heads[0])) / lengths[0]
-            after = (float(np.linalg.norm(np.diff(heads[third:], axis=0), axis=1).sum()) + tip) / lengths[0]
-            off = abs(np.log(lengths[1] / lengths[0] / build.second))
-            off += (0.0 if first == 0 else _outside(before, build.before)) + _outside(after, build.after)
+            off = abs(log(lower / upper / build.second))
+            off += (0.0 if first == 0 else _outside(apart[0][first] / upper, build.before)) + _outside(
+                rest[third] / upper, build.after
+            )
+            if off >= least:
+                continue
             off += 3 * max(_bulge(heads[first : second + 1]), _bulge(heads[second : third + 1]))
             if off < least - 1e-9:
                 best, least = triple, off
         return best, float(least)
-
-    def _repeats(self, heads: Array, joint: int) -> bool:
-        """Whether a bone begins where the one before it does: the first of them is the joint."""
-        return joint > 0 and bool(np.linalg.norm(heads[joint] - heads[joint - 1]) < _SAME * self.height)
 
     def _toe(self, foot: list[int]) -> int:
         """The bone of the ball of the foot. foot: the path from the ankle on."""
@@ -212,8 +217,8 @@ def _outside(value: float, limits: tuple[float, float]) -> float:
     """How far a ratio is from a range, as the logarithm of a factor; 0 inside."""
     least, most = limits
     if value < least:
-        return float(np.log(least / max(value, 0.25 * least)))
-    return float(np.log(value / most)) if value > most else 0.0
+        return log(least / max(value, 0.25 * least))
+    return log(value / most) if value > most else 0.0
 
 
 def _bulge(points: Array) -> float:

@@ -78,6 +78,7 @@ def _builtin() -> tuple[bool, str]:
     """Whether the weights of the built-in detector load, and whether `auto` prefers it."""
     from stpose_core.detect import has_passed
     from stpose_core.detect.builtin import BuiltinDetector
+    from stpose_core.detect.runtime import FASTEST_FIRST
     from stpose_core.devices import choose_device
     from stpose_core.weights import DETECTOR
 
@@ -87,7 +88,7 @@ def _builtin() -> tuple[bool, str]:
         return False, str(error)
     choice = "the choice of auto" if has_passed(DETECTOR) else "the choice of auto if no other is installed"
     text = f"{choice}; runs in {runtime}"
-    if choose_device("auto") == "cpu" and _version("openvino") is None:
+    if choose_device("auto") == "cpu" and not any(map(_version, FASTEST_FIRST)):
         text += f"; OpenVINO is several times as fast; {how_to_install('fast')}"
     return True, text
 
@@ -107,8 +108,8 @@ def _mediapipe() -> tuple[bool, str]:
 
 def _rtmpose() -> tuple[bool, str]:
     """Whether there is a model of RTMPose and a package that runs it."""
-    from stpose_core.detect.onnx import runtime
     from stpose_core.detect.rtmpose import find_rtmpose
+    from stpose_core.detect.sessions import runtime
 
     package = runtime()
     if package is None:

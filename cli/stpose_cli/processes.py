@@ -94,8 +94,9 @@ class _Process:
             reason = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
             return None if ended is None else Crash(reason)
         if kind == "outcome":
-            self.task, self.gone = None, content.leaves
-            return content  # type: ignore[no-any-return]
+            outcome: Outcome = content
+            self.task, self.gone = None, outcome.leaves
+            return outcome
         if self._progress is not None:
             if kind == "warning":
                 self._progress.warning(content)

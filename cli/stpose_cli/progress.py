@@ -30,8 +30,8 @@ PAUSE = 0.2
 @dataclass(frozen=True)
 class Result:
     """The result of one video. seen: share of the frames in which each person was detected. seconds: processing time.
-    detector: its name. quality: for each person, the figures of `stpose_core.quality.Quality`; None where there is nothing to
-    measure."""
+    detector: its name. advice: for each person, how to improve the capture, or None. quality: for each person, the figures of
+    `stpose_core.quality.Quality`; None where there is nothing to measure."""
 
     video: str
     files: list[str]

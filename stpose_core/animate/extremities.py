@@ -36,20 +36,20 @@ def turned(part: Pose3D, world: Array, right: bool = False) -> tuple[Array, Arra
 def turn_head_and_hands(body: Body, rest: Rest, pose: Pose3D, crown: Array, world: Array, smooth: float) -> None:
     """In place: neck, head and hands of a body as the parts of a pose show them. crown: (T, 3) from the head to its top, metres,
     world axes. world: (T, 3, 3) from camera axes to those of the world."""
+    chest, line, head = body["UpperChest"], turn(body["Neck"], unit(rest.neck)), body["Head"]
+    top = unit(body.offsets[INDEX["HeadEnd"]])
     if "face" in pose.parts:
         turns, weights = turned(pose.parts["face"], world)
-        chest, line = body["UpperChest"], turn(body["Neck"], unit(rest.neck))
-        head = chest @ limited(
-            np.swapaxes(chest, 1, 2) @ body["Head"] @ relative(body["Head"], turns, weights, smooth, pose.fps), HEAD
-        )
-        top = crown_direction(head, crown, weights, unit(body.offsets[INDEX["HeadEnd"]]))
-        head = bent_within(head, top, line)
+        head = head @ relative(head, turns, weights, smooth, pose.fps)
+        head = chest @ limited(np.swapaxes(chest, 1, 2) @ head, HEAD)
+        top = crown_direction(head, crown, weights, top)
         body.offsets[INDEX["HeadEnd"]] = np.linalg.norm(body.offsets[INDEX["HeadEnd"]]) * top
         # The neck points where it was seen, and takes half of the turn to the side.
         half = share(chest, head, 0.5)
         body.put("Neck", minimal_rotation(turn(half, unit(rest.neck)), line) @ half)
-        for name in ("Head", "HeadEnd"):
-            body.put(name, head)
+    head = bent_within(head, top, line)
+    for name in ("Head", "HeadEnd"):
+        body.put(name, head)
     for side, name in (("Left", "l_hand"), ("Right", "r_hand")):
         if name in pose.parts:
             turns, weights = turned(pose.parts[name], world, side == "Right")

@@ -24,7 +24,10 @@ def foot_frames(
     height: of the ankle above the floor when the foot stands flat. contacts: (T, 2) in 0..1, heel and toe on the ground. down: (T,)
     radians by which the toes of a foot in the air were seen to point down from a right angle to the shin; 0 where not given.
     """
-    grounded = ramp(contacts.max(axis=1), 0.2, 0.8)
+    # A foot that is slow and near the floor is not turned into it, though nothing says that it stands.
+    speed = np.linalg.norm(np.gradient(ankle, axis=0), axis=1) * fps if len(ankle) > 1 else np.zeros(len(ankle))
+    near = ramp(ankle[:, 1], height + 0.14, height + 0.05) * ramp(speed, 1.8, 0.6) * ramp(shin[:, 1, 1], 0.2, 0.5)
+    grounded = np.maximum(ramp(contacts.max(axis=1), 0.2, 0.8), near)
     grounded = np.clip(whittaker(grounded[:, None], np.ones(len(ankle)), _BLEND_HERTZ, fps, order=2)[:, 0], 0.0, 1.0)
     air = _above_floor(shin, ankle, toe, fps, np.zeros(len(ankle)) if down is None else down)
     ground = _on_floor(shin, ankle, toe, height, contacts, fps)

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from stpose_core.animate import bones as skeleton
-from stpose_core.animate.body import NAMES, ankle_height, parents, stature
+from stpose_core.animate.body import NAMES, Rest, ankle_height, parents, stature
 from stpose_core.animate.extremities import foot_turns, turn_head_and_hands
 from stpose_core.animate.fingers import with_fingers
 from stpose_core.animate.frames import turn
 from stpose_core.animate.gaps import Gaps, fill_bones, fill_track
 from stpose_core.animate.root import from_ray, smooth_root, to_ray
-from stpose_core.animate.rotations import local_rotations, pose_body
+from stpose_core.animate.rotations import Body, local_rotations, pose_body
 from stpose_core.animate.smooth import bridge, confidence, find_spikes, smooth_bones
 from stpose_core.data import Array, CameraPath, Motion, Pose3D
 from stpose_core.errors import FormatError, NoPersonError
 from stpose_core.skeletons import H36M17
-from stpose_core.world.contacts import shown
+from stpose_core.world.contacts import Legs, shown
 from stpose_core.world.ground import clearance, room_from_camera, stand
 from stpose_core.world.legs import plant
-from stpose_core.world.travel import travel
+from stpose_core.world.travel import follow_gait, legs_of, travel
 
 _CROWN = H36M17.joints.index("head_top")
 _ANKLES = H36M17.index("l_ankle", "r_ankle")
@@ -44,25 +46,17 @@ def animate(
         raise ValueError(f"smooth must be a number from 0 to 1, got {smooth}")
     if pose.skeleton != "h36m17":
         raise FormatError(f"animation takes poses of the skeleton 'h36m17', not of '{pose.skeleton}'; convert them first")
-    posed = pose.posed
-    if not posed.any():
+    if not pose.posed.any():
         raise NoPersonError(f"nothing to animate: none of the {len(pose)} frames has a pose")
     if camera is not None and len(camera) != len(pose):
         raise ValueError(f"a camera path of {len(camera)} frames does not belong to {len(pose)} poses")
-    bones, weights, root = _clean(pose, smooth, camera)
-    measured = weights * posed[:, None]
-    lengths, rest = skeleton.bone_lengths(bones, measured), skeleton.rest_directions(bones, measured)
-    body = pose_body(bones, lengths, rest, pose.fps)
-    world = world_from_camera(pose, camera)
-    turn_head_and_hands(body, rest, pose, bones[:, _CROWN], world, smooth)
-    ankle = ankle_height(lengths)
-    lowest, part = clearance(skeleton.joints_from_bones(bones) + root[:, None], ankle)
-    seen = posed & ~pose.hidden[np.arange(len(pose)), part]
-    rays, told = root, pose.contacts
-    root = root - stand(lowest, seen, pose.fps, steady=smooth > 0)[:, None] * np.array([0.0, 1.0, 0.0])
-    moved, contacts = travel(body, root, rays, posed[:, None] & ~pose.hidden[:, _ANKLES], ankle, pose.fps, told)
+    start = start_of(pose, smooth, camera)
+    body, root, ankle = start.body, start.root, start.ankle
+    visible = pose.posed[:, None] & ~pose.hidden[:, _ANKLES]
+    turn_head_and_hands(body, start.rest, pose, start.crown, start.world, smooth)
+    moved, contacts = travel(start.legs, root, start.distance, visible, start.carry, pose.fps, pose.contacts)
     root = moved if smooth > 0 else root
-    root = plant(body, root, contacts, ankle, pose.fps, firm=smooth > 0, toes=foot_turns(body, pose, world, smooth))
+    root = plant(body, root, contacts, ankle, pose.fps, firm=smooth > 0, toes=foot_turns(body, pose, start.world, smooth))
     root = root - ([root[0, 0], 0.0, root[0, 2]] if origin is None else [origin[0], 0.0, origin[1]])
     motion = Motion(
         names=NAMES,
@@ -71,10 +65,10 @@ def animate(
         rotations=local_rotations(body.frames),
         root=root,
         contacts=shown(contacts),
-        filled=~posed | pose.hidden.all(axis=1),  # bridged frames have a pose, but no detection
+        filled=~pose.posed | pose.hidden.all(axis=1),  # bridged frames have a pose, but no detection
         fps=pose.fps,
     )
-    return with_fingers(motion, pose, stature(lengths), smooth)
+    return with_fingers(motion, pose, start.stature, smooth)
 
 
 def standpoint(pose: Pose3D, camera: CameraPath | None = None) -> tuple[float, float]:
@@ -85,6 +79,59 @@ def standpoint(pose: Pose3D, camera: CameraPath | None = None) -> tuple[float, f
         raise NoPersonError(f"none of the {len(pose)} frames has a pose")
     place = world_from_camera(pose, camera)[first[0]] @ pose.root[first[0]]
     return float(place[0]), float(place[2])
+
+
+@dataclass(frozen=True)
+class Start:
+    """A posed body before its contacts are known.
+
+    rest, stature (metres), world: (T, 3, 3) from camera axes: of person and view. crown: (T, 3) bone to the head's top.
+    legs: relative to the pelvis. root: (T, 3) metres above the floor. distance: (T,) metres from the camera. height: (T,) metres of
+    the camera above the floor. ankle: metres of the ankle above the floor in standing. carry: (T,) in 0..1, where the camera is
+    carried along.
+    """
+
+    body: Body
+    rest: Rest
+    stature: float
+    world: Array
+    crown: Array
+    legs: Legs
+    root: Array
+    distance: Array
+    height: Array
+    ankle: float
+    carry: Array
+
+
+def start_of(pose: Pose3D, smooth: float, camera: CameraPath | None) -> Start:
+    """The body of a pose, posed and above the floor. Arguments as of `animate`."""
+    bones, weights, rays = _clean(pose, smooth, camera)
+    measured = weights * pose.posed[:, None]
+    lengths, rest = skeleton.bone_lengths(bones, measured), skeleton.rest_directions(bones, measured)
+    body = pose_body(bones, lengths, rest, pose.fps)
+    ankle = ankle_height(lengths)
+    lowest, part = clearance(skeleton.joints_from_bones(bones) + rays[:, None], ankle)
+    visible = pose.posed & ~pose.hidden[np.arange(len(pose)), part]
+    floor = stand(lowest, visible, pose.fps, steady=smooth > 0)
+    root = rays - floor[:, None] * np.array([0.0, 1.0, 0.0])
+    legs = legs_of(body, rays, ankle)
+    carry = np.zeros(len(pose))
+    if camera is not None and not camera.static:
+        root, carry = follow_gait(legs, root, pose.fps)
+    return Start(
+        body=body,
+        rest=rest,
+        stature=stature(lengths),
+        world=world_from_camera(pose, camera),
+        crown=bones[:, _CROWN],
+        legs=legs,
+        root=root,
+        distance=np.linalg.norm(rays, axis=1),
+        height=-floor,
+        ankle=ankle,
+        carry=carry,
+    )
 
 
 def smoothed_joints(pose: Pose3D, smooth: float = 0.4, camera: CameraPath | None = None) -> Array:

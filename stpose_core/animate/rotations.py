@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from stpose_core.animate import hinge
@@ -27,16 +28,17 @@ _GRIP = 1.5  # weight of hands and feet against elbows and knees as limbs are fi
 
 @dataclass
 class Body:
-    """World frames of every joint while they are found. frames: (T, J, 3, 3); offsets: (J, 3) metres."""
+    """World frames of every joint. frames: (T, J, 3, 3), in single precision, because they are the largest array of a long clip;
+    offsets: (J, 3) metres."""
 
-    frames: Array
+    frames: NDArray[np.float32]
     offsets: Array
 
     def put(self, name: str, value: Array) -> None:
         self.frames[:, INDEX[name]] = value
 
     def __getitem__(self, name: str) -> Array:
-        return self.frames[:, INDEX[name]]
+        return self.frames[:, INDEX[name]].astype(np.float64)
 
 
 def share(lower: Array, upper: Array, part: float) -> Array:
@@ -64,13 +66,13 @@ def pose_body(bones: Array, lengths: Array, rest: Rest, fps: float) -> Body:
     """World frames of all joints but the feet's, from bone vectors (T, 17, 3) and bone lengths (17,), metres."""
     joints = joints_from_bones(bones)
     offsets = rest_offsets(lengths, rest)
-    body = Body(np.tile(np.eye(3), (len(bones), len(NAMES), 1, 1)), offsets)
+    body = Body(np.tile(np.eye(3, dtype=np.float32), (len(bones), len(NAMES), 1, 1)), offsets)
     hips, chest = pelvis_frame(bones), chest_frame(bones)
     body.put("Hips", hips)
     _pose_spine(body, hips, chest, joints, lengths)
     neck = turn(hips, offsets[INDEX["Spine"]])
     for name in ("Chest", "UpperChest", "Neck"):
-        neck = neck + turn(body.frames[:, PARENTS[INDEX[name]]], offsets[INDEX[name]])
+        neck = neck + turn(body[NAMES[PARENTS[INDEX[name]]]], offsets[INDEX[name]])
     body.put("Neck", _aim(body["UpperChest"], rest.neck, supported(bones[:, 9], lengths[9], turn(body["UpperChest"], rest.neck))))
     body.put("Head", _aim(body["Neck"], rest.crown, supported(bones[:, 10], lengths[10], turn(body["Neck"], rest.crown))))
     body.put("HeadEnd", body["Head"])
@@ -112,14 +114,16 @@ def _pose_spine(body: Body, hips: Array, chest: Array, joints: Array, lengths: A
     body.put("UpperChest", _aim(chest, up, upward))
 
 
-def local_rotations(frames: Array) -> Array:
+def local_rotations(frames: NDArray[np.float32]) -> Array:
     """(T, J, 4) quaternions of each joint relative to its parent from world frames (T, J, 3, 3); end sites get none."""
     rotations = np.zeros((*frames.shape[:2], 4))
     rotations[..., 0] = 1.0
     for joint, (name, parent) in enumerate(zip(NAMES, PARENTS)):
         if name.endswith("End"):
             continue
-        local = frames[:, joint] if parent < 0 else np.swapaxes(frames[:, parent], -1, -2) @ frames[:, joint]
+        local = frames[:, joint].astype(np.float64)
+        if parent >= 0:
+            local = np.swapaxes(frames[:, parent], -1, -2) @ local
         rotations[:, joint] = continuous_quaternions(local)
     return rotations
 
@@ -149,5 +153,5 @@ def world_positions(body: Body, root: Array) -> Array:
     """(T, J, 3) joint positions in metres from world frames; root: (T, 3)."""
     places = np.empty((len(root), len(NAMES), 3))
     for joint, parent in enumerate(PARENTS):
-        places[:, joint] = root if parent < 0 else places[:, parent] + turn(body.frames[:, parent], body.offsets[joint])
+        places[:, joint] = root if parent < 0 else places[:, parent] + turn(body[NAMES[parent]], body.offsets[joint])
     return places

@@ -119,8 +119,8 @@ def has_passed(weights: Path) -> bool:
 
 def _has_rtmpose() -> bool:
     """Whether there is a model of RTMPose and a package that runs it."""
-    from stpose_core.detect.onnx import runtime
     from stpose_core.detect.rtmpose import find_rtmpose
+    from stpose_core.detect.sessions import runtime
 
     try:
         find_rtmpose()

@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
 from stpose_core.detect.boxes import SEEN, extent
 from stpose_core.detect.finder import Finder, steadied
 from stpose_core.detect.heatmaps import decode, with_mirrored
-from stpose_core.detect.networks import load_spatial
-from stpose_core.detect.runtime import make_runner, torch_threads
+from stpose_core.detect.networks import read_spatial
+from stpose_core.detect.runtime import make_runner
 from stpose_core.detect.search import shown_as
 from stpose_core.detect.types import Box, Detector, Floats, Image, JointMaps, Pose2D
 from stpose_core.detect.views import cut, seen_from, turn_by, view_of
 from stpose_core.devices import choose_device
 from stpose_core.errors import DetectorError
-from stpose_core.networks.spatial import STRIDE
+from stpose_core.networks.configs import STRIDE
 from stpose_core.skeletons import H36M17
 from stpose_core.weights import DETECTOR, FINDER_FILE, SPATIAL_FILE
 
@@ -89,14 +89,13 @@ class BuiltinDetector(Detector):
                 f"{what} ({' and '.join(missing)} missing); use --detector mediapipe, rtmpose or a keypoint file, "
                 "or train a detector (stpose train detector) and give its folder"
             )
-        spatial, header = load_spatial(folder / SPATIAL_FILE)
+        spatial = read_spatial(folder / SPATIAL_FILE)
         if spatial.config.joints != len(H36M17.joints):
             raise DetectorError(f"{folder / SPATIAL_FILE} finds {spatial.config.joints} joints, not {len(H36M17.joints)}")
-        self.calibration = Calibration.of(header)
+        self.calibration = Calibration.of(spatial.header)
         self.mirrored = mirrored
         self._size = spatial.config.size
-        width, height = self._size
-        self._spatial = make_runner(spatial, place, (2 if mirrored else 1, 3, height, width))
+        self._spatial = make_runner(spatial, place, self._size)
         self._search = Finder(folder / FINDER_FILE, place)
         self.runtime = self._spatial.description
 
@@ -107,10 +106,8 @@ class BuiltinDetector(Detector):
     def pose(self, image: Image, box: Box) -> Pose2D:
         """The 17 joints of the person in the box."""
         seen = self.look(image, box)
-        with torch_threads(1):  # with seventeen small maps, synchronising threads takes longer than the work
-            places, peaks = decode(torch.from_numpy(seen.maps)[None], STRIDE)
-        xy = seen_from(seen.matrix, places[0].double().numpy())
-        mass, hidden = peaks[0].double().numpy(), seen.hidden.astype(np.float64)
+        places, mass = decode(seen.maps, STRIDE)
+        xy, hidden = seen_from(seen.matrix, places), seen.hidden.astype(np.float64)
         score = self.calibration.score(mass, hidden)
         return Pose2D(xy, score, self.calibration.present(mass, hidden), next_box(xy, score, box.angle))
 
@@ -119,12 +116,15 @@ class BuiltinDetector(Detector):
         rectangle = np.array([box.x0, box.y0, box.x1, box.y1])
         matrix = view_of(rectangle, self._size, angle=box.angle)
         shown = shown_as(cut(image, matrix, self._size))
-        if not self.mirrored:
-            maps, hidden = self._spatial(shown)
-            return JointMaps(matrix, maps[0], hidden[0])
-        both = self._spatial(np.concatenate([shown, shown[..., ::-1]]))
-        merged = with_mirrored(*(torch.from_numpy(values[row : row + 1]) for row in (0, 1) for values in both))
-        return JointMaps(matrix, merged[0][0].numpy(), merged[1][0].numpy())
+        maps, hidden = self._joints(shown)
+        if self.mirrored:
+            maps, hidden = with_mirrored(maps, hidden, *self._joints(shown[..., ::-1]))
+        return JointMaps(matrix, maps, hidden)
+
+    def _joints(self, shown: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Maps (J, h, w) and hidden logits (J,) of a view."""
+        outputs = self._spatial(shown)
+        return outputs["maps"][0], outputs["hidden"][0]
 
     @property
     def maps(self) -> Callable[[Image, Box], JointMaps]:

@@ -1,6 +1,6 @@
-"""Files that are kept in the user's cache folder: whole or not at all, each with a hash of its content, the oldest dropped in time.
+"""Folders that are kept in the user's cache for the next start: as they were sealed or not at all, the oldest dropped in time.
 
-Nothing here has to work: without a folder to write to, nothing is kept and nothing is found.
+Nothing here has to work: without a folder to write to, nothing is kept.
 """
 
 from __future__ import annotations
@@ -8,14 +8,16 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import shutil
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from uuid import uuid4
 
 MOST_BYTES = 400_000_000
-"""Of files that are kept; those that were not used for longest are dropped first."""
-_SUFFIXES, _DIGEST = (".network", ".timing"), 32
+"""Of all that is kept; what was not used for longest is dropped first."""
+SUFFIXES = (".network", ".timing")
+"""Of the names of kept folders."""
+_SEAL = "seal"
 _log = logging.getLogger(__name__)
 
 
@@ -26,53 +28,48 @@ def cache_folder() -> Path:
     return Path(named or import_module("platformdirs").user_cache_dir("stpose", appauthor=False)) / "networks"
 
 
-def read(name: str) -> bytes | None:
-    """What is kept under a name; None if nothing is, or not as it was written."""
-    place = _place(name)
+def opened(name: str) -> Path | None:
+    """The kept folder of this name, which ends in one of SUFFIXES; made, and emptied of files that are not as they were sealed.
+    None where there is no such folder to be had."""
     try:
-        content = place.read_bytes() if place is not None else None
-    except OSError:
-        return None
-    if place is None or content is None:
-        return None
-    if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
-        _log.debug("%s is damaged", place)
-        return None
-    try:
-        os.utime(place)
-    except OSError as error:  # one that others keep for this user, say
-        _log.debug("%s cannot be marked as used: %s", place, error)
-    return content[_DIGEST:]
-
-
-def keep(name: str, content: bytes) -> None:
-    """Write a file whole or not at all, and drop the oldest of too many bytes. The name ends in .network or .timing."""
-    place = _place(name)
-    if place is None:
-        return
-    # The suffix stays, so that a file that a killed process left is dropped in time, too.
-    unfinished = place.with_name(f".{place.stem}-{uuid4().hex[:8]}{place.suffix}")
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(hashlib.sha256(content).digest() + content)
-        os.replace(unfinished, place)
-        kept = (file for file in place.parent.iterdir() if file.suffix in _SUFFIXES)
-        files = sorted(((file.stat().st_mtime, file) for file in kept), reverse=True)
-        total = 0
-        for _, file in files:
-            total += file.stat().st_size
-            if total > MOST_BYTES and file != place:
+        folder = cache_folder() / name
+        folder.mkdir(parents=True, exist_ok=True)
+        if _sealed(folder) != _digest(folder):
+            for file in folder.iterdir():
                 file.unlink()
-    except OSError as error:
-        _log.debug("%s is not kept: %s", place, error)
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-
-
-def _place(name: str) -> Path | None:
-    try:
-        return cache_folder() / name
     except (OSError, ImportError, RuntimeError) as error:
-        _log.debug("nothing is kept: %s", error)
+        _log.debug("%s is not kept: %s", name, error)
         return None
+    with suppress(OSError):  # a folder that others keep for this user
+        os.utime(folder)
+    return folder
+
+
+def seal(folder: Path) -> None:
+    """Keep the files in an opened folder as they are now, and drop the oldest folders of too many bytes."""
+    try:
+        (folder / _SEAL).write_text(_digest(folder), encoding="ascii")
+        kept = [entry for entry in folder.parent.iterdir() if entry.suffix in SUFFIXES and entry.is_dir()]
+        total = 0
+        for entry in sorted(kept, key=lambda entry: entry.stat().st_mtime, reverse=True):
+            total += sum(file.stat().st_size for file in entry.iterdir())
+            if total > MOST_BYTES and entry != folder:
+                shutil.rmtree(entry)
+    except OSError as error:  # another process drops the same ones
+        _log.debug("%s is not kept: %s", folder, error)
+
+
+def _sealed(folder: Path) -> str:
+    seal = folder / _SEAL
+    return seal.read_text(encoding="ascii", errors="replace") if seal.is_file() else ""
+
+
+def _digest(folder: Path) -> str:
+    """A hash of the files in a folder, without the seal."""
+    total = hashlib.sha256()
+    for file in sorted(folder.iterdir()):
+        if file.name != _SEAL:
+            content = file.read_bytes()
+            total.update(f"{file.name} {len(content)} ".encode())
+            total.update(content)
+    return total.hexdigest()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stpose_core.detect.networks import load_finder
+from stpose_core.detect.networks import read_finder
 from stpose_core.detect.runtime import make_runner
 from stpose_core.detect.search import FOUND, FOUND_AT_ALL, Outputs, find_people, shown_as
 from stpose_core.detect.types import Box, Image
@@ -18,7 +18,7 @@ class Finder:
     """weights: a finder.safetensors. device: runs the network. Raises WeightsError if the file is missing or damaged."""
 
     def __init__(self, weights: Path, device: str = "cpu") -> None:
-        network, _ = load_finder(weights)
+        network = read_finder(weights)
         self._side = network.config.side
         self._run = make_runner(network, device)
 
@@ -31,8 +31,8 @@ class Finder:
         return [turned(box) for box in find_people(image, self._look, self._side, threshold)]
 
     def _look(self, picture: Image) -> Outputs:
-        centre, sides, up = self._run(shown_as(picture))
-        return centre[0], sides[0], up[0]
+        outputs = self._run(shown_as(picture))
+        return outputs["centre"][0], outputs["sides"][0], outputs["up"][0]
 
 
 def turned(box: Box) -> Box:

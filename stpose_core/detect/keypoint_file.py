@@ -95,6 +95,11 @@ class KeypointFile:
         times = self.start + seen / fps
         return [Track.of(1, self.skeleton, times, seen, self._keypoints.xy[seen], self._keypoints.score[seen])] if len(seen) else []
 
+    def check_hands(self) -> None:
+        """Raises FormatError if the file has no joints of hands."""
+        if not any(self._hands.values()) and not (self._keypoints is not None and self._keypoints.parts):
+            raise FormatError(f"{self.path} has no joints of hands; capture without --hands, or give a file with hands")
+
     def with_hands(self, track: Track, keypoints: Keypoints, times: Floats) -> Keypoints:
         """The keypoints with the parts "l_hand" and "r_hand" that the file has.
 
@@ -106,8 +111,7 @@ class KeypointFile:
             return replace(
                 keypoints, parts={name: self._part(part, grid, keypoints) for name, part in self._keypoints.parts.items()}
             )
-        if not any(self._hands.values()):
-            raise FormatError(f"{self.path} has no joints of hands; capture without --hands, or give a file with hands")
+        self.check_hands()
         points = convert(keypoints) if keypoints.skeleton != H36M17.name else keypoints
         wrists = points.xy[:, H36M17.index("l_wrist", "r_wrist")]
         xy, score = np.full((2, len(grid), 21, 2), np.nan), np.zeros((2, len(grid), 21))

@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterable
 
 import cv2
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
 
 from stpose_core.data import Keypoints
-from stpose_core.detect.heatmaps import decode
+from stpose_core.detect.heatmaps import decode, mass_of
 from stpose_core.detect.types import Box, Floats, Image, JointMaps
 from stpose_core.detect.views import seen_at, seen_from
-from stpose_core.networks.spatial import STRIDE
+from stpose_core.networks.configs import STRIDE
 from stpose_core.skeletons import H36M17
 from stpose_core.track.track import Track
 
@@ -52,20 +51,19 @@ def person_maps(
 def _in_picture(seen: JointMaps, xy: Floats) -> tuple[Floats, Floats, float]:
     """Maps (17, CELLS, CELLS) with a maximum of 1 in an upright square of the picture; its outer corner and the side of its cells,
     pixels. xy: (17, 2) positions of the joints; sides that were swapped by a correction are swapped here as well."""
-    maps = torch.from_numpy(seen.maps)[None]
-    height, width = maps.shape[2:]
+    height, width = seen.maps.shape[1:]
     middle = seen_from(seen.matrix, np.array([width, height]) * STRIDE / 2)
     cell = max(width, height) * STRIDE / np.sqrt(abs(np.linalg.det(seen.matrix[:, :2]))) / CELLS
     corner = middle - cell * CELLS / 2
     axis = (np.arange(CELLS) + 0.5) * cell
     places = corner + np.stack(np.meshgrid(axis, axis), -1)
-    shown = 2 * seen_at(seen.matrix, places) / (np.array([width, height]) * STRIDE) - 1
-    mass = maps.flatten(2).softmax(-1).view_as(maps)[0].permute(1, 2, 0).numpy()
+    column, row = np.moveaxis(seen_at(seen.matrix, places) / STRIDE - 0.5, -1, 0)
+    mass = mass_of(seen.maps).transpose(1, 2, 0)
     # The cells are wider than the peaks, which must not fall between two cells.
-    wide = torch.from_numpy(cv2.GaussianBlur(mass, (0, 0), _SPREAD, borderType=cv2.BORDER_CONSTANT)).permute(2, 0, 1)[None]
-    read = F.grid_sample(wide, torch.from_numpy(shown[None]).float(), align_corners=False)[0].double().numpy()
+    wide = cv2.GaussianBlur(np.ascontiguousarray(mass), (0, 0), _SPREAD, borderType=cv2.BORDER_CONSTANT).transpose(2, 0, 1)
+    read = np.stack([map_coordinates(each, (row, column), np.float64, order=1, mode="grid-constant") for each in wide])
     read = read / read.max((1, 2), keepdims=True).clip(1e-9)
-    peaks = seen_from(seen.matrix, decode(maps, STRIDE)[0][0].double().numpy())
+    peaks = seen_from(seen.matrix, decode(seen.maps, STRIDE)[0])
     mirror = np.array(H36M17.mirror)
     near, far = (np.linalg.norm(peaks[order] - xy, axis=1) for order in (np.arange(len(xy)), mirror))
     exchanged = far + far[mirror] < near + near[mirror]

@@ -11,14 +11,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from stpose_core.data import Keypoints
 from stpose_core.detect.builtin import next_box
 from stpose_core.detect.heatmaps import decode
 from stpose_core.detect.onnx import OnnxNetwork
 from stpose_core.detect.onnx_finder import PersonFinder, open_finder
-from stpose_core.detect.runtime import torch_threads
 from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
 from stpose_core.detect.views import cut, seen_from, view_of
 from stpose_core.devices import choose_device
@@ -140,8 +138,7 @@ def decode_maps(maps: Floats, size: tuple[int, int]) -> tuple[Floats, Floats]:
     before it, in which a cell is a fixed number of pixels wide, come out up to half a cell off at the edges of the view.
     """
     finite = np.nan_to_num(maps, nan=0.0, posinf=0.0, neginf=0.0)
-    with torch_threads(1):
-        cells = decode(torch.from_numpy(np.log(np.clip(finite, 1e-6, None))), 1)[0][0].double().numpy() - 0.5
+    cells = decode(np.log(np.clip(finite[0], 1e-6, None)), 1)[0] - 0.5
     rows, columns = maps.shape[2:]
     return cells * (np.array(size) - 1) / (columns - 1, rows - 1) + 0.5, finite.max((2, 3))[0]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stpose_core.detect.boxes import box_overlap
 from stpose_core.detect.types import Box
 from stpose_core.detect.views import Picture, cut
-from stpose_core.networks.finder import CELL, MULTIPLE
+from stpose_core.networks.configs import CELL, MULTIPLE
 
 FOUND = 0.12
 """Score from which a peak counts as a person; low, because the spatial network makes the final decision."""

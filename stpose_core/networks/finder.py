@@ -8,49 +8,16 @@ sizes and the direction of the body are decisions of this project.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stpose_core.networks.dimensions import check_dimensions, whole_numbers
+from stpose_core.networks.configs import CELL, FinderConfig
 from stpose_core.networks.initial import normal_
 from stpose_core.networks.spatial import Block, Convolution
 
-CELL = 8
-"""Pixels of the picture per cell of the map of centres, in both directions."""
-MULTIPLE = 64
-"""The sides of pictures are multiples of this."""
-_RANGES = {"side": (64, 2048), "stem": (3, 256), "blocks": (1, 8), "head": (4, 512)}
 _RARE = -4.6  # logit of 1 %: centres of people are rare, and the first training steps should not be spent on learning that
-
-
-@dataclass(frozen=True)
-class FinderConfig:
-    """The dimensions of a FinderNetwork, which are stored in the weights file.
-
-    side: longer side of its pictures, pixels. stem: channels at 1/2 of the picture. widths: channels at 1/4, 1/8, 1/16 and so on
-    (at least 1/4 and 1/8). blocks: residual blocks at each scale from 1/8 on. head: channels of the last layer.
-    """
-
-    side: int = 320
-    stem: int = 16
-    widths: tuple[int, ...] = (24, 48, 96, 128, 128)
-    blocks: int = 2
-    head: int = 64
-
-    def to_dict(self) -> dict[str, object]:
-        """Plain values, for the header of a weights file."""
-        return {**asdict(self), "widths": list(self.widths)}
-
-    @staticmethod
-    def from_dict(values: dict[str, object]) -> FinderConfig:
-        """The inverse of `to_dict`. Values are untrusted. Raises ValueError if they are unknown, of a wrong type or absurd."""
-        check_dimensions(values, FinderConfig, _RANGES)
-        widths = values.get("widths", FinderConfig.widths)
-        if not whole_numbers(widths, 4, 512) or not 2 <= len(widths) <= 5:  # type: ignore[arg-type]
-            raise ValueError(f"widths must be two to five numbers from 4 to 512, got {widths!r:.40}")
-        return FinderConfig(**{**values, "widths": tuple(widths)})  # type: ignore[arg-type]
 
 
 @dataclass

@@ -6,16 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from stpose_core.detect.boxes import SEEN, extent
 from stpose_core.detect.types import Box, Floats, Pose2D
 from stpose_core.track.similarity import JOINT_SPREAD, area
 from stpose_core.track.track import Track
 
-LOST_SECONDS = 1.0  # a person who is missing for longer returns as a new person
+LOST_SECONDS = 1.0  # a person who was not seen for longer is not expected in the same pose
+AWAY_SECONDS, AWAY_SIZES = 5.0, 1.0  # but is the same one at the same size near the same place, by the size of the box
 LEAST = 0.3  # similarity (of joints, or overlap of boxes) below which two detections are not the same person
-FLICKER = 3  # people detected in fewer frames are dropped, if any person is detected in more
+FLICKER = 3  # people seen in fewer frames than this are dropped, if anybody is seen in more
 
 
 @dataclass
@@ -33,6 +33,9 @@ def link_people(frames: Iterable[tuple[int, Sequence[tuple[Floats, Floats]]]], f
 
     frames: increasing frame numbers, each with people as (xy (J, 2) pixels, NaN for joints that were not detected; score (J,)).
     """
+    # Takes longer to import than all of detection, which does not need it.
+    from scipy.optimize import linear_sum_assignment
+
     people: list[_Linked] = []
     for number, detections in frames:
         time = number / fps
@@ -42,6 +45,8 @@ def link_people(frames: Iterable[tuple[int, Sequence[tuple[Floats, Floats]]]], f
         for row, column in zip(*linear_sum_assignment(-similarity)):
             if similarity[row, column] >= LEAST:
                 linked[int(column)] = known[row]
+        away = [p for p in people if time - p.track.times[-1] <= AWAY_SECONDS and p not in linked.values()]
+        linked |= _returned(away, {index: extent(*detection) for index, detection in enumerate(detections) if index not in linked})
         for index, (xy, score) in enumerate(detections):
             box = extent(xy, score)
             person = linked.get(index)
@@ -56,6 +61,21 @@ def link_people(frames: Iterable[tuple[int, Sequence[tuple[Floats, Floats]]]], f
     tracks = [person.track for person in people]
     lasting = [track for track in tracks if len(track) >= FLICKER]
     return lasting or tracks
+
+
+def _returned(away: Sequence[_Linked], boxes: dict[int, Box]) -> dict[int, _Linked]:
+    """Who of those who were not seen for a while is in which box, by place and size; nobody where two of them could be."""
+    if not away or not boxes:
+        return {}
+    far = np.full((len(away), len(boxes)), np.inf)
+    for row, person in enumerate(away):
+        last = person.track.pose(-1).box
+        for column, box in enumerate(boxes.values()):
+            if last.size > 0 and 0.75 < box.size / last.size < 1.33:
+                far[row, column] = np.hypot(*(box.centre - last.centre)) / (AWAY_SIZES * last.size)
+    near = far <= 1
+    alone = near & (near.sum(0, keepdims=True) == 1) & (near.sum(1, keepdims=True) == 1)
+    return {list(boxes)[int(column)]: away[int(row)] for row, column in zip(*np.nonzero(alone))}
 
 
 def _similarity(known: Sequence[tuple[Floats, Floats]], detections: Sequence[tuple[Floats, Floats]]) -> Floats:

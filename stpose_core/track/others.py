@@ -1,8 +1,7 @@
 """Joints that a detector took from another person: where two people meet, it finds joints of the one in front for the one behind.
 
-A joint of the one behind that lies on the same joint of the one in front, of either side, is covered by that person if it is
-there at all. It is marked as not seen. Where most of the joints that both show are so, the whole detection is that of the
-person in front.
+A joint of the one behind that lies on the same joint of the one in front, of either side, is covered by that person if it is there
+at all. It is marked as not seen. Where most of the joints that both show are so, the whole detection is the other person's.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _LIMBS = tuple(f"{side}_{name}" for side in "lr" for name in ("shoulder", "elbow
 
 
 def without_others(tracks: Sequence[Track]) -> list[Track]:
-    """Copies of the tracks of one clip, without joints that belong to a person in front. Detections that are wholly another
+    """Copies of the tracks of one clip, without joints that belong to a person in front. Detections that are all another
     person's have no joints."""
     result = [track.copied() for track in tracks]
     for behind in result:
@@ -72,8 +71,8 @@ def _boxes(xy: Floats, score: Floats) -> tuple[Floats, Floats]:
 
 
 def _ground(track: Track) -> Floats:
-    """(N,) how low in the picture a person stands, pixels: the median height of the lower ankle around each row; of two people
-    on one floor the lower one is nearer. -inf where no ankle is seen around."""
+    """(N,) how low in the picture a person stands, pixels: the median height of the lower ankle around each row. Of two people on
+    one floor the lower one is nearer. -inf where no ankle is seen around."""
     ankles = get_skeleton(track.skeleton).index("l_ankle", "r_ankle")
     low = np.where(track.score[:, ankles] >= SEEN, track.xy[:, ankles, 1], -np.inf).max(1).astype(float)
     first = np.searchsorted(track.times, track.times - _AROUND)

@@ -19,9 +19,10 @@ _LONGEST_PREDICTION = 0.25  # seconds; a jump or a turn takes less than half a s
 _PATH_SECONDS, _PATH_LEAST, _PATH_HOLDS = 0.4, 0.15, 1.0  # seconds of a clear track that give a direction, and its validity
 _NEAR, _LEVEL = 0.3, 0.15  # torsos off the expected place, and height in the picture, that cost 1 at once
 _APART = 0.8  # torsos
-_LOOSER = 0.35  # seconds after which they are twice as large
-_VAGUE = 0.5  # cost of a place that is expected e times as loosely
-_FARTHEST, _COLOURS = 3.0, 4.0  # largest cost of a place or height, and of other colours
+_LOOSER = 0.35  # s after which they are twice as large
+_UNKNOWN = 2.0  # what an unknown place counts
+_VAGUE = 0.5  # what a place counts that is expected e times as loosely
+_FARTHEST, _COLOURS = 3.0, 4.0  # what a place or height counts at most, and what other colours count at most
 
 
 @dataclass(eq=False)
@@ -64,15 +65,15 @@ class Person:
         return known.mean(axis=0) + speed * (time - times[-1] - since.mean()), float(time - times[-1])
 
     def unlike(self, pose: Pose2D, colours: Floats | None, time: float) -> float:
-        """How little a pose at a time looks like this person: by its place, and the heights of shoulders, hips and feet,
-        against the path so far, and by the colours of its torso. What is not known counts nothing."""
-        cost, expected = 0.0, self.expected(time)
+        """How little a pose at a time looks like this person: by its place, and the heights of shoulders, hips and feet, against
+        the path so far, and by the colours of its torso. Unknown colours count nothing, an unknown place as a doubtful one."""
+        cost, expected = _UNKNOWN, self.expected(time)
         there = places(pose.xy[None].astype(float), self.track.skeleton)[0]
         if expected is not None and np.isfinite(there).all():
             known, gap = expected
             off = np.abs(there - known) / max(there[3] - there[2], 0.2 * seen_box(pose).size, 1.0)
             loose = 1 + gap / _LOOSER
-            cost += min(float(np.hypot(*off[:2])) / (_NEAR * loose), _FARTHEST) + _VAGUE * float(np.log(loose))
+            cost = min(float(np.hypot(*off[:2])) / (_NEAR * loose), _FARTHEST) + _VAGUE * float(np.log(loose))
             cost += float(np.minimum(off[2:] / (_LEVEL * loose), _FARTHEST).mean())
         alike = colour_similarity(colours, self.colours)
         return cost if alike is None else cost + _COLOURS * (1 - alike)

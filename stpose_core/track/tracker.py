@@ -2,13 +2,14 @@
 
 The policy, in the order of `PeopleTracker.update`:
 
-1. A shot cut ends all tracks.
-2. The pose of each tracked person is detected in the predicted box, once per frame. If only the largest person is needed, people in
-   the background are detected in every third frame.
-3. If two people have merged into one pose, the one who resembles it less is hidden, and lost.
-4. The whole picture is searched at intervals. A new person must be confirmed by two detections, and is then tracked backwards
-   through the frames since the last search, so that no frame is missed.
-5. A track ends if the person is lost for too long. A person who returns in time is identified by place, size and colours.
+1. A shot cut loses everybody.
+2. Each followed person is looked at where they should be now: one pose a person and frame. Where only the largest person is asked
+   for, people in the background are looked at in every third frame.
+3. Where two people have become one pose, the one who looks less like it is hidden, and lost.
+4. From time to time the whole picture is searched. A new person must be seen twice in the same way, and is then followed backwards
+   through the frames since the last search, so that nothing is missed.
+5. A person who stays lost for too long ends; one who returns by then is the same person, by place, size and colours. After two
+   seconds, only one who returns near the same place in the same clothes is.
 
 A person is accepted only if search, pose and time agree. If the pose fades at the end of a stretch, the uncertain part is removed.
 """
@@ -21,15 +22,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stpose_core.detect.boxes import box_overlap
 from stpose_core.detect.types import Detector, Floats, Pose2D
 from stpose_core.track.cuts import is_cut, thumbnail
+from stpose_core.track.meeting import HIDDEN_SECONDS, beside, claimed, exchange, hand_over, hidden_one, touch
 from stpose_core.track.person import (
     HELD,
     SAME,
     SURE,
     Person,
-    apart,
     explains,
     is_in_picture,
     places,
@@ -48,17 +48,14 @@ if TYPE_CHECKING:
 # Seconds between two searches of the whole picture: while people are tracked; without people; just after a person was lost.
 # Minimum number of frames between two searches: a search costs as much as four poses.
 SEARCH_CALM, SEARCH_EMPTY, SEARCH_LOST, SEARCH_FRAMES = 1.0, 0.5, 0.2, 45
-BUFFER_BYTES = 200_000_000  # size of the buffer for backward tracking; with 4K pictures, searches are more frequent instead
-ALIKE, EXCHANGED = 0.2, 0.8  # of `Person.unlike`: smaller differences mean nothing; at larger ones two people are exchanged
-HIDDEN_SECONDS = 1.0  # a lost person may have walked on behind another for this long
-CLAIM_FRAMES = 5  # first detections of a new person that are compared with those of tracked people
+BUFFER_BYTES = 200_000_000  # frames kept for following backwards; with 4K pictures searches come more often instead
 USUAL = 0.8  # similarity of colours from which a person looks as before
-MERGING = 0.3  # if two people merge into one pose, the hidden one is cut back to where the joint similarity was lower
-LOST_SECONDS = 2.0  # a person who was lost may return within this time
-LIVED_SECONDS, LIVED_FRAMES = 0.3, 3  # shorter stretches are dropped
-BACKGROUND = 0.67  # share of the largest person's size, now and summed over time; smaller people are in the background
-SELDOM_SECONDS = 0.095  # people in the background are detected again after SELDOM_FRAMES or this time, whichever comes first
-UNCONFIRMED_SECONDS = 3.0  # a track without a confirming search for longer than this is not a person
+LOST_SECONDS = 2.0  # a person who was lost may return within this time, anywhere within reach
+AWAY_SECONDS, AWAY_ALIKE, AWAY_RADII = 10.0, 0.92, 3.0  # or within this time near the same place, in clothes that are so similar
+LIVED_SECONDS, LIVED_FRAMES = 0.3, 3  # a shorter stretch is a flicker
+BACKGROUND = 0.67  # of the largest person's size, now and summed over time: people below it are in the background
+SELDOM_SECONDS = 0.095  # people in the background are looked at again after SELDOM_FRAMES or this time, whichever comes first
+UNCONFIRMED_SECONDS = 3.0  # followed for longer than this without a search that finds a person there: not a person
 
 
 @dataclass(frozen=True)
@@ -163,7 +160,7 @@ class PeopleTracker:
     def _look_at_clothes(self, person: Person, frame: Frame) -> None:
         """Learn the colours of a person who is apart from others, and whether they look as usual."""
         pose = person.pose
-        others = [other for other in self._people if other is not person]
+        others = [o for o in self._people if o is not person and frame.time - o.time <= HIDDEN_SECONDS]
         if person.colours is not None and any(
             np.hypot(*(pose.box.centre - other.pose.box.centre)) <= 0.5 * pose.box.size for other in others
         ):
@@ -174,7 +171,7 @@ class PeopleTracker:
         if colours is not None and usual:
             person.colours = colours if person.colours is None else 0.9 * person.colours + 0.1 * colours
         if usual:
-            if all(not self._touch(person, other, frame.time) or self._apart(person, other) for other in others):
+            if all(not touch(person, other, frame.time) or beside(person, other) for other in others):
                 person.clear = len(person.track)
         elif person.clear == len(person.track) - 1:
             self._searched = None  # the pose may have gone over to another person: see who is where
@@ -197,7 +194,7 @@ class PeopleTracker:
         stretch = track.times[person.since :]
         if not person.behind_cut and (len(stretch) < LIVED_FRAMES or stretch[-1] - stretch[0] < LIVED_SECONDS):
             track.cut(person.since)
-        person.lost = True
+        person.lost, person.clear = True, min(person.clear, len(track))
         if len(track):
             person.pose, person.time = track.pose(-1), float(track.times[-1])
         else:
@@ -206,91 +203,19 @@ class PeopleTracker:
     # 3. People who meet
 
     def _separate(self, frame: Frame) -> None:
+        frames = (frame, *reversed(self._buffer))
         for person in self._followed():
             for other in list(self._people):
-                if person.lost or person is other or person.time < frame.time or not self._touch(person, other, frame.time):
+                if person.lost or person is other or person.time < frame.time or not touch(person, other, frame.time):
                     continue
                 if other.lost:
-                    self._hand_over(person, other, frame)
+                    if hand_over(person, other, frames):
+                        self._lose(person)
                 elif person.track.id < other.track.id and other.time == frame.time:
                     if similarity(person.pose, other.pose) >= SAME:
-                        self._hide_one(person, other, frame)
+                        self._lose(hidden_one(person, other, frame))
                     else:
-                        self._exchange(person, other, frame)
-
-    @staticmethod
-    def _touch(person: Person, other: Person, time: float) -> bool:
-        """Whether two people may be taken for each other: their boxes overlap, or the other one was lost near there just now."""
-        if not other.lost:
-            return box_overlap(seen_box(person.pose), seen_box(other.pose)) > 0
-        if time - other.time > HIDDEN_SECONDS:
-            return False
-        expected, box = other.expected(time), seen_box(person.pose)
-        place = seen_box(other.pose).centre if expected is None else expected[0][:2]
-        return bool(np.hypot(*(box.centre - place)) < box.size)
-
-    def _apart(self, person: Person, other: Person) -> bool:
-        return not other.lost and apart(person.pose, other.pose, self._detector.skeleton)
-
-    def _hide_one(self, person: Person, other: Person, frame: Frame) -> None:
-        """Lose the one of two people whom the pose that both share looks less like."""
-        costs = [self._unlike(who, person.pose, frame) for who in (person, other)]
-        if abs(costs[0] - costs[1]) > ALIKE:
-            hidden = person if costs[0] > costs[1] else other
-        else:
-            hidden = person if len(person.track) < len(other.track) else other
-        keeper = other if hidden is person else person
-        rows = len(hidden.track)
-        while rows and self._merged(hidden.track, keeper.track, rows - 1):
-            rows -= 1
-        hidden.track.cut(rows)
-        self._lose(hidden)
-
-    @staticmethod
-    def _merged(hidden: Track, keeper: Track, row: int) -> bool:
-        return similarity(hidden.pose(row), pose_at(keeper, hidden.frames[row])) > MERGING
-
-    def _exchange(self, person: Person, other: Person, frame: Frame) -> None:
-        """Give each of two people the other's detections, as far back as they look like it."""
-        rows = 0
-        for past in (frame, *reversed(self._buffer)):
-            mine, theirs = pose_at(person.track, past.index), pose_at(other.track, past.index)
-            clear = max(who.track.times[who.clear - 1] if who.clear else -np.inf for who in (person, other))
-            if mine is None or theirs is None or past.time <= clear:
-                break
-            kept = self._unlike(person, mine, past) + self._unlike(other, theirs, past)
-            if kept - self._unlike(person, theirs, past) - self._unlike(other, mine, past) <= (0 if rows else EXCHANGED):
-                break
-            rows += 1
-        if rows:
-            mine, theirs = (who.track.taken(len(who.track) - rows) for who in (person, other))
-            for who, sights in ((person, theirs), (other, mine)):
-                for sight in sights:
-                    who.track.add(*sight)
-            person.pose, other.pose = other.pose, person.pose
-            person.velocity, other.velocity = other.velocity, person.velocity
-
-    def _hand_over(self, person: Person, other: Person, frame: Frame) -> None:
-        """Give the detections of a person to one who was lost, as far back as they look like that one, and lose the first."""
-        rows = 0
-        for past in (frame, *reversed(self._buffer)):
-            pose = pose_at(person.track, past.index)
-            if pose is None or past.index <= other.track.frames[-1] or len(person.track) - rows <= person.clear:
-                break
-            if self._unlike(person, pose, past) - self._unlike(other, pose, past) <= (0 if rows else EXCHANGED):
-                break
-            rows += 1
-        if rows:
-            pose, velocity = person.pose, person.velocity
-            other.since = len(other.track)
-            for sight in person.track.taken(len(person.track) - rows):
-                other.track.add(*sight)
-            other.pose, other.time, other.velocity, other.found = pose, frame.time, velocity, person.found
-            other.lost = other.behind_cut = False
-            self._lose(person)
-
-    def _unlike(self, person: Person, pose: Pose2D, frame: Frame) -> float:
-        return person.unlike(pose, torso_colours(frame.image, pose.xy, pose.score, self._detector.skeleton), frame.time)
+                        exchange(person, other, frames)
 
     # 4. Searching
 
@@ -328,7 +253,8 @@ class PeopleTracker:
         """Track a new person back through the buffered frames, and continue the track of a lost person if it is the same one."""
         new = Person(pose, frame.time, frame.time, Track(0, self._detector.skeleton))
         new.colours = torso_colours(frame.image, pose.xy, pose.score, self._detector.skeleton)
-        stretch = self._claimed(self._followed_back(new, pose, frame), frame)
+        followed = [person for person in self._followed() if person.time == frame.time]
+        stretch = claimed(self._followed_back(new, pose, frame), followed, (*self._buffer, frame))
         pose = stretch[-1][2]
         new.colours = torso_colours(frame.image, pose.xy, pose.score, self._detector.skeleton)
         person = self._returned(stretch, new.colours)
@@ -358,25 +284,6 @@ class PeopleTracker:
             stretch.pop()
         return stretch[::-1]
 
-    def _claimed(self, stretch: list[tuple[float, int, Pose2D]], frame: Frame) -> list[tuple[float, int, Pose2D]]:
-        """The stretch of a new person; if it is a person who is tracked, whose pose went over to the new one, the
-        detections that they give up for it."""
-        images = {past.index: past for past in (*self._buffer, frame)}
-        for person in self._followed():
-            gains = []
-            for _, index, pose in stretch[:CLAIM_FRAMES]:
-                own = pose_at(person.track, index)
-                if own is not None and person.track.frames[person.clear - 1 if person.clear else 0] < index:
-                    gains.append(self._unlike(person, own, images[index]) - self._unlike(person, pose, images[index]))
-            if not gains or np.mean(gains) <= EXCHANGED or person.time < frame.time:
-                continue
-            rest = person.track.taken(int(np.searchsorted(person.track.times, stretch[0][0])))
-            for sight in stretch:
-                person.track.add(*sight)
-            person.pose, person.velocity = stretch[-1][2], np.zeros(2)
-            return rest
-        return stretch
-
     # 5. People who return
 
     def _returned(self, stretch: list[tuple[float, int, Pose2D]], colours: Floats | None) -> Person | None:
@@ -401,13 +308,15 @@ class PeopleTracker:
             ratio = pose.box.size / person.pose.box.size
             if distance > reach or not 0.55 < ratio < 1.8 or alike < (0.7 if person.behind_cut else 0.3):
                 continue
+            if gap > LOST_SECONDS and (person.behind_cut or distance > AWAY_RADII or alike < AWAY_ALIKE or not 0.75 < ratio < 1.33):
+                continue
             cost = distance / reach + 1 - alike
             if cost < best_cost:
                 best, best_cost = person, cost
         return best
 
     def _end_the_lost(self, frame: Frame) -> None:
-        for person in [p for p in self._people if p.lost and frame.time - p.time > LOST_SECONDS]:
+        for person in [p for p in self._people if p.lost and frame.time - p.time > AWAY_SECONDS]:
             self._people.remove(person)
             self._ended.append(person.track)
 

@@ -10,11 +10,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stpose_core.errors import WeightsError
 from stpose_core.files import written_whole
 from stpose_core.reading import one_line
 
 LIFTER = Path(__file__).parent / "lifter.safetensors"
+CONTACTS = Path(__file__).parent / "contacts.safetensors"
 LIVE_LIFTER = Path(__file__).parent / "lifter-live.safetensors"
 """The lifter that looks one frame ahead."""
 DETECTOR = Path(__file__).parent
@@ -46,31 +50,49 @@ def read_config(path: str | Path, kind: str) -> dict[str, object]:
 
 
 def read_weights(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, object]]:
-    """-> tensors (fp32) and config. Raises WeightsError if the file is missing, damaged, or of another kind."""
+    """-> torch tensors (fp32) and config. Raises WeightsError if the file is missing, damaged, or of another kind."""
+    import torch
+
+    arrays, config = read_arrays(path, kind)
+    return {name: torch.from_numpy(values) for name, values in arrays.items()}, config
+
+
+def read_arrays(path: str | Path, kind: str) -> tuple[dict[str, NDArray[Any]], dict[str, object]]:
+    """As `read_weights`, as arrays of numpy: this does not import torch."""
     return _read(Path(path), kind, with_tensors=True)
 
 
-def _read(path: Path, kind: str, with_tensors: bool) -> tuple[dict[str, Any], dict[str, object]]:
+def _read(path: Path, kind: str, with_tensors: bool) -> tuple[dict[str, NDArray[Any]], dict[str, object]]:
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
         raise WeightsError(f"{path} is not a regular file" if path.exists() else f"no weights at {path}")
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="np") as file:
             header = file.metadata() or {}
-            names = file.keys() if with_tensors else ()
-            tensors = {name: file.get_tensor(name) for name in names}
+            names = list(file.keys()) if with_tensors else []
+            brief = any(file.get_slice(name).get_dtype() == "BF16" for name in names)
+        # numpy has no bfloat16; torch is slow to import.
+        with safe_open(path, framework="pt" if brief else "np") as file:
+            values_of = {name: file.get_tensor(name) for name in names}
         config = json.loads(header.get("config", "null"))
-        tensors = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
-        unsound = next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
-    # Damage may cause an error in safetensors, in torch, or in the JSON of the config.
-    except (SafetensorError, ValueError, TypeError, AttributeError, RuntimeError, OSError) as error:
+        arrays = {name: _array(values) for name, values in values_of.items()}
+        unsound = next((name for name, values in arrays.items() if not np.isfinite(values).all()), None)
+    # Damage may cause an error in safetensors, in numpy, or in the JSON of the config.
+    except (SafetensorError, ValueError, TypeError, AttributeError, KeyError, RuntimeError, OSError) as error:
         raise WeightsError(f"{path} is not a readable weights file: {one_line(error)}") from error
     if header.get("kind") != kind or not isinstance(config, dict):
         raise WeightsError(f"{path} contains weights of kind '{str(header.get('kind'))[:40]}', expected '{kind}'")
     if unsound is not None:
         raise WeightsError(f"{path} is damaged: {unsound[:60]} contains values that are not finite")
-    return tensors, config
+    return arrays, config
+
+
+def _array(values: Any) -> NDArray[Any]:
+    """An array of numpy or tensor of torch as an array of its own, floating-point ones in float32."""
+    array = values if isinstance(values, np.ndarray) else np.asarray(values.float() if values.is_floating_point() else values)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is not finite, which is refused
+        return array.astype(np.float32 if array.dtype.kind == "f" else array.dtype)
 
 
 def filled(make: Callable[[], Any], tensors: Mapping[str, Any]) -> Any:

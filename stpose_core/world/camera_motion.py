@@ -1,8 +1,8 @@
-"""How a camera turns and zooms, from the background of its pictures, frame by frame.
+"""Rotation and zoom of a camera, estimated from the background, frame by frame.
 
-Every frame is matched with a key frame, by corners outside of the people (`stpose_core.world.view_track`). Where the picture hardly
-moves, only every few frames are examined, and those between as soon as it moves after all. At the end all matches are fitted once
-more (`stpose_core.world.camera_solve`).
+Every frame is matched with a key frame by corners outside the people (`stpose_core.world.view_track`). While the picture hardly
+moves, only every few frames are matched; the skipped ones follow if it has moved. At the end all matches are refined together
+(`stpose_core.world.camera_solve`).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from stpose_core.world.key_frames import Grey, small_picture, small_step, widene
 from stpose_core.world.turning import Lens
 from stpose_core.world.view_track import Glance, Match, ViewTrack
 
-SLOW = 0.5  # pixels of the small picture that may pass between two frames that are looked at
-LONGEST = 0.2  # seconds between two frames that are looked at
+SLOW = 0.5  # pixels that the small picture may move between two matched frames
+LONGEST = 0.2  # seconds between two matched frames
 LEAST = 48  # pixels of the shorter side of the small picture: smaller ones hold too few corners
-LOST = 0.5  # seconds that a view has to be followed for to count as a new path, where it matches nothing before
+LOST = 0.5  # seconds after which a view that matches no earlier one begins a new path
 
 
 def can_follow(image_size: tuple[int, int]) -> bool:
@@ -32,11 +32,11 @@ def can_follow(image_size: tuple[int, int]) -> bool:
 
 
 class CameraMotion:
-    """Takes the frames of a video one after the other, and gives the path of the camera.
+    """Receives the frames of a video in order, and returns the path of the camera.
 
-    image_size: (width, height) of the frames in pixels. camera: the camera, if its focal length is known; else it is assumed, and
-    measured where the camera turns far enough. decide: whether a camera that does not move is found out, and its path given as
-    exactly static.
+    image_size: (width, height) of the frames in pixels. camera: the camera, if its focal length is known; otherwise it is assumed,
+    and measured if the camera turns far enough. decide: whether a camera that does not move is detected; its path is then exactly
+    static.
     """
 
     def __init__(self, image_size: tuple[int, int], camera: Camera | None = None, decide: bool = True) -> None:
@@ -46,7 +46,7 @@ class CameraMotion:
         centre = np.array(self._camera.centre) / self._step - 0.5
         self._lens = Lens(self._camera.focal / self._step, centre, (width, height))
         self._tracks: list[ViewTrack] = []
-        self._other: ViewTrack | None = None  # a view that matches nothing before: a new path, or something that passes by
+        self._other: ViewTrack | None = None  # a view that matches no earlier one: a new path, or an object that passes by
         self._waiting: list[Glance] = []
         self._looked, self._wait = 0.0, 0.0
         self._thumbnail: Array | None = None
@@ -54,13 +54,13 @@ class CameraMotion:
         self._draw = np.random.default_rng(0)
 
     def update(self, image: Image, time: float, boxes: Sequence[Sequence[float]] | Array = ()) -> None:
-        """Take the next frame. image: (H, W, 3) uint8 RGB. time: seconds, rising. boxes: (B, 4) pixels x0, y0, x1, y1 around the
-        joints of people, and around whatever else moves by itself."""
+        """Add the next frame. image: (H, W, 3) uint8 RGB. time: seconds, rising. boxes: (B, 4) pixels x0, y0, x1, y1 around the
+        joints of people, and around other moving objects."""
         people = widened((np.asarray(boxes, float).reshape(-1, 4) + 0.5) / self._step - 0.5)
         self.look(small_picture(image, self._step), time, people)
 
     def look(self, picture: Grey, time: float, boxes: Array) -> None:
-        """Take the next frame as a small picture; boxes in its pixels, with a margin."""
+        """Add the next frame as a small picture; boxes in its pixels, with a margin."""
         glance = Glance(self._count, time, picture, boxes)
         self._count += 1
         thumbnail = cv2.resize(picture, (32, 18), interpolation=cv2.INTER_AREA) / 255
@@ -82,7 +82,7 @@ class CameraMotion:
         return solve(paths, self._count, self._camera, self._lens, self._known, self._decide)
 
     def _catch_up(self) -> None:
-        """Look at the last of the waiting frames; at those before it as well, if more has moved than was expected."""
+        """Match the last waiting frame, and those before it if the picture has moved further than expected."""
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
@@ -110,7 +110,7 @@ class CameraMotion:
             self._lose(glance)
 
     def _lose(self, glance: Glance) -> None:
-        """A frame that is not found in its path: follow it on its own for a while."""
+        """Handle a frame that matches no key frame of its path: track it separately for a while."""
         found = None if self._other is None else self._other.find(glance)
         if self._other is None or found is None:
             self._other = ViewTrack(glance, self._lens, self._draw)

@@ -1,4 +1,4 @@
-"""From what was found in the frames of a clip to the path of its camera: everything is fitted once more, now that all is known."""
+"""The path of a camera from the matches of all frames: a final fit of every frame to its key frame."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ SCALE = 0.5  # pixels of the small picture from which on a corner counts less
 NEAR = 1.0  # pixels, within which a corner agrees in the end
 ZOOMED, BETTER = 0.03, 0.1  # range of the zoom's log, and share of corners that agree only with a zoom, for it to be believed
 STEADY, NOISE = 0.98, 0.8  # share of the frames, and pixels that they move in the picture of a static camera
+# Share of the corners agreeing with the estimated turn that also agree with no turn at all; share of the frames for which that must
+# hold; and pixels that they may move then, instead of NOISE: key frames that follow one another add their errors.
+UNMOVED, FRAMES, DRIFT = 0.5, 0.95, 2.4
 FULL, SPREAD, AGREED = 30, 5, 0.5  # corners, twelfths of the picture that hold some, and share that agrees, for full confidence
 
 
 @dataclass(frozen=True, eq=False)
 class Followed:
-    """What was found in the frames of one path. start: number of its first frame; the path ends where the next one starts.
+    """The matches of one path. start: number of its first frame; the path ends where the next one starts.
 
-    links: the frames that were found, rising. lost: numbers of the frames that were looked for in vain.
+    links: the matched frames, rising. lost: numbers of the frames without a match.
     """
 
     start: int
@@ -35,7 +38,7 @@ def solve(paths: Sequence[Followed], frames: int, camera: Camera, lens: Lens, kn
     """The path of the camera over all frames.
 
     camera: as known or assumed, for the whole picture; lens: the same for the small one. known: whether the focal length is known.
-    decide: whether a static camera is found out.
+    decide: whether a static camera is detected.
     """
     step = camera.focal / lens.focal
     if not known:
@@ -66,24 +69,33 @@ def _solved(path: Followed, count: int, lens: Lens, decide: bool) -> tuple[Turns
     at = np.array([link.frame for link in path.links]) - path.start
     sure = [_sureness(link, miss[: len(link.points)], lens) for link, miss in zip(path.links, error)]
     confidence = np.interp(np.arange(count), at, sure)
-    # The last of those that were lost are the next path's.
+    # The last frames without a match belong to the next path.
     confidence[[number - path.start for number in path.lost if number - path.start < count]] = 0.0
-    moves = lens.apart(turns[_middle(turns, lens)], turns)
-    if decide and np.quantile(moves, STEADY) < NOISE:
+    if decide and _is_static(path.links, turns, error, lens):
         return Turns.none(count), confidence
-    # The key frame that all begins with is not among those that were found; before it there was nothing to be seen.
+    # The first key frame has no match; before it, no corner was visible.
     root = path.links[0].key - path.start
     begun = sorted({0, root})
     turns = Turns.joined([Turns.none(len(begun)), turns])
     return _between(np.concatenate([begun, at]), turns, count), confidence
 
 
+def _is_static(links: Sequence[Link], turns: Turns, error: Array, lens: Lens) -> bool:
+    """Whether the camera stands still: the estimated poses hardly differ, or differ a little though most corners did not move."""
+    moves = float(np.quantile(lens.apart(turns[_middle(turns, lens)], turns), STEADY))
+    if moves < NOISE or moves > DRIFT:
+        return moves < NOISE
+    unmoved = np.array([(np.linalg.norm(link.points - link.targets, axis=1) < NEAR).sum() for link in links])
+    agreeing = np.maximum((error < NEAR).sum(axis=1), 1)
+    return bool((unmoved > UNMOVED * agreeing).mean() >= FRAMES)
+
+
 def chained(links: Sequence[Link], focal: float, zoom: bool) -> tuple[Turns, Array]:
-    """Poses of the links' frames, and what the corners miss, (L, N) pixels, NaN where there are less than N corners."""
+    """Poses of the links' frames, and (L, N) pixels of error of their corners, NaN for links with fewer than N corners."""
     row_of = {link.frame: row for row, link in enumerate(links)}
     poses = Turns.none(len(links))
     error = np.full((len(links), max(len(link.points) for link in links)), np.nan)
-    # A key frame was found in an earlier one, so that its pose is known by the time that it is needed.
+    # A key frame was matched with an earlier one, so its pose is known when it is needed.
     for key in sorted({link.key for link in links}):
         rows = np.flatnonzero([link.key == key for link in links])
         base = poses[row_of[key] : row_of[key] + 1] if key in row_of else Turns.none()
@@ -101,7 +113,7 @@ def _agreeing(error: Array) -> float:
 
 
 def _sureness(link: Link, error: Array, lens: Lens) -> float:
-    """Confidence in one frame: how many corners agree, how far they are spread, and what share of those in view they are."""
+    """Confidence in one frame: number of corners that agree, their spread, and their share of the visible ones."""
     near = link.targets[error < NEAR] + lens.centre
     cells = np.clip(near / lens.size * (4, 3), 0, (3, 2)).astype(int)
     spread = len(np.unique(cells[:, 0] * 3 + cells[:, 1]))
@@ -109,7 +121,7 @@ def _sureness(link: Link, error: Array, lens: Lens) -> float:
 
 
 def _middle(turns: Turns, lens: Lens) -> slice:
-    """One of the poses, with half of the others nearer to the first one than it."""
+    """The pose of median distance from the first one."""
     away = lens.apart(Turns.none(), turns)
     row = int(np.argsort(away)[len(away) // 2])
     return slice(row, row + 1)

@@ -1,75 +1,148 @@
-"""When heels and toes are on the ground, from how the ankles move.
+"""Contact probabilities of heels and toes, from the movement of the legs.
 
-17 joints hold no toes, so both parts of a foot are judged by its ankle: a heel stands while the ankle is low and still, toes stand
-while it turns about them as well. Whether a foot is still is judged across the camera's ray before along it, for the distance of a
-person is known badly, and against the other foot: of two feet the slower one stands.
+The 17 joints do not include toes, so both parts of a foot are judged by the movement of its leg and of the other one. A small
+temporal convolutional network reads features of both legs (`features`) over 0.4 s before and after a frame. Speeds are split into
+a part across the camera's ray and one along it, because the distance of a person is known badly. The weights,
+`stpose_core/weights/contacts.safetensors`, are trained on marker mocap by `python -m stpose_training.contacts`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
-from stpose_core.animate.frames import ramp
+from stpose_core.animate.frames import ramp, unit
 from stpose_core.data import Array, Mask
+from stpose_core.weights import CONTACTS, read_weights
 
-_ON, _OFF = 0.6, 0.35
-_AROUND = 0.5  # s before and after in which a foot's lowest place counts as the ground under it
-_HIGHEST = 0.3  # m above the ground at which all is said
-_HELD_UP = 0.28  # m above the ground at which no foot stands
-_ABOVE_GROUND = 7  # its place among the features
-_USUAL_LEG = 0.85  # m from hip to ankle: of the bodies that the weights were fitted to
-# Logistic regression of heel and toe on `features`, fitted to the true contacts of the training part of marker mocap: through
-# virtual cameras, with a detector's noise, lifted and smoothed.
-_WEIGHTS = np.array(
-    [
-        [-1.79, -0.11, 0.26, 0.20, -0.09, -1.48, -0.95, -7.17, -1.09],
-        [-1.74, -0.28, 0.39, 0.31, 0.76, -2.23, -1.37, -3.86, -0.97],
-    ]
-)
-_CONSTANT = np.array([-0.83, -0.16])
+Single = NDArray[np.float32]
+
+NETWORK_FPS = 30.0  # frames per second that the network works at
+FEATURES = 22
+ALONG = (1, 3, 21)  # features that are the log of a speed along the ray, + SLOWEST
+SLOWEST = 0.05  # m/s, added to speeds before their log
+FARTHEST = 4.0  # standard deviations from the mean to which features are limited
+_ON, _OFF = 0.5, 0.3
+_AROUND = 0.5  # s before and after in which a foot's lowest height counts as the ground under it
+_HIGHEST = 0.3  # m above the ground; greater heights are cut to this
+_HELD_UP = 0.28  # m above the ground from which on no foot is in contact
+_ABOVE_GROUND = 8  # index of that feature
+_USUAL_LEG = 0.85  # m from hip to ankle: all bodies are scaled to it
 
 
-def foot_probabilities(ankles: Array, knees: Array, ray: Array, leg: float, fps: float) -> Array:
-    """(T, 4) in 0..1 that left heel, left toe, right heel, right toe are on the ground.
+@dataclass(frozen=True)
+class Legs:
+    """The legs of a person, left and right. All in metres, y up.
 
-    ankles, knees: (T, 2, 3) metres, left and right, y up; ankles at height 0 where they stand. ray: (T, 3) unit vectors from the
-    camera to the person. leg: metres from hip to ankle.
+    pelvis: (T, 3). hips, knees, ankles: (T, 2, 3); the height of an ankle is 0 where the foot stands flat on the floor.
+    ray: (T, 3) unit vectors from the camera to the person. length: from hip to ankle.
     """
-    values = features(ankles, knees, ray, leg, fps)
-    raw = 1 / (1 + np.exp(-np.clip(_CONSTANT + values @ _WEIGHTS.T, -30, 30)))
-    # A foot may be held still in the air for longer than in any take: then its height alone tells.
+
+    pelvis: Array
+    hips: Array
+    knees: Array
+    ankles: Array
+    ray: Array
+    length: float
+
+    def at(self, root: Array) -> Legs:
+        """The same legs moved by (T, 3) metres."""
+        shift = root[:, None]
+        return Legs(self.pelvis + root, self.hips + shift, self.knees + shift, self.ankles + shift, self.ray, self.length)
+
+
+def foot_probabilities(legs: Legs, fps: float) -> Array:
+    """(T, 4) probabilities of contact: left heel, left toe, right heel, right toe."""
+    values = features(legs, fps)
+    frames = len(values)
+    grid = np.arange(0, max(1, round((frames - 1) * NETWORK_FPS / fps)) + 1) * fps / NETWORK_FPS
+    raw = _resampled(_probabilities(_resampled(values, grid)), np.arange(frames) * NETWORK_FPS / fps)
+    # A foot may be held still in the air for longer than in any recording: then its height alone decides.
     low = ramp(values[..., _ABOVE_GROUND], _HELD_UP, 0.5 * _HELD_UP)
-    return np.asarray((raw * low[..., None]).reshape(len(ankles), 4))
+    return np.asarray((raw * low[..., None]).reshape(frames, 4))
 
 
-def features(ankles: Array, knees: Array, ray: Array, leg: float, fps: float) -> Array:
-    """(T, 2, 9) what is known of each foot in a frame; bodies of all sizes alike."""
-    ankles, knees = ankles * (_USUAL_LEG / leg), knees * (_USUAL_LEG / leg)
-    across, along, rising = _speeds(ankles, ray, fps)
-    knee_speed = np.linalg.norm(_velocity(knees, fps), axis=-1)
+def features(legs: Legs, fps: float) -> Array:
+    """(T, 2, 22) input of the network for the left and the right foot; independent of the size of the body and of the side."""
+    scale = _USUAL_LEG / legs.length
+    pelvis, hips, knees, ankles = (part * scale for part in (legs.pelvis[:, None], legs.hips, legs.knees, legs.ankles))
+    left = unit((hips[:, 0] - hips[:, 1]) * np.array([1.0, 0.0, 1.0]) + 1e-9)[:, None]
+    forward = np.cross(left, [0.0, 1.0, 0.0])
+    outward = left * np.array([1.0, -1.0])[:, None]
+    across, along, rising = _speeds(ankles, legs.ray, fps)
+    body_across, body_along, _ = _speeds(pelvis, legs.ray, fps)
     height = ankles[..., 1]
-    reach = 2 * round(_AROUND * fps) + 1
-    ground = minimum_filter1d(height.min(axis=1), reach, mode="nearest")[:, None]
+    ground = minimum_filter1d(height.min(axis=1), 2 * round(_AROUND * fps) + 1, mode="nearest")[:, None]
+    above = np.minimum(height - ground, _HIGHEST)
+    place = ankles - pelvis
+    ahead = (place * forward).sum(-1)
+    passing = (_velocity(place, fps) * forward).sum(-1)
+    knee_speed = np.linalg.norm(_velocity(knees, fps), axis=-1)
+    shin, thigh = knees - ankles, hips - knees
     other = [1, 0]
-    return np.stack(
-        [
-            np.log(across + 0.05),
-            np.log(along + 0.05),
-            np.log(across[:, other] + 0.05),
-            np.log(along[:, other] + 0.05),
-            rising,
-            height,
-            height - height[:, other],
-            np.minimum(height - ground, _HIGHEST),
-            np.log(knee_speed + 0.1),
-        ],
-        axis=-1,
-    )
+    columns = [
+        np.log(across + SLOWEST),
+        np.log(along + SLOWEST),
+        np.log(across[:, other] + SLOWEST),
+        np.log(along[:, other] + SLOWEST),
+        rising,
+        rising[:, other],
+        height,
+        height[:, other],
+        above,
+        above[:, other],
+        np.log(knee_speed + 0.1),
+        ahead,
+        ahead[:, other],
+        (place * outward).sum(-1),
+        place[..., 1],
+        passing,
+        passing[:, other],
+        np.linalg.norm(hips - ankles, axis=-1),
+        (shin * forward).sum(-1),
+        (thigh * forward).sum(-1),
+        np.repeat(np.log(body_across + SLOWEST), 2, axis=1),
+        np.repeat(np.log(body_along + SLOWEST), 2, axis=1),
+    ]
+    return np.stack(columns, axis=-1)
+
+
+@lru_cache(maxsize=1)
+def _layers() -> tuple[Single, Single, list[tuple[Single, Single]]]:
+    """Mean and standard deviation of the features, and kernel (taps, inputs, outputs) and bias of each layer."""
+    tensors, _ = read_weights(CONTACTS, "contacts")
+    arrays = {name: np.asarray(tensor.numpy(), np.float32) for name, tensor in tensors.items()}
+    count = sum(name.endswith("weight") for name in arrays)
+    layers = [(arrays[f"layer{n}.weight"].transpose(2, 1, 0), arrays[f"layer{n}.bias"]) for n in range(count)]
+    return arrays["mean"], arrays["spread"], layers
+
+
+def _probabilities(values: Array) -> Array:
+    """(T, 2, 2) of heel and toe of both feet, from features (T, 2, 22) at 30 frames per second."""
+    mean, spread, layers = _layers()
+    signal = np.clip((values - mean) / spread, -FARTHEST, FARTHEST).astype(np.float32)
+    for number, (kernel, bias) in enumerate(layers):
+        signal = np.maximum(signal, 0.0) if number else signal
+        reach = len(kernel) // 2
+        padded = np.pad(signal, ((reach, reach), (0, 0), (0, 0)), mode="edge")
+        signal = bias + sum(padded[tap : tap + len(values)] @ kernel[tap] for tap in range(len(kernel)))
+    return np.asarray(1 / (1 + np.exp(-np.clip(signal, -30.0, 30.0))), dtype=np.float64)
+
+
+def _resampled(values: Array, at: Array) -> Array:
+    """`values` (T, ...) at fractional frames (N,), linearly interpolated."""
+    at = np.clip(at, 0, len(values) - 1)
+    low = np.minimum(at.astype(int), max(len(values) - 2, 0))
+    part = (at - low).reshape(-1, *[1] * (values.ndim - 1))
+    return np.asarray(values[low] * (1 - part) + values[np.minimum(low + 1, len(values) - 1)] * part)
 
 
 def _velocity(points: Array, fps: float) -> Array:
-    """(T, ..., 3) metres a second of points (T, ..., 3), over two frames at 30 fps and as long a time at any rate."""
+    """(T, ..., 3) m/s of points (T, ..., 3), over two frames at 30 fps and as long a time at any rate."""
     if len(points) < 2:
         return np.zeros_like(points)
     return np.asarray(np.gradient(gaussian_filter1d(points, 0.012 * fps, axis=0, mode="nearest"), axis=0) * fps)
@@ -83,17 +156,17 @@ def _speeds(points: Array, ray: Array, fps: float) -> tuple[Array, Array, Array]
     return across, np.abs(along), velocity[..., 1]
 
 
-def decided(probability: Array) -> Mask:
-    """(T, P) contacts with hysteresis: one begins above 0.6 and ends below 0.35."""
-    said = np.where(probability > _ON, 1, np.where(probability < _OFF, 0, -1))
-    frames = np.arange(len(said))[:, None]
-    last = np.maximum.accumulate(np.where(said >= 0, frames, -1), axis=0)
-    on = np.take_along_axis(said, np.maximum(last, 0), axis=0)
-    # Before the first frame that decides, the likelier of both.
-    return np.asarray(np.where(last >= 0, on == 1, probability > 0.5))
+def decided(probability: Array, on_above: float = _ON, off_below: float = _OFF) -> Mask:
+    """(T, P) contacts with hysteresis: one begins above 0.5 and ends below 0.3, or at other thresholds."""
+    state = np.where(probability > on_above, 1, np.where(probability < off_below, 0, -1))
+    frames = np.arange(len(state))[:, None]
+    last = np.maximum.accumulate(np.where(state >= 0, frames, -1), axis=0)
+    on = np.take_along_axis(state, np.maximum(last, 0), axis=0)
+    # Before the first frame that decides, the more probable state.
+    return np.asarray(np.where(last >= 0, on == 1, probability > on_above))
 
 
 def shown(probability: Array) -> Array:
-    """(T, P) in 0..1 as a motion carries them: above 0.5 within a contact, below it outside."""
+    """(T, P) probabilities as a motion stores them: above 0.5 within a contact, below 0.5 outside."""
     on = decided(probability)
     return np.where(on, np.maximum(probability, 0.51), np.minimum(probability, 0.49))

@@ -19,7 +19,7 @@ _STEPS, _TRIED = 16, 3
 
 
 def measured_focal(links: Sequence[Link], size: tuple[int, int]) -> float | None:
-    """Pixels of the small picture, or None where the camera turns too little, or moves as well, so that it cannot be told.
+    """Pixels of the small picture, or None if the camera turns too little, or also moves, so that it cannot be measured.
 
     A turn by an angle t moves what is at x pixels from the middle by about f t (1 + x^2 / f^2): the second term gives f.
     links: frames with the key frames that they were found in. size: (width, height) of the small picture.

@@ -1,4 +1,4 @@
-"""Feet on the ground: where they stand they stay, and the legs follow, with their bones and in the plane of their knees."""
+"""Feet in contact are held in place; the legs follow by inverse kinematics that keeps bone lengths and the planes of the knees."""
 
 from __future__ import annotations
 
@@ -20,10 +20,16 @@ from stpose_core.world.contacts import decided
 from stpose_core.world.solve import Stiffness, settle
 
 _SIDES = (("Left", hinge.LEFT_LEG), ("Right", hinge.RIGHT_LEG))
-_FREE = 0.03  # m by which a foot in the air may well be moved
-_FIRM = Stiffness(speed=0.003, height=0.03, acceleration=6.0)
+_FREE = 0.03  # m, standard deviation of the displacement of a foot in the air
+_FIRM = Stiffness(speed=0.003, height=0.03, acceleration=6.0, slip=1.0)
 _MOST = np.radians(14.0)  # by which the bend of a knee is changed
+_ABOUT_STRAIGHT = np.radians(15.0)
+_FARTHEST = 0.12  # m, largest displacement of a foot: a contact that asks for more is wrong
 _PASSES = 2
+_SHORTEST = 0.3  # s: a shorter clip does not show which foot stands
+# Thresholds of contacts that hold a foot: lower than those of contacts that a motion shows, because a foot that is not held slides
+# by 3 cm a frame, while one that is held in error is hardly moved (`Stiffness.slip`).
+_LOCKED = (0.3, 0.15)
 _ROOT_HERTZ = 3.0  # cut-off of what the root moves for legs that do not reach the ground
 
 
@@ -36,18 +42,18 @@ def plant(
     firm: bool = True,
     toes: Mapping[str, Array] = MappingProxyType({}),
 ) -> Array:
-    """Gives the feet their frames and, if `firm`, moves legs so that feet in contact stay in place on the floor.
+    """Sets the frames of the feet and, if `firm`, moves the legs so that feet in contact stay in place on the floor.
 
     body: its legs and feet are changed. root: (T, 3) metres. contacts: (T, 4) left heel, left toe, right heel, right toe.
-    ankle: metres of the ankle above the floor in standing. toes: (T, 3, 3) how feet are turned,
-    by side, where the picture shows them. Returns the root, moved to where the legs reach the ground.
+    ankle: metres of the ankle above the floor in standing. toes: (T, 3, 3) orientation of the feet by side,
+    where it was detected. Returns the root, moved to where the legs reach the ground.
     """
-    on = np.where(decided(contacts), contacts, 0.0)
+    on = np.where(decided(contacts, *_LOCKED), contacts, 0.0)
     places = world_positions(body, root)
     feet = [
         _leg(side, limb, places, on[:, 2 * number : 2 * number + 2], toes.get(side)) for number, (side, limb) in enumerate(_SIDES)
     ]
-    for _ in range(_PASSES if firm else 0):
+    for _ in range(_PASSES if firm and len(root) >= _SHORTEST * fps else 0):
         places = world_positions(body, root)
         missing, weight = np.zeros_like(root), np.full((len(root), 1), 1e-3)
         for foot in feet:
@@ -73,18 +79,20 @@ class _Leg:
     toes: Array | None
 
     def stand(self, body: Body, places: Array, ankle: float, fps: float) -> None:
-        """Puts the foot's frames."""
+        """Sets the frames of the foot."""
         foot = self._foot(body, places[:, INDEX[self.side + "Foot"]], ankle, fps)
         for name in ("Foot", "ToeBase", "ToeEnd"):
             body.put(self.side + name, foot)
 
     def hold(self, body: Body, places: Array, ankle: float, fps: float) -> Array:
-        """Moves the leg so that the foot stands; (T, 3) metres that it falls short of that."""
+        """Moves the leg towards its contacts. Returns (T, 3) metres by which the ankle misses its goal."""
         hip, knee, end = (places[:, INDEX[self.side + joint]] for joint in ("UpLeg", "Leg", "Foot"))
         ball = body.offsets[INDEX[self.side + "ToeBase"]]
         parts = np.stack([end, end + turn(self._foot(body, end, ankle, fps), ball)], axis=1)
         known = np.tile(np.eye(3) / _FREE**2, (len(end), 1, 1))
-        goal = end + settle(parts, self.contacts, np.array([ankle, ankle + ball[1]]), known, _FIRM, fps)
+        shift = settle(parts, self.contacts, np.array([ankle, ankle + ball[1]]), known, _FIRM, fps)
+        far = np.linalg.norm(shift, axis=1, keepdims=True)
+        goal = end + shift * _FARTHEST * np.tanh(far / _FARTHEST) / np.maximum(far, 1e-9)
         knee, end = reach(hip, knee, end, goal, body[self.side + "UpLeg"][..., 2], self.bend)
         upper, lower = hinge.limb_frames(body["Hips"], unit(knee - hip), unit(end - knee), self.limb, fps)
         body.put(self.side + "UpLeg", upper)
@@ -122,8 +130,9 @@ def reach(hip: Array, knee: Array, ankle: Array, goal: Array, ahead: Array, had:
     distance = np.sqrt(upper**2 + lower**2 + 2 * upper * lower * np.cos(bend))
     along, before = unit(wanted), turn(turned, knee - hip)
     side, front = across(before, along), across(ahead, along)
-    # A leg that is about straight may be bent backwards by a hair, which no limb is posed with.
-    side = unit(np.where((side * front).sum(-1, keepdims=True) > 0, side, front))
+    # A leg that is about straight may be bent backwards by a hair; a bent one has its knee where it is.
+    backwards = ((side * front).sum(-1) < 0) & (had < _ABOUT_STRAIGHT)
+    side = unit(np.where(backwards[:, None], front, side))
     off = np.arctan2(lower * np.sin(bend), upper + lower * np.cos(bend))  # of the upper bone from the line to the ankle
     knee = hip + upper[:, None] * (np.cos(off)[:, None] * along + np.sin(off)[:, None] * side)
     return knee, hip + distance[:, None] * along

@@ -1,4 +1,4 @@
-"""The root's path through the world and the contacts of the feet, found together."""
+"""The path of the root and the contacts of the feet, solved together."""
 
 from __future__ import annotations
 
@@ -8,47 +8,64 @@ from scipy.ndimage import gaussian_filter1d
 from stpose_core.animate.body import INDEX
 from stpose_core.animate.rotations import Body, world_positions
 from stpose_core.data import Array, Mask
-from stpose_core.world.contacts import decided, foot_probabilities
+from stpose_core.world.contacts import Legs, decided, foot_probabilities
+from stpose_core.world.gait import carried, gait_velocity
 from stpose_core.world.solve import Stiffness, settle
 
-_ACROSS, _ALONG = 0.05, 0.05  # how well the root's place is known: m across the ray, share of the distance along it
-_GROUND = Stiffness(speed=0.01, height=0.03, acceleration=4.0)
-_STRIDE = 0.6  # share of a person's speed by which feet that stand may seem to move: strides are lifted too short or too long
-_PACE_SECONDS = 0.3
-_MOMENT, _UNKNOWN = 0.25, 0.2  # s; probability of a contact of which nothing is known
+_ACROSS, _ALONG = 0.05, 0.05  # standard deviation of the root's position: m across the ray, share of the distance along it
+_GROUND = Stiffness(speed=0.01, height=0.03, acceleration=4.0, slip=0.4)
+# Standard deviation of the speed of standing feet, as a share of the walking speed: strides are lifted too short or too long.
+_STRIDE = 0.6
+_MOMENT, _UNKNOWN = 0.25, 0.2  # s; probability of contact of a foot that is not visible
 _ROUNDS = 2
 
 
-def travel(
-    body: Body, root: Array, rays: Array, seen: Mask, ankle: float, fps: float, given: Array | None = None
-) -> tuple[Array, Array]:
-    """The root (T, 3) with feet that stand, and (T, 4) contact probabilities: left heel, left toe, right heel, right toe.
+def legs_of(body: Body, rays: Array, ankle: float) -> Legs:
+    """The legs of a body whose pelvis is at the origin.
 
-    root: (T, 3) metres, y up, roughly above the floor. rays: (T, 3) metres from the camera to the root. seen: (T, 2) frames in
-    which the left and the right ankle were seen. ankle: metres of the ankle above the floor in standing. given: (T, 4) contact
-    probabilities from the picture, NaN where there are none.
+    rays: (T, 3) metres from the camera to the pelvis. ankle: metres of the ankle above the floor in standing.
     """
-    distance = np.maximum(np.linalg.norm(rays, axis=1), 0.2)
-    ray = rays / distance[:, None]
-    outer = ray[:, :, None] * ray[:, None, :]
-    along = 1 / (_ALONG * distance) ** 2
+    places = world_positions(body, np.zeros_like(rays))
+    hips, knees, ankles = (places[:, [INDEX["Left" + part], INDEX["Right" + part]]] for part in ("UpLeg", "Leg", "Foot"))
+    length = float(np.linalg.norm(body.offsets[INDEX["LeftLeg"]]) + np.linalg.norm(body.offsets[INDEX["LeftFoot"]]))
+    ray = rays / np.maximum(np.linalg.norm(rays, axis=1, keepdims=True), 0.2)
+    return Legs(np.zeros_like(rays), hips, knees, ankles - np.array([0.0, ankle, 0.0]), ray, length)
+
+
+def follow_gait(legs: Legs, root: Array, fps: float) -> tuple[Array, Array]:
+    """The root (T, 3) with the movement of a camera that is carried along, and (T,) in 0..1 where it is.
+
+    legs: relative to the pelvis. root: (T, 3) metres for a camera that stays in place.
+    """
+    path, share = carried(root, gait_velocity(legs.ankles, legs.hips[:, 0] - legs.hips[:, 1], fps), fps)
+    return root + path, share
+
+
+def travel(
+    legs: Legs, root: Array, distance: Array, visible: Mask, carry: Array, fps: float, given: Array | None = None
+) -> tuple[Array, Array]:
+    """The root (T, 3) for which standing feet stay in place, and (T, 4) contact probabilities: left heel, toe, right heel, toe.
+
+    legs: relative to the pelvis. root: (T, 3) metres, y up, roughly above the floor. distance: (T,) metres from the camera.
+    visible: (T, 2) frames in which the left and the right ankle were detected. carry: (T,) in 0..1, where the camera is carried
+    along (`follow_gait`). given: (T, 4) contact probabilities from the network, NaN where there are none.
+    """
+    outer = legs.ray[:, :, None] * legs.ray[:, None, :]
+    along = 1 / (_ALONG * np.maximum(distance, 0.2)) ** 2
     known = np.eye(3) / _ACROSS**2 + (along - 1 / _ACROSS**2)[:, None, None] * outer
-    leg = float(np.linalg.norm(body.offsets[INDEX["LeftLeg"]]) + np.linalg.norm(body.offsets[INDEX["LeftFoot"]]))
-    places = world_positions(body, np.zeros_like(root))
-    ankles = places[:, [INDEX["LeftFoot"], INDEX["RightFoot"]]]
-    knees = places[:, [INDEX["LeftLeg"], INDEX["RightLeg"]]]
-    step = np.gradient(root, axis=0) * np.array([1.0, 0.0, 1.0]) * fps if len(root) > 1 else np.zeros_like(root)
-    pace = np.linalg.norm(gaussian_filter1d(step, _PACE_SECONDS * fps, axis=0, mode="nearest"), axis=1)
-    # Nothing is known of the feet of legs that are out of the picture for longer than a moment.
-    known_feet = np.repeat(gaussian_filter1d(seen.astype(float), _MOMENT * fps, axis=0, mode="nearest") > 0.5, 2, axis=1)
+    # Of a camera that is carried along, the picture does not show the path; the feet do.
+    known = known * (1 - carry)[:, None, None] + np.diag([1e-2, 1 / _ACROSS**2, 1e-2]) * carry[:, None, None]
+    # By the legs and not by the root: the root of a person who squats moves along the ray, but the legs do not walk.
+    pace = np.linalg.norm(gait_velocity(legs.ankles, legs.hips[:, 0] - legs.hips[:, 1], fps), axis=1) * (1 - carry)
+    # Feet that are not visible for longer than a moment have no contacts.
+    known_feet = np.repeat(gaussian_filter1d(visible.astype(float), _MOMENT * fps, axis=0, mode="nearest") > 0.5, 2, axis=1)
     moved = root
     for _ in range(_ROUNDS):
-        at = moved[:, None]
-        contacts = foot_probabilities(ankles + at - np.array([0.0, ankle, 0.0]), knees + at, ray, leg, fps)
+        contacts = foot_probabilities(legs.at(moved), fps)
         if given is not None:
             contacts = np.where(np.isfinite(given), (contacts + given) / 2, contacts)
         contacts = np.where(known_feet, contacts, np.minimum(contacts, _UNKNOWN))
-        # Of a foot of which only the toes stand, the ankle turns about them: it is the heel's contact that holds the ankle.
+        # While only the toes stand, the ankle turns about them: only a heel's contact holds the ankle in place.
         on = np.where(decided(contacts), contacts, 0.0)[:, [0, 2]]
-        moved = root + settle(ankles + root[:, None], on, np.full(2, ankle), known, _GROUND, fps, _STRIDE * pace)
+        moved = root + settle(legs.ankles + root[:, None], on, np.zeros(2), known, _GROUND, fps, _STRIDE * pace, legs.ray)
     return moved, contacts

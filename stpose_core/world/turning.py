@@ -1,4 +1,4 @@
-"""How a picture moves when its camera turns and zooms about one point, fitted to points that were tracked.
+"""The motion of a picture whose camera turns and zooms about one point, fitted to tracked points.
 
 A point (x, y) of one picture, in pixels from the principal point, is the ray (x / f, y / f, 1). After a turn Q (the first
 picture's camera axes to the second's) and a zoom z it is seen at f z (p_x / p_z, p_y / p_z) with p = Q ray: the homography
@@ -24,7 +24,7 @@ _NEAREST = 0.05  # depth of a ray after a turn, as a share of its length along t
 _FIRM = np.full(4, 1e-6)
 _ZOOMED = 1.25  # times as many points have to agree with a zoom as without
 _STILL = 0.5  # of the points that move alike, as many have to stay where they are for the camera to be still
-_STEADY = np.array([1e-3, 1e-3, 1e-3, 1e-2])  # keeps a pair of points that says nothing of roll or zoom from inventing them
+_STEADY = np.array([1e-3, 1e-3, 1e-3, 1e-2])  # regularises roll and zoom, which a pair of points may not determine
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One path of a camera while it is being filmed: its key frames, and how each frame is found in one of them."""
+"""One path of a camera: its key frames, and the match of each frame with one of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MEMORY = 0.5  # seconds for which a turn goes on as before, where frames are mis
 
 @dataclass(frozen=True, eq=False)
 class Glance:
-    """A frame to be looked at. number: of the frame. boxes: (B, 4) of people, widened, in pixels of the small picture."""
+    """A frame to be matched. number: of the frame. boxes: (B, 4) of people, widened, in pixels of the small picture."""
 
     number: int
     time: float
@@ -48,8 +48,8 @@ class Key:
 
 @dataclass(frozen=True, eq=False)
 class Match:
-    """A frame found in a key frame. pose: of the frame. agree: number of corners. found: (N,) corners of the key frame that were
-    found, whether they agree or not."""
+    """A frame matched with a key frame. pose: of the frame. agree: number of corners that agree. found: (N,) corners of the key
+    frame that were tracked, whether they agree or not."""
 
     key: Key
     link: Link
@@ -72,7 +72,7 @@ class ViewTrack:
 
     @property
     def blind(self) -> bool:
-        """Whether there has been nothing to hold on to so far: it fades in, or shows a wall."""
+        """Whether no corners were visible so far, as in a fade-in or before a blank wall."""
         return not self.links and len(self._keys[0].frame.points) < FEWEST
 
     def restart(self, glance: Glance) -> None:
@@ -80,7 +80,7 @@ class ViewTrack:
         self._keys, self.last = [Key.at(glance, Turns.none())], glance
 
     def find(self, glance: Glance) -> Match | None:
-        """A frame in the key frame in use, or else in the frame before, or in an older key frame."""
+        """Match a frame with the current key frame, or else with the frame before or an older key frame."""
         ahead = self._speed * min(glance.time - self.last.time, MEMORY)
         expected = Turns(self.pose.rotation @ small_rotations(ahead[None, :3]), self.pose.zoom + ahead[3])
         now, *older = reversed(self._keys)
@@ -94,7 +94,7 @@ class ViewTrack:
         return match
 
     def take(self, glance: Glance, match: Match) -> float:
-        """Go on from a frame that was found. Gives how fast the picture moves, small pixels a second."""
+        """Continue from a matched frame. Returns the speed of the picture, small pixels a second."""
         key = match.key
         if key in self._keys:
             self._keys.remove(key)
@@ -112,7 +112,7 @@ class ViewTrack:
         return speed
 
     def _renew(self, glance: Glance, match: Match) -> None:
-        """Change the key frame if the view has moved on: for an older one that shows it, or else for this frame."""
+        """Change the key frame if the view has changed: to an older one that shows it, or else to this frame."""
         turn = relative(match.key.pose, match.pose)
         rolled = np.arctan2(turn.rotation[0, 1, 0] - turn.rotation[0, 0, 1], turn.rotation[0, 0, 0] + turn.rotation[0, 1, 1])
         if match.agree >= WORN * match.key.best and abs(turn.zoom[0]) < GROWN and abs(rolled) < ROLLED:
@@ -127,7 +127,7 @@ class ViewTrack:
         self._keys = [*self._keys[-KEYS + 1 :], Key.at(glance, match.pose)]
 
     def _match(self, key: Key, glance: Glance, expected: Turns, far: bool) -> Match | None:
-        """A frame in a key frame, or None if too little agrees. expected: pose of the frame. far: whether it may be far off."""
+        """Match a frame with a key frame; None if too few corners agree. expected: pose of the frame. far: search further."""
         focal = np.array([self._lens.focal * np.exp(key.pose.zoom[0])])
         centre, guess = self._lens.centre, relative(key.pose, expected)
         points = key.frame.points - centre

@@ -15,11 +15,15 @@ _LOW, _SLOW, _LONG = 0.025, 0.01, 4  # m above the ground, m a frame, frames: a 
 
 @dataclass
 class Measured:
-    """Arrays of a body in motion, in metres. lowest: (T,). soles: (T, 4, 3) left heel, ball, right heel, ball. joints: by bone key."""
+    """A body in motion, in metres. lowest: (T,). soles: (T, 4, 3) left heel, ball, right heel, ball. joints: by bone key.
+
+    skin: (T, V, 3).
+    """
 
     lowest: np.ndarray
     soles: np.ndarray
     joints: dict[str, np.ndarray]
+    skin: np.ndarray
 
     @property
     def limbs(self) -> np.ndarray:
@@ -29,7 +33,9 @@ class Measured:
     @property
     def knees(self) -> np.ndarray:
         """(T, 2) degrees of bend."""
-        bones = [[self.joints[f"{b}.{s}"] - self.joints[f"{a}.{s}"] for a, b in (("thigh", "shin"), ("shin", "foot"))] for s in "LR"]
+        bones = [
+            [self.joints[f"{b}.{s}"] - self.joints[f"{a}.{s}"] for a, b in (("thigh", "shin"), ("shin", "foot"))] for s in "LR"
+        ]
         return np.stack([degrees(first, second) for first, second in bones], axis=1)
 
     def apart(self) -> np.ndarray:
@@ -51,7 +57,9 @@ class Measured:
 
     def moved(self, path: np.ndarray) -> Measured:
         """The same, carried by `path` (T, 3)."""
-        return Measured(self.lowest, self.soles + path[:, None], {key: place + path for key, place in self.joints.items()})
+        return Measured(
+            self.lowest, self.soles + path[:, None], {key: place + path for key, place in self.joints.items()}, self.skin
+        )
 
 
 def measure(body: Body, frames: range, scale: float = 1.0) -> Measured:
@@ -59,7 +67,7 @@ def measure(body: Body, frames: range, scale: float = 1.0) -> Measured:
     skin = scale * skin_in_motion(body, frames)
     joints = scale * pose_of(body.rig, list(body.bones.values()), frames)[0]
     soles = [skin[:, rows].mean(axis=1) for pair in zip(body.heels, body.balls) for rows in pair]
-    return Measured(skin[..., 2].min(axis=1), np.stack(soles, axis=1), dict(zip(body.bones, np.moveaxis(joints, 1, 0))))
+    return Measured(skin[..., 2].min(axis=1), np.stack(soles, axis=1), dict(zip(body.bones, np.moveaxis(joints, 1, 0))), skin)
 
 
 def figures(locked: Measured, free: Measured) -> dict[str, float]:

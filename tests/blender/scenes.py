@@ -141,7 +141,12 @@ def rest_of(obj: bpy.types.Object) -> dict[str, list]:
     """All of a rig that a retarget must leave as it is. What drivers make of a family's switches is theirs."""
     driven = {driver.data_path for driver in obj.animation_data.drivers} if obj.animation_data else set()
     constraints = [
-        (bone.name, one.name, one.type, one.mute, None if one.path_from_id("influence") in driven else one.influence)
+        (
+            bone.name,
+            one.name,
+            one.type,
+            *(None if one.path_from_id(name) in driven else getattr(one, name) for name in ("mute", "influence")),
+        )
         for bone in obj.pose.bones
         for one in bone.constraints
     ]

@@ -56,7 +56,9 @@ def shown(owner: bpy.types.ID, of) -> list[int]:
     return found
 
 
-def test_the_camera_sees_the_rig_where_the_video_showed_it(scene: bpy.types.Scene, seen: tuple) -> None:
+@pytest.mark.parametrize("unit", [1.0, 0.01])
+def test_the_camera_sees_the_rig_where_the_video_showed_it(scene: bpy.types.Scene, seen: tuple, unit: float) -> None:
+    scene.unit_settings.scale_length = unit
     bpy.ops.stpose.import_track(filepath=str(seen[0]), camera=True)
     heads, _ = pose_of(scene.stpose.source, ["Hips"], range(1, FRAMES + 1))
     for head, pixel in zip(heads[:, 0], seen[1]):

@@ -104,18 +104,21 @@ def test_the_map_is_a_table_that_can_be_edited_saved_and_loaded(scene: bpy.types
     one = character("nameless", arms_down=30)
     target = make(one)
     bpy.ops.stpose.map_bones(target=target.name)
-    table = {row.slot: row.bone for row in scene.stpose.bone_map if row.bone}
+    table = {row.slot: row.bone for row in scene.stpose.target.stpose_map.rows if row.bone}
     assert table == one.named()
-    assert scene.stpose.map_family == "structure"
-    scene.stpose.bone_map["hand.L"].bone = "yq1"
+    assert scene.stpose.target.stpose_map.family == "structure"
+    scene.stpose.target.stpose_map.rows["hand.L"].bone = "yq1"
     bpy.ops.stpose.check_map()
-    assert "does not hang on" in scene.stpose.bone_map["hand.L"].problem or "is used" in scene.stpose.bone_map["thigh.L"].problem
-    scene.stpose.bone_map["hand.L"].bone = "xq4"
+    assert (
+        "does not hang on" in scene.stpose.target.stpose_map.rows["hand.L"].problem
+        or "is used" in scene.stpose.target.stpose_map.rows["thigh.L"].problem
+    )
+    scene.stpose.target.stpose_map.rows["hand.L"].bone = "xq4"
     bpy.ops.stpose.save_map(filepath=str(tmp_path / "mine.json"))
     bpy.ops.stpose.map_bones(target=target.name)
     bpy.ops.stpose.load_map(filepath=str(tmp_path / "mine.json"))
-    assert scene.stpose.map_family == "mine"
-    assert {row.slot: row.bone for row in scene.stpose.bone_map if row.bone} == one.named()
+    assert scene.stpose.target.stpose_map.family == "mine"
+    assert {row.slot: row.bone for row in scene.stpose.target.stpose_map.rows if row.bone} == one.named()
 
 
 def test_long_texts_are_broken_into_lines_and_nothing_is_lost(scene: bpy.types.Scene) -> None:

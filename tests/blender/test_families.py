@@ -21,9 +21,9 @@ def test_limbs_point_and_bend_as_the_source_does(scene: bpy.types.Scene, tmp_pat
     target = make(one.inside, family, one.transform)
     before = rest_of(target)
     assert bpy.ops.stpose.map_bones(target=target.name) == {"FINISHED"}
-    assert scene.stpose.map_family == one.preset
-    assert {row.slot: row.bone for row in scene.stpose.bone_map if row.bone} == one.mapped
-    assert not [row.slot for row in scene.stpose.bone_map if row.problem]
+    assert scene.stpose.target.stpose_map.family == one.preset
+    assert {row.slot: row.bone for row in scene.stpose.target.stpose_map.rows if row.bone} == one.mapped
+    assert not [row.slot for row in scene.stpose.target.stpose_map.rows if row.problem]
     assert bpy.ops.stpose.retarget(source=source.name, target=target.name, lock="NEVER") == {"FINISHED"}
     check_gates(target, one.mapped, one.hinges, wanted(turns, track["root"]))
     assert rest_of(target) == before

@@ -136,8 +136,8 @@ def test_rigify_metarig_is_known_by_its_shape(rigify_file: Path, source: tuple) 
     for old, new in renamed.items():
         target.data.bones[old].name = new
     bpy.ops.stpose.map_bones(target=target.name)
-    assert bpy.context.scene.stpose.map_family == "structure"
-    table = {row.slot: row.bone for row in bpy.context.scene.stpose.bone_map if row.bone}
+    assert bpy.context.scene.stpose.target.stpose_map.family == "structure"
+    table = {row.slot: row.bone for row in bpy.context.scene.stpose.target.stpose_map.rows if row.bone}
     assert {slot: table[slot] for slot in known} == {slot: renamed[name] for slot, name in known.items()}
     run(target, source[0])
     bones = {slot: renamed[name] for slot, name in known.items()}
@@ -298,9 +298,9 @@ def test_one_undo_takes_a_map_and_a_foot_lock_back(scene: bpy.types.Scene, tmp_p
     bpy.ops.ed.undo()
     assert bpy.data.objects["Target"].animation_data.action.name == loose
     assert bpy.ops.stpose.map_bones("EXEC_DEFAULT", True, target="Target") == {"FINISHED"}
-    assert len(bpy.context.scene.stpose.bone_map)
+    assert len(bpy.data.objects["Target"].stpose_map.rows)
     bpy.ops.ed.undo()
-    assert not len(bpy.context.scene.stpose.bone_map)
+    assert not len(bpy.data.objects["Target"].stpose_map.rows)
     assert bpy.data.objects["Target"].animation_data.action.name == loose
 
 
@@ -311,7 +311,7 @@ def test_keys_in_a_range_with_a_step_as_a_layer_and_fewer(source: tuple) -> None
     assert tuple(target.animation_data.action.frame_range) == (10, 30)
     first = target.animation_data.action
     run(target, source[0], bake="LAYER")
-    assert [track.strips[0].action for track in target.animation_data.nla_tracks][0] == first
+    assert target.animation_data.nla_tracks[0].strips[0].action == first
     assert len(target.animation_data.nla_tracks) == 2
     for track in list(target.animation_data.nla_tracks):
         target.animation_data.nla_tracks.remove(track)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,6 +88,119 @@ def test_own_maps_are_saved_and_loaded(tmp_path: Path) -> None:
 
 def test_the_families_that_ship() -> None:
     families = load_families(PRESETS)
-    assert len(families) == len({family.name for family in families}) == 16
+    assert len(families) == len({family.name for family in families}) == 22
     for family in families:
         assert set(REQUIRED) <= set(family.bones) <= set(SLOTS)
+
+
+#: How other families call the parts of `rigs.TRUNK` and `rigs.LEFT`, in this order, for the left side and the right.
+TRUNK = ("hips", "spine", "belly", "chest", "neck", "head")
+LIMB = ("shoulder", "upper_arm", "forearm", "hand", "thigh", "shin", "foot", "toe")
+OTHERS = {
+    "Biovision (BVH)": (
+        "Hips Chest Chest2 Chest3 Neck Head",
+        "{}Collar {}Shoulder {}Elbow {}Wrist {}Hip {}Knee {}Ankle {}Toe",
+        "Left Right",
+    ),
+    "3ds Max Biped": (
+        "Bip001_Pelvis Bip001_Spine Bip001_Spine1 Bip001_Spine2 Bip001_Neck Bip001_Head",
+        "Bip001_{}_Clavicle Bip001_{}_UpperArm Bip001_{}_Forearm Bip001_{}_Hand "
+        "Bip001_{}_Thigh Bip001_{}_Calf Bip001_{}_Foot Bip001_{}_Toe0",
+        "L R",
+    ),
+    "SMPL": (
+        "pelvis spine1 spine2 spine3 neck head",
+        "{}_collar {}_shoulder {}_elbow {}_wrist {}_hip {}_knee {}_ankle {}_foot",
+        "left right",
+    ),
+    "Rokoko": (
+        "Hips Spine Spine2 Spine3 Neck Head",
+        "{}Shoulder {}Arm {}ForeArm {}Hand {}Thigh {}Shin {}Foot {}Toe",
+        "Left Right",
+    ),
+    "Xsens": (
+        "Pelvis L5 T12 T8 Neck Head",
+        "{}Shoulder {}UpperArm {}ForeArm {}Hand {}UpperLeg {}LowerLeg {}Foot {}Toe",
+        "Left Right",
+    ),
+    "Mixamo (control rig)": (
+        "Ctrl_Hips Ctrl_Spine Ctrl_Spine1 Ctrl_Spine2 Ctrl_Neck Ctrl_Head",
+        "Ctrl_Shoulder_{} Ctrl_Arm_FK_{} Ctrl_ForeArm_FK_{} Ctrl_Hand_FK_{} "
+        "Ctrl_UpLeg_FK_{} Ctrl_Leg_FK_{} Ctrl_Foot_FK_{} Ctrl_Toe_FK_{}",
+        "Left Right",
+    ),
+}
+
+
+def renamed(family: str) -> tuple[Skeleton, dict[str, str]]:
+    """A skeleton with the names of a family, and the bone of each part of the body."""
+    trunk, limbs, sides = OTHERS[family]
+    one = character("mixamo", arms_down=30)
+    names = dict(zip(TRUNK, trunk.split()))
+    for word, side in zip(sides.split(), (".L", ".R")):
+        names.update({part + side: name.replace("{}", word) for part, name in zip(LIMB, limbs.split())})
+    return replace(skeleton(one), names=tuple(names[part] for part in one.bones)), names
+
+
+@pytest.mark.parametrize("family", OTHERS)
+def test_families_of_other_programs_are_told_by_their_names(family: str) -> None:
+    skel, names = renamed(family)
+    found = find_map(skel)
+    assert found.family == family
+    assert not found.problems
+    assert {slot: name for slot, name in found.bones.items() if "." in slot and slot[-1] in "LR"} == {
+        part: name for part, name in names.items() if part[-2:] in (".L", ".R")
+    }
+    assert set(found.bones.values()) == set(names.values())
+
+
+@pytest.mark.parametrize("form", ["{}_0{number}", "Armature_{}", "Armature_{}_{number}", "{}.{number:03d}", "Anna Smith_{}"])
+@pytest.mark.parametrize("names", ["mixamo", "unreal", "vrm"])
+def test_numbered_and_prefixed_names_are_known(form: str, names: str) -> None:
+    one = character(names)
+    skel = skeleton(one)
+    skel = replace(
+        skel, names=tuple(form.format(name.replace("mixamorig1:", ""), number=n + 1) for n, name in enumerate(skel.names))
+    )
+    found = find_map(skel)
+    assert found.family == FAMILY[names]
+    assert found.bones["forearm.L"] == skel.names[list(one.bones).index("forearm.L")]
+    assert len(found.bones) == 22
+
+
+def test_a_skeleton_of_nobody_is_given_no_family() -> None:
+    names = ("Root", "Head", "Neck", "Tail1", "Tail2", "Tail3")
+    rest = np.tile([1.0, 0.0, 0.0, 0.0], (6, 1))
+    heads = np.arange(18.0).reshape(6, 3)
+    found = find_map(Skeleton(names, np.arange(-1, 5), heads, heads + 1, rest))
+    assert found.family == "unknown"
+    assert set(REQUIRED) & set(found.problems)
+
+
+def test_a_map_is_written_and_read_with_its_ik_controls(tmp_path: Path) -> None:
+    family = next(family for family in load_families() if family.ik)
+    save_map(tmp_path / "mine.json", BoneMap({"hips": "torso"}, "mine", switches=family.switches, controls=True, ik=family.ik))
+    again = load_family(tmp_path / "mine.json")
+    assert (again.ik, again.switches, again.controls) == (family.ik, family.switches, True)
+
+
+@pytest.mark.parametrize("names", ["mixamo", "nameless"])
+def test_a_rig_of_2500_bones_is_mapped_in_a_second(names: str) -> None:
+    one, random = character(names, arms_down=40), np.random.default_rng(0)
+    body = skeleton(one)
+    count = 2500 - len(body.names)
+    parents, heads = list(body.parents), list(body.heads)
+    for number in range(count):  # strands of hair and cloth, six bones each
+        parents.append(int(random.integers(0, len(body.names))) if number % 6 == 0 else len(parents) - 1)
+        heads.append(heads[parents[-1]] + random.normal(size=3) * 0.02)
+    large = Skeleton(
+        (*body.names, *(f"strand_{n // 6}_{n % 6}" for n in range(count))),
+        np.array(parents),
+        np.array(heads),
+        np.concatenate([body.tails, np.array(heads[len(body.names) :]) + [0, 0, 0.02]]),
+        np.concatenate([body.rest, np.tile(body.rest[0], (count, 1))]),
+    )
+    began = time.process_time()
+    found = find_map(large)
+    assert time.process_time() - began < 1.0
+    assert found.bones == one.named()

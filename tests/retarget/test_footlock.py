@@ -155,7 +155,9 @@ def test_bones_keep_their_lengths_and_feet_their_turn() -> None:
         for first, second in (("thigh", "shin"), ("shin", "foot")):
             length = np.linalg.norm(locked.heads[second + side] - locked.heads[first + side], axis=1)
             assert np.ptp(length) < 1e-9
-        assert np.degrees(angle_between(locked.rotations["foot" + side], posed.rotations["foot" + side])).max() < 4
+        assert (
+            np.degrees(angle_between(locked.rotations["foot" + side], posed.rotations["foot" + side])).max() < 8
+        )  # the heel may lift
 
 
 def test_knees_do_not_snap_and_swings_stay_as_they_were() -> None:

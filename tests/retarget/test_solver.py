@@ -201,7 +201,9 @@ def test_a_source_whose_rest_pose_lies_elsewhere_stands_alike() -> None:
     moving = source(walk(noise=0.0)[0])
     for moved in (moving, replace(moving, contacts=None)):
         low = np.array([0.0, 0.0, 0.9])
-        floating = replace(moved, skeleton=replace(moved.skeleton, heads=moved.skeleton.heads - low, tails=moved.skeleton.tails - low))
+        floating = replace(
+            moved, skeleton=replace(moved.skeleton, heads=moved.skeleton.heads - low, tails=moved.skeleton.tails - low)
+        )
         posed = retarget(floating, SOURCE_MAP, skeleton(one), one.named())
         ankles = np.minimum(posed.heads["foot.L"][:, 2], posed.heads["foot.R"][:, 2])
         assert abs(np.median(ankles) - 0.08) < 0.005

@@ -147,7 +147,7 @@ def script() -> Iterator[float]:
         target = character()
         settings.target = target
         assert bpy.ops.stpose.map_bones(target=target.name) == {"FINISHED"}
-        assert settings.map_family == "Rigify (generated)"
+        assert settings.target.stpose_map.family == "Rigify (generated)"
         assert bpy.ops.stpose.retarget(source=rig.name, target=target.name) == {"FINISHED"}
     yield from show(rig, target)
     picture("blender-retarget")

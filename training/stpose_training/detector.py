@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stpose_core.errors import TrainingError
-from stpose_core.networks.spatial import PRESETS, SpatialConfig
+from stpose_core.networks.configs import PRESETS, SpatialConfig
 from stpose_core.weights import FINDER_FILE, SPATIAL_FILE
 from stpose_training.detector_recipe import DetectorRecipe
 from stpose_training.finder.run import train_finder

@@ -8,7 +8,7 @@ from functools import cache
 import torch
 from torch import nn
 
-from stpose_core.detect.runtime import torch_threads
+from stpose_core.detect.torch_runner import torch_threads
 from stpose_core.networks.spatial import Block
 from stpose_core.precision import measure
 

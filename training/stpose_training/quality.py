@@ -11,10 +11,10 @@ from stpose_core.data import Camera, Keypoints, Mask, Pose3D
 from stpose_core.lift import Lifter
 from stpose_core.metrics import bone_lengths
 from stpose_core.skeletons import H36M17
-from stpose_core.world.contacts import decided, foot_probabilities
+from stpose_core.world.contacts import Legs, decided, foot_probabilities
 from stpose_core.world.ground import clearance, floor_height, room_from_camera
 
-_FEET, _KNEES = [6, 3], [5, 2]  # left, right
+_FEET, _KNEES, _HIPS = [6, 3], [5, 2], [4, 1]  # left, right
 _ANKLE = 0.08  # metres above the floor in standing
 
 
@@ -95,9 +95,10 @@ def _slide(pose: Pose3D, posed: Mask) -> tuple[float, float]:
     total = count = 0.0
     for start, stop in runs_of(posed):
         run, root = joints[start:stop], pose.root[start:stop] @ turn.T
-        leg = float(np.median(bone_lengths(run, H36M17.parents)[:, [1, 2, 4, 5]].sum(axis=1)) / 2)
+        length = float(np.median(bone_lengths(run, H36M17.parents)[:, [1, 2, 4, 5]].sum(axis=1)) / 2)
         ankles, ray = run[:, _FEET], root / np.linalg.norm(root, axis=1, keepdims=True)
-        standing = decided(foot_probabilities(ankles - np.array([0.0, _ANKLE, 0.0]), run[:, _KNEES], ray, leg, pose.fps))[:, [0, 2]]
+        legs = Legs(run[:, 0], run[:, _HIPS], run[:, _KNEES], ankles - np.array([0.0, _ANKLE, 0.0]), ray, length)
+        standing = decided(foot_probabilities(legs, pose.fps))[:, [0, 2]]
         speed = np.linalg.norm(np.diff(ankles[..., [0, 2]], axis=0), axis=-1) * pose.fps
         both = standing[1:] & standing[:-1]
         total, count = total + 100 * float(speed[both].sum()), count + float(both.sum())

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stpose_core.networks.finder import CELL, FinderOutput
+from stpose_core.networks.configs import CELL
+from stpose_core.networks.finder import FinderOutput
 from stpose_training.finder.feed import FOUND, UNCLEAR, FrameBatch
 from stpose_training.finder.recipe import Recipe
 

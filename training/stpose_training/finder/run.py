@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from stpose_core.networks.finder import FinderConfig, FinderNetwork
+from stpose_core.networks.configs import FinderConfig
+from stpose_core.networks.finder import FinderNetwork
 from stpose_training.finder.feed import FrameBatch, feed_frames
 from stpose_training.finder.losses import finder_loss
 from stpose_training.finder.measure import held_out_frames, held_out_photos, judge_finder

@@ -15,14 +15,15 @@ import torch
 from numpy.typing import NDArray
 
 from stpose_core.detect.builtin import Calibration, signs, surer_half
-from stpose_core.detect.heatmaps import decode
 from stpose_core.detect.networks import load_spatial
 from stpose_core.detect.views import cut, view_of
 from stpose_core.errors import FormatError
-from stpose_core.networks.spatial import STRIDE, SpatialNetwork
+from stpose_core.networks.configs import STRIDE
+from stpose_core.networks.spatial import SpatialNetwork
 from stpose_core.skeletons import H36M17
 from stpose_core.weights import read_weights, write_weights
 from stpose_training.spatial.feed import Stock, View, collate, drawn_view
+from stpose_training.spatial.heatmaps import decode
 from stpose_training.synth.cache import FRAMES, Shard, read_shard, shards
 from stpose_training.synth.cache import decode as decode_picture
 from stpose_training.synth.pictures import OUTSIDE

@@ -15,14 +15,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stpose_core.detect.heatmaps import decode as decode_maps
 from stpose_core.detect.views import MARGIN, cut, seen_from, view_of
 from stpose_core.errors import FormatError, TrainingError, VideoError
 from stpose_core.files import written_whole
-from stpose_core.networks.spatial import STRIDE, SpatialNetwork
+from stpose_core.networks.configs import STRIDE
+from stpose_core.networks.spatial import SpatialNetwork
 from stpose_core.video import Frame, read_frames
 from stpose_training.precision import pays_in_bfloat16
 from stpose_training.spatial.feed import View, collate
+from stpose_training.spatial.heatmaps import decode as decode_maps
 from stpose_training.synth.cache import pages_of
 
 Floats = NDArray[np.float64]

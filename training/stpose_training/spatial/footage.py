@@ -15,13 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stpose_core.detect.heatmaps import decode as decode_maps
-from stpose_core.detect.heatmaps import with_mirrored
 from stpose_core.detect.views import MARGIN, cut, seen_at, seen_from, view_of
-from stpose_core.networks.spatial import STRIDE, SpatialNetwork
+from stpose_core.networks.configs import STRIDE
+from stpose_core.networks.spatial import SpatialNetwork
 from stpose_core.skeletons import H36M17
 from stpose_training.spatial.crops import Crops
 from stpose_training.spatial.feed import Batch, View, damaged, packed
+from stpose_training.spatial.heatmaps import decode as decode_maps
+from stpose_training.spatial.heatmaps import with_mirrored
 from stpose_training.synth.cache import decode
 from stpose_training.synth.pictures import OUTSIDE, VISIBLE
 from stpose_training.vision.pixels import shown

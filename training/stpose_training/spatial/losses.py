@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stpose_core.networks.spatial import STRIDE, SpatialOutput
+from stpose_core.networks.configs import STRIDE
+from stpose_core.networks.spatial import SpatialOutput
 from stpose_training.spatial.feed import Batch
 from stpose_training.spatial.recipe import Recipe
 from stpose_training.synth.pictures import HIDDEN, OUTSIDE, UNKNOWN, VISIBLE

@@ -16,14 +16,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stpose_core.detect.heatmaps import decode, with_mirrored
 from stpose_core.detect.views import cut, seen_at, view_of
 from stpose_core.errors import FormatError
-from stpose_core.networks.spatial import STRIDE, SpatialNetwork
+from stpose_core.networks.configs import STRIDE
+from stpose_core.networks.spatial import SpatialNetwork
 from stpose_core.skeletons import H36M17
 from stpose_core.video import read_frames
 from stpose_training.precision import pays_in_bfloat16
 from stpose_training.spatial.feed import View, plain_view
+from stpose_training.spatial.heatmaps import decode, with_mirrored
 from stpose_training.synth.cache import decode as decode_picture
 from stpose_training.synth.cache import read_shard, shards
 from stpose_training.synth.pictures import HIDDEN, OUTSIDE, VISIBLE

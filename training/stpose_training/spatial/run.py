@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from stpose_core.networks.spatial import SpatialConfig, SpatialNetwork, SpatialOutput
+from stpose_core.networks.configs import SpatialConfig
+from stpose_core.networks.spatial import SpatialNetwork, SpatialOutput
 from stpose_training.journal import Journal
 from stpose_training.spatial.crops import Crops, people_in
 from stpose_training.spatial.feed import Batch, Source, feed

@@ -51,8 +51,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Acting:
-    """A dressed person in every frame of a clip. crowds: one person each. shift: (3,) metres, added to their vertices and joints.
-    heads: (T, K, 3) of the body's bones before the shift; turns: (T, K, 3, 3) their rotations from rest."""
+    """A dressed person in every frame of a clip. crowds: one person each. shift: (3,) metres, added to vertices and joints."""
 
     kit: Kit
     crowds: list[Crowd]

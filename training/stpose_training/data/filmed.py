@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
+
+from stpose_core.data import Array, Camera, CameraPath, Keypoints, Mask
+from stpose_core.skeletons import H36M17
 from stpose_training.data.bodies import Random
 from stpose_training.data.contacts import foot_contacts, foot_points, is_level
 from stpose_training.data.mocap import MOCAP_FPS, Clip
 from stpose_training.data.noise import detect
 from stpose_training.data.samples import size_of
-
-from stpose_core.data import Array, Camera, CameraPath, Keypoints, Mask
-from stpose_core.skeletons import H36M17
 
 KINDS = ("static", "panning", "hand-held", "walking")
 IMAGE = (1920, 1080)
