@@ -26,9 +26,9 @@ _LEAST, _UNSTATED = 0.011, 0.1  # s: browsers show shorter frames for 0.1 s
 
 
 def is_animated_webp(path: str | Path) -> bool:
-    """Whether a file begins as an animated WebP does: its VP8X header has the animation flag. A pipe or a device is not opened, as that may wait for ever."""
+    """Whether a file begins as an animated WebP does: its VP8X header has the animation flag. Pipes and devices are not opened."""
     try:
-        if not Path(path).is_file():
+        if not Path(path).is_file():  # opening a pipe would wait for a writer
             return False
         with Path(path).open("rb") as file:
             head = file.read(21)
