@@ -11,6 +11,7 @@ import av
 
 from stpose_core.errors import VideoError
 from stpose_core.stamps import STAMP_ERROR
+from stpose_core.watchdog import step
 
 # FFmpeg opens these although they contain text: terminal art, and lists of other files.
 _TEXT_FORMATS = {"tty", "hls", "dash", "concat"}
@@ -24,7 +25,8 @@ def open_container(path: Path) -> tuple[Any, Any]:
         if not path.is_file():
             raise VideoError(f"{path} is {_what(path)}" if path.exists() else f"there is no file {path}")
         # An absolute path cannot be mistaken for one of FFmpeg's protocols.
-        container = av.open(str(path.absolute()), metadata_errors="replace")
+        with step(path):
+            container = av.open(str(path.absolute()), metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise VideoError(f"{path} cannot be read as a video: {getattr(error, 'strerror', None) or error}") from error
     try:
@@ -67,8 +69,14 @@ def _is_cover(stream: Any) -> bool:
 
 def read_packets(container: Any, stream: Any) -> Iterator[Any]:
     """The packets with data, up to the point where the file is truncated; none if PyAV cannot read the container again."""
+    path = Path(container.name)
     try:
-        for packet in container.demux(stream):
+        packets = container.demux(stream)
+        while True:
+            with step(path):
+                packet = next(packets, None)
+            if packet is None:
+                return
             if packet.size:
                 yield packet
     except (av.error.FFmpegError, IndexError):
@@ -78,10 +86,11 @@ def read_packets(container: Any, stream: Any) -> Iterator[Any]:
 
 def decode(container: Any, stream: Any, packets: Iterable[Any] | None = None) -> Iterator[tuple[int | None, av.VideoFrame]]:
     """(stamp in time_base units or None, frame) in display order. packets: by default, the remaining packets of the stream."""
-    by_dts = stores_only_dts(container)
+    by_dts, path = stores_only_dts(container), Path(container.name)
     for packet in chain(read_packets(container, stream) if packets is None else packets, [None]):
         try:
-            frames = stream.decode(packet)
+            with step(path):
+                frames = stream.decode(packet)
         except av.error.FFmpegError:
             continue  # a damaged packet, which has several names in FFmpeg: the decoder continues with the next one
         for frame in frames:

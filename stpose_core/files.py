@@ -1,10 +1,19 @@
-"""Atomic writing of files: first under a temporary name, then renamed."""
+"""Atomic writing of files: first under a temporary name, then renamed.
+
+The temporary name of `walk.bvh` is `.walk-HOST-PID-RANDOM.partial.bvh`. A process that is killed leaves it; the next one that
+writes `walk.bvh` on the same host removes it, because it finds no process of that number.
+"""
 
 from __future__ import annotations
 
+import glob
 import os
+import re
+import socket
+import sys
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -36,7 +45,8 @@ def written_whole(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
     Raises OutputError if the file cannot be written, or exists and `overwrite` is not set.
     """
     path = check_output(path, overwrite)
-    temporary = path.with_name(f".{path.stem[:50]}-{uuid4().hex[:8]}.partial{path.suffix}")
+    remove_partials(path)
+    temporary = path.with_name(f"{_start(path)}{_host()}-{os.getpid()}-{uuid4().hex[:8]}.partial{path.suffix}")
     try:
         yield temporary
         os.replace(temporary, path)
@@ -44,3 +54,38 @@ def written_whole(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_partials(path: str | Path, every: bool = False) -> None:
+    """Remove the temporary files of an output `path` whose processes were killed. every: all, if nothing can be writing `path`.
+
+    A file that cannot be removed is left.
+    """
+    path = Path(path)
+    named = re.compile(re.escape(_start(path)) + r"(\w+)-(\d{1,9})-\w+\.partial" + re.escape(path.suffix))
+    for file in path.parent.glob(f"{glob.escape(_start(path))}*"):
+        found = named.fullmatch(file.name)
+        if found and (every or (found[1] == _host() and not _runs(int(found[2])))):
+            with suppress(OSError):
+                file.unlink()
+
+
+def _start(path: Path) -> str:
+    return f".{path.stem[:50]}-"
+
+
+def _host() -> str:
+    """Tells hosts that share a folder apart."""
+    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+
+
+def _runs(pid: int) -> bool:
+    if sys.platform == "win32":  # there, os.kill ends the process
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -31,6 +31,24 @@ def read_text(path: str | Path) -> str:
     return read_bytes(path).decode("utf-8-sig", errors="replace")
 
 
+def read_list(path: str | Path) -> list[str]:
+    """The names in a text file in UTF-8, one a line; blank lines are ignored.
+
+    Raises FormatError if the file cannot be read, is no text, holds no name, or names another list (@LIST).
+    """
+    try:
+        lines = read_bytes(path).decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise FormatError(f"the list {path} is not text in UTF-8") from error
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise FormatError(f"the list {path} names no file")
+    nested = next((name for name in names if name.startswith("@")), None)
+    if nested is not None:
+        raise FormatError(f"the list {path} names another list: {nested:.200}")
+    return names
+
+
 def numbers(words: Sequence[str]) -> Array:
     """(N,) numbers, one for each word. Raises ValueError if a word is not a finite number."""
     # np.array(words) would store every word in as many bytes as the longest word.

@@ -13,6 +13,7 @@ import numpy as np
 from stpose_core.data import Keypoints
 from stpose_core.detect.boxes import SEEN, extent
 from stpose_core.errors import FormatError
+from stpose_core.reading import read_list
 from stpose_core.skeletons import H36M17, convert
 from stpose_core.track.person import HELD, SAME, verified
 from stpose_core.track.similarity import joint_similarity
@@ -99,19 +100,7 @@ def _named(name: str) -> list[Path]:
 
 
 def _listed(path: Path) -> list[Path]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise FormatError(f"the list {path} cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise FormatError(f"the list {path} is not text in UTF-8") from error
-    names = [line.strip() for line in lines if line.strip()]
-    if not names:
-        raise FormatError(f"the list {path} names no picture")
-    nested = next((name for name in names if name.startswith("@")), None)
-    if nested is not None:
-        raise FormatError(f"the list {path} names another list: {nested}")
-    return [file for name in names for file in _named(name)]
+    return [file for name in read_list(path) for file in _named(name)]
 
 
 def _alike(one: StillPerson, other: StillPerson) -> float:

@@ -116,6 +116,7 @@ class VideoFile:
                     raise RuntimeError(f"{self._path} was closed or is read by a later pass")
                 found = next(decoded, None)
             if found is None or found[1] >= last - STAMP_ERROR:
+                self._check_unchanged()
                 break
             count += 1
             yield Frame(found[0], found[1], self._upright(found[2]))
@@ -134,6 +135,10 @@ class VideoFile:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
 
+    def _check_unchanged(self) -> None:
+        if _state(self._path) != self._state:
+            raise VideoError(f"{self._path} has changed since it was opened")
+
     def _release(self) -> None:
         if self._container is not None:
             self._container.close()
@@ -151,8 +156,7 @@ class VideoFile:
 
     def _decode_from(self, start: float) -> Iterator[tuple[int, float, av.VideoFrame]]:
         """(index, time, frame) from the first frame with time >= start on."""
-        if _state(self._path) != self._state:
-            raise VideoError(f"{self._path} has changed since it was opened")
+        self._check_unchanged()
         if self._container is None:
             self._reopen()
         clock = Clock(self._origin if self._stamps.useful else None, self._tick, self._stamps.fps)

@@ -49,6 +49,11 @@ def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
+def results(out: str) -> list[str]:
+    """The lines of standard output, without advice, which is indented."""
+    return [line for line in out.splitlines() if not line.startswith(" ")]
+
+
 def fails(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     """Run the command, which has to end with 2, one line on standard error and nothing on standard output."""
     assert run([str(argument) for argument in arguments]) == 2
@@ -67,8 +72,8 @@ def test_one_video_gives_one_file_and_one_line(
 ) -> None:
     out = tmp_path / f"walk.{suffix}"
     assert run(["mocap", str(video), "-o", str(out), *ARGUMENTS]) == 0
-    told = capsys.readouterr().out
-    assert told == f"{video}: 30 frames at 25 fps, a person detected in 100 % of them by bar -> {out}\n"
+    told = results(capsys.readouterr().out)
+    assert told == [f"{video}: 30 frames at 25 fps, a person detected in 100 % of them by bar -> {out}"]
     assert files(tmp_path) == ["in/walk.mp4", f"walk.{suffix}"]
     if suffix != "csv":
         motion = load_motion(out)
@@ -93,8 +98,9 @@ def test_several_videos_go_to_a_folder_and_a_bad_one_does_not_stop_the_rest(
     out = tmp_path / "out" / "deep"
     assert run(["mocap", str(video), str(bad), str(other), "-o", str(out), "--format", "csv", *ARGUMENTS]) == 2
     told = capsys.readouterr()
-    assert files(out) == ["other.csv", "walk.csv"]
-    assert len(told.out.splitlines()) == 2
+    assert files(out) == ["manifest.jsonl", "other.csv", "walk.csv"]
+    assert len(results(told.out)) == 3
+    assert told.out.splitlines()[-1].startswith("2 captured, 1 failed in ")
     assert len(told.err.splitlines()) == 1
     assert "bad.mp4" in told.err
 
@@ -114,7 +120,7 @@ def test_who_uses_the_built_in_detector_without_its_faster_runtime_is_told_of_it
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     bar.name = name
-    monkeypatch.setattr("stpose_cli.mocap.find_spec", lambda module: runtime)
+    monkeypatch.setattr("stpose_cli.task.find_spec", lambda module: runtime)
     assert run(["mocap", str(video), "-o", str(tmp_path / "a.bvh"), *ARGUMENTS]) == 0
     assert ("[fast]" in capsys.readouterr().err) == told
 
@@ -162,7 +168,7 @@ def test_errors_as_json_are_told_to_programs_and_to_people(tmp_path: Path, capsy
 def test_bars_are_for_standard_error(tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["mocap", str(video), "-o", str(tmp_path / "a.bvh")]) == 0
     told = capsys.readouterr()
-    assert len(told.out.splitlines()) == 1
+    assert len(results(told.out)) == 1
     assert "detect" in told.err
     assert "30/30" in told.err
 
@@ -199,7 +205,7 @@ def test_outputs_are_checked_before_the_work(
         (["-o", tmp_path / "no" / "folder" / "a.bvh"], "no folder"),
         (["-o", file / "a.bvh"], "no folder"),
         (["-o", f"{file}/sub/"], "is a file"),
-        (["-o", tmp_path / "a.fbx"], ".bvh"),
+        (["-o", tmp_path / "a.mov"], ".bvh"),
         (["-o", tmp_path / "a.bvh", "--person", "all"], "folder"),
         (["-o", tmp_path / "a.bvh", "--format", "csv"], "--format"),
         (["-o", tmp_path / "a.bvh", "--preview", tmp_path / "a.avi"], ".mp4"),
@@ -227,13 +233,12 @@ def test_a_folder_without_permission(tmp_path: Path, video: Path, capsys: pytest
 
 
 @pytest.mark.usefixtures("bar")
-def test_namesakes_would_overwrite_each_other(tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_namesakes_do_not_overwrite_each_other(tmp_path: Path, video: Path) -> None:
     (tmp_path / "b").mkdir()
-    twin = film(tmp_path / "b" / "walk.mov", 25, 5)
-    assert run(["mocap", str(video), str(twin), "-o", str(tmp_path / "out"), *ARGUMENTS]) == 2
-    told = capsys.readouterr()
-    assert len(told.err.splitlines()) == 2
-    assert not (tmp_path / "out").exists()
+    twins = [film(tmp_path / "b" / name, 25, 5) for name in ("walk.mov", "Walk.mp4", "other.mp4")]
+    assert run(["mocap", str(video), *map(str, twins), "-o", str(tmp_path / "out"), *ARGUMENTS]) == 0
+    names = ["b_Walk_mp4.bvh", "b_walk_mov.bvh", "in_walk_mp4.bvh", "manifest.jsonl", "other.bvh"]
+    assert files(tmp_path / "out") == names
 
 
 def test_detectors_that_are_unknown_or_not_installed(
@@ -418,8 +423,8 @@ def test_an_unexpected_error_in_a_batch_costs_one_video(
     threads = threading.active_count()
     assert run(["mocap", *five, "-o", f"{tmp_path}/out/", *ARGUMENTS]) == 2
     told = capsys.readouterr()
-    assert files(tmp_path / "out") == ["0.bvh", "1.bvh", "3.bvh", "4.bvh"]
-    assert len(told.out.splitlines()) == 4
+    assert files(tmp_path / "out") == ["0.bvh", "1.bvh", "3.bvh", "4.bvh", "manifest.jsonl"]
+    assert len(results(told.out)) == 5
     (line,) = told.err.splitlines()
     assert line.startswith(f"stpose: {five[2]}: {error.__name__}: the network fell over (")
     assert threading.active_count() == threads
@@ -427,7 +432,7 @@ def test_an_unexpected_error_in_a_batch_costs_one_video(
     assert run(["mocap", *five, "-o", f"{tmp_path}/out/", "--overwrite", "--progress", "json"]) == 2
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     ends = [(event["event"], event["video"]) for event in events if event["event"] != "progress"]
-    assert ends == [("error" if number == 2 else "result", path) for number, path in enumerate(five)]
+    assert ends == [*(("error" if number == 2 else "result", path) for number, path in enumerate(five)), ("summary", "")]
 
 
 def test_an_unexpected_error_in_one_video_is_a_bug_and_shows_where(
@@ -441,7 +446,7 @@ def test_an_unexpected_error_in_one_video_is_a_bug_and_shows_where(
     for error, status in ((BrokenPipeError, 2), (KeyboardInterrupt, 130)):
         with_detector(monkeypatch, Shot(192, error))
         assert run(["mocap", *five, "-o", f"{tmp_path}/{status}/", *ARGUMENTS]) == status
-        assert files(tmp_path / str(status)) == ["0.bvh", "1.bvh"]
+        assert files(tmp_path / str(status)) == ["0.bvh", "1.bvh", "manifest.jsonl"]
 
 
 def test_people_who_are_left_out_are_told_of(

@@ -210,8 +210,8 @@ def test_errors_are_a_line_and_leave_no_file(tmp_path: Path, capsys: pytest.Capt
         ([text, good], "text.png is not a picture"),
         ([tmp_path / "none.png"], "there is no file"),
         ([tmp_path / "nothing"], "no picture in the folder"),
-        ([f"@{tmp_path / 'none.txt'}"], "cannot be read"),
-        ([f"@{tmp_path / 'blank.txt'}"], "names no picture"),
+        ([f"@{tmp_path / 'none.txt'}"], "cannot read"),
+        ([f"@{tmp_path / 'blank.txt'}"], "names no file"),
         ([f"@{tmp_path / 'nested.txt'}"], "names another list"),
         ([f"@{tmp_path / 'bytes.txt'}"], "not text"),
     ):

@@ -120,7 +120,7 @@ def test_mocap_writes_all_people_into_one_file_on_a_skeleton(tmp_path: Path, mon
 
     people = [replace(make_capture(), motion=body_motion(frames=9, seed=seed)) for seed in (1, 2)]
     monkeypatch.setattr(stpose_core.pipeline, "capture_people", lambda *arguments, **options: people)
-    monkeypatch.setattr("stpose_cli.mocap._load", lambda options, videos: {})
+    monkeypatch.setattr("stpose_cli.mocap.load", lambda options, several, say: {})
     make_video(tmp_path / "a.mp4")
     save(character(), tmp_path / "rig.glb")
     words = ["mocap", str(tmp_path / "a.mp4"), "--progress", "none", "--person", "all", "--skeleton", str(tmp_path / "rig.glb")]

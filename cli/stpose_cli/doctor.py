@@ -18,6 +18,7 @@ EXTRAS = {
     "datasets": ("h5py", "cdflib"),
     "c3d": ("ezc3d",),
     "usd": ("usd-core",),
+    "ray": ("ray",),
 }
 FAILED = 2
 

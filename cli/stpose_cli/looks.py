@@ -33,12 +33,12 @@ class Looks:
         """Those that were asked for."""
         return [file for file in (self.preview, self.report) if file]
 
-    def check(self, videos: int, overwrite: bool) -> None:
-        """Raises OutputError where one of them cannot be written."""
+    def check(self, many: bool, overwrite: bool) -> None:
+        """Raises OutputError where one of them cannot be written. many: they are for a batch."""
         for file, option, suffix in ((self.preview, "--preview", ".mp4"), (self.report, "--report", ".html")):
             if file is None:
                 continue
-            if videos > 1:
+            if many:
                 raise OutputError(f"{option} is for one video at a time")
             if file.suffix.lower() != suffix:
                 raise OutputError(f"{file}: the name of a {option[2:]} must end in {suffix}")

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from importlib.util import find_spec
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from stpose_cli.capture_options import capture_options, chosen_options, was_given
+from stpose_cli.batch import Batch, Pool, ThisProcess
+from stpose_cli.capture_options import Number, capture_options, chosen_options, was_given
+from stpose_cli.inputs import find_videos
 from stpose_cli.looks import Looks, look_options
 from stpose_cli.outputs import Job, check_not_input, is_folder, plan_jobs
-from stpose_cli.progress import Progress, Result, make_progress, warnings_to
-from stpose_core.errors import DetectorError, OutputError, StposeError
-from stpose_core.extras import how_to_install
+from stpose_cli.progress import Progress, make_progress, warnings_to
+from stpose_cli.reports import make_reports
+from stpose_cli.task import load, run
+from stpose_core.errors import OutputError, StposeError
+from stpose_core.files import remove_partials
 from stpose_core.formats import FORMATS
 from stpose_core.options import CaptureOptions
-
-if TYPE_CHECKING:
-    from stpose_core.data import Capture, Motion
-    from stpose_core.frames import FrameSource
+from stpose_core.watchdog import watching
 
 FAILED = 2
 SUFFIXES = ", ".join(entry.suffix for entry in FORMATS)
@@ -32,6 +32,16 @@ SUFFIXES = ", ".join(entry.suffix for entry in FORMATS)
 @click.option("-o", "--out", required=True, metavar="OUT", type=str, help=f"A file ({SUFFIXES}), or a folder.")
 @capture_options
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
+@click.option("--jobs", metavar="N", type=click.IntRange(1, 1024), help="Capture N videos at a time, in processes of their own.")
+@click.option("--ray", metavar="ADDRESS", help="Capture the videos on this Ray cluster: host:port, auto, or local.")
+@click.option(
+    "--decode-timeout",
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    type=Number(1, 1e6),
+    help="A decoder that takes longer for one packet is ended.",
+)
 @click.option(
     "--progress",
     default="bar",
@@ -46,6 +56,9 @@ def mocap(
     videos: tuple[Path, ...],
     out: str,
     overwrite: bool,
+    jobs: int | None,
+    ray: str | None,
+    decode_timeout: float,
     progress: str,
     preview: Path | None,
     report: Path | None,
@@ -53,142 +66,74 @@ def mocap(
 ) -> int:
     """Capture the motion of people in videos.
 
-    VIDEO is a video file, an animated .gif or .webp, a folder of numbered pictures (.png, .jpg), or - for standard input.
+    VIDEO is a video file, an animated .gif or .webp, a folder of numbered pictures (.png, .jpg), or - for standard input. A folder
+    of videos, a pattern such as 'takes/*.mp4', or @LIST, a text file with one of these a line, stands for many videos.
     OUT is a file for one person of one video. For several videos, or --person all, it is a folder; a .glb, .usda, .usdc, .usdz or
-    .json takes all people of one video.
+    .json takes all people of one video. Several videos are a batch: OUT/manifest.jsonl lists their results, and a video whose
+    results are there is skipped.
     """
-    from stpose_core.frames import open_source
-
-    say = make_progress(progress)
-    say.video(str(videos[0]) if len(videos) == 1 else "")
-    failures = 0
+    say = make_progress(progress, str(videos[0]) if len(videos) == 1 else "")
     try:
         options = chosen_options(context)
         if was_given(context, "format") and not is_folder(out):
             raise OutputError(f"--format applies to a folder; the name {out} determines its own format")
-        jobs = plan_jobs(videos, out, options.person == "all", options.format, overwrite)
+        found, several = find_videos(videos, out)
+        many = several or len(videos) > 1 or jobs is not None or ray is not None
+        planned = plan_jobs(found, out, options.person == "all", options.format, overwrite, many)
         looks = Looks(preview, report)
-        looks.check(len(jobs), overwrite)
-        written = [*(file for job in jobs for file in job.known()), *looks.files]
-        check_not_input(written, [*videos, Path(options.detector)])
-        # A single video is opened now, so that its errors are reported before the networks are loaded.
-        only = open_source(jobs[0].video, options.picture_fps) if len(jobs) == 1 else None
-        loaded = _load(options, len(videos))
-        for job in jobs:
-            say.video(str(job.video))
-            try:
-                _check(job)
-                with warnings_to(say), only or open_source(job.video, options.picture_fps) as video:
-                    say.result(_run(job, video, options, loaded, say, overwrite, looks))
-            except StposeError as error:
-                message = str(error)
-            except Exception as error:
-                if len(jobs) == 1 or isinstance(error, BrokenPipeError):
-                    raise
-                # A bug must not stop the other videos.
-                reason = " ".join(f"{type(error).__name__}: {error}".split())
-                message = f"{reason} (unexpected; capture this video alone for the traceback)"
-            else:
-                continue
-            failures += 1
-            # Most errors name their file; with several videos each one must.
-            where = "" if len(jobs) == 1 or str(job.video) in message else f"{job.video}: "
-            say.error(f"{where}{message}")
+        looks.check(many, overwrite)
+        written = [*(file for job in planned for file in job.known()), *looks.files]
+        check_not_input(written, [*found, Path(options.detector)])
+        if not many:
+            with _ended_if_hung(decode_timeout, say, written):
+                return _one(planned[0], options, overwrite, looks, say)
+        reports = make_reports(progress, len(planned))
+        try:
+            batch = Batch(planned, options, overwrite, Path(out), reports)
+            if jobs is not None or ray is not None:
+                return batch.run(lambda: _pool(jobs, ray, decode_timeout))
+            with _ended_if_hung(decode_timeout, say, written):
+                return batch.run(ThisProcess)
+        finally:
+            reports.close()
     except StposeError as error:
         say.error(str(error))
-        failures = 1
     finally:
         say.close()
-    return FAILED if failures else 0
+    return FAILED
 
 
-def _load(options: CaptureOptions, videos: int) -> dict[str, Any]:
-    """The detector and the lifter, loaded once for all videos, as `capture_people` takes them."""
-    from stpose_core import load_lifter
-    from stpose_core.detect import KeypointFile
-    from stpose_core.detect.runtime import FASTEST_FIRST
-    from stpose_core.devices import choose_device
-    from stpose_core.pipeline import open_detector
+def _one(job: Job, options: CaptureOptions, overwrite: bool, looks: Looks, say: Progress) -> int:
+    """Capture a single video. Raises StposeError; any other exception is a bug."""
+    from stpose_core.frames import open_source
 
-    place = choose_device(options.device)
-    source = open_detector(options.detector, options.device)
-    if isinstance(source, KeypointFile) and videos > 1:
-        raise DetectorError(f"{options.detector} holds the keypoints of one video, but {videos} videos are given")
-    if source.name == "builtin" and place == "cpu" and not any(map(find_spec, FASTEST_FIRST)):
-        slow = "the built-in detector runs in torch; OpenVINO is several times as fast"
-        click.echo(f"stpose: {slow}; {how_to_install('fast')}", err=True)
-    return {"detector": source, "lifter": load_lifter(options.weights, device=place)}
-
-
-def _check(job: Job) -> None:
     if job.problem:
         raise OutputError(job.problem)
+    # Opened first, so that its errors are reported before the networks are loaded.
+    with open_source(job.video, options.picture_fps) as video, warnings_to(say):
+        say.result(run(job, video, options, load(options, False, say), say, overwrite, looks))
+    return 0
 
 
-def _run(
-    job: Job,
-    video: FrameSource,
-    options: CaptureOptions,
-    loaded: dict[str, Any],
-    say: Progress,
-    overwrite: bool,
-    looks: Looks,
-) -> Result:
-    """Run one job. Raises StposeError, and then leaves no file."""
-    from stpose_core import capture_people, save
-    from stpose_core.quality import advice, quality
+def _pool(jobs: int | None, ray: str | None, hang: float) -> Pool:
+    if ray is None:
+        from stpose_cli.processes import Processes
 
-    began = time.monotonic()
-    target = _skeleton(options.skeleton)
-    captures = capture_people(video, options=options, progress=say, **loaded)
-    files = job.files(len(captures))
-    made: list[Path] = []
-    try:
-        looks.write(captures, video, options, say, made)
-        _make_folder(job.out.parent)
-        for people, file in zip([[one] for one in captures] if len(files) == len(captures) else [captures], files):
-            save(_on_skeleton(people, file, target), file, units=options.units, overwrite=overwrite, rig=options.rig)
-            made.append(file)
-    except BaseException:
-        for file in made:
-            file.unlink(missing_ok=True)
-        raise
-    return Result(
-        video=str(job.video),
-        files=[str(file) for file in [*files, *looks.files]],
-        frames=len(captures[0]),
-        fps=captures[0].motion.fps,
-        people=len(captures),
-        seen=[round(float(capture.keypoints.seen.mean()), 4) for capture in captures],
-        seconds=round(time.monotonic() - began, 2),
-        detector=captures[0].detector,
-        advice=tuple(advice(quality(capture)) for capture in captures),
-    )
+        return Processes(jobs or 1, hang)
+    from stpose_cli.ray_pool import RayPool
+
+    return RayPool(ray, jobs, hang)
 
 
-def _skeleton(path: str | None) -> Motion | None:
-    """The skeleton of a file. Raises FormatError if it cannot be used."""
-    if path is None:
-        return None
-    from stpose_core.animate.onto import check_skeleton
-    from stpose_core.formats import load_people
+@contextmanager
+def _ended_if_hung(seconds: float, say: Progress, outputs: list[Path]) -> Iterator[None]:
+    """Within the block, end this process with one line of error if a decoder hangs."""
 
-    target = load_people(path)[0]
-    check_skeleton(target, path)
-    return target
+    def hung(path: Path) -> None:
+        say.error(f"{path}: the decoder hangs; it was ended after {seconds:g} s")
+        for file in outputs:
+            remove_partials(file, every=True)
+        os._exit(FAILED)
 
-
-def _on_skeleton(people: list[Capture], file: Path, target: Motion | None) -> Sequence[Motion | Capture]:
-    """What is written to a file; a .npz keeps the captures as they are."""
-    if target is None or file.suffix.lower() == ".npz":
-        return people
-    from stpose_core.animate.onto import onto
-
-    return [onto(capture.motion, target) for capture in people]
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+    with watching(seconds, hung):
+        yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,26 +48,57 @@ def is_folder(out: str) -> bool:
     return os.path.isdir(out) or not Path(out).suffix or out.endswith(("/", os.sep))
 
 
-def plan_jobs(videos: Sequence[Path], out: str, everyone: bool, kind: str, overwrite: bool) -> list[Job]:
+def plan_jobs(videos: Sequence[Path], out: str, everyone: bool, kind: str, overwrite: bool, many: bool = False) -> list[Job]:
     """A job for each video. out: a file for one person of one video, or for all of them in a format that
     holds several people; else a folder, which need not exist yet.
 
-    kind: the format of the files in a folder, a suffix without its dot. An existing file is a problem of its
-    own job only. Raises OutputError if no job could write anything.
+    many: the videos are a batch, which needs a folder. kind: the format of the files in a folder, a suffix without its dot. An
+    existing file is a problem of its own job only. Raises OutputError if no job could write anything.
     """
     path = Path(out)
     if not is_folder(out):
         known = [entry.suffix for entry in FORMATS]
         if path.suffix.lower() not in known:
             raise OutputError(f"{out}: the name of a file must end in {', '.join(known)}, that of a folder in /")
-        if len(videos) > 1 or (everyone and not format_of(path).several):
-            what = f"{len(videos)} videos" if len(videos) > 1 else "--person all"
+        if many or (everyone and not format_of(path).several):
+            what = "many videos" if many else "--person all"
             raise OutputError(f"{out} is one file; for {what} give a folder (its name ending in /)")
         return [Job(videos[0], check_output(path, overwrite), False)]
     _check_folder(path)
-    names = Counter(_stem(video) for video in videos)
-    jobs = [Job(video, path / f"{_stem(video)}.{kind}", everyone) for video in videos]
-    return [replace(job, problem=_problem(job, names[_stem(job.video)], overwrite)) for job in jobs]
+    jobs = [Job(video, path / f"{name}.{kind}", everyone) for video, name in zip(videos, unique_names(videos))]
+    return [replace(job, problem=_problem(job, overwrite)) for job in jobs]
+
+
+def unique_names(videos: Sequence[Path]) -> list[str]:
+    """A name without suffix for the outputs of each video, no two alike, also where case does not count.
+
+    It is the name of the video. Namesakes are preceded by the names of as many of their folders as it takes (a_walk, b_walk), or in
+    one folder followed by their suffixes (walk_mp4, walk_mov). Where that is not enough, numbers follow.
+    """
+    names = [_stem(video) for video in videos]
+    for group in _alike(names):
+        folders = [Path(os.path.abspath(videos[n])).parts[1:-1] for n in group]
+        stems = [_stem(videos[n]) for n in group]
+        full = [f"{_stem(videos[n])}_{videos[n].suffix[1:]}" for n in group]
+        depths = range(1, max(map(len, folders)) + 1)
+        longer = [["_".join([*parts[-depth:], name]) for parts, name in zip(folders, stems)] for depth in depths]
+        longer += [full, *(["_".join([*parts[-depth:], name]) for parts, name in zip(folders, full)] for depth in depths)]
+        chosen = next((names for names in longer if not _alike(names)), full)
+        for n, name in zip(group, chosen):
+            names[n] = name
+    while groups := _alike(names):
+        for group in groups:
+            for count, n in enumerate(group[1:], 2):
+                names[n] = f"{names[n]}_{count}"
+    return names
+
+
+def _alike(names: Sequence[str]) -> list[list[int]]:
+    """The places of names that occur more than once."""
+    places = defaultdict(list)
+    for number, name in enumerate(names):
+        places[name.casefold()].append(number)
+    return [group for group in places.values() if len(group) > 1]
 
 
 def check_not_input(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
@@ -84,9 +115,7 @@ def _stem(video: Path) -> str:
     return "stdin" if str(video) == "-" else video.stem
 
 
-def _problem(job: Job, namesakes: int, overwrite: bool) -> str | None:
-    if namesakes > 1:
-        return f"{namesakes} of the videos are named '{_stem(job.video)}' and would all go to {job.out}"
+def _problem(job: Job, overwrite: bool) -> str | None:
     if not job.out.parent.is_dir():
         return None
     try:

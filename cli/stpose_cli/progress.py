@@ -3,7 +3,7 @@
 JSON lines go to standard output, one object a line, each with "event" and "video":
     {"event": "progress", "video": "a.mp4", "stage": "detect", "done": 12, "total": 300, "eta": 9.6}
     {"event": "result", "video": "a.mp4", "files": ["a.bvh"], "frames": 300, "fps": 30.0, "people": 1, "seen": [0.98],
-     "seconds": 11.2, "detector": "mediapipe", "advice": [null]}  (on one line)
+     "seconds": 11.2, "detector": "mediapipe", "advice": [null], "quality": [{...}]}  (on one line)
     {"event": "warning", "video": "a.mp4", "message": "a.mp4: left out 1 of 3 people ..."}
     {"event": "error", "video": "b.mp4", "message": "there is no file b.mp4"}
 total and eta (seconds) are null if unknown. Warnings and errors also go to standard error.
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
@@ -30,7 +30,8 @@ PAUSE = 0.2
 @dataclass(frozen=True)
 class Result:
     """The result of one video. seen: share of the frames in which each person was detected. seconds: processing time.
-    detector: its name. advice: for each person, how to improve the capture, or None."""
+    detector: its name. advice: for each person, how to improve the capture, or None. quality: for each person, the figures of
+    `stpose_core.quality.Quality`; None where there is nothing to measure."""
 
     video: str
     files: list[str]
@@ -41,6 +42,7 @@ class Result:
     seconds: float
     detector: str = ""
     advice: tuple[str | None, ...] = ()
+    quality: tuple[dict[str, Any], ...] = ()
 
     def __str__(self) -> str:
         shares = ", ".join(f"{100 * share:.0f} %" for share in self.seen)
@@ -170,9 +172,11 @@ class JsonProgress(NoProgress):
         print(json.dumps({"event": event, "video": self._name, **fields}), flush=True)
 
 
-def make_progress(kind: str) -> Progress:
-    """kind: "bar", "json" or "none"."""
-    return {"bar": BarProgress, "json": JsonProgress, "none": NoProgress}[kind]()
+def make_progress(kind: str, video: str) -> Progress:
+    """kind: "bar", "json" or "none". video: what the calls refer to."""
+    progress: Progress = {"bar": BarProgress, "json": JsonProgress, "none": NoProgress}[kind]()
+    progress.video(video)
+    return progress
 
 
 @contextmanager

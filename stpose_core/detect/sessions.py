@@ -57,8 +57,9 @@ def runtime(order: Sequence[str] = RUNTIMES) -> str | None:
 
 
 def spare_threads() -> int:
-    """Threads for a network: all cores, as the decoder of the video waits for it most of the time."""
-    return max(1, min(MOST_THREADS, os.cpu_count() or 1))
+    """Threads for a network: all cores, as the decoder of the video waits for it most of the time, or OMP_NUM_THREADS of them."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(MOST_THREADS, int(given) if given.isdecimal() else os.cpu_count() or 1))
 
 
 class OnnxRuntimeSession:

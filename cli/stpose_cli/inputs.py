@@ -1,0 +1,60 @@
+"""The videos that the arguments of `stpose mocap` stand for: files, folders, patterns and lists."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from stpose_core.errors import VideoError
+from stpose_core.reading import read_list
+
+_NAMES = "3gp avi flv gif m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv"
+VIDEO_SUFFIXES = frozenset(f".{name}" for name in _NAMES.split(" "))
+"""Files in a folder that are taken for videos."""
+
+
+def find_videos(given: Sequence[Path], out: str) -> tuple[list[Path], bool]:
+    """The videos, each once, in the order given; and whether an argument may stand for several.
+
+    A folder stands for the videos in it and in its sub-folders, except in the folder `out`; if there is none, it is a folder of
+    pictures. Also a pattern with *, ? or [], and @LIST, a text file with one of these a line. An existing file of such a name
+    takes precedence. Raises VideoError if nothing matches, FormatError for a list that cannot be read.
+    """
+    found: dict[str, Path] = {}
+    several = False
+    for path in given:
+        name = str(path)
+        if name.startswith("@") and not os.path.lexists(name):
+            several = True
+            videos = [video for line in read_list(name[1:]) for video in _expanded(Path(line), out)[0]]
+        else:
+            videos, more = _expanded(path, out)
+            several |= more
+        for video in videos:
+            found.setdefault(os.path.realpath(video), video)
+    return list(found.values()), several
+
+
+def _expanded(path: Path, out: str) -> tuple[list[Path], bool]:
+    name = str(path)
+    if os.path.isdir(name):
+        videos = _inside(path, os.path.realpath(out))
+        return (videos, True) if videos else ([path], False)
+    if os.path.lexists(name) or not glob.has_magic(name):
+        return [path], False
+    matches = sorted(glob.glob(name, recursive=True))
+    if not matches:
+        raise VideoError(f"no file matches {name}")
+    return [video for match in matches for video in _expanded(Path(match), out)[0]], True
+
+
+def _inside(folder: Path, out: str) -> list[Path]:
+    """The videos in a folder and its sub-folders. Links to folders are not followed, hidden files not taken."""
+    videos: list[Path] = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and os.path.realpath(f"{place}/{name}") != out)
+        names = sorted(name for name in files if not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES)
+        videos += [Path(place, name) for name in names]
+    return videos

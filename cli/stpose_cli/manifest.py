@@ -1,0 +1,106 @@
+"""The manifest of a batch: `manifest.jsonl` in the folder of the outputs, one JSON object a line for each video that was processed.
+
+    {"status": "done", "video": "/takes/walk.mp4", "sha256": "...", "options": {...}, "files": ["walk.bvh"], "seconds": 11.2,
+     "frames": 300, "fps": 30.0, "people": 1, "quality": [{...}], "advice": [null], "error": null, "tries": 1, "stpose": "0.1.0",
+     "finished": "2026-01-31T12:00:00+00:00"}  (on one line)
+
+status: "done" or "error". files: relative to the folder. The last line of a video counts. Lines are only ever added.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from stpose_core import __version__
+from stpose_core.errors import OutputError
+from stpose_core.reading import read_bytes
+
+NAME = "manifest.jsonl"
+_PIECE = 2**20
+
+
+class Manifest:
+    """The manifest in a folder. Lines that are not JSON objects, such as one that a full disk cut short, are ignored.
+
+    Raises FormatError if the file exists and cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / NAME
+        self._latest: dict[str, dict[str, Any]] = {}
+        if os.path.lexists(self.path):
+            for line in read_bytes(self.path).splitlines():
+                entry = _entry(line)
+                if entry is not None:
+                    self._latest[entry["video"]] = entry
+
+    def finished(self, video: Path, options: dict[str, Any]) -> list[Path] | None:
+        """The outputs of a video, if it was captured with these options, has not changed since, and all of them exist."""
+        entry = self._latest.get(_key(video))
+        if entry is None or entry.get("status") != "done" or entry.get("options") != options:
+            return None
+        names = entry.get("files")
+        if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
+            return None
+        files = [self.path.parent / name for name in names]
+        if not all(os.path.isfile(file) for file in files) or checksum(video) != entry.get("sha256"):
+            return None
+        return files
+
+    def append(self, video: Path, files: list[str], **fields: Any) -> None:
+        """Add a line, in one write. Raises OutputError if it cannot be written."""
+        entry = {"status": "error" if fields.get("error") else "done", "video": _key(video), **fields}
+        entry["files"] = [os.path.relpath(file, self.path.parent) for file in files]
+        entry |= {"stpose": __version__, "finished": datetime.now(timezone.utc).isoformat(timespec="seconds")}
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab+", buffering=0) as file:
+                # The end of a line that was cut short must not spoil this one.
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - 1))
+                start = b"" if file.read(1) in (b"", b"\n") else b"\n"
+                line = start + json.dumps(entry).encode() + b"\n"
+                if file.write(line) != len(line):
+                    raise OutputError(f"cannot write {self.path}: the disk is full")
+        except OSError as error:
+            raise OutputError(f"cannot write {self.path}: {error.strerror or error}") from error
+
+
+def checksum(video: Path) -> str | None:
+    """SHA-256 of a video, or of the names and contents of a folder of pictures; None if it cannot be read."""
+    found = hashlib.sha256()
+    try:
+        if not video.is_dir():
+            _add(found, video)
+            return found.hexdigest()
+        for file in sorted(entry for entry in video.iterdir() if entry.is_file()):
+            found.update(file.name.encode(errors="surrogateescape") + b"\0")
+            _add(found, file)
+        return found.hexdigest()
+    except (OSError, ValueError):
+        return None
+
+
+def _add(found: Any, path: Path) -> None:
+    if not path.is_file():
+        raise OSError(f"{path} is not a regular file")
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            found.update(piece)
+
+
+def _key(video: Path) -> str:
+    return os.path.abspath(video)
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) and isinstance(entry.get("video"), str) else None

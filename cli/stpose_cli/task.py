@@ -1,0 +1,190 @@
+"""One video of `stpose mocap`: networks are loaded, the video is captured, its files are written."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stpose_cli.looks import Looks
+from stpose_cli.manifest import checksum
+from stpose_cli.outputs import Job
+from stpose_cli.progress import Progress, Result, warnings_to
+from stpose_core.errors import DetectorError, OutputError, StposeError
+from stpose_core.extras import how_to_install
+from stpose_core.options import CaptureOptions
+
+if TYPE_CHECKING:
+    from stpose_core.data import Capture, Motion
+    from stpose_core.frames import FrameSource
+    from stpose_core.quality import Quality
+
+
+@dataclass(frozen=True)
+class Task:
+    """A job of a batch, as it is sent to another process. options: CaptureOptions as JSON."""
+
+    job: Job
+    options: str
+    overwrite: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of a task: a result, or an error in one line. sha256: checksum of the video.
+
+    fatal: the error concerns every task. leaves: the process cannot take another task.
+    """
+
+    result: Result | None = None
+    error: str | None = None
+    sha256: str | None = None
+    seconds: float = 0.0
+    fatal: bool = False
+    leaves: bool = False
+
+
+class Worker:
+    """Performs tasks one after the other. The networks are loaded for the first one and kept: all tasks have the same options.
+
+    quiet: another worker reports what is slow about this installation.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._loaded: dict[str, Any] | None = None
+
+    def __call__(self, task: Task, say: Progress) -> Outcome:
+        """Never raises an Exception, except BrokenPipeError: a bug must not stop the other videos."""
+        from stpose_core.frames import open_source
+
+        began = time.monotonic()
+        options = CaptureOptions.from_json(task.options)
+        video = task.job.video
+        found: str | None = None
+        try:
+            with warnings_to(say):
+                if task.job.problem:
+                    raise OutputError(task.job.problem)
+                if self._loaded is None:
+                    try:
+                        self._loaded = load(options, True, None if self._quiet else say)
+                    except StposeError as error:
+                        return Outcome(error=str(error), fatal=True)
+                found = None if str(video) == "-" else checksum(video)
+                with open_source(video, options.picture_fps) as source:
+                    result = run(task.job, source, options, self._loaded, say, task.overwrite, Looks(None, None))
+                return Outcome(result, None, found, result.seconds)
+        except StposeError as error:
+            message = str(error)
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            message = f"{reason} (unexpected; capture this video alone for the traceback)"
+        # Most errors name their file; with several videos each one must.
+        where = "" if str(video) in message else f"{video}: "
+        return Outcome(None, f"{where}{message}", found, round(time.monotonic() - began, 2))
+
+
+def load(options: CaptureOptions, several: bool, say: Progress | None) -> dict[str, Any]:
+    """The detector and the lifter, as `capture_people` takes them. several: they are for several videos. say: where to warn."""
+    from stpose_core import load_lifter
+    from stpose_core.detect import KeypointFile
+    from stpose_core.detect.runtime import FASTEST_FIRST
+    from stpose_core.devices import choose_device
+    from stpose_core.pipeline import open_detector
+
+    place = choose_device(options.device)
+    source = open_detector(options.detector, options.device)
+    if isinstance(source, KeypointFile) and several:
+        raise DetectorError(f"{options.detector} holds the keypoints of one video, but several videos are given")
+    if say is not None and source.name == "builtin" and place == "cpu" and not any(map(find_spec, FASTEST_FIRST)):
+        say.warning(f"the built-in detector runs in torch; OpenVINO is several times as fast; {how_to_install('fast')}")
+    return {"detector": source, "lifter": load_lifter(options.weights, device=place)}
+
+
+def run(
+    job: Job,
+    video: FrameSource,
+    options: CaptureOptions,
+    loaded: dict[str, Any],
+    say: Progress,
+    overwrite: bool,
+    looks: Looks,
+) -> Result:
+    """Run one job. Raises StposeError, and then leaves no file."""
+    from stpose_core import capture_people, save
+    from stpose_core.quality import advice, quality
+
+    began = time.monotonic()
+    target = _skeleton(options.skeleton)
+    captures = capture_people(video, options=options, progress=say, **loaded)
+    files = job.files(len(captures))
+    made: list[Path] = []
+    try:
+        looks.write(captures, video, options, say, made)
+        _make_folder(job.out.parent)
+        for people, file in zip([[one] for one in captures] if len(files) == len(captures) else [captures], files):
+            save(_on_skeleton(people, file, target), file, units=options.units, overwrite=overwrite, rig=options.rig)
+            made.append(file)
+    except BaseException:
+        for file in made:
+            file.unlink(missing_ok=True)
+        raise
+    measured = [quality(capture) for capture in captures]
+    return Result(
+        video=str(job.video),
+        files=[str(file) for file in [*files, *looks.files]],
+        frames=len(captures[0]),
+        fps=captures[0].motion.fps,
+        people=len(captures),
+        seen=[round(float(capture.keypoints.seen.mean()), 4) for capture in captures],
+        seconds=round(time.monotonic() - began, 2),
+        detector=captures[0].detector,
+        advice=tuple(map(advice, measured)),
+        quality=tuple(map(_rounded, measured)),
+    )
+
+
+def _skeleton(path: str | None) -> Motion | None:
+    """The skeleton of a file. Raises FormatError if it cannot be used."""
+    if path is None:
+        return None
+    from stpose_core.animate.onto import check_skeleton
+    from stpose_core.formats import load_people
+
+    target = load_people(path)[0]
+    check_skeleton(target, path)
+    return target
+
+
+def _on_skeleton(people: list[Capture], file: Path, target: Motion | None) -> Sequence[Motion | Capture]:
+    """What is written to a file; a .npz keeps the captures as they are."""
+    if target is None or file.suffix.lower() == ".npz":
+        return people
+    from stpose_core.animate.onto import onto
+
+    return [onto(capture.motion, target) for capture in people]
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+
+
+def _rounded(found: Quality) -> dict[str, Any]:
+    """The figures of a capture for JSON, which has no NaN."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: plain(part) for name, part in value.items()}
+        return round(float(value), 4) if math.isfinite(value) else None
+
+    return {name: plain(value) for name, value in asdict(found).items()}

@@ -1,0 +1,58 @@
+"""Faults end in results or in lines: no command hangs, no file is partial. `python tools/faults.py` tries more of them."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from stpose_core.watchdog import step, watching
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+faults = pytest.importorskip("faults")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        ("kill -9 in write, before the file is renamed", "killed, 1 temporary file left; again: result"),
+        ("decoder hangs", "status 2, 1 line"),
+        ("decoder hangs in a worker", "status 2, 1 line"),
+        ("video grows", "status 2, 1 line"),
+    ],
+)
+def test_a_fault_is_handled(name: str, end: str) -> None:
+    found = faults.measure(name)
+    assert found.end == end
+    assert (found.hangs, found.partial, found.tracebacks) == (0, 0, 0)
+
+
+def test_what_is_partial_is_found(tmp_path: Path) -> None:
+    """The measure itself: a file that was cut short and a temporary file are partial, a whole one is not."""
+    bench = faults.Bench(tmp_path)
+    (bench.out / "a.bvh").write_text("HIERARCHY\nROOT Hips\n{\n")
+    (bench.out / ".b-00000000-1-0.partial.bvh").touch()
+    (bench.out / "manifest.jsonl").write_text('{"status": "done"}\n')
+    assert bench.partial() == 2
+
+
+def test_the_watchdog_sees_only_steps_that_take_too_long() -> None:
+    found: list[Path] = []
+    seen = threading.Event()
+
+    def hung(path: Path) -> None:
+        found.append(path)
+        seen.set()
+
+    with watching(0.4, hung):
+        for _ in range(20):
+            with step(Path("quick.mp4")):
+                time.sleep(0.05)
+        assert not found
+        with step(Path("slow.mp4")):
+            assert seen.wait(10)
+    assert found == [Path("slow.mp4")]
