@@ -216,19 +216,23 @@ def test_who_comes_back_after_seconds_is_the_same_person_in_the_same_clothes_onl
     assert [len(track) for track in follow(Stage(first, taller), 160)] == [30, 40]
 
 
-@pytest.mark.parametrize(("until", "people"), [(50, 1), (75, 2)])
-def test_similar_clothes_are_enough_only_shortly_after_a_person_was_lost(until: int, people: int) -> None:
-    """The torso of the second is GREEN, a third of it RED: half alike. Within a second the rest may be a person in front."""
-    first, second = Actor(lambda frame: 160 if frame < 30 else None), Actor(lambda frame: 160 if frame >= until else None, GREEN)
-    assert len(follow(_Striped(first, second), 130)) == people
+@pytest.mark.parametrize(("red", "people"), [(4, 2), (9, 1)])
+def test_who_comes_back_has_to_wear_similar_clothes(red: int, people: int) -> None:
+    """In 12 rows of the second's clothes, so many are RED as the first one's; the others are GREEN. Alike: 0.58, 0.87."""
+    first, second = Actor(lambda frame: 160 if frame < 30 else None), Actor(lambda frame: 160 if frame >= 45 else None, GREEN)
+    assert len(follow(_Striped(first, second, red=red), 100)) == people
 
 
 class _Striped(Stage):
-    """A third of everything that is GREEN is RED."""
+    """Of 12 rows of everything that is GREEN, some are RED."""
+
+    def __init__(self, *actors: Actor, red: int) -> None:
+        super().__init__(*actors)
+        self._red = red
 
     def frame(self, index: int) -> Frame:
         frame = super().frame(index)
-        striped = (frame.image == GREEN).all(-1) & (np.arange(SIZE[1]) % 12 < 4)[:, None]
+        striped = (frame.image == GREEN).all(-1) & (np.arange(SIZE[1]) % 12 < self._red)[:, None]
         frame.image[striped] = RED
         return frame
 
