@@ -88,9 +88,9 @@ def open_source(path: str | Path, picture_fps: float = PICTURE_FPS) -> FrameSour
         from stpose_core.stdin import PipedVideo
 
         return PipedVideo()
-    from stpose_core.webp import AnimatedWebp, is_webp
+    from stpose_core.webp import AnimatedWebp, is_animated_webp
 
-    if is_webp(path):
+    if is_animated_webp(path):
         return AnimatedWebp(path)
     from stpose_core.video import VideoFile
 

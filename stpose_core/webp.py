@@ -20,20 +20,21 @@ from stpose_core.frames import Frame, VideoInfo, checked_range, empty_range
 from stpose_core.reading import read_bytes
 from stpose_core.stamps import STAMP_ERROR
 
+_ANIMATED = 0x02  # flag of the VP8X header
 _AT_ONCE = 2**28  # bytes of decoded frames that are held
 _LEAST, _UNSTATED = 0.011, 0.1  # s: browsers show shorter frames for 0.1 s
 
 
-def is_webp(path: str | Path) -> bool:
-    """Whether a file begins as a WebP does."""
+def is_animated_webp(path: str | Path) -> bool:
+    """Whether a file begins as an animated WebP does: its VP8X header has the animation flag. Pipes and devices are not opened."""
     try:
         if not Path(path).is_file():  # opening a pipe would wait for a writer
             return False
         with Path(path).open("rb") as file:
-            head = file.read(12)
+            head = file.read(21)
     except (OSError, ValueError):
         return False
-    return head[:4] == b"RIFF" and head[8:] == b"WEBP"
+    return len(head) == 21 and head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & _ANIMATED)
 
 
 class AnimatedWebp:

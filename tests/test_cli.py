@@ -205,7 +205,7 @@ def test_outputs_are_checked_before_the_work(
         (["-o", tmp_path / "no" / "folder" / "a.bvh"], "no folder"),
         (["-o", file / "a.bvh"], "no folder"),
         (["-o", f"{file}/sub/"], "is a file"),
-        (["-o", tmp_path / "a.avi"], ".bvh"),
+        (["-o", tmp_path / "a.mov"], ".bvh"),
         (["-o", tmp_path / "a.bvh", "--person", "all"], "folder"),
         (["-o", tmp_path / "a.bvh", "--format", "csv"], "--format"),
         (["-o", tmp_path / "a.bvh", "--preview", tmp_path / "a.avi"], ".mp4"),

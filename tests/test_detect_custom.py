@@ -48,8 +48,8 @@ WRONG = {
     "Nameless": "it has no name, no skeleton",
     "Alien": "unknown skeleton 'alien'",
     "Alone": "it has no maps",
-    "Hasty": "its find() has to take (image, thorough=False)",
-    "Odd": "its pose() has to take (image, box)",
+    "Hasty": "its find() must take (image, thorough=False)",
+    "Odd": "its pose() must take (image, box)",
     "Broken": "cannot be instantiated: RuntimeError: no licence",
     "Demanding": "cannot be instantiated: TypeError",
 }

@@ -20,7 +20,7 @@ from stpose_core.detect import load_detector
 from stpose_core.detect.builtin import BuiltinDetector, Calibration
 from stpose_core.detect.networks import load_finder, load_spatial
 from stpose_core.errors import TrainingError
-from stpose_core.networks import spatial
+from stpose_core.networks import configs
 
 RECIPE = """
 network = "tiny"
@@ -44,7 +44,7 @@ mosaics = 0.5
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
-    monkeypatch.setitem(spatial.PRESETS, "tiny", TINY)
+    monkeypatch.setitem(configs.PRESETS, "tiny", TINY)
 
 
 def test_the_recipe_that_comes_along_is_read() -> None:

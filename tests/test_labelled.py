@@ -35,7 +35,7 @@ from test_train_spatial import COLOURS, SIZE, TINY, short, write_cache, write_do
 
 from stpose_core.detect.networks import load_spatial
 from stpose_core.errors import FormatError, TrainingError
-from stpose_core.networks import spatial
+from stpose_core.networks import configs
 from stpose_core.networks.spatial import SpatialNetwork, SpatialOutput
 from stpose_core.skeletons import COCO17, H36M17
 
@@ -46,7 +46,7 @@ MIRROR = np.array(H36M17.mirror)
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
-    monkeypatch.setitem(spatial.PRESETS, "small", TINY)
+    monkeypatch.setitem(configs.PRESETS, "small", TINY)
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def test_weights_name_their_network(config: TemporalConfig | DilatedConfig, tmp_
         with pytest.raises(WeightsError, match="does not match"):
             load_lifter(tmp_path / "b.safetensors")
     write_weights(tmp_path / "c.safetensors", network.state_dict(), "temporal", {**header, "architecture": "lstm"})
-    with pytest.raises(WeightsError, match="no network 'lstm'"):
+    with pytest.raises(WeightsError, match="unknown network 'lstm'"):
         load_lifter(tmp_path / "c.safetensors")
 
 

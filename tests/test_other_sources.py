@@ -86,10 +86,10 @@ def test_a_damaged_webp_is_refused(kind: str, webp: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_still_webp_is_no_video(tmp_path: Path) -> None:
+def test_a_still_webp_is_a_video_of_one_frame(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.webp"), np.zeros((32, 32, 3), np.uint8))
-    with pytest.raises(VideoError, match="single picture"):
-        open_source(tmp_path / "a.webp")
+    with open_source(tmp_path / "a.webp") as source:
+        assert len(list(source.frames())) == 1
 
 
 def test_a_gif_keeps_its_times(tmp_path: Path) -> None:
