@@ -324,15 +324,16 @@ def test_memory_of_a_session_does_not_grow(monkeypatch: pytest.MonkeyPatch) -> N
 
     pictures(monkeypatch, 10**9, 0.0)
     monkeypatch.setattr("stpose_core.live.session._SHORTEST", 0.0)
+    monkeypatch.setattr("stpose_core.live.body._MEASURED", 40)
     sizes: list[int] = []
     count = 0
 
     def watch(*_: object) -> bool:
         nonlocal count
         count += 1
-        if count in (300, 600):
+        if count in (100, 200):
             sizes.append(tracemalloc.get_traced_memory()[0])
-        return count < 600
+        return count < 200
 
     tracemalloc.start()
     try:
@@ -340,7 +341,7 @@ def test_memory_of_a_session_does_not_grow(monkeypatch: pytest.MonkeyPatch) -> N
             run_live(source, detector=Figure(), lifter=lifter(), watch=watch)
     finally:
         tracemalloc.stop()
-    assert sizes[1] - sizes[0] < 200_000  # queues are full after 300 frames
+    assert sizes[1] - sizes[0] < 60_000  # queues are full after 100 frames
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_people_of_a_folder_are_kept_and_read_again(folder: Path, tmp_path: Path
     with pytest.raises(TrainingError, match="no clips"):
         people_in(tmp_path / "none", kept=tmp_path / "other.npz", network=Knowing(), size=SIZE, device=CPU, say=said.append)
     cv2.imwrite(str(tmp_path / "none" / "empty.png"), dots(400, 300, []))
-    with pytest.raises(TrainingError, match="nobody was found"):
+    with pytest.raises(TrainingError, match="no person was found"):
         people_in(tmp_path / "none", kept=tmp_path / "other.npz", network=Knowing(), size=SIZE, device=CPU, say=said.append)
 
 

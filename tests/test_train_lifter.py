@@ -269,7 +269,7 @@ def test_the_command_says_in_one_line_what_does_not_fit(
     for arguments, message in (
         (
             ["--data", str(folder), *out, "--preset", "best"],
-            "there is no preset best; there are contacts, default, maps, paper, plain",
+            "there is no preset best; there are causal, contacts, default, maps, paper, plain",
         ),
         (["--data", str(tmp_path / "none"), *out], "expected an index.csv"),
         (["--data", str(folder), *out, "--network", "lstm"], "unknown network 'lstm'"),

@@ -26,7 +26,7 @@ from stpose_training.synth.pictures import HIDDEN, OUTSIDE, VISIBLE
 from stpose_core.detect.builtin import Calibration
 from stpose_core.detect.networks import load_spatial
 from stpose_core.errors import FormatError, TrainingError, WeightsError
-from stpose_core.networks import spatial
+from stpose_core.networks import configs
 from stpose_core.networks.configs import SpatialConfig
 from stpose_core.networks.spatial import SpatialNetwork
 from stpose_core.skeletons import H36M17
@@ -45,7 +45,7 @@ COLOURS = np.random.default_rng(3).integers(60, 256, (17, 3))
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
-    monkeypatch.setitem(spatial.PRESETS, "small", TINY)
+    monkeypatch.setitem(configs.PRESETS, "small", TINY)
 
 
 def write_dots(folder: Path, part: str, number: int, count: int = 12, radius: int = 5) -> None:
