@@ -73,7 +73,12 @@ def report_visits(path: Path, detector: Any) -> None:
         empty[first : last + 1] = True
     for track in tracks:
         posed[track.frames] = True
-    print(f"{path.name}: a pose on {(posed & empty).sum()} of {empty.sum()} empty frames; {len(tracks)} people")
+    visits = [(before + 1, after) for (_, before), (after, _) in zip(EMPTY, EMPTY[1:])]
+    joined = sum(sum(((track.frames >= a) & (track.frames < b)).any() for a, b in visits) > 1 for track in tracks)
+    print(
+        f"{path.name}: a pose on {(posed & empty).sum()} of {empty.sum()} empty frames; {len(tracks)} people, "
+        f"{joined} of them in more than one visit"
+    )
     ends = [*(last for _, last in EMPTY)]
     for (_, before), (after, _) in zip(EMPTY, EMPTY[1:]):
         visit = posed[before + 1 : after]

@@ -216,6 +216,27 @@ def test_who_comes_back_after_seconds_is_the_same_person_in_the_same_clothes_onl
     assert [len(track) for track in follow(Stage(first, taller), 160)] == [30, 40]
 
 
+@pytest.mark.parametrize(("red", "people"), [(4, 2), (9, 1)])
+def test_who_comes_back_has_to_wear_similar_clothes(red: int, people: int) -> None:
+    """In 12 rows of the second's clothes, so many are RED as the first one's; the others are GREEN. Alike: 0.58, 0.87."""
+    first, second = Actor(lambda frame: 160 if frame < 30 else None), Actor(lambda frame: 160 if frame >= 45 else None, GREEN)
+    assert len(follow(_Striped(first, second, red=red), 100)) == people
+
+
+class _Striped(Stage):
+    """Of 12 rows of everything that is GREEN, some are RED."""
+
+    def __init__(self, *actors: Actor, red: int) -> None:
+        super().__init__(*actors)
+        self._red = red
+
+    def frame(self, index: int) -> Frame:
+        frame = super().frame(index)
+        striped = (frame.image == GREEN).all(-1) & (np.arange(SIZE[1]) % 12 < self._red)[:, None]
+        frame.image[striped] = RED
+        return frame
+
+
 def test_after_a_long_absence_it_is_somebody_new() -> None:
     tracks = follow(Stage(Actor(lambda frame: None if 30 <= frame < 350 else 160)), 390)
     assert [len(track) for track in tracks] == [30, 40]

@@ -51,6 +51,7 @@ SEARCH_CALM, SEARCH_EMPTY, SEARCH_LOST, SEARCH_FRAMES = 1.0, 0.5, 0.2, 45
 BUFFER_BYTES = 200_000_000  # frames kept for following backwards; with 4K pictures searches come more often instead
 USUAL = 0.8  # similarity of colours from which a person looks as before
 LOST_SECONDS = 2.0  # a person who was lost may return within this time, anywhere within reach
+ALIKE = 0.7  # similarity of colours needed for that
 AWAY_SECONDS, AWAY_ALIKE, AWAY_RADII = 10.0, 0.92, 3.0  # or within this time near the same place, in clothes that are so similar
 LIVED_SECONDS, LIVED_FRAMES = 0.3, 3  # a shorter stretch is a flicker
 BACKGROUND = 0.67  # of the largest person's size, now and summed over time: people below it are in the background
@@ -304,9 +305,9 @@ class PeopleTracker:
                 distance = min(distance, float(np.nan_to_num(np.hypot(*(middle - expected[0][:2])), nan=np.inf)) / radius)
             alike = colour_similarity(colours, person.colours)
             if alike is None:
-                alike = 0.7
+                alike = ALIKE
             ratio = pose.box.size / person.pose.box.size
-            if distance > reach or not 0.55 < ratio < 1.8 or alike < (0.7 if person.behind_cut else 0.3):
+            if distance > reach or not 0.55 < ratio < 1.8 or alike < ALIKE:
                 continue
             if gap > LOST_SECONDS and (person.behind_cut or distance > AWAY_RADII or alike < AWAY_ALIKE or not 0.75 < ratio < 1.33):
                 continue
