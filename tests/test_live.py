@@ -341,7 +341,7 @@ def test_memory_of_a_session_does_not_grow(monkeypatch: pytest.MonkeyPatch) -> N
             run_live(source, detector=Figure(), lifter=lifter(), watch=watch)
     finally:
         tracemalloc.stop()
-    assert sizes[1] - sizes[0] < 60_000  # queues are full after 100 frames
+    assert sizes[1] - sizes[0] < 200_000  # three pictures; what is kept of each frame would be more
 
 
 @pytest.mark.parametrize(

@@ -201,15 +201,15 @@ class Batch:
 
 
 @contextlib.contextmanager
-def _interruptible(told: Callable[[], None]) -> Iterator[threading.Event]:
-    """Within the block, the first Ctrl-C sets the event and calls `told`, the second one raises KeyboardInterrupt."""
+def _interruptible(called: Callable[[], None]) -> Iterator[threading.Event]:
+    """Within the block, the first Ctrl-C sets the event and calls `called`, the second one raises KeyboardInterrupt."""
     asked = threading.Event()
 
     def handle(number: int, frame: FrameType | None) -> None:
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
-        told()
+        called()
 
     if threading.current_thread() is not threading.main_thread():
         yield asked

@@ -73,7 +73,7 @@ class JsonReports(Reports):
 
 
 class TableReports(Reports):
-    """On a terminal: a row for each video in work, below one for the batch. Lines appear above."""
+    """On a terminal: a row for the batch, and below it one for each video in work. Lines appear above."""
 
     def __init__(self, videos: int) -> None:
         self._total = tqdm(total=videos, desc="videos", unit="", position=0, file=sys.stderr, leave=False)
