@@ -34,7 +34,7 @@ def check_output(path: str | Path, overwrite: bool = False) -> Path:
     if not os.access(path.parent, os.W_OK):
         raise OutputError(f"cannot write {path}: no permission to write into {path.parent}")
     if there and not overwrite:
-        raise OutputError(f"{path} exists already; choose another name or allow overwriting")
+        raise OutputError(f"{path} exists already; choose another name or allow overwriting (--overwrite)")
     return path
 
 

@@ -16,6 +16,8 @@ EXTRAS = {
     "train": ("lightning-fabric", "tensorboard"),
     "synth": ("anny", "pillow"),
     "datasets": ("h5py", "cdflib"),
+    "fast": ("openvino",),
+    "live": ("python-osc",),
     "c3d": ("ezc3d",),
     "usd": ("usd-core",),
     "ray": ("ray",),
@@ -132,15 +134,18 @@ def _extra(name: str, packages: tuple[str, ...]) -> str:
 
 
 def _weights(problems: list[str]) -> str:
-    """The lifter's weights, read as a capture reads them."""
+    """The weights of both lifters, read as a capture reads them."""
+    texts = []
     try:
-        from stpose_core.weights import LIFTER, read_weights
+        from stpose_core.weights import LIFTER, LIVE_LIFTER, read_weights
 
-        tensors, _ = read_weights(LIFTER, "temporal")
+        for path in (LIFTER, LIVE_LIFTER):
+            tensors, _ = read_weights(path, "temporal")
+            texts.append(f"{path.name}, {path.stat().st_size / 1e6:.1f} MB, {len(tensors)} tensors")
     except (StposeError, ImportError) as error:
         problems.append(f"{error}; install stpose again")
-        return "cannot be read"
-    return f"{LIFTER.name}, {LIFTER.stat().st_size / 1e6:.1f} MB, {len(tensors)} tensors"
+        texts.append("cannot be read")
+    return "; ".join(texts)
 
 
 def _opencv(problems: list[str]) -> str:

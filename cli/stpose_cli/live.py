@@ -70,7 +70,7 @@ class LiveOptions:
 )
 @click.option("--smooth", type=Number(0, 1), default=CaptureOptions.smooth, show_default=True, help="0 none, 1 very strong.")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where the networks run.")
-@click.option("--weights", type=click.Path(), help="Causal lifter, .safetensors.  [default: the one that ships]")
+@click.option("--weights", type=click.Path(), help="Causal lifter, .safetensors.  [default: built-in]")
 @click.option("--focal", type=Number(1, 1e6), help="Focal length in pixels.  [default: unknown]")
 @click.option("--fov", type=Number(5, 170), help="Field of view in degrees over the longer side.  [default: unknown]")
 @click.option("--seconds", type=Number(0, 1e9), help="Stop after this time.  [default: at Ctrl-C]")
@@ -103,6 +103,7 @@ def live(options: LiveOptions) -> None:
         for sender in senders:
             stack.callback(sender.close)
         frames = NewestFrame(options.source)
+        click.echo(f"stpose: {options.source} is open; loading the networks", err=True)
         network = open_detector(options.detector, options.device)
         if isinstance(network, KeypointFile):
             raise DetectorError(f"{options.detector} contains the keypoints of a video; live capture needs a detector")

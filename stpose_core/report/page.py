@@ -117,7 +117,9 @@ def _curves(person: Capture | Motion, motion: Motion, places: Array) -> list[dic
     feet = [(side, motion.names.index(f"{side}ToeBase")) for side in ("Left", "Right") if f"{side}ToeBase" in motion.names]
     if feet:
         lines = [(side.lower(), _LEFT if side == "Left" else _RIGHT, 100 * places[:, joint, 1]) for side, joint in feet]
-        curves.append(_curve("Height of the feet; bars: contacts", "cm", lines, contacts=True))
+        known = bool(motion.contacts.any())
+        title = "Height of the feet; bars: contacts" if known else "Height of the feet"
+        curves.append(_curve(title, "cm", lines, contacts=known))
     if len(motion) > 1:
         steps = np.linalg.norm(np.gradient(places[:, 0, [0, 2]], axis=0), axis=-1) * motion.fps
         curves.append(_curve("Speed along the floor", "m/s", [("", _PLAIN, steps)]))
@@ -144,7 +146,10 @@ def _words(motion: Motion, found: Quality | None) -> list[tuple[str, str]]:
         rows += [
             ("detected", f"in {_percent(found.seen)} of the frames"),
             ("hidden joints", hidden),
-            ("feet", f"on the ground in {_percent(found.contact)} of the frames; {_number(found.slide, 'cm')} of slide a frame"),
+            (
+                "feet",
+                f"one or both on the ground {_percent(found.contact)} of the time; {_number(found.slide, 'cm')} of slide a frame",
+            ),
             ("jitter", _number(found.jitter, "m/s\N{SUPERSCRIPT TWO}")),
             ("bone lengths", f"vary by {_percent(found.bones)} before they are made constant"),
         ]
