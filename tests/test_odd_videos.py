@@ -154,7 +154,7 @@ KINDS: dict[str, tuple[str, Callable[[Path], object], str | None]] = {
     "GIF": ("a.gif", lambda path: video(path, codec="gif", pixels="rgb8"), None),
     "JPEG": ("a.jpg", still, None),
     "PNG": ("a.png", still, None),
-    "WebP": ("a.webp", still, "a single picture|one picture"),
+    "WebP": ("a.webp", still, None),
     "TIFF": ("a.tiff", still, None),
     "spaces and accents": ("ünï çø  dé 視頻.mp4", lambda path: film(path, 25, 6), None),
     "a name of an option": ("--out", lambda path: raw(path, film(path.with_suffix(".mp4"), 25, 6).read_bytes()), None),

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stpose_core.errors import VideoError
-from stpose_core.reading import read_list
 
 _NAMES = "3gp avi flv gif m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv"
 VIDEO_SUFFIXES = frozenset(f".{name}" for name in _NAMES.split(" "))
@@ -27,6 +26,8 @@ def find_videos(given: Sequence[Path], out: str) -> tuple[list[Path], bool]:
     for path in given:
         name = str(path)
         if name.startswith("@") and not os.path.lexists(name):
+            from stpose_core.reading import read_list
+
             several = True
             videos = [video for line in read_list(name[1:]) for video in _expanded(Path(line), out)[0]]
         else:

@@ -18,7 +18,6 @@ from typing import Any
 
 from stpose_core import __version__
 from stpose_core.errors import OutputError
-from stpose_core.reading import read_bytes
 
 NAME = "manifest.jsonl"
 _PIECE = 2**20
@@ -34,6 +33,8 @@ class Manifest:
         self.path = folder / NAME
         self._latest: dict[str, dict[str, Any]] = {}
         if os.path.lexists(self.path):
+            from stpose_core.reading import read_bytes
+
             for line in read_bytes(self.path).splitlines():
                 entry = _entry(line)
                 if entry is not None:

@@ -60,8 +60,6 @@ def mocap(
     ray: str | None,
     decode_timeout: float,
     progress: str,
-    preview: Path | None,
-    report: Path | None,
     **_: object,
 ) -> int:
     """Capture the motion of people in videos.
@@ -80,7 +78,7 @@ def mocap(
         found, several = find_videos(videos, out)
         many = several or len(videos) > 1 or jobs is not None or ray is not None
         planned = plan_jobs(found, out, options.person == "all", options.format, overwrite, many)
-        looks = Looks(preview, report)
+        looks = Looks(context.params["preview"], context.params["report"])
         looks.check(many, overwrite)
         written = [*(file for job in planned for file in job.known()), *looks.files]
         check_not_input(written, [*found, Path(options.detector)])
