@@ -55,10 +55,3 @@ def parent_slot(slot: str, mapped: Collection[str]) -> str | None:
 def chain(slots: tuple[str, ...], mapped: Collection[str]) -> list[str]:
     """Those of a chain's slots that are mapped, in order."""
     return [slot for slot in slots if slot in mapped]
-
-
-def other_side(slot: str) -> str:
-    """The same part on the other side of the body; itself in the middle."""
-    if slot.endswith(".L"):
-        return slot[:-2] + ".R"
-    return slot[:-2] + ".L" if slot.endswith(".R") else slot

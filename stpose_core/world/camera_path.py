@@ -20,13 +20,6 @@ def to_camera(path: CameraPath, points: Array) -> Array:
     return np.asarray(flat @ path.rotation).reshape(points.shape)
 
 
-def path_rays(path: CameraPath, xy: Array) -> Array:
-    """Unit directions (T, J, 3), in the axes of the path, of what is seen at xy (T, J, 2) pixels; NaN where xy is."""
-    slopes = (xy - np.array(path.centre)) / path.focal[:, None, None]
-    rays = np.concatenate([slopes, np.ones((*xy.shape[:2], 1))], -1)
-    return np.asarray(rays / np.linalg.norm(rays, axis=-1, keepdims=True) @ path.rotation.swapaxes(1, 2))
-
-
 def on_grid(path: CameraPath, times: Array, grid: Array) -> CameraPath:
     """The path at other times. times: (T,) seconds of its frames, rising. grid: (N,) seconds.
 

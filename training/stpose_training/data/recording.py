@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -149,8 +148,3 @@ def given_keypoints(xy: Array, fps: float, image_size: tuple[int, int], skeleton
     if score is None:
         score = np.isfinite(xy).all(-1).astype(np.float64)
     return Keypoints(xy, score, fps, image_size, skeleton)
-
-
-def all_clips(recordings: Sequence[Recording], fps: float = MOCAP_FPS) -> list[Clip]:
-    """Training clips of many recordings."""
-    return [clip for recording in recordings for clip in recording.clips(fps)]
