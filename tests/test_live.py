@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,6 +29,7 @@ from stpose_core.live import source as live_source
 from stpose_core.live.one_euro import OneEuro
 from stpose_core.live.person import LivePerson
 from stpose_core.live.senders import VMC_BONES, JsonServer, VmcSender
+from stpose_core.live.source import LiveFrame
 from stpose_core.networks.temporal import TemporalConfig, TemporalNetwork
 
 EXAMPLE = Path(__file__).parents[1] / "examples"
@@ -358,6 +361,55 @@ def test_users_errors_end_in_one_line(words: list[str], message: str, capsys: py
     said = capsys.readouterr().err.strip()
     assert message in said
     assert "\n" not in said
+
+
+def test_the_window_shows_the_joints_and_ends_the_session_when_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    import cv2
+
+    class Tk:
+        TclError = RuntimeError
+        close: Callable[[], None]
+        shown: bytes = b""
+
+        def title(self, name: str) -> None: ...
+        def update(self) -> None: ...
+        def destroy(self) -> None: ...
+        def protocol(self, name: str, call: Callable[[], None]) -> None:
+            Tk.close = call
+
+    class Label:
+        def __init__(self, root: Tk) -> None: ...
+        def pack(self) -> None: ...
+        def configure(self, image: bytes) -> None:
+            Tk.shown = image
+
+    fake = SimpleNamespace(Tk=Tk, TclError=RuntimeError, Label=Label, PhotoImage=lambda data: data)
+    monkeypatch.setitem(sys.modules, "tkinter", fake)
+    from stpose_cli.live_window import Window
+
+    frame, pose = (
+        LiveFrame(np.zeros((900, 1600, 3), np.uint8), 0.0, 0),
+        Figure().pose(np.zeros((1, 1, 3), np.uint8), Box(0, 0, 1, 1)),
+    )
+    with Window("live", "h36m17") as window:
+        assert window(frame, None, None)
+        empty = cv2.imdecode(np.frombuffer(Tk.shown, np.uint8), cv2.IMREAD_COLOR)
+        assert empty.shape == (405, 720, 3)
+        assert not empty.any()
+        assert window(frame, pose, None)
+        assert cv2.imdecode(np.frombuffer(Tk.shown, np.uint8), cv2.IMREAD_COLOR)[:60, :60].any()
+        Tk.close()
+        assert not window(frame, pose, None)
+
+    def no_display() -> None:
+        raise RuntimeError("no display name")
+
+    monkeypatch.setattr(fake, "Tk", no_display)
+    with pytest.raises(StposeError, match="no window can be opened: no display name"):
+        Window("live", "h36m17")
+    monkeypatch.setitem(sys.modules, "tkinter", None)
+    with pytest.raises(StposeError, match="python3-tk"):
+        Window("live", "h36m17")
 
 
 def test_keypoints_of_a_video_are_no_detector(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
