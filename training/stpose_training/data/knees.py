@@ -67,7 +67,7 @@ def straightened(joints: Array, standing: float) -> Array:
 
 
 def with_straight_knees(clips: Sequence[Clip]) -> list[Clip]:
-    """The clips with corrected knees; persons are told apart by subject and by the proportions of their legs."""
+    """The clips with corrected knees; people are distinguished by subject and by the proportions of their legs."""
     people: dict[tuple[str, int], list[int]] = defaultdict(list)
     for number, clip in enumerate(clips):
         people[clip.subject, _proportion(clip)].append(number)
