@@ -35,6 +35,8 @@ def read(name: str) -> str:
     bpy.types, bpy.props = sys.modules["bpy.types"], props  # type: ignore[attr-defined]
     for kind in ("Bool", "Collection", "Enum", "Float", "FloatVector", "Int", "Pointer", "String"):
         setattr(props, f"{kind}Property", _property)
+    # The extension's zip holds a copy of this package.
+    sys.modules["blender_addon.retarget"] = import_module("stpose_core.retarget")
     found = import_module(f"blender_addon.{name}")
     defaults = {}
     for kind in vars(found)["CLASSES"]:
