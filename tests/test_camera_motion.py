@@ -100,7 +100,9 @@ def test_corners_are_found_after_a_roll_only_where_the_key_frame_is_turned_with_
     roll, zoom = Rotation.from_euler("z", 25, degrees=True).as_matrix(), 1.2
     key = KeyFrame.of(picture(plane, np.eye(3))[..., 1], np.zeros((0, 4)))
     later = picture(plane, roll, zoom=zoom)[..., 1]
-    track = ViewTrack(Glance(0, 0.0, later, np.zeros((0, 4))), Lens(CAMERA.focal, np.array(CAMERA.centre), SIZE), np.random.default_rng(0))
+    track = ViewTrack(
+        Glance(0, 0.0, later, np.zeros((0, 4))), Lens(CAMERA.focal, np.array(CAMERA.centre), SIZE), np.random.default_rng(0)
+    )
     turn = Turns(roll.T[None], np.log([zoom]))
     homography = track._homography(turn, CAMERA.focal)
     there = cv2.perspectiveTransform(key.points[None].astype(float), homography)[0]
