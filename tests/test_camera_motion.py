@@ -142,8 +142,8 @@ def test_a_static_camera_stays_static_though_key_frames_drift() -> None:
     points = rng.uniform(-100, 100, (40, 2)).astype(np.float32)
     angles = np.radians(np.linspace(0, 0.25, 30))  # 1.8 pixels at the end
     drift = Turns(Rotation.from_rotvec(angles[:, None] * [0.0, 1.0, 0.0]).as_matrix(), np.zeros(30))
-    for moved, static in ((0.0, True), (1.5, False)):
-        shift = np.array([moved, 0.0], np.float32)
+    for shifted, static in ((0.0, True), (1.5, False)):
+        shift = np.array([shifted, 0.0], np.float32)
         links = [Link(frame, frame - 1, points, points + shift, Turns.none(), 0.0, 1.0, 1.0) for frame in range(1, 31)]
         assert _is_static(links, drift, np.zeros((30, 40)), lens) == static
     wide = Turns(Rotation.from_rotvec(4 * angles[:, None] * [0.0, 1.0, 0.0]).as_matrix(), np.zeros(30))
