@@ -130,7 +130,7 @@ def load_people(path: str | Path) -> tuple[Motion, ...]:
     chosen = format_of(path)
     if not chosen.readable:
         known = ", ".join(entry.suffix for entry in FORMATS if entry.readable)
-        raise FormatError(f"{path}: a {chosen.suffix} holds {chosen.title}, not a skeleton that can be read; load one of {known}")
+        raise FormatError(f"{path}: a {chosen.suffix} is only written, not read; load one of {known}")
     return chosen.read(path)
 
 
