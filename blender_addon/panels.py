@@ -147,7 +147,7 @@ class STPOSE_PT_retarget(_Step, bpy.types.Panel):
         if settings.root_motion == "ROOT_BONE":
             button: Any = layout.operator("stpose.add_root", icon="BONE_DATA")
             button.target = settings.target.name
-        for name in ("facing", "match_spine", "ground"):
+        for name in ("facing", "match_spine", "hands", "ground"):
             layout.prop(settings, name)
         if settings.ground == "VALUE":
             layout.prop(settings, "ground_height")

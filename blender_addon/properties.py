@@ -38,6 +38,10 @@ GROUND = [
     ("ZERO", "World Origin", "The ground at height 0"),
     ("VALUE", "Height", "The ground at a given height"),
 ]
+HANDS = [
+    ("AS_THEY_ARE", "As They Are", "Fingers that the source does not move keep the pose that they have"),
+    ("RELAXED", "Relaxed", "Fingers that the source does not move are half open"),
+]
 PERSON = [
     ("largest", "Largest", "Who is largest in the picture"),
     ("left", "Left", "Who is furthest to the left"),
@@ -109,6 +113,7 @@ class STPoseSettings(bpy.types.PropertyGroup):
     match_spine: BoolProperty(
         name="Match Spine", description="Spine and neck point exactly as the source's, without the curve they have at rest"
     )
+    hands: EnumProperty(name="Hands", items=HANDS)
     lock: EnumProperty(name="Foot Lock", items=LOCK)
     heading: BoolProperty(name="Heading", description="The root also turns with the character", default=True)
     ground: EnumProperty(name="Ground", items=GROUND)
