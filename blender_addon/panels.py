@@ -10,6 +10,7 @@ from . import preferences
 from .job import CANCELLED, FAILED, find_command
 from .operators import live
 from .operators.capture import current
+from .operators.export import ENGINE
 from .operators.people import shown
 from .operators.retarget import ONLY_RETARGET, SETTINGS
 from .properties import map_of
@@ -205,6 +206,11 @@ class STPOSE_PT_retarget(_Step, bpy.types.Panel):
         _fill(button, settings)
         _fill(layout.operator("stpose.foot_lock", text="Lock Feet Only"), settings, skip=ONLY_RETARGET)
         layout.operator("stpose.batch", text="Retarget Tracks...", icon="FILE_FOLDER")
+        row = layout.row(align=True)
+        row.label(text="Export for")
+        for engine, name, _ in ENGINE:
+            button = row.operator("stpose.export_character", text=name)
+            button.engine, button.target = engine, settings.target.name
 
 
 def _fill(button: Any, settings: Any, skip: tuple[str, ...] = ()) -> None:

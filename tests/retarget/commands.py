@@ -58,7 +58,8 @@ if json.load(open(sys.argv[sys.argv.index("--options") + 1])).get("person") == "
     assert sys.argv[sys.argv.index("--format") + 1] == "npz"
     stem = os.path.splitext(name)[0]
     for number in range(1, 12 if "crowd" in name else 3):
-        shutil.copyfile({track!r}.replace(".npz", "_2.npz") if number == 2 else {track!r}, os.path.join(out, f"{{stem}}_person{{number}}.npz"))
+        track = {track!r}.replace(".npz", "_2.npz") if number == 2 else {track!r}
+        shutil.copyfile(track, os.path.join(out, f"{{stem}}_person{{number}}.npz"))
 else:
     shutil.copyfile({track!r}, out)
 say("result", files=[out], frames=60, fps=30.0, people=1, seen=[1.0], seconds=0.2)
@@ -73,7 +74,10 @@ _PNG = (
 
 
 def fake_command(folder: Path, track: Path) -> tuple[Path, Path]:
-    """The command, which gives `track` for a good video, for the second of several people the one beside it with "_2"; and the file in which a slow one leaves its process ids."""
+    """The command, and the file in which a slow one leaves its process ids.
+
+    It gives `track` for a good video; of several people the second gets the file beside it whose name ends in "_2".
+    """
     pids = folder / "pids"
     script = folder / "stpose"
     script.write_text(_SCRIPT.format(python=sys.executable, track=str(track), pids=str(pids), png=_PNG))
