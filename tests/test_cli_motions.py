@@ -15,7 +15,7 @@ from test_formats_glb import body_motion
 
 from stpose_core.animate.body import INDEX
 from stpose_core.animate.clip import cut, looped
-from stpose_core.animate.rotations import forward_kinematics
+from stpose_core.animate.kinematics import forward_kinematics
 from stpose_core.data import Motion
 from stpose_core.errors import OptionError
 from stpose_core.formats import load_motion, load_people, save

@@ -17,7 +17,7 @@ from test_bvh import joints_by_name, make_motion
 from test_formats import assert_same
 from test_formats_glb import MILLIMETRE, body_motion
 
-from stpose_core.animate.rotations import forward_kinematics
+from stpose_core.animate.kinematics import forward_kinematics
 from stpose_core.data import Motion
 from stpose_core.errors import FormatError, OutputError
 from stpose_core.formats import load_motion, load_people, save

@@ -142,7 +142,7 @@ def _points(points: Points) -> dict[str, Any]:
     import numpy as np
 
     from stpose_core.errors import FormatError
-    from stpose_core.formats.marker_motion import joints_of
+    from stpose_core.formats.markers import joints_of
 
     unseen = np.isnan(points.places).any(axis=2)
     try:
