@@ -34,7 +34,7 @@ _OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace a file that
 @_SOURCE
 @_OUT
 @click.option("--rig", default="stpose", show_default=True, type=click.Choice(RIGS), help="Names of the joints; stpose keeps them.")
-@click.option("--skeleton", metavar="FILE", type=FILE, help="Solve the motion on the skeleton of this .bvh or .glb.")
+@click.option("--skeleton", metavar="FILE", type=FILE, help="Solve the motion on the skeleton of this .bvh, .glb or USD.")
 @_PERSON
 @_UNITS
 @_OVERWRITE
