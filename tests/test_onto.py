@@ -14,8 +14,8 @@ from test_formats import make_capture
 from test_formats_glb import body_motion
 
 from stpose_core.animate import onto as module
+from stpose_core.animate.kinematics import forward_kinematics
 from stpose_core.animate.onto import onto
-from stpose_core.animate.rotations import forward_kinematics
 from stpose_core.data import Motion
 from stpose_core.errors import FormatError
 from stpose_core.formats import load_motion, load_people, save

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from stpose_core.animate.kinematics import forward_kinematics
 from stpose_core.data import Array, Capture, Motion
 from stpose_core.errors import FormatError
 from stpose_core.formats import motion_of
@@ -32,8 +33,6 @@ def write(people: Sequence[Motion | Capture], path: str | Path, units: str = "m"
 
 
 def _described(motion: Motion) -> dict[str, Any]:
-    from stpose_core.animate.rotations import forward_kinematics
-
     joints = [
         {"name": name, "parent": int(parent), "offset": _rounded(offset)}
         for name, parent, offset in zip(motion.names, motion.parents, motion.offsets)
