@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import re
 import subprocess
 import sys
 from pathlib import Path
+
+from release import version_of
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "blender_addon"
@@ -29,20 +30,9 @@ def packager(blender: str | None) -> list[str]:
     return [sys.executable, str(places[0])]
 
 
-def version_of(path: Path) -> str:
-    """The version that a TOML file states on a line of its own."""
-    found = re.search(r'^version = "([^"]+)"', path.read_text(encoding="utf-8"), re.MULTILINE)
-    if found is None:
-        raise SystemExit(f"{path} states no version")
-    return found.group(1)
-
-
 def build(out: Path, blender: str | None = None) -> Path:
     """Build, validate, and give the zip. Raises SystemExit if the versions differ, CalledProcessError if a step fails."""
-    version = version_of(SOURCE / "blender_manifest.toml")
-    package = version_of(ROOT / "pyproject.toml")
-    if version != package:
-        raise SystemExit(f"blender_manifest.toml states version {version}, pyproject.toml {package}")
+    version = version_of(ROOT)
     out.mkdir(parents=True, exist_ok=True)
     command = packager(blender)
     subprocess.run([*command, "validate", str(SOURCE)], check=True)
