@@ -38,12 +38,17 @@ GROUND = [
     ("ZERO", "World Origin", "The ground at height 0"),
     ("VALUE", "Height", "The ground at a given height"),
 ]
+HANDS = [
+    ("AS_THEY_ARE", "As They Are", "Fingers that the source does not move keep the pose that they have"),
+    ("RELAXED", "Relaxed", "Fingers that the source does not move are half open"),
+]
 PERSON = [
     ("largest", "Largest", "Who is largest in the picture"),
     ("left", "Left", "Who is furthest to the left"),
     ("center", "Center", "Who is nearest to the middle"),
     ("right", "Right", "Who is furthest to the right"),
     ("number", "Number", "By size over the whole clip, from 1"),
+    ("all", "Everybody", "A rig for each person, all in one world"),
 ]
 RATE = [
     ("RESAMPLE", "Resample", "Fit the motion to the scene's frame rate"),
@@ -96,6 +101,7 @@ class STPoseSettings(bpy.types.PropertyGroup):
     use_range: BoolProperty(name="Range", description="Capture a part of the video only")
     start: FloatProperty(name="Start", description="Seconds into the video", min=0, unit="TIME_ABSOLUTE")
     end: FloatProperty(name="End", description="Seconds into the video", min=0, default=10, unit="TIME_ABSOLUTE")
+    hands_too: BoolProperty(name="Hands", description="Capture fingers too; needs MediaPipe, or keypoints with hands")
     smooth: FloatProperty(name="Smoothing", description="0 none, 1 very strong", default=Capture.smooth, min=0, max=1)
     track: StringProperty(name="Track", description="A captured track (.npz)", subtype="FILE_PATH")
     rate: EnumProperty(name="Frame Rate", items=RATE)
@@ -109,6 +115,7 @@ class STPoseSettings(bpy.types.PropertyGroup):
     match_spine: BoolProperty(
         name="Match Spine", description="Spine and neck point exactly as the source's, without the curve they have at rest"
     )
+    hands: EnumProperty(name="Hands", items=HANDS)
     lock: EnumProperty(name="Foot Lock", items=LOCK)
     heading: BoolProperty(name="Heading", description="The root also turns with the character", default=True)
     ground: EnumProperty(name="Ground", items=GROUND)

@@ -142,7 +142,7 @@ def transfer(
     posed, carrier = split(posed, root.mode, root.heading)
     say(0.6)
     report.notes += set_switches(target, taker.switches)
-    attached = find_attachments(context, target, skeleton, taker.bones)
+    attached = find_attachments(context, target, skeleton, posed.driven)
     loose = [taker.bones[slot] for slot in posed.rotations if slot not in attached]
     if loose:
         report.notes.append(f"left out, as constraints hold them: {', '.join(loose)}")

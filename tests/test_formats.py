@@ -157,8 +157,8 @@ def test_save_refuses_what_it_cannot_do(tmp_path: Path) -> None:
         save(motion, tmp_path / "folder.bvh", overwrite=True)
     with pytest.raises(ValueError, match="units"):
         save(motion, tmp_path / "b.bvh", units="mm")
-    with pytest.raises(FormatError, match="positions"):
-        load_motion(tmp_path / "a.csv")
+    with pytest.raises(FormatError, match="only written"):
+        load_motion(tmp_path / "a.usda")
 
 
 @pytest.mark.parametrize("suffix", [".bvh", ".csv", ".npz"])
@@ -198,5 +198,5 @@ def test_a_new_format_is_one_module_and_one_line(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(formats, "FORMATS", (*formats.FORMATS, count))
     save(make_motion(4, 30), tmp_path / "a.count", units="m")
     assert (tmp_path / "a.count").read_text() == f"{len(make_motion(4, 30))} frames in m"
-    with pytest.raises(FormatError, match="holds number of frames, not a skeleton"):
+    with pytest.raises(FormatError, match=r"a \.count is only written"):
         load_motion(tmp_path / "a.count")

@@ -43,7 +43,7 @@ AREAS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "world": (("stpose_core/world/*.py",), ("tests/test_world.py", "tests/test_camera_motion.py", "tests/test_true_contacts.py")),
     "bvh": (("stpose_core/formats/bvh.py",), ("tests/test_bvh.py", "tests/test_hostile_readers.py")),
-    "retarget": (("blender_addon/retarget/*.py",), ("tests/retarget",)),
+    "retarget": (("stpose_core/retarget/*.py",), ("tests/retarget",)),
 }
 # Changes of operators that a reader might overlook. The others of Cosmic Ray (such as + to <<) fail in any test that runs the line.
 _PAIRS = {

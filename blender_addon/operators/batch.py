@@ -56,7 +56,7 @@ class Batch:
             source,
             target,
             (None, shown_map(target)),
-            Options(settings.facing, None, settings.match_spine, ground),
+            Options(settings.facing, None, settings.match_spine, ground, settings.hands),
             FootLock(settings.lock, settings.radius, settings.floor_height),
             Bake(None, settings.step, LAYER if self._sequence else ACTION, settings.simplify, settings.ik),
             Root(settings.root_motion, settings.heading),

@@ -8,17 +8,17 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from ..armature import RigError
-from ..properties import BAKE, FACING, GROUND, LOCK, ROOT_MOTION, shown_map
+from ..properties import BAKE, FACING, GROUND, HANDS, LOCK, ROOT_MOTION, shown_map
 from ..retarget.footlock import FootLock
 from ..retarget.solver import Options
 from ..transfer import Bake, Report, Root, relock, transfer
 
 SETTINGS = (
-    "root_motion", "heading", "facing", "match_spine", "ground", "ground_height", "lock", "radius", "floor_height", "bake", "first",
-    "last", "step", "simplify", "ik",
+    "root_motion", "heading", "facing", "match_spine", "hands", "ground", "ground_height", "lock", "radius", "floor_height", "bake",
+    "first", "last", "step", "simplify", "ik",
 )  # fmt: skip
 #: Of these, what a foot lock alone has no use for.
-ONLY_RETARGET = ("root_motion", "heading", "facing", "match_spine", "ground", "ground_height", "ik")
+ONLY_RETARGET = ("root_motion", "heading", "facing", "match_spine", "hands", "ground", "ground_height", "ik")
 
 
 class _Baking:
@@ -77,6 +77,7 @@ class STPOSE_OT_retarget(_Baking, bpy.types.Operator):
     ik: BoolProperty(name="IK Controls", default=True)
     facing: EnumProperty(name="Facing", items=FACING)
     match_spine: BoolProperty(name="Match Spine")
+    hands: EnumProperty(name="Hands", items=HANDS)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         settings = context.scene.stpose
@@ -85,7 +86,7 @@ class STPOSE_OT_retarget(_Baking, bpy.types.Operator):
             source = _named(context, self.source, settings.source)
             target = _named(context, self.target, settings.target)
             ground = {"REST": None, "ZERO": 0.0, "VALUE": self.ground_height}[self.ground]
-            options = Options(self.facing, None, self.match_spine, ground)
+            options = Options(self.facing, None, self.match_spine, ground, self.hands)
             window = context.window_manager
             window.progress_begin(0, 1)
             try:

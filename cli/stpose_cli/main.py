@@ -6,8 +6,9 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import FrameType
+from typing import Any
 
 import click
 
@@ -28,7 +29,31 @@ from stpose_core.errors import StposeError
 FAILED, INTERRUPTED, TERMINATED = 2, 130, 143
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _ClosedPipeError(Exception):
+    """The reader of the output has closed it. Unlike BrokenPipeError, click leaves it alone."""
+
+
+@contextlib.contextmanager
+def _told_apart() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise _ClosedPipeError from error
+
+
+class _Commands(click.Group):
+    """A group whose closed outputs end in a status of our own: click would exit with 1."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        with _told_apart():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _told_apart():
+            return super().invoke(ctx)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="stpose")
 def cli() -> None:
     """Video in, animated skeleton out: markerless 3D motion capture on your own machine."""
@@ -65,10 +90,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"a package does not load: {error}; stpose doctor lists what to install")
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of the output has closed it. The interpreter must not write to it again at exit.
+    except _ClosedPipeError:
+        # The interpreter must not write to it again at exit.
         with contextlib.suppress(OSError):
-            sys.stdout = open("/dev/null", "w")  # noqa: SIM115
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         return FAILED
     except OSError as error:
         # Errors of the system that can occur anywhere: an invalid file name, a full disk behind standard output.

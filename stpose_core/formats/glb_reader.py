@@ -18,6 +18,7 @@ from stpose_core.data import Array, Motion
 from stpose_core.errors import FormatError
 from stpose_core.formats.gltf import GltfFile
 from stpose_core.formats.names import unique
+from stpose_core.formats.rates import nearest_rate
 from stpose_core.reading import check_table, expected
 
 _MOST_NODES = 20_000
@@ -140,7 +141,7 @@ class _Keys:
         step = float(np.median(steps))
         if np.abs(steps - step).max() < 0.1 * step:
             step = float(longest[-1] - longest[0]) / (len(longest) - 1)
-        fps = _rounded(1 / step)
+        fps = nearest_rate(1 / step, 2e-5)  # times are in single precision
         frames = round(float(last - first) * fps) + 1
         if not _RATES[0] <= fps <= _RATES[1] or frames > 4 * self.numbers + 100:
             raise ValueError(f"{frames} frames at {fps:g} per second are not what the keys describe")
@@ -168,13 +169,6 @@ class _Keys:
 def _before(times: Array, at: Array) -> NDArray[np.intp]:
     """The last key at or before each time."""
     return np.maximum(np.searchsorted(times, at + 1e-6, side="right") - 1, 0)
-
-
-def _rounded(fps: float) -> float:
-    """The whole or the NTSC rate that is as near as single precision tells."""
-    whole = max(1, round(fps))
-    near = min((float(whole), whole * 1000 / 1001, (whole + 1) * 1000 / 1001), key=lambda rate: abs(rate - fps))
-    return near if abs(near - fps) < 2e-5 * fps else fps
 
 
 def _people(file: GltfFile, tree: _Tree, keys: _Keys) -> list[tuple[int, list[int]]]:
