@@ -12,7 +12,7 @@ from .operators import live
 from .operators.capture import current
 from .operators.export import ENGINE
 from .operators.people import shown
-from .operators.retarget import ONLY_RETARGET, SETTINGS
+from .operators.retarget import OFFSETS, ONLY_RETARGET, SETTINGS
 from .properties import map_of
 from .text import paragraph
 
@@ -213,6 +213,26 @@ class STPOSE_PT_retarget(_Step, bpy.types.Panel):
             button.engine, button.target = engine, settings.target.name
 
 
+class STPOSE_PT_adjust(_Step, bpy.types.Panel):
+    bl_label = "4. Adjust"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return context.scene.stpose.target is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, settings = self.layout, context.scene.stpose
+        layout.use_property_split, layout.use_property_decorate = True, False
+        for name in OFFSETS:
+            layout.prop(settings, name)
+        layout.prop(settings, "bake")
+        button: Any = layout.operator("stpose.adjust", icon="CHECKMARK")
+        _fill(button, settings, skip=tuple(name for name in ONLY_RETARGET if name != "ik") + ("lock", "radius", "floor_height"))
+        for name in OFFSETS:
+            setattr(button, name, getattr(settings, name))
+
+
 def _fill(button: Any, settings: Any, skip: tuple[str, ...] = ()) -> None:
     for name in SETTINGS:
         if name not in skip:
@@ -248,7 +268,7 @@ def _draw_map(layout: bpy.types.UILayout, context: bpy.types.Context, obj: bpy.t
         paragraph(layout, context, table.note, "INFO")
 
 
-CLASSES = (STPOSE_UL_bones, STPOSE_PT_capture, STPOSE_PT_rig, STPOSE_PT_retarget, STPOSE_PT_live)
+CLASSES = (STPOSE_UL_bones, STPOSE_PT_capture, STPOSE_PT_rig, STPOSE_PT_retarget, STPOSE_PT_adjust, STPOSE_PT_live)
 
 
 def register() -> None:

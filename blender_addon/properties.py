@@ -92,7 +92,22 @@ class STPoseMap(bpy.types.PropertyGroup):
     rest: StringProperty()
 
 
-class STPoseSettings(bpy.types.PropertyGroup):
+class Offsets:
+    """The angles of `retarget.adjust`, for the operator and the panel."""
+
+    spine_bend: FloatProperty(name="Spine Forward", description="Degrees", min=-90, max=90, options={"SKIP_SAVE"})
+    spine_side: FloatProperty(
+        name="Spine Left", description="Degrees to the character's left", min=-90, max=90, options={"SKIP_SAVE"}
+    )
+    spine_turn: FloatProperty(
+        name="Spine Turn", description="Degrees to the character's left", min=-90, max=90, options={"SKIP_SAVE"}
+    )
+    shoulders: FloatProperty(name="Shoulders Up", description="Degrees", min=-45, max=45, options={"SKIP_SAVE"})
+    arms_out: FloatProperty(name="Arms Out", description="Degrees away from the body", min=-90, max=90, options={"SKIP_SAVE"})
+    arms_forward: FloatProperty(name="Arms Forward", description="Degrees", min=-90, max=90, options={"SKIP_SAVE"})
+
+
+class STPoseSettings(Offsets, bpy.types.PropertyGroup):
     """All settings of the panel."""
 
     video: StringProperty(name="Video", description="Video to capture", subtype="FILE_PATH")

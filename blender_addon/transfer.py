@@ -25,11 +25,13 @@ from .armature import (
 from .findmap import guess_map
 from .ikcontrols import ik_channels
 from .restpose import rest_of
+from .retarget.adjust import Adjust, adjusted
 from .retarget.anatomy import Anatomy
+from .retarget.attachment import local_rotations
 from .retarget.bonemap import BoneMap, check
 from .retarget.footlock import FootLock, lock_feet
 from .retarget.rootmotion import FULL, OBJECT, ROOT_BONE, split
-from .retarget.rotation import across, continuous
+from .retarget.rotation import across, angle_between, continuous
 from .retarget.skeleton import Skeleton, Track
 from .retarget.slots import REQUIRED, SLOTS
 from .retarget.soles import Sole, size_of
@@ -37,6 +39,7 @@ from .retarget.solver import Options, Posed, retarget
 from .rig import contacts_at, keep_contacts, scene_rate
 from .soles import find_soles
 
+_UNCHANGED = 1e-5  # rad
 _SAME_POSE = 0.5  # degrees by which a limb may differ between FK and IK before it is said
 
 
@@ -219,6 +222,34 @@ def relock(
     keep_contacts(action, target, frames)
     context.scene.frame_set(context.scene.frame_current)
     return Report(len(frames), action.name, taker.family, list(filter(None, [taker.note])))
+
+
+def adjust(
+    context: bpy.types.Context, target: bpy.types.Object | None, target_map: BoneMap | None, by: Adjust, bake: Bake
+) -> Report:
+    """Offsets on an animated rig: a copy of its action, or a layer, with new keys on what changes. Raises RigError, ValueError."""
+    target = check_target(target)
+    if by.nothing:
+        raise RigError("all offsets are 0: set one first")
+    frames = _frames(bake, target)
+    skeleton = read_skeleton(target)
+    taker = usable(target_map or guess_map(target), target, "target")
+    bones = _without_root(taker.bones)
+    posed = _posed(read_motion(context, target, frames.tolist(), list(bones.values())), bones, target)
+    turned = adjusted(posed, by)
+    attached = find_attachments(context, target, skeleton, bones)
+    before, after = (local_rotations(one, attached) for one in (posed, turned))
+    changed = [slot for slot in after if float(angle_between(before[slot], after[slot]).max()) > _UNCHANGED]
+    keyed = channels(context, target, turned, frames, attached, bake.tolerance(turned.anatomy), changed)
+    base = target.animation_data.action if target.animation_data else None
+    action = write_action(target, f"{target.name} adjusted", keyed, bake.where, None if bake.where == LAYER else base)
+    mark_bake(action)
+    report = Report(len(frames), action.name, taker.family, list(filter(None, [taker.note])))
+    if bake.ik and taker.ik:
+        report.notes += _key_ik(context, target, action, taker, frames, bake.tolerance(turned.anatomy))
+    keep_contacts(action, target, frames)
+    context.scene.frame_set(context.scene.frame_current)
+    return report
 
 
 def _posed(moving: Track, bones: dict[str, str], obj: bpy.types.Object) -> Posed:
