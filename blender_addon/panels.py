@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from . import preferences
+from . import preferences, preview
 from .job import CANCELLED, FAILED, find_command
 from .operators import live
 from .operators.capture import current
@@ -202,6 +202,12 @@ class STPOSE_PT_retarget(_Step, bpy.types.Panel):
             layout.prop(settings, "last")
         layout.prop(settings, "step")
         layout.prop(settings, "simplify")
+        if preview.running is None:
+            layout.operator("stpose.start_preview", icon="PLAY")
+        else:
+            layout.operator("stpose.stop_preview", icon="SNAP_FACE", depress=True)
+            if preview.running.error:
+                paragraph(layout, context, preview.running.error, "ERROR")
         button = layout.operator("stpose.retarget", text="Apply", icon="CHECKMARK")
         _fill(button, settings)
         _fill(layout.operator("stpose.foot_lock", text="Lock Feet Only"), settings, skip=ONLY_RETARGET)

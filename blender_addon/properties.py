@@ -92,6 +92,16 @@ class STPoseMap(bpy.types.PropertyGroup):
     rest: StringProperty()
 
 
+class STPosePreview(bpy.types.PropertyGroup):
+    """What a preview has put aside on an object: it is kept with the object, so that any state of the file can be put right."""
+
+    on: BoolProperty()
+    action: PointerProperty(type=bpy.types.Action)
+    slot: StringProperty()
+    use_nla: BoolProperty()
+    pose: StringProperty()
+
+
 class Offsets:
     """The angles of `retarget.adjust`, for the operator and the panel."""
 
@@ -192,7 +202,7 @@ def shown_map(obj: bpy.types.Object | None) -> BoneMap | None:
     )
 
 
-CLASSES = (STPoseBone, STPoseSwitch, STPoseMap, STPoseSettings)
+CLASSES = (STPoseBone, STPoseSwitch, STPoseMap, STPosePreview, STPoseSettings)
 
 
 def register() -> None:
@@ -201,9 +211,12 @@ def register() -> None:
     setattr(bpy.types.Scene, "stpose", PointerProperty(type=STPoseSettings))  # type: ignore[func-returns-value]  # noqa: B010
     kept = PointerProperty(type=STPoseMap)  # type: ignore[func-returns-value]
     setattr(bpy.types.Object, "stpose_map", kept)  # noqa: B010
+    aside = PointerProperty(type=STPosePreview)  # type: ignore[func-returns-value]
+    setattr(bpy.types.Object, "stpose_preview", aside)  # noqa: B010
 
 
 def unregister() -> None:
+    delattr(bpy.types.Object, "stpose_preview")
     delattr(bpy.types.Object, "stpose_map")
     delattr(bpy.types.Scene, "stpose")
     for one in reversed(CLASSES):

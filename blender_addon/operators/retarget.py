@@ -9,11 +9,11 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from ..armature import RigError
+from ..preview import stop_preview
 from ..properties import BAKE, FACING, GROUND, HANDS, LOCK, ROOT_MOTION, Offsets, shown_map
 from ..retarget.adjust import Adjust
 from ..retarget.footlock import FootLock
-from ..retarget.solver import Options
-from ..transfer import Bake, Report, Root, adjust, relock, transfer
+from ..transfer import Bake, Report, adjust, chosen, relock, transfer
 
 SETTINGS = (
     "root_motion", "heading", "facing", "match_spine", "hands", "ground", "ground_height", "lock", "radius", "floor_height", "bake",
@@ -48,6 +48,7 @@ class _Baking:
 
     def run(self, work: Callable[[], Report]) -> set[str]:
         """Do it and say what was done, or what was wrong."""
+        stop_preview(bpy.context)
         try:
             done = work()
         except (RigError, ValueError, KeyError) as error:
@@ -90,8 +91,7 @@ class STPOSE_OT_retarget(_Baking, bpy.types.Operator):
         def work() -> Report:
             source = _named(context, self.source, settings.source)
             target = _named(context, self.target, settings.target)
-            ground = {"REST": None, "ZERO": 0.0, "VALUE": self.ground_height}[self.ground]
-            options = Options(self.facing, None, self.match_spine, ground, self.hands)
+            options, lock, root = chosen(self)
             window = context.window_manager
             window.progress_begin(0, 1)
             try:
@@ -101,9 +101,9 @@ class STPOSE_OT_retarget(_Baking, bpy.types.Operator):
                     target,
                     (shown_map(source), shown_map(target)),
                     options,
-                    self.foot_lock(),
+                    lock,
                     self.baking(),
-                    Root(self.root_motion, self.heading),
+                    root,
                     window.progress_update,
                 )
             finally:
