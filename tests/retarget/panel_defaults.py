@@ -43,6 +43,7 @@ def read(name: str) -> str:
     sys.modules["mathutils"] = MagicMock()
     bpy, props = sys.modules["bpy"], sys.modules["bpy.props"]
     bpy.types, bpy.props = sys.modules["bpy.types"], props  # type: ignore[attr-defined]
+    sys.modules["bpy.app.handlers"].persistent = lambda function: function  # type: ignore[attr-defined]
     for kind in ("Bool", "Collection", "Enum", "Float", "FloatVector", "Int", "Pointer", "String"):
         setattr(props, f"{kind}Property", _property)
     # The extension's zip holds a copy of this package.
