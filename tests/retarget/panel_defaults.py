@@ -43,6 +43,8 @@ def read(name: str) -> str:
     sys.modules["mathutils"] = MagicMock()
     bpy, props = sys.modules["bpy"], sys.modules["bpy.props"]
     bpy.types, bpy.props = sys.modules["bpy.types"], props  # type: ignore[attr-defined]
+    sys.modules["bpy.app.handlers"] = MagicMock(persistent=lambda function: function)
+    bpy.app = MagicMock()  # type: ignore[attr-defined]
     for kind in ("Bool", "Collection", "Enum", "Float", "FloatVector", "Int", "Pointer", "String"):
         setattr(props, f"{kind}Property", _property)
     found = import_module(f"blender_addon.{name}")
