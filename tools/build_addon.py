@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from release import version_of
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "blender_addon"
@@ -34,14 +35,6 @@ def packager(blender: str | None) -> list[str]:
     return [sys.executable, str(places[0])]
 
 
-def version_of(path: Path) -> str:
-    """The version that a TOML file states on a line of its own."""
-    found = re.search(r'^version = "([^"]+)"', path.read_text(encoding="utf-8"), re.MULTILINE)
-    if found is None:
-        raise SystemExit(f"{path} states no version")
-    return found.group(1)
-
-
 def stage(folder: Path) -> Path:
     """Put the whole extension into a folder, which must not exist. Returns the folder."""
     shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -51,10 +44,7 @@ def stage(folder: Path) -> Path:
 
 def build(out: Path, blender: str | None = None) -> Path:
     """Build, validate, and give the zip. Raises SystemExit if the versions differ, CalledProcessError if a step fails."""
-    version = version_of(SOURCE / "blender_manifest.toml")
-    package = version_of(ROOT / "pyproject.toml")
-    if version != package:
-        raise SystemExit(f"blender_manifest.toml states version {version}, pyproject.toml {package}")
+    version = version_of(ROOT)
     out.mkdir(parents=True, exist_ok=True)
     command = packager(blender)
     with tempfile.TemporaryDirectory() as work:

@@ -35,7 +35,7 @@ class RayPool:
             ray.init(address, num_cpus=count if address == LOCAL else None, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise OptionError(f"cannot reach a Ray cluster at {address}: {error}") from error
-        self._count = count or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self.size = count or max(1, int(ray.cluster_resources().get("CPU", 1)))
         # Without restarts: a dead actor is replaced like a dead process.
         self._kind: Any = ray.remote(num_cpus=1)(_Actor)
         self._hang = hang
@@ -44,7 +44,7 @@ class RayPool:
         self._started = 0
 
     def free(self) -> bool:
-        return len(self._calls) < self._count
+        return len(self._calls) < self.size
 
     def submit(self, task: Task, progress: Progress) -> None:
         if self._idle:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .rotation import Array, across, from_frame, inverse, multiply, rotate, smallest, to_matrix, unit
 from .skeleton import Skeleton, Track
-from .slots import NECK, SIDES, SPINE, chain
+from .slots import FINGERS, NECK, SIDES, SPINE, chain
 
 # A character that leans less than this from an axis of its object stands along that axis: rigs are built upright.
 _UPRIGHT = np.cos(np.radians(25.0))
@@ -53,6 +53,9 @@ class Anatomy:
         if slot == "foot" + side and "toe" + side in self.bones:
             return self.head_of("toe" + side)
         if slot == "hand" + side:
+            knuckles = [self.head_of(one) for finger in FINGERS[1:] if (one := f"{finger}1{side}") in self.bones]
+            if len(knuckles) > 1:
+                return np.asarray(np.mean(knuckles, axis=0))
             fingers = [self.skeleton.heads[child] for child in self.skeleton.children(self.bones[slot])]
             away = [head for head in fingers if np.linalg.norm(head - self.head_of(slot)) > 1e-4]
             if len(away) > 2:

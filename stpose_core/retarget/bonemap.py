@@ -14,7 +14,7 @@ import numpy as np
 from .anatomy import Anatomy
 from .rotation import across
 from .skeleton import Skeleton
-from .slots import REQUIRED, SIDES, SLOTS, parent_slot
+from .slots import FINGER_SLOTS, REQUIRED, SIDES, SLOTS, parent_slot
 from .structure import find_body
 
 PRESETS = Path(__file__).parent / "presets"
@@ -170,7 +170,8 @@ def match(skeleton: Skeleton, family: Family, shared: Sequence[str] | None = Non
                 break
     signed = not family.signs or any(sign.lower() in by_name for sign in family.signs)
     problems = check(skeleton, bones, family.controls)
-    wanted = [slot for slot in family.bones if slot != "root"]
+    # Many rigs of a family have no root bone and no fingers.
+    wanted = [slot for slot in family.bones if slot != "root" and slot not in FINGER_SLOTS]
     fitting = [slot for slot in wanted if slot in bones and slot not in problems]
     score = len(fitting) / len(wanted) if signed else 0.0
     if set(REQUIRED) & set(problems):
@@ -243,7 +244,7 @@ def check(skeleton: Skeleton, bones: dict[str, str], controls: bool = False) -> 
             parent = parent_slot(slot, known)
             if parent is not None and skeleton.index(known[parent]) not in skeleton.ancestors(skeleton.index(name)):
                 problems.setdefault(slot, f"'{name}' does not hang on '{known[parent]}' ({parent})")
-    if not problems and swapped(skeleton, known):
+    if not set(problems) - set(FINGER_SLOTS) and swapped(skeleton, known):
         for side in SIDES:
             problems.update((part + side, "left and right are swapped") for part in ("thigh", "upper_arm"))
     return problems

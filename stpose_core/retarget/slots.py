@@ -1,6 +1,7 @@
 """The parts of a body that bones are mapped to, from the hips outwards.
 
-Chains are counted: "spine", "spine.2", ... from the hips up, "neck", "neck.2". The sides are ".L" and ".R", the character's own.
+Chains are counted: "spine", "spine.2", ... from the hips up, "neck", "neck.2"; the bones of a finger "index1" to "index3" from the
+palm outwards, where "thumb1" is the bone that leaves the wrist. The sides are ".L" and ".R", the character's own.
 """
 
 from __future__ import annotations
@@ -11,10 +12,15 @@ SPINE = ("spine", "spine.2", "spine.3", "spine.4", "spine.5", "spine.6")
 NECK = ("neck", "neck.2", "neck.3")
 LIMBS = ("shoulder", "upper_arm", "forearm", "hand", "thigh", "shin", "foot", "toe")
 SIDES = (".L", ".R")
+FINGERS = ("thumb", "index", "middle", "ring", "pinky")
+PHALANGES = (1, 2, 3)
+
+FINGER_SLOTS: tuple[str, ...] = tuple(f"{finger}{number}{side}" for side in SIDES for finger in FINGERS for number in PHALANGES)
 
 SLOTS: tuple[str, ...] = (
     "root", "hips", *SPINE, *NECK, "head",
     *(part + side for side in SIDES for part in LIMBS),
+    *FINGER_SLOTS,
 )  # fmt: skip
 
 #: Without these there is no body to move.
@@ -43,6 +49,12 @@ HANGS_ON: dict[str, tuple[str, ...]] = {
             "foot": ("shin" + side,),
             "toe": ("foot" + side,),
         }.items()
+    },
+    **{
+        f"{finger}{number}{side}": (*(f"{finger}{before}{side}" for before in range(number - 1, 0, -1)), "hand" + side)
+        for side in SIDES
+        for finger in FINGERS
+        for number in PHALANGES
     },
 }
 

@@ -6,11 +6,13 @@ turns the source's frames; the target's bones are turned so that their frames li
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from .anatomy import LIMBS, Anatomy, hinges_in_motion
+from .fingers import add_hands, palms, relaxed
 from .level import standing_level
 from .rotation import IDENTITY, Array, about, blend, continuous, inverse, multiply, rotate, unit
 from .skeleton import Skeleton, Track
@@ -21,6 +23,7 @@ _PLANE = 0.06  # s over which the plane of a bend is smoothed
 _STRAIGHT = 0.003  # squared sine of a bend (3 degrees) up to which a limb keeps its own hinge
 
 SOURCE, CHARACTER = "SOURCE", "CHARACTER"
+AS_THEY_ARE, RELAXED = "AS_THEY_ARE", "RELAXED"
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,14 @@ class Options:
     facing: SOURCE, the target faces in the world where the source does; CHARACTER, it starts from where it faces itself.
     scale: of the path; the ratio of leg lengths if None. match_spine: spine and neck bones point exactly where the source's do,
     at the cost of the curve that the character's back has at rest. ground: height along the target's up axis of the ground that it
-    stands on; that below its soles at rest if None.
+    stands on; that below its soles at rest if None. hands: fingers that the source does not move stay AS_THEY_ARE, or are RELAXED.
     """
 
     facing: str = SOURCE
     scale: float | None = None
     match_spine: bool = False
     ground: float | None = None
+    hands: str = AS_THEY_ARE
 
 
 @dataclass(frozen=True)
@@ -61,13 +65,18 @@ class Posed:
     def __len__(self) -> int:
         return len(self.hips)
 
+    @property
+    def driven(self) -> dict[str, str]:
+        """The map without the bones that the motion does not turn: those move with what carries them. A root bone stays in."""
+        return {slot: name for slot, name in self.anatomy.mapped.items() if slot in self.rotations or slot == "root"}
+
     def placed(self) -> Posed:
         """The same with `heads`: for each slot (T, 3) where its bone begins."""
         anatomy, heads = self.anatomy, {"hips": self.hips}
         for slot in anatomy.mapped:
             if slot in ("hips", "root"):
                 continue
-            parent = parent_slot(slot, dict.fromkeys(heads, "")) or "hips"
+            parent = parent_slot(slot, [above for above in heads if above in self.rotations]) or "hips"
             offset = anatomy.head_of(slot) - anatomy.head_of(parent)
             heads[slot] = heads[parent] + rotate(self.turned(parent), offset)
         return replace(self, heads=heads)
@@ -98,25 +107,32 @@ def retarget(
         if "hips" not in mapped:
             raise ValueError(f"the map of the {which} has no bone for the hips")
     giver, taker = Anatomy(source.skeleton, source_map), Anatomy(target, target_map)
-    frames = source_frames(source, giver, options.match_spine)
+    hands = palms(giver, taker)
+    frames = source_frames(source, giver, options.match_spine, hands)
     heading = IDENTITY
     if options.facing == CHARACTER:
         heading = multiply(taker.character, inverse(giver.character))
-    rest = taker.frames(match_spine=options.match_spine)
+    rest = add_hands(taker, taker.frames(match_spine=options.match_spine), hands)
     rotations = {}
     for slot, frame in spread(frames, taker.mapped).items():
+        if slot not in rest:  # a finger of a hand that is not mapped
+            continue
         own = multiply(inverse(rest[slot]), target.rest[taker.bones[slot]])
         rotations[slot] = continuous(multiply(multiply(heading, frame), own))
+    if options.hands == RELAXED:
+        wrists = [slot for slot in rotations if slot.startswith("hand.")]
+        turned = {slot: multiply(rotations[slot], inverse(target.rest[taker.bones[slot]])) for slot in wrists}
+        rotations.update((slot, continuous(turn)) for slot, turn in relaxed(taker, rest, turned, rotations).items())
     return _placed(source, giver, taker, rotations, heading, options, soles or soles_from_bones(taker))
 
 
-def source_frames(source: Track, anatomy: Anatomy, match_spine: bool = False) -> dict[str, Array]:
-    """For each slot (T, 4) the joint frame of the source in the world."""
-    rest = anatomy.frames(hinges_in_motion(anatomy, source), match_spine)
+def source_frames(source: Track, anatomy: Anatomy, match_spine: bool = False, hands: Collection[str] = ()) -> dict[str, Array]:
+    """For each slot (T, 4) the joint frame of the source in the world. hands: the sides whose palms count (`fingers.palms`)."""
+    rest = add_hands(anatomy, anatomy.frames(hinges_in_motion(anatomy, source), match_spine), hands)
     frames = {
         slot: multiply(source.rotations[:, bone], multiply(inverse(anatomy.skeleton.rest[bone]), rest[slot]))
         for slot, bone in anatomy.bones.items()
-        if slot != "root"
+        if slot != "root" and slot in rest
     }
     for upper, lower, end in LIMBS.values():
         if {upper, lower, end} <= set(frames):

@@ -13,6 +13,7 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
+from .fingershape import find_fingers
 from .rotation import Array, to_matrix
 from .skeleton import Skeleton
 from .slots import NECK, REQUIRED, SPINE
@@ -94,6 +95,8 @@ class _Search:
                 found.update({part + end: path[joint] for part, joint in zip(parts, joints)})
                 if limbs is arms and joints[0] > 0:
                     found["shoulder" + end] = path[0]
+                if limbs is arms:
+                    found.update(find_fingers(self.skeleton, path[joints[2]], end))
                 if limbs is legs and joints[2] + 1 < len(path):
                     found["toe" + end] = self._toe(path[joints[2] :])
         return {slot: self.skeleton.names[bone] for slot, bone in found.items()}
