@@ -229,6 +229,7 @@ BROKEN: dict[str, Callable[[Path], object]] = {
     "a frame less": damaged(lambda content: content["people"][0]["root"].pop()),
     "words as numbers": damaged(lambda content: content["people"][0].update(root="left")),
     "not a number": damaged(lambda content: content["people"][0]["root"].__setitem__(0, [float("nan")] * 3)),
+    "a joint beyond all numbers": damaged(lambda content: content["people"][0]["joints"][1].update(offset=[1e308, 0, 0])),
     "a rotation of no length": damaged(lambda content: content["people"][0]["rotations"][0].__setitem__(0, [0] * 4)),
     "a parent after its child": damaged(lambda content: content["people"][0]["joints"][1].update(parent=9)),
     "no rate": damaged(lambda content: content["people"][0].update(fps=0)),

@@ -21,6 +21,7 @@ from stpose_core.formats.glb import check
 from stpose_core.reading import expected, one_line, read_bytes
 
 FORMAT, VERSION = "stpose-motion", 1
+_LARGEST = 1e9
 
 
 def write(people: Sequence[Motion | Capture], path: str | Path, units: str = "m") -> None:
@@ -73,14 +74,15 @@ def read(path: str | Path) -> tuple[Motion, ...]:
 def _motion(person: dict[str, Any]) -> Motion:
     joints = person["joints"]
     values = {name: np.array(person[name], dtype=np.float64) for name in ("root", "rotations", "contacts")}
-    if not all(np.isfinite(array).all() for array in values.values()):
-        raise ValueError("there are values that are not finite")
+    values["offsets"] = np.array([joint["offset"] for joint in joints], dtype=np.float64)
+    if not all((np.abs(array) <= _LARGEST).all() for array in values.values()):
+        raise ValueError("there are values that are not finite, or too large")
     if (np.linalg.norm(values["rotations"], axis=-1) < 1e-6).any():
         raise ValueError("a rotation has no length")
     return Motion(
         names=tuple(str(joint["name"]) for joint in joints),
         parents=np.array([int(joint["parent"]) for joint in joints]),
-        offsets=np.array([joint["offset"] for joint in joints], dtype=np.float64),
+        offsets=values["offsets"],
         rotations=values["rotations"],
         root=values["root"],
         contacts=values["contacts"],
