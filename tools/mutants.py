@@ -37,10 +37,7 @@ AREAS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("stpose_core/animate/rotations.py", "stpose_core/lift/rigid.py", "stpose_core/formats/euler.py"),
         ("tests/test_animate_rotations.py", "tests/test_parts.py", "tests/test_animate.py", "tests/test_bvh.py"),
     ),
-    "occlusion": (
-        ("training/stpose_training/data/occlusion.py", "training/stpose_training/data/noise.py"),
-        ("tests/test_noise.py", "tests/test_training.py"),
-    ),
+    "occlusion": (("training/stpose_training/data/occlusion.py",), ("tests/test_occlusion.py", "tests/test_training.py")),
     "world": (("stpose_core/world/*.py",), ("tests/test_world.py", "tests/test_camera_motion.py", "tests/test_true_contacts.py")),
     "bvh": (("stpose_core/formats/bvh.py",), ("tests/test_bvh.py", "tests/test_hostile_readers.py")),
     "retarget": (("stpose_core/retarget/*.py",), ("tests/retarget",)),
