@@ -79,6 +79,15 @@ class Slow(BarDetector):
         return super().pose(image, box)
 
 
+class SlowOnce(Slow):
+    """Slow, and kills its process in the middle of a video, once for a folder of notes."""
+
+    def pose(self, image: np.ndarray, box: Box) -> Pose2D:
+        if self.looked == 5:
+            die_once()
+        return super().pose(image, box)
+
+
 class LessSlow(Slow):
     """Takes a few thousandths of a second."""
 

@@ -182,7 +182,10 @@ def test_an_output_appears_whole_or_not_at_all(suffix: str, tmp_path: Path, monk
 
 
 def test_a_folder_without_permission_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "access", lambda *arguments: False)
+    def refused(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("stpose_core.files.TemporaryFile", refused)
     with pytest.raises(OutputError, match="no permission"):
         save(make_motion(frames=2), tmp_path / "a.bvh")
 

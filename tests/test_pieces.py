@@ -12,7 +12,7 @@ import pytest
 from batch_kit import Feedback
 from fakes import film, lift_standing
 from test_batch import POSIX, entries, start, stpose, wait_for
-from test_cli import files
+from test_cli import fails, files
 
 from stpose_core import capture_people
 from stpose_core.data import Capture
@@ -113,6 +113,11 @@ def test_the_pieces_of_a_video_are_recorded_in_processes(video: Path, tmp_path: 
     assert stages == {"detect 1/3", "detect 2/3", "detect 3/3", "join", "lift"}
     (entry,) = entries(out)
     assert (entry["status"], entry["frames"]) == ("done", round(93 * FPS))
+
+
+def test_pieces_need_workers(video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = fails(capsys, "mocap", video, "-o", f"{tmp_path}/out/", "--chunks", "2")
+    assert "--chunks needs --jobs or --ray" in line
 
 
 @POSIX

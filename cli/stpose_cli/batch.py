@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
-from stpose_cli.manifest import Manifest
+from stpose_cli.manifest import Manifest, inputs_of
 from stpose_cli.outputs import Job
 from stpose_cli.progress import Progress
 from stpose_cli.reports import Counts, Reports
@@ -117,7 +117,7 @@ class Batch:
     ) -> None:
         self._jobs, self._chunks = list(jobs), chunks
         self._options, self._overwrite = options, overwrite
-        self._fields = json.loads(options.to_json())
+        self._fields, self._inputs = json.loads(options.to_json()), inputs_of(options)
         self._manifest = Manifest(out)
         self._reports = reports
         self._counts = Counts()
@@ -148,12 +148,19 @@ class Batch:
     def _open(self) -> Iterator[Task]:
         """The tasks of the videos without a valid result."""
         for job in self._jobs:
-            files = None if self._overwrite else self._manifest.finished(job.video, self._fields)
+            files = None if self._overwrite else self._manifest.finished(job.video, self._fields, self._inputs)
             if files is None:
-                yield Task(job, self._options.to_json(), self._overwrite)
+                yield Task(self._explained(job), self._options.to_json(), self._overwrite)
             else:
                 self._counts.skipped += 1
                 self._reports.skipped(str(job.video), files)
+
+    def _explained(self, job: Job) -> Job:
+        """The job; if its output exists from an earlier capture, its problem names what has changed since."""
+        changed = self._manifest.difference(job.video, self._fields, self._inputs) if job.problem and job.existing else None
+        if changed is None:
+            return job
+        return replace(job, problem=f"{job.existing} exists already, but {changed}; --overwrite captures it again")
 
     def _divide(self, tasks: deque[Task], workers: int) -> Iterator[Task]:
         """The tasks, or those of their pieces."""
@@ -232,7 +239,7 @@ class Batch:
         result = end.result
         divided = self._divided.get(job.video)
         seconds = round(end.seconds + (divided.seconds if divided else 0), 2)
-        fields: dict[str, object] = {"sha256": end.sha256, "options": self._fields, "seconds": seconds}
+        fields: dict[str, object] = {"sha256": end.sha256, "options": self._fields, "inputs": self._inputs, "seconds": seconds}
         if result is not None:
             fields |= {"frames": result.frames, "fps": result.fps, "people": result.people, "seen": result.seen}
             fields |= {"detector": result.detector, "quality": result.quality, "advice": result.advice}

@@ -64,7 +64,6 @@ def mocap(
     overwrite: bool,
     jobs: int | None,
     ray: str | None,
-    chunks: int | None,
     decode_timeout: float,
     progress: str,
     **_: object,
@@ -82,6 +81,7 @@ def mocap(
         options = chosen_options(context)
         if was_given(context, "format") and not is_folder(out):
             raise OutputError(f"--format applies to a folder; the name {out} determines its own format")
+        chunks: int | None = context.params["chunks"]
         if chunks is not None and jobs is None and ray is None:
             raise OptionError("--chunks needs --jobs or --ray, whose workers take the pieces")
         found, several = find_videos(videos, out)

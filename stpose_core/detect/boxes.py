@@ -42,5 +42,5 @@ def snapped(box: Box) -> Box:
     if not 0 < box.size < math.inf:
         return box
     step = 2.0 ** math.floor(math.log2(box.size / _STEPS))
-    corners = (round(value / step) * step for value in (box.x0, box.y0, box.x1, box.y1))
-    return Box(*corners, box.score, round(box.angle / _TURN) * _TURN)
+    x0, y0, x1, y1 = (round(value / step) * step for value in (box.x0, box.y0, box.x1, box.y1))
+    return Box(x0, y0, x1, y1, box.score, round(box.angle / _TURN) * _TURN)
