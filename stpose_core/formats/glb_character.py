@@ -46,7 +46,8 @@ def _animation(builder: GltfBuilder, motion: Motion, tree: Tree, root: int, join
         animation["channels"].append({"sampler": len(animation["samplers"]) - 1, "target": {"node": node, "path": target}})
 
     above = tree.above(root)
-    add(root, "translation", (motion.root - above[:3, 3]) @ np.linalg.inv(above[:3, :3]).T, "VEC3")
+    path = np.linalg.solve(above[:3, :3], (motion.root - above[:3, 3]).T).T
+    add(root, "translation", np.asarray(path), "VEC3")
     for joint, node in enumerate(joints):
         turns = motion.rotations[:, joint]
         if np.abs(turns[:, 1:]).max() < _MOVES:
