@@ -135,6 +135,18 @@ def test_keypoints_of_another_program_become_a_motion(tmp_path: Path) -> None:
     assert load_motion(tmp_path / "a.trc").filled.tolist() == [10 <= frame < 13 for frame in range(len(motion))]
 
 
+@pytest.mark.parametrize("label", ["Nose", "LHeel", "LHandTip", "RIndex", "RSmallToe"])
+def test_a_marker_that_is_never_seen_spoils_nothing_else(label: str) -> None:
+    motion = walk(seconds=1)
+    points = markers(motion, "a.trc")
+    points.places[:, points.labels.index(label)] = np.nan
+    again = motion_of_points("a.trc", points)
+    places = world_frames(again)[1]
+    assert np.isfinite(places).all()
+    joint = motion.names.index("LeftForeArm")
+    np.testing.assert_allclose(places[:, joint], world_frames(motion)[1][:, joint], atol=MILLIMETRE)
+
+
 def write_c3d(path: Path, points: Points, analog: int = 0) -> None:
     """By another program, in integers and with z up, as laboratories have it."""
     writer = c3d.Writer(point_rate=points.fps, point_units="mm  ", point_scale=0.1)

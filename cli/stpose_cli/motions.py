@@ -47,7 +47,7 @@ def convert(source: Path, out: Path, rig: str, skeleton: Path | None, person: in
         target = load_people(skeleton)[0]
         check_skeleton(target, skeleton)
         people = [onto(motion, target) for motion in people]
-    _write(people, out, units, overwrite, rig)
+    _write(people, out, units, overwrite, rig, skeleton)
 
 
 @click.command()
@@ -113,8 +113,10 @@ def _read(source: Path, out: Path, person: int | None, overwrite: bool) -> list[
     return [people[person - 1]]
 
 
-def _write(people: Sequence[Motion], out: Path, units: str, overwrite: bool, rig: str = "stpose") -> None:
-    save(people, out, units=units, overwrite=overwrite, rig=rig)
+def _write(
+    people: Sequence[Motion], out: Path, units: str, overwrite: bool, rig: str = "stpose", character: Path | None = None
+) -> None:
+    save(people, out, units=units, overwrite=overwrite, rig=rig, character=character)
     which = f"{len(people)} people, " if len(people) > 1 else ""
     click.echo(f"{out}: {which}{len(people[0])} frames at {people[0].fps:g} fps")
 
