@@ -17,7 +17,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from stpose_core.animate import onto as solver
-from stpose_core.animate.rotations import forward_kinematics
+from stpose_core.animate.kinematics import forward_kinematics
 from stpose_core.data import Array, Motion
 from stpose_core.formats import load_motion
 from stpose_core.retarget.footlock import FootLock, lock_feet

@@ -6,13 +6,13 @@ from typing import Any
 
 import bpy
 
-from . import preferences
+from . import preferences, preview
 from .job import CANCELLED, FAILED, find_command
 from .operators import live
 from .operators.capture import current
 from .operators.export import ENGINE
 from .operators.people import shown
-from .operators.retarget import ONLY_RETARGET, SETTINGS
+from .operators.retarget import OFFSETS, ONLY_RETARGET, SETTINGS
 from .properties import map_of
 from .text import paragraph
 
@@ -202,6 +202,12 @@ class STPOSE_PT_retarget(_Step, bpy.types.Panel):
             layout.prop(settings, "last")
         layout.prop(settings, "step")
         layout.prop(settings, "simplify")
+        if preview.running is None:
+            layout.operator("stpose.start_preview", icon="PLAY")
+        else:
+            layout.operator("stpose.stop_preview", icon="SNAP_FACE", depress=True)
+            if preview.running.error:
+                paragraph(layout, context, preview.running.error, "ERROR")
         button = layout.operator("stpose.retarget", text="Apply", icon="CHECKMARK")
         _fill(button, settings)
         _fill(layout.operator("stpose.foot_lock", text="Lock Feet Only"), settings, skip=ONLY_RETARGET)
@@ -211,6 +217,26 @@ class STPOSE_PT_retarget(_Step, bpy.types.Panel):
         for engine, name, _ in ENGINE:
             button = row.operator("stpose.export_character", text=name)
             button.engine, button.target = engine, settings.target.name
+
+
+class STPOSE_PT_adjust(_Step, bpy.types.Panel):
+    bl_label = "4. Adjust"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return context.scene.stpose.target is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, settings = self.layout, context.scene.stpose
+        layout.use_property_split, layout.use_property_decorate = True, False
+        for name in OFFSETS:
+            layout.prop(settings, name)
+        layout.prop(settings, "bake")
+        button: Any = layout.operator("stpose.adjust", icon="CHECKMARK")
+        _fill(button, settings, skip=tuple(name for name in ONLY_RETARGET if name != "ik") + ("lock", "radius", "floor_height"))
+        for name in OFFSETS:
+            setattr(button, name, getattr(settings, name))
 
 
 def _fill(button: Any, settings: Any, skip: tuple[str, ...] = ()) -> None:
@@ -248,7 +274,7 @@ def _draw_map(layout: bpy.types.UILayout, context: bpy.types.Context, obj: bpy.t
         paragraph(layout, context, table.note, "INFO")
 
 
-CLASSES = (STPOSE_UL_bones, STPOSE_PT_capture, STPOSE_PT_rig, STPOSE_PT_retarget, STPOSE_PT_live)
+CLASSES = (STPOSE_UL_bones, STPOSE_PT_capture, STPOSE_PT_rig, STPOSE_PT_retarget, STPOSE_PT_adjust, STPOSE_PT_live)
 
 
 def register() -> None:

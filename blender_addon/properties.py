@@ -92,7 +92,32 @@ class STPoseMap(bpy.types.PropertyGroup):
     rest: StringProperty()
 
 
-class STPoseSettings(bpy.types.PropertyGroup):
+class STPosePreview(bpy.types.PropertyGroup):
+    """What a preview has put aside on an object: it is kept with the object, so that any state of the file can be put right."""
+
+    on: BoolProperty()
+    action: PointerProperty(type=bpy.types.Action)
+    slot: StringProperty()
+    use_nla: BoolProperty()
+    pose: StringProperty()
+
+
+class Offsets:
+    """The angles of `retarget.adjust`, for the operator and the panel."""
+
+    spine_bend: FloatProperty(name="Spine Forward", description="Degrees", min=-90, max=90, options={"SKIP_SAVE"})
+    spine_side: FloatProperty(
+        name="Spine Left", description="Degrees to the character's left", min=-90, max=90, options={"SKIP_SAVE"}
+    )
+    spine_turn: FloatProperty(
+        name="Spine Turn", description="Degrees to the character's left", min=-90, max=90, options={"SKIP_SAVE"}
+    )
+    shoulders: FloatProperty(name="Shoulders Up", description="Degrees", min=-45, max=45, options={"SKIP_SAVE"})
+    arms_out: FloatProperty(name="Arms Out", description="Degrees away from the body", min=-90, max=90, options={"SKIP_SAVE"})
+    arms_forward: FloatProperty(name="Arms Forward", description="Degrees", min=-90, max=90, options={"SKIP_SAVE"})
+
+
+class STPoseSettings(Offsets, bpy.types.PropertyGroup):
     """All settings of the panel."""
 
     video: StringProperty(name="Video", description="Video to capture", subtype="FILE_PATH")
@@ -177,7 +202,7 @@ def shown_map(obj: bpy.types.Object | None) -> BoneMap | None:
     )
 
 
-CLASSES = (STPoseBone, STPoseSwitch, STPoseMap, STPoseSettings)
+CLASSES = (STPoseBone, STPoseSwitch, STPoseMap, STPosePreview, STPoseSettings)
 
 
 def register() -> None:
@@ -186,9 +211,12 @@ def register() -> None:
     setattr(bpy.types.Scene, "stpose", PointerProperty(type=STPoseSettings))  # type: ignore[func-returns-value]  # noqa: B010
     kept = PointerProperty(type=STPoseMap)  # type: ignore[func-returns-value]
     setattr(bpy.types.Object, "stpose_map", kept)  # noqa: B010
+    aside = PointerProperty(type=STPosePreview)  # type: ignore[func-returns-value]
+    setattr(bpy.types.Object, "stpose_preview", aside)  # noqa: B010
 
 
 def unregister() -> None:
+    delattr(bpy.types.Object, "stpose_preview")
     delattr(bpy.types.Object, "stpose_map")
     delattr(bpy.types.Scene, "stpose")
     for one in reversed(CLASSES):

@@ -158,7 +158,7 @@ def test_save_refuses_what_it_cannot_do(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="units"):
         save(motion, tmp_path / "b.bvh", units="mm")
     with pytest.raises(FormatError, match="only written"):
-        load_motion(tmp_path / "a.usda")
+        load_motion(tmp_path / "a.fbx")
 
 
 @pytest.mark.parametrize("suffix", [".bvh", ".csv", ".npz"])

@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 from stpose_cli.main import run
 from test_formats_glb import body_motion
 
-from stpose_core.animate.rotations import world_frames
+from stpose_core.animate.kinematics import world_frames
 from stpose_core.data import Array, Motion
 from stpose_core.errors import FormatError
 from stpose_core.formats import format_of, load_motion, save

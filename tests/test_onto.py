@@ -12,10 +12,11 @@ from own_skeletons import CHARACTERS, character, measure
 from stpose_cli.main import run
 from test_formats import make_capture
 from test_formats_glb import body_motion
+from test_players import with_fingers
 
 from stpose_core.animate import onto as module
+from stpose_core.animate.kinematics import forward_kinematics
 from stpose_core.animate.onto import onto
-from stpose_core.animate.rotations import forward_kinematics
 from stpose_core.data import Motion
 from stpose_core.errors import FormatError
 from stpose_core.formats import load_motion, load_people, save
@@ -78,6 +79,17 @@ def test_feet_stand_though_the_motion_says_nothing_of_contacts() -> None:
 def test_limbs_point_as_in_a_motion_whose_joints_all_turn(target: Motion) -> None:
     motion = body_motion()
     assert measure(motion, onto(motion, target)).worst < 0.01
+
+
+@pytest.mark.parametrize("name", CHARACTERS)
+def test_fingers_bend_as_in_the_motion(name: str) -> None:
+    motion = with_fingers()
+    solved = onto(motion, CHARACTERS[name])
+    assert measure(motion, solved).fingers < 1
+    # The control: the same without what the fingers do.
+    still = motion.rotations.copy()
+    still[:, ["Hand" in name and name[-1].isdigit() for name in motion.names]] = [1, 0, 0, 0]
+    assert measure(motion, onto(replace(motion, rotations=still), CHARACTERS[name])).fingers > 10
 
 
 def test_angles_taken_over_as_they_are_would_be_wrong() -> None:

@@ -14,7 +14,7 @@ from own_skeletons import character
 from scipy.spatial.transform import Rotation
 from test_formats_glb import body_motion
 
-from stpose_core.animate.rotations import forward_kinematics
+from stpose_core.animate.kinematics import forward_kinematics
 from stpose_core.data import Array, Motion
 from stpose_core.formats import save
 from stpose_core.formats.figure import rest_positions

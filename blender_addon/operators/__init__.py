@@ -1,5 +1,5 @@
 """The operators, one module a step."""
 
-from . import batch, capture, export, live, mapping, people, retarget, track
+from . import batch, capture, export, live, mapping, people, preview, retarget, track
 
-MODULES = (capture, people, track, live, mapping, retarget, batch, export)
+MODULES = (capture, people, track, live, mapping, preview, retarget, batch, export)

@@ -10,6 +10,7 @@ from bpy_extras.io_utils import ExportHelper
 
 from ..armature import RigError, check_rig
 from ..gameexport import FBX, GLB, Wanted, export
+from ..preview import stop_preview
 from ..transfer import action_range
 
 ENGINE = [
@@ -49,6 +50,7 @@ class STPOSE_OT_export_character(bpy.types.Operator, ExportHelper):
         return super().invoke(context, event)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
+        stop_preview(context)
         path = Path(bpy.path.abspath(self.filepath))
         if not path.suffix:
             path = path.with_suffix(_SUFFIX[self.engine])

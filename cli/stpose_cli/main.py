@@ -7,25 +7,31 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from types import FrameType
 from typing import Any
 
 import click
 
-from stpose_cli.calibrate import calibrate
-from stpose_cli.doctor import doctor
-from stpose_cli.evaluate import evaluate
-from stpose_cli.live import live
-from stpose_cli.mocap import mocap
-from stpose_cli.motions import convert, info, trim
-from stpose_cli.people import people
-from stpose_cli.pose import pose
-from stpose_cli.render import render
-from stpose_cli.train import train
-from stpose_cli.view import view
 from stpose_core import __version__
 from stpose_core.errors import StposeError
 
+# The commands in the order of the help, and the modules that hold them.
+_COMMANDS = {
+    "mocap": "mocap",
+    "people": "people",
+    "pose": "pose",
+    "live": "live",
+    "view": "view",
+    "convert": "motions",
+    "info": "motions",
+    "trim": "motions",
+    "render": "render",
+    "train": "train",
+    "calibrate": "calibrate",
+    "evaluate": "evaluate",
+    "doctor": "doctor",
+}
 FAILED, INTERRUPTED, TERMINATED = 2, 130, 143
 
 
@@ -42,7 +48,16 @@ def _told_apart() -> Iterator[None]:
 
 
 class _Commands(click.Group):
-    """A group whose closed outputs end in a status of our own: click would exit with 1."""
+    """A group that imports a command when it is used, and ends with a status of our own for a closed output: click's is 1."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        found: click.Command = getattr(import_module(f"stpose_cli.{_COMMANDS[cmd_name]}"), cmd_name)
+        return found
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
         with _told_apart():
@@ -57,21 +72,6 @@ class _Commands(click.Group):
 @click.version_option(__version__, prog_name="stpose")
 def cli() -> None:
     """Video in, animated skeleton out: markerless 3D motion capture on your own machine."""
-
-
-cli.add_command(mocap)
-cli.add_command(people)
-cli.add_command(pose)
-cli.add_command(live)
-cli.add_command(view)
-cli.add_command(convert)
-cli.add_command(info)
-cli.add_command(trim)
-cli.add_command(render)
-cli.add_command(train)
-cli.add_command(calibrate)
-cli.add_command(evaluate)
-cli.add_command(doctor)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

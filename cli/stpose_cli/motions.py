@@ -34,7 +34,7 @@ _OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace a file that
 @_SOURCE
 @_OUT
 @click.option("--rig", default="stpose", show_default=True, type=click.Choice(RIGS), help="Names of the joints; stpose keeps them.")
-@click.option("--skeleton", metavar="FILE", type=FILE, help="Solve the motion on the skeleton of this .bvh or .glb.")
+@click.option("--skeleton", metavar="FILE", type=FILE, help="Solve the motion on the skeleton of this .bvh, .glb or USD.")
 @_PERSON
 @_UNITS
 @_OVERWRITE
@@ -142,7 +142,7 @@ def _points(points: Points) -> dict[str, Any]:
     import numpy as np
 
     from stpose_core.errors import FormatError
-    from stpose_core.formats.marker_motion import joints_of
+    from stpose_core.formats.markers import joints_of
 
     unseen = np.isnan(points.places).any(axis=2)
     try:

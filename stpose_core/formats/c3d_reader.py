@@ -94,7 +94,8 @@ def _points(path: str | Path, data: bytes, parameters: dict[str, Any]) -> Points
         raise ValueError(f"{claimed} frames of {count} points do not fit into the file")
     check_table(path, frames, width, len(data))
     values = np.frombuffer(data, kind, frames * width, at).reshape(frames, width)[:, : 4 * count].reshape(frames, count, 4)
-    places = values[..., :3].astype(np.float64) * (1.0 if scale < 0 else scale) * _METRES[units]
+    with np.errstate(invalid="ignore"):  # numbers of a damaged file
+        places = values[..., :3].astype(np.float64) * (1.0 if scale < 0 else scale) * _METRES[units]
     places[values[..., 3] < 0] = np.nan
     return Points.checked(path, labels, _y_up(path, places, parameters), nearest_rate(fps, 1e-5))
 

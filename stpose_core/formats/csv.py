@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stpose_core.animate.kinematics import forward_kinematics
 from stpose_core.data import Capture, Motion
 from stpose_core.errors import FormatError
 from stpose_core.formats import motion_of
@@ -26,8 +27,6 @@ def write(thing: Motion | Capture, path: str | Path, units: str = "m") -> None:
 
 def write_csv(motion: Motion, path: str | Path) -> None:
     """Write the time and the world positions of the joints, in metres, six decimals. Overwrites."""
-    from stpose_core.animate.rotations import forward_kinematics
-
     header = ["time", *(f"{'_'.join(name.replace(',', ' ').split())}_{axis}" for name in motion.names for axis in "xyz")]
     times = np.arange(len(motion)) / motion.fps
     rows = np.column_stack([times, forward_kinematics(motion).reshape(len(motion), -1)])

@@ -11,23 +11,15 @@ from dataclasses import replace
 import numpy as np
 
 from stpose_core.animate.frames import across, minimal_rotation, turn, unit
+from stpose_core.animate.kinematics import world_frames
 from stpose_core.animate.motion import animate
-from stpose_core.animate.rotations import continuous_quaternions, world_frames
+from stpose_core.animate.rotations import continuous_quaternions
 from stpose_core.data import Array, Camera, Motion, Pose3D
 from stpose_core.errors import FormatError
-from stpose_core.formats.markers import MARKERS, Points, fixed_points
-from stpose_core.skeletons import H36M17, HALPE26, convert_points
+from stpose_core.formats.markers import MARKERS, Points, fixed_points, joints_of
+from stpose_core.skeletons import H36M17
 
-# The 17 joints of Human3.6M among the labels of this package's own files.
-_OWN = {
-    "pelvis": "Hip", "spine": "Chest", "neck": "Neck", "head": "HeadBase", "head_top": "Head",
-    **{f"{side}_{joint}": side.upper() + joint.capitalize()
-       for side in "lr" for joint in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")},
-}  # fmt: skip
-# What files call joints of Halpe otherwise than by its side's letter and its name.
-_HALPE = {"head_top": "Head", "pelvis": "Hip"}
 _TO_CAMERA = np.array([1.0, -1.0, -1.0])  # from y up to the axes of a pose
-_HEAD = 0.57  # of the way from neck to the top of the head: its joint
 _SIGMA = 0.02  # metres: all joints alike
 
 
@@ -53,33 +45,6 @@ def motion_of_points(path: object, points: Points) -> Motion:
     frames = np.arange(len(motion))
     root = np.stack([np.interp(frames, frames[seen], places[seen, axis]) for axis in range(3)], axis=1)
     return _with_ends(replace(motion, root=root), points, joints[:, H36M17.joints.index("head")])
-
-
-def joints_of(path: object, points: Points) -> Array:
-    """(T, 17, 3) the joints of Human3.6M. Raises FormatError, naming what is missing."""
-    at = {label: index for index, label in reversed(list(enumerate(points.labels)))}
-    if set(_OWN.values()) <= set(at):
-        return points.places[:, [at[_OWN[joint]] for joint in H36M17.joints]]
-    halpe = np.full((len(points.places), len(HALPE26.joints), 3), np.nan)
-    for joint, name in enumerate(HALPE26.joints):
-        side, _, part = name.partition("_")
-        label = side.upper() + part.title().replace("_", "") if side in ("l", "r") else name.title()
-        label = _HALPE.get(name, label)
-        if label in at:
-            halpe[:, joint] = points.places[:, at[label]]
-    found = convert_points(halpe, HALPE26.name)
-    if "Head" in at and "LEar" not in at:
-        # Without ears, the conversion knows little of a head: its joint is between the neck and the top.
-        neck, top = (H36M17.joints.index(name) for name in ("neck", "head_top"))
-        found[:, top] = points.places[:, at["Head"]]
-        found[:, H36M17.joints.index("head")] = found[:, neck] + _HEAD * (found[:, top] - found[:, neck])
-    lacking = [name for name in _OWN.values() if name[:1] in "LR" and name not in at]
-    if lacking:
-        raise FormatError(
-            f"{path}: its markers are not the joints of a body; there is no {', '.join(lacking[:4])}. Markers on the skin need a"
-            " model of the body, as OpenSim has"
-        )
-    return found
 
 
 def _with_ends(motion: Motion, points: Points, head: Array) -> Motion:

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stpose_core.animate.frames import turn, unit
-from stpose_core.animate.rotations import world_frames
+from stpose_core.animate.kinematics import world_frames
 from stpose_core.data import Array, Motion
 from stpose_core.errors import FormatError, OutputError
 from stpose_core.formats.figure import rest_positions
 from stpose_core.lift.shapes import FACE, MIRROR, PALM, STATURE
+from stpose_core.retarget.rotation import unit
 from stpose_core.rigs import recognised
+from stpose_core.skeletons import H36M17, HALPE26, convert_points
 
 _CENTRE = {"Hips": "Hip", "Neck": "Neck", "HeadEnd": "Head"}
 _SIDES = {
@@ -32,6 +33,16 @@ MARKERS = {
     **{side + joint: side[0] + marker for side in ("Left", "Right") for joint, marker in _SIDES.items()},
 }
 """The marker of each joint of a body."""
+
+# The 17 joints of Human3.6M among the labels of this package's own files.
+_OWN = {
+    "pelvis": "Hip", "spine": "Chest", "neck": "Neck", "head": "HeadBase", "head_top": "Head",
+    **{f"{side}_{joint}": side.upper() + joint.capitalize()
+       for side in "lr" for joint in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")},
+}  # fmt: skip
+# What files call joints of Halpe otherwise than by its side's letter and its name.
+_HALPE = {"head_top": "Head", "pelvis": "Hip"}
+_HEAD = 0.57  # of the way from neck to the top of the head: its joint
 
 # In lengths from the ankle to the tip of the toes along the floor, which are 0.115 of the stature; the foot is 0.152 long and 0.055
 # wide (Drillis & Contini 1966, as printed in Winter, Biomechanics and Motor Control of Human Movement).
@@ -75,7 +86,7 @@ def markers(motion: Motion, path: object) -> Points:
     for label, (joint, offset) in fixed_points(motion).items():
         index = motion.names.index(joint)
         labels.append(label)
-        places = np.concatenate([places, (places[:, index] + turn(frames[:, index], offset))[:, None]], axis=1)
+        places = np.concatenate([places, (places[:, index] + frames[:, index] @ offset)[:, None]], axis=1)
     return Points(tuple(labels), places, motion.fps)
 
 
@@ -122,3 +133,30 @@ def _sole(motion: Motion, side: str) -> dict[str, tuple[str, Array]]:
         side[0] + label: (carrier, (ankle + reach * shift) * level + [0.0, floor, 0.0] - places[names.index(carrier)])
         for label, (carrier, shift) in points.items()
     }
+
+
+def joints_of(path: object, points: Points) -> Array:
+    """(T, 17, 3) the joints of Human3.6M. Raises FormatError, naming what is missing."""
+    at = {label: index for index, label in reversed(list(enumerate(points.labels)))}
+    if set(_OWN.values()) <= set(at):
+        return points.places[:, [at[_OWN[joint]] for joint in H36M17.joints]]
+    halpe = np.full((len(points.places), len(HALPE26.joints), 3), np.nan)
+    for joint, name in enumerate(HALPE26.joints):
+        side, _, part = name.partition("_")
+        label = side.upper() + part.title().replace("_", "") if side in ("l", "r") else name.title()
+        label = _HALPE.get(name, label)
+        if label in at:
+            halpe[:, joint] = points.places[:, at[label]]
+    found = convert_points(halpe, HALPE26.name)
+    if "Head" in at and "LEar" not in at:
+        # Without ears, the conversion knows little of a head: its joint is between the neck and the top.
+        neck, top = (H36M17.joints.index(name) for name in ("neck", "head_top"))
+        found[:, top] = points.places[:, at["Head"]]
+        found[:, H36M17.joints.index("head")] = found[:, neck] + _HEAD * (found[:, top] - found[:, neck])
+    lacking = [name for name in _OWN.values() if name[:1] in "LR" and name not in at]
+    if lacking:
+        raise FormatError(
+            f"{path}: its markers are not the joints of a body; there is no {', '.join(lacking[:4])}. Markers on the skin need a"
+            " model of the body, as OpenSim has"
+        )
+    return found

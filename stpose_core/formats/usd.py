@@ -58,6 +58,13 @@ def write(people: Sequence[Motion | Capture], path: str | Path, units: str = "m"
             file.unlink(missing_ok=True)
 
 
+def read(path: str | Path) -> tuple[Motion, ...]:
+    """The motions in a file, as a `Format` reads it."""
+    from stpose_core.formats.usd_reader import read_usd
+
+    return read_usd(path)
+
+
 def joint_paths(motion: Motion) -> list[str]:
     """The path of each joint, "Hips/Spine/Chest", as UsdSkel names joints."""
     names = unique([re.sub(r"\W|^(?=\d)", "_", name, flags=re.ASCII) or "_" for name in motion.names])

@@ -25,6 +25,7 @@ _NOISE, _FLAT = (
 )  # a foot nearer to flat than the first lies flat, one further than the second does not
 _TILT = np.radians(45.0)  # the most by which a heel is lifted for the leg to reach
 _PIVOT = np.radians(5.0)  # a foot that stands turns no less than this
+_LEVEL = 0.01  # m, of a leg of 0.9 m: heel and ball of a flat foot differ less in height
 _ROLL = 1.01  # of its longest reach, up to which a leg reaches by rolling over the ball
 _CHANGE = 0.25  # s for a correction to come and go
 _PACE = 0.8  # m/s, of a leg of 0.9 m, at which a correction may change at most
@@ -69,9 +70,11 @@ def plan_foot(posed: Posed, side: str, turned: FootTurn, on_ground: Mask, fps: f
     heel, ball = rotate(foot, sole.heel - sole.ankle), rotate(foot, sole.ball - sole.ankle)
     # On the whole foot the lower point holds: a foot that is still pitched rolls over it.
     on_heel = (state == _HEEL) | ((state == _BOTH) & ((ball - heel) @ up > 0.003 * size))
+    level = (state == _BOTH) & (np.abs((ball - heel) @ up) < _LEVEL * size)
+    share = np.where(level[1:], _pivot(own, heel, ball, up), np.where(on_heel[1:], 0.0, 1.0))
     shift = np.full_like(own, np.nan)
     for first, end in runs(state != _FREE):
-        _hold(shift, own, heel, sole.to_joint(foot), on_heel, up, first, end, radius * size, max(2, round(0.1 * fps)))
+        _hold(shift, own, heel, sole.to_joint(foot), share, up, first, end, radius * size, max(2, round(0.1 * fps)))
     shift += ((height - own @ up)[:, None]) * up
     leg = Leg(posed, side)
     reach = np.linalg.norm(own + shift - posed.heads["thigh" + side], axis=1)
@@ -188,14 +191,18 @@ def _around(count: int, first: int, end: int, ease: int) -> Array:
 
 
 def _hold(
-    shift: Array, own: Array, heel: Array, ball: Array, on_heel: Mask, up: Array, first: int, end: int, radius: float, gap: int
+    shift: Array, own: Array, heel: Array, ball: Array, share: Array, up: Array, first: int, end: int, radius: float, gap: int
 ) -> None:
-    """Write the level shifts of a stance into `shift`; it is cut where the foot leaves its hold by more than `radius`."""
+    """Write the level shifts of a stance into `shift`; it is cut where the foot leaves its hold by more than `radius`.
+
+    share: (T - 1,) 0 where the heel stands in a step, 1 where the ball does.
+    """
     start = first
     while start < end:
         # Where the ankle goes if the point that stands does not move: first the heel, then the ball takes over.
         step = [np.diff(point[start:end], axis=0) for point in (heel, ball)]
-        moved = np.where(on_heel[start + 1 : end, None], -step[0], -step[1])
+        part = share[start : end - 1, None]
+        moved = (part - 1) * step[0] - part * step[1]
         ankle = own[start] + np.concatenate([np.zeros((1, 3)), np.cumsum(moved, axis=0)])
         off = across(own[start:end] - ankle, up)
         middle = np.cumsum(off, axis=0) / np.arange(1, len(off) + 1)[:, None]
@@ -206,6 +213,18 @@ def _hold(
             part = off[: last - start]
             shift[start:last] = np.median(part, axis=0) - part
         start = max(stop, start + 1)
+
+
+def _pivot(own: Array, heel: Array, ball: Array, up: Array) -> Array:
+    """(T - 1,) in each step of a flat foot the point, from heel (0) to ball (1), that moves least over the ground.
+
+    A foot that turns on the spot turns about it: held at another point, the leg would have to follow the whole turn. own: (T, 3)
+    the ankle; heel, ball: (T, 3) from there.
+    """
+    first, second = (across(np.diff(own + point, axis=0), up) for point in (heel, ball))
+    apart = first - second
+    length = (apart**2).sum(-1)
+    return np.asarray(np.where(length > 1e-12, np.clip((first * apart).sum(-1) / np.maximum(length, 1e-12), 0.0, 1.0), 0.5))
 
 
 def _clearance(ankle: Array, needed: Array, held: Mask, fps: float) -> Array:

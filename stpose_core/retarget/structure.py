@@ -22,7 +22,13 @@ _MIDDLE = 0.008  # of the height: joints nearer than this to the plane of symmet
 _SAME = 0.01  # of the height: joints nearer than this to one another are one
 _BAD = 1.0  # a limb that fits worse is none
 _LONGEST = 14  # bones of a path from the trunk that are tried as joints of a limb
+_STEEP = 0.7  # cosine of the steepest lean of a neck; a jaw lies further ahead
+_SKULL = (0.2, 0.45)  # of the trunk from hips to shoulders, above these: the lowest and the highest place of a head's joint
 _BALL = 0.085  # of the height: from the ankle to the ball of the foot
+
+
+#: For each side the path of bones of a limb, and where its joints are on it.
+_Limbs = dict[float, tuple[list[int], tuple[int, ...]]]
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ class _Search:
         way = [top, *self.skeleton.ancestors(top)]
         spine = way[: way.index(hips)][::-1]
         found.update(zip(SPINE, spine if len(spine) <= len(SPINE) else [*spine[: len(SPINE) - 1], top]))
-        found.update(self._neck(top))
+        found.update(self._neck(top, arms, legs))
         left = self._left(legs)
         for parts, limbs in ((("thigh", "shin", "foot"), legs), (("upper_arm", "forearm", "hand"), arms)):
             for side, (path, joints) in limbs.items():
@@ -103,12 +109,12 @@ class _Search:
 
     def _limbs(
         self, build: _Build, far: Callable[[list[int]], float], used: Collection[int] = (), lowest: float = -np.inf
-    ) -> dict[float, tuple[list[int], tuple[int, ...]]]:
+    ) -> _Limbs:
         """For each side the path of bones off the middle that goes farthest and has the build of a limb, and where its joints are.
 
         used: bones that it may not hold. lowest: height from which on it may begin.
         """
-        found: dict[float, tuple[list[int], tuple[int, ...]]] = {}
+        found: _Limbs = {}
         for path in sorted(self._paths(), key=far, reverse=True):
             side = float(np.sign(self.offset[path[-1]]))
             if side in found or set(used) & set(path) or self.skeleton.heads[path[0]] @ self.up < lowest:
@@ -178,7 +184,7 @@ class _Search:
         way = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(heads, axis=0), axis=1))])
         return foot[1 + int(np.abs(way[1:] - _BALL * self.height).argmin())]
 
-    def _left(self, legs: dict[float, tuple[list[int], tuple[int, ...]]]) -> float:
+    def _left(self, legs: _Limbs) -> float:
         """The sign of the side that is the left one: the feet show forward."""
         toes, skeleton = np.zeros(3), self.skeleton
         for path, joints in legs.values():
@@ -194,17 +200,26 @@ class _Search:
         ways = [[bone, *self.skeleton.ancestors(bone)] for bone in bones]
         return next((bone for bone in ways[0] if all(bone in way for way in ways[1:])), None)
 
-    def _neck(self, chest: int) -> dict[str, int]:
-        heights, path = self.skeleton.heads @ self.up, [chest]
+    def _neck(self, chest: int, arms: _Limbs, legs: _Limbs) -> dict[str, int]:
+        """The bones from the chest to the head: not on to the jaw, the hair or a hat."""
+        heights, heads = self.skeleton.heads @ self.up, self.skeleton.heads
+        shoulders, hips = (float(np.mean([heights[path[joints[0]]] for path, joints in limbs.values()])) for limbs in (arms, legs))
+        trunk, path = shoulders - hips, [chest]
         while True:
+            here = path[-1]
+            rise = {child: heights[child] - heights[here] for child in self.below[here] if self.middle[child]}
             above = [
                 (self._highest(child), child)
-                for child in self.below[path[-1]]
-                if self.middle[child] and heights[child] > heights[path[-1]] + _SAME * self.height
+                for child, up in rise.items()
+                if up > _SAME * self.height and (here == chest or up > _STEEP * np.linalg.norm(heads[child] - heads[here]))
             ]
-            if not above:
+            # What carries a face or hair is the head, and nothing above its middle is.
+            if not above or (len(self.below[here]) > 1 and heights[here] > shoulders + _SKULL[0] * trunk):
                 break
-            path.append(max(above)[1])
+            child = max(above)[1]
+            if len(path) > 1 and heights[child] > shoulders + _SKULL[1] * trunk:
+                break
+            path.append(child)
         gaps = np.linalg.norm(np.diff(self.skeleton.heads[path], axis=0), axis=1)
         if len(gaps) > 2 and gaps[-1] > 1.3 * gaps[-2] and not self.below[path[-1]]:
             path.pop()  # the top of the head is no bone to turn

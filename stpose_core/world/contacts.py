@@ -61,7 +61,7 @@ def foot_probabilities(legs: Legs, fps: float) -> Array:
     values = features(legs, fps)
     frames = len(values)
     grid = np.arange(0, max(1, round((frames - 1) * NETWORK_FPS / fps)) + 1) * fps / NETWORK_FPS
-    raw = _resampled(_probabilities(_resampled(values, grid)), np.arange(frames) * NETWORK_FPS / fps)
+    raw = resampled(_probabilities(resampled(values, grid)), np.arange(frames) * NETWORK_FPS / fps)
     # A foot may be held still in the air for longer than in any recording: then its height alone decides.
     low = ramp(values[..., _ABOVE_GROUND], _HELD_UP, 0.5 * _HELD_UP)
     return np.asarray((raw * low[..., None]).reshape(frames, 4))
@@ -143,7 +143,7 @@ def _block(values: Array) -> Array:
     return np.asarray(1 / (1 + np.exp(-np.clip(signal, -30.0, 30.0))), dtype=np.float64)
 
 
-def _resampled(values: Array, at: Array) -> Array:
+def resampled(values: Array, at: Array) -> Array:
     """`values` (T, ...) at fractional frames (N,), linearly interpolated."""
     if len(at) == len(values) and np.array_equal(at, np.arange(len(values))):
         return values
