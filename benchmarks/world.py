@@ -17,6 +17,7 @@ from pathlib import Path
 import click
 import torch
 from stpose_training.data.filmed import KINDS, Scene, Shot, scene, shoot
+from stpose_training.data.knees import with_straight_knees
 from stpose_training.data.mocap import MOCAP_FPS, load_mocap
 from world_measures import Result, bends, measures
 
@@ -39,11 +40,13 @@ HDM05 = {
 STANDING = {"rotateArmsBothBackward1Reps": 4, "squat1Reps": 2}
 
 
-def scenes(folder: Path) -> dict[str, list[Scene]]:
-    """The pieces by set."""
-    clips = {clip.name: clip for clip in load_mocap(folder, "free", "validation")}
+def scenes(folder: Path, straight_knees: bool = False) -> dict[str, list[Scene]]:
+    """The pieces by set. straight_knees: with corrected knees."""
+    cmu, hdm = (load_mocap(folder, part, "validation") for part in ("free", "by-sa"))
+    if straight_knees:
+        cmu, hdm = with_straight_knees(cmu), with_straight_knees(hdm)
+    clips = {clip.name: clip for clip in cmu}
     found = {"CMU validation": [scene(folder, clips[name], slice(first, first + PIECE)) for name, first in CMU]}
-    hdm = load_mocap(folder, "by-sa", "validation")
     pieces = []
     for counts, standing in ((HDM05, False), (STANDING, True)):
         for action, count in counts.items():
@@ -97,12 +100,13 @@ def report(name: str, found: dict[tuple[str, bool], list[Result]]) -> str:
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="Folder of marker mocap.")
 @click.option("--weights", type=click.Path(exists=True, path_type=Path), help="Lifter weights other than those that ship.")
 @click.option("--ignore-camera", is_flag=True, help="Animate as if every camera stood still.")
+@click.option("--straight-knees", is_flag=True, help="Correct recorded knees, so that people who stand do so on straight legs.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The figures as JSON.")
-def main(data: Path, weights: Path | None, ignore_camera: bool, output: Path | None) -> None:
+def main(data: Path, weights: Path | None, ignore_camera: bool, straight_knees: bool, output: Path | None) -> None:
     """Measure motions in the world."""
     torch.set_num_threads(1)
     lifter = load_lifter(weights)
-    every = scenes(data)
+    every = scenes(data, straight_knees)
     for name, pieces in every.items():
         click.echo(f"{name}: " + ", ".join(f"{piece.name} ({len(piece) / MOCAP_FPS:.1f} s)" for piece in pieces) + "\n")
     figures = {}

@@ -18,6 +18,7 @@ from stpose_core.files import written_whole
 
 if TYPE_CHECKING:
     from stpose_core.data import Capture, Motion
+    from stpose_core.formats.markers import Points
 
 __all__ = ["FORMATS", "Format", "check_suffix", "load_capture", "load_motion", "load_people", "save"]
 
@@ -27,13 +28,15 @@ UNITS = ("cm", "m")
 @dataclass(frozen=True)
 class Format:
     """A kind of file. suffix: with its dot, in lower case. title: what such a file holds. module: the one that writes and reads it.
-    readable: whether a motion can be read back. several: whether a file may hold several people."""
+    readable: whether a motion can be read back. several: whether a file may hold several people. points: whether it holds points
+    without rotations, from which a motion is estimated."""
 
     suffix: str
     title: str
     module: str
     readable: bool = True
     several: bool = False
+    points: bool = False
 
     def write(self, people: Sequence[Motion | Capture], path: Path, units: str) -> None:
         """Write to a path, which is replaced. people: one, unless `several`. units: "cm" or "m", in formats that have a choice."""
@@ -44,6 +47,10 @@ class Format:
         found = self._load().read(path)
         return found if self.several else (found,)
 
+    def read_points(self, path: str | Path) -> Points:
+        """The points in a file, whether or not they are those of a body. Raises FormatError as `read` does."""
+        return self._load().read_points(path)
+
     def _load(self) -> Any:
         return import_module(self.module)
 
@@ -52,13 +59,13 @@ FORMATS = (
     Format(".bvh", "animated skeleton", "stpose_core.formats.bvh"),
     Format(".glb", "skeletons with a dressed figure", "stpose_core.formats.glb", several=True),
     Format(".vrma", "animation of a VRM avatar", "stpose_core.formats.vrma"),
-    Format(".usda", "skeletons with a dressed figure, as text", "stpose_core.formats.usd", readable=False, several=True),
-    Format(".usdc", "skeletons with a dressed figure", "stpose_core.formats.usd", readable=False, several=True),
-    Format(".usdz", "skeletons with a dressed figure, packed", "stpose_core.formats.usd", readable=False, several=True),
+    Format(".usda", "skeletons with a dressed figure, as text", "stpose_core.formats.usd", several=True),
+    Format(".usdc", "skeletons with a dressed figure", "stpose_core.formats.usd", several=True),
+    Format(".usdz", "skeletons with a dressed figure, packed", "stpose_core.formats.usd", several=True),
     Format(".fbx", "skeletons with a dressed figure", "stpose_core.formats.fbx", readable=False, several=True),
-    Format(".trc", "positions of the joints as markers", "stpose_core.formats.trc", readable=False),
-    Format(".c3d", "positions of the joints as markers", "stpose_core.formats.c3d", readable=False),
-    Format(".csv", "positions of the joints", "stpose_core.formats.csv", readable=False),
+    Format(".trc", "positions of the joints as markers", "stpose_core.formats.trc", points=True),
+    Format(".c3d", "positions of the joints as markers", "stpose_core.formats.c3d", points=True),
+    Format(".csv", "positions of the joints", "stpose_core.formats.csv", points=True),
     Format(".json", "skeletons and positions of the joints", "stpose_core.formats.json", several=True),
     Format(".npz", "everything: 2D joints, 3D joints, motion", "stpose_core.formats.npz"),
 )
@@ -123,7 +130,7 @@ def load_people(path: str | Path) -> tuple[Motion, ...]:
     chosen = format_of(path)
     if not chosen.readable:
         known = ", ".join(entry.suffix for entry in FORMATS if entry.readable)
-        raise FormatError(f"{path}: a {chosen.suffix} holds {chosen.title}, not a skeleton that can be read; load one of {known}")
+        raise FormatError(f"{path}: a {chosen.suffix} is only written, not read; load one of {known}")
     return chosen.read(path)
 
 

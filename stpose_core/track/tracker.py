@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stpose_core.detect.boxes import snapped
 from stpose_core.detect.types import Detector, Floats, Pose2D
 from stpose_core.track.cuts import is_cut, thumbnail
 from stpose_core.track.meeting import HIDDEN_SECONDS, beside, claimed, exchange, hand_over, hidden_one, touch
@@ -181,7 +182,7 @@ class PeopleTracker:
         """The person's pose in the next (or previous) frame; None if it cannot be determined."""
         expected = person.predicted(frame.time)
         for box in (expected, person.pose.box, expected.moved(np.zeros(2), 1.3)):
-            pose = self._detector.pose(frame.image, box)
+            pose = self._detector.pose(frame.image, snapped(box))
             if pose.presence >= HELD and is_in_picture(pose, frame.image) and person.can_continue_as(pose, frame.time):
                 return pose
         return None

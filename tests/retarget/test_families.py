@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from families import LOOKS, Dressed, dressed
-from retarget.bonemap import find_map
-from retarget.rotation import from_matrix, multiply
-from retarget.skeleton import Skeleton
-from retarget.slots import FINGER_SLOTS
 from test_solver import skeleton
+
+from stpose_core.retarget.bonemap import find_map
+from stpose_core.retarget.rotation import from_matrix, multiply
+from stpose_core.retarget.skeleton import Skeleton
+from stpose_core.retarget.slots import FINGER_SLOTS
 
 
 def in_world(one: Dressed) -> Skeleton:

@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from fingered import FINGERS, fingered_track, parts, waving, with_fingers
-from retarget.bonemap import find_map
-from retarget.slots import FINGER_SLOTS
-from retarget.solver import RELAXED, Options, retarget
 from rigs import Character, character
 from test_solver import TO_BLENDER, degrees, pose, skeleton, source
 from walks import dance
+
+from stpose_core.retarget.bonemap import find_map
+from stpose_core.retarget.slots import FINGER_SLOTS
+from stpose_core.retarget.solver import RELAXED, Options, retarget
 
 FAMILY = {"mixamo": "Mixamo", "unreal": "Unreal Mannequin", "vrm": "VRM", "stpose": "STPose"}
 HANDS = {

@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from retarget.contacts import ALWAYS, AUTO, GROUNDING, NEVER
-from retarget.footlock import FootLock, lock_feet
-from retarget.ground import above_floor
-from retarget.rotation import about, angle_between, multiply, rotate
-from retarget.solver import retarget
 from rigs import character, turn
 from test_solver import SOURCE_MAP, degrees, skeleton, source
 from walks import STANDING, matrices, motion, walk
+
+from stpose_core.retarget.contacts import ALWAYS, AUTO, GROUNDING, NEVER
+from stpose_core.retarget.footlock import FootLock, lock_feet
+from stpose_core.retarget.ground import above_floor
+from stpose_core.retarget.rotation import about, angle_between, multiply, rotate
+from stpose_core.retarget.solver import retarget
 
 FPS = 30.0
 

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from retarget.anatomy import Anatomy
-from retarget.bonemap import find_map
-from retarget.slots import REQUIRED
-from retarget.solver import retarget
 from rigs import Bone, Character, axes, character, turn
 from test_solver import SOURCE_MAP, degrees, errors, pose, skeleton, source
 from walks import dance
+
+from stpose_core.retarget.anatomy import Anatomy
+from stpose_core.retarget.bonemap import find_map
+from stpose_core.retarget.slots import REQUIRED
+from stpose_core.retarget.solver import retarget
 
 # Bones of heads: name, parent, head and tail.
 JAW = [("jaw", "head", (0, -0.03, 1.615), (0, -0.09, 1.58)), ("chin", "jaw", (0, -0.09, 1.66), (0, -0.11, 1.66))]

@@ -7,15 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from retarget.attachment import attachments, local_rotations
-from retarget.motion import Motion, to_track
-from retarget.rootmotion import IN_PLACE, OBJECT, split
-from retarget.rotation import from_matrix, multiply, to_matrix
-from retarget.skeleton import Skeleton, Track
-from retarget.solver import CHARACTER, Options, retarget
 from rigs import LIMBS, NAMES, Character, character, turn
 from walks import NAMES as JOINTS
 from walks import dance, motion, positions, walk
+
+from stpose_core.retarget.attachment import attachments, local_rotations
+from stpose_core.retarget.motion import Motion, to_track
+from stpose_core.retarget.rootmotion import IN_PLACE, OBJECT, split
+from stpose_core.retarget.rotation import from_matrix, multiply, to_matrix
+from stpose_core.retarget.skeleton import Skeleton, Track
+from stpose_core.retarget.solver import CHARACTER, Options, retarget
 
 TO_BLENDER = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
 SOURCE_MAP = dict(character("stpose").named().items())

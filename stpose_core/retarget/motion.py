@@ -145,7 +145,7 @@ def _arrays(path: str | Path) -> dict[str, Array]:
 def to_track(motion: Motion) -> Track:
     """The motion as a skeleton that stands on the ground in Blender's axes. End sites become the tails of bones."""
     places = _rest_places(motion)
-    ends = [index for index, name in enumerate(motion.names) if name.endswith("End")]
+    ends = [index for index, name in enumerate(motion.names) if name.endswith("End") and not (motion.parents == index).any()]
     bones = [index for index in range(len(motion.names)) if index not in ends]
     heads = rotate(TO_BLENDER, places)
     heads[:, 2] -= heads[:, 2].min()
