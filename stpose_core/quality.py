@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stpose_core.animate.rotations import forward_kinematics
+from stpose_core.animate.kinematics import forward_kinematics
 from stpose_core.data import Array, CameraPath, Capture, Mask
 from stpose_core.metrics import bone_lengths
 from stpose_core.skeletons import H36M17

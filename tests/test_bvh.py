@@ -159,6 +159,11 @@ def test_the_layout_is_the_conventional_one(tmp_path: Path) -> None:
     assert "\t\tCHANNELS 3 Zrotation Xrotation Yrotation" in lines
     assert sum(line.strip() == "End Site" for line in lines) == sum(name.endswith("End") for name in NAMES)
     motion_at = lines.index("MOTION")
+    open_braces = 0
+    for line in lines[1:motion_at]:
+        open_braces -= line.strip() == "}"
+        assert len(line) - len(line.lstrip("\t")) == open_braces
+        open_braces += line.strip() == "{"
     assert lines[motion_at + 1 : motion_at + 3] == ["Frames: 3", "Frame Time: 0.0400000000"]
     assert len(lines) == motion_at + 3 + 3
     assert [float(value) for value in lines[motion_at + 3].split()[:3]] == pytest.approx(motion.root[0] * 100, abs=1e-5)
