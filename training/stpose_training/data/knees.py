@@ -81,6 +81,6 @@ def with_straight_knees(clips: Sequence[Clip]) -> list[Clip]:
 
 
 def _proportion(clip: Clip) -> int:
-    """Shin over thigh, per cent: different skeletons of a subject differ in it."""
+    """Shin over thigh, in steps of 5 %: different skeletons of a subject differ in it."""
     hip, knee, ankle = (clip.positions[:, joint] for joint in LEGS[0])
-    return round(100 * float(np.median(np.linalg.norm(ankle - knee, axis=1)) / np.median(np.linalg.norm(knee - hip, axis=1))))
+    return round(20 * float(np.median(np.linalg.norm(ankle - knee, axis=1)) / np.median(np.linalg.norm(knee - hip, axis=1))))
