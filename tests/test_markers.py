@@ -38,7 +38,7 @@ def turned(motion: Motion, other: Motion, *names: str) -> float:
     return float(np.degrees(Rotation.from_matrix(np.swapaxes(one, 1, 2) @ two).magnitude()).max())
 
 
-def test_heels_and_toes_of_somebody_who_stands_are_on_the_floor_around_the_ankle() -> None:
+def test_heels_and_toes_of_a_person_who_stands_are_on_the_floor_around_the_ankle() -> None:
     body = body_motion(frames=1)
     still = replace(body, rotations=np.tile([1.0, 0, 0, 0], (1, len(body.names), 1)))
     found = {label: places[0] for label, places in places_of(markers(still, "a.trc")).items()}
