@@ -215,6 +215,15 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
             assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("rate", ["1e999", "nan", "-5", "0", "fast"])
+def test_a_rate_that_is_none_is_refused(rate: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.trc"
+    save(walk(seconds=0.2), path)
+    path.write_text(path.read_text().replace("30.000000\t30.000000", f"{rate}\t30.000000", 1))
+    with pytest.raises(FormatError, match=r"a\.trc"):
+        load_motion(path)
+
+
 def test_one_set_of_markers_for_the_names_of_each_rig() -> None:
     motion = walk(seconds=0.2)
     assert {markers(renamed(motion, rig), "a").labels for rig in RIGS} == {markers(motion, "a").labels}
