@@ -13,6 +13,7 @@ before the piece. So the result is that of the whole video, bit by bit, if the d
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -72,14 +73,31 @@ def _lead(begins: Floats, start: float) -> float:
     return float(begins[max(0, int(np.searchsorted(begins, start - LEAD + _SAME_TIME, side="right")) - 1)])
 
 
+class _Pictures:
+    """The numbers of the frames that pictures belong to. Pictures that the tracker has made, as of people without those in front of
+    them, belong to none."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[weakref.ref[Image], int]] = {}
+
+    def note(self, image: Image, number: int) -> None:
+        """The picture of a frame."""
+        self._known[id(image)] = weakref.ref(image), number
+
+    def number(self, image: Image) -> int | None:
+        """The number of the frame whose picture this is; None for others."""
+        picture, number = self._known.get(id(image), (None, None))
+        # Identities are used again after a picture is gone.
+        return number if picture is not None and picture() is image else None
+
+
 class _Counting(Detector):
     """A detector that knows the numbers of the frames whose pictures it receives."""
 
     def __init__(self, detector: Detector) -> None:
         self.name, self.skeleton = detector.name, detector.skeleton
         self._detector = detector
-        # By the identity of the pictures: a picture that is alive was the last one noted under its identity.
-        self._numbers: dict[int, int] = {}
+        self._numbers = _Pictures()
 
     def watched(self, video: FrameSource) -> FrameSource:
         """The video, to be read instead of the given one."""
@@ -101,14 +119,16 @@ class Recorder(_Counting):
 
     def find(self, image: Image, thorough: bool = False) -> list[Box]:
         """The detector's answer."""
-        found = self._detector.find(image, thorough)
-        self._searches[self._numbers[id(image)]] = found
+        found, number = self._detector.find(image, thorough), self._numbers.number(image)
+        if number is not None:
+            self._searches[number] = found
         return found
 
     def pose(self, image: Image, box: Box) -> Pose2D:
         """The detector's answer."""
-        pose = self._detector.pose(image, box)
-        self._poses.append((self._numbers[id(image)], box, pose))
+        pose, number = self._detector.pose(image, box), self._numbers.number(image)
+        if number is not None:
+            self._poses.append((number, box, pose))
         return pose
 
     def recorded(self) -> Recorded | None:
@@ -146,9 +166,9 @@ class Replayed(_Counting):
     def find(self, image: Image, thorough: bool = False) -> list[Box]:
         """The people in a picture, from the records of this frame, or by the detector."""
         self.asked += 1
-        number = self._numbers[id(image)]
+        number = self._numbers.number(image)
         for piece in self._recorded:
-            if number in piece.searches:
+            if number is not None and number in piece.searches:
                 self.known += 1
                 return piece.searches[number]
         return self._detector.find(image, thorough)
@@ -156,7 +176,8 @@ class Replayed(_Counting):
     def pose(self, image: Image, box: Box) -> Pose2D:
         """The pose in a box, from the records of this frame, or by the detector."""
         self.asked += 1
-        found = self._places.get((self._numbers[id(image)], *_numbers(box)))
+        number = self._numbers.number(image)
+        found = None if number is None else self._places.get((number, *_numbers(box)))
         if found is None:
             return self._detector.pose(image, box)
         self.known += 1
@@ -181,7 +202,7 @@ def record_piece(
 class _Watched:
     """A FrameSource that notes the number of each frame it delivers."""
 
-    def __init__(self, video: FrameSource, numbers: dict[int, int]) -> None:
+    def __init__(self, video: FrameSource, numbers: _Pictures) -> None:
         self._video, self._numbers = video, numbers
 
     @property
@@ -193,7 +214,7 @@ class _Watched:
 
     def frames(self, start: float | None = None, end: float | None = None) -> Iterator[Frame]:
         for frame in self._video.frames(start, end):
-            self._numbers[id(frame.image)] = frame.index
+            self._numbers.note(frame.image, frame.index)
             yield frame
 
     def close(self) -> None:
