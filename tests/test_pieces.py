@@ -73,7 +73,7 @@ def test_the_result_is_that_of_the_whole_video(video: Path) -> None:
         replayed = Replayed(Feedback(), pieces)
         assert equal(captured(replayed.watched(source), replayed), whole)
         # Nearly everything is in the records. Control: with one piece missing it is not, and the result is the same.
-        assert replayed.known > 0.99 * replayed.asked
+        assert replayed.known > 0.97 * replayed.asked
         partial = Replayed(Feedback(), pieces[:1] + pieces[2:])
         assert equal(captured(partial.watched(source), partial), whole)
         assert partial.known < 0.75 * partial.asked
