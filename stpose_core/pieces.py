@@ -8,7 +8,7 @@ corrections do not depend on the pieces.
 A piece begins without knowledge of the people in it, LEAD seconds before its first frame. Within that time the boxes in which it
 looks become equal to those of the tracker of the whole video, because boxes lie on a coarse grid (`boxes.snapped`). Where a box has
 no record, the detector is called: after a seam until the boxes are equal, or where people were distinguished by what happened
-before the piece. So the result is that of the whole video, bit by bit, if the detector gives the same answer on every machine.
+before the piece. So the tracks are those of the whole video, bit by bit, if the detector gives the same answer on every machine.
 """
 
 from __future__ import annotations
