@@ -47,16 +47,28 @@ def agreement(track: Track, other: Track) -> Agreement:
     if not len(frames):
         raise NoPersonError("the two detectors never detect a person in the same frame")
     mine, truth = _limbs(track)[own], _limbs(other)[theirs]
+    straight = np.linalg.norm(mine - truth, axis=-1) / torso_length(truth)
+    longest = max(longest_run(part, frames) for part in exchanged_sides(mine, truth))
+    return Agreement(len(frames), float((straight < NEAR).mean()), longest, longest_run((straight > 1).mean(1) > 0.5, frames))
+
+
+def torso_length(truth: Floats) -> float:
+    """Pixels that the torso of limb joints (N, 12, 2) has in all but a tenth of the frames."""
     middle = truth[:, [0, _HALF]].mean(1) - truth[:, [3, 3 + _HALF]].mean(1)
-    torso = float(np.nanquantile(np.linalg.norm(middle, axis=1), 0.9))
+    return float(np.nanquantile(np.linalg.norm(middle, axis=1), 0.9))
+
+
+def exchanged_sides(mine: Floats, truth: Floats) -> NDArray[np.bool_]:
+    """(2, N) whether the arms, and the legs, of a frame are exchanged; limb joints (N, 12, 2) of LIMBS, pixels."""
+    torso = torso_length(truth)
     straight = np.linalg.norm(mine - truth, axis=-1) / torso
     crossed = np.linalg.norm(np.roll(mine, _HALF, axis=1) - truth, axis=-1) / torso
-    longest = 0
+    found = []
     for joints in _PARTS.values():
         both = [*joints, *(joint + _HALF for joint in joints)]
         apart, exchanged = straight[:, both].mean(1), crossed[:, both].mean(1)
-        longest = max(longest, longest_run((apart > NEAR) & (exchanged < 0.5 * apart), frames))
-    return Agreement(len(frames), float((straight < NEAR).mean()), longest, longest_run((straight > 1).mean(1) > 0.5, frames))
+        found.append((apart > NEAR) & (exchanged < 0.5 * apart))
+    return np.array(found)
 
 
 def longest_run(chosen: NDArray[np.bool_], frames: NDArray[np.int64]) -> int:

@@ -293,21 +293,25 @@ def rotation_errors(movement: Movement, path: CameraPath) -> Array:
 @click.option("--panoramas", type=click.Path(exists=True, path_type=Path), required=True, help="Folder of pictures 2:1.")
 @click.option("--covered", type=float, multiple=True, default=(0.15, 0.5), show_default=True, help="Share of people's boxes.")
 @click.option("--seconds", type=float, default=SECONDS, show_default=True)
-def main(panoramas: Path, covered: tuple[float, ...], seconds: float) -> None:
-    """Measure the rotation of the camera in rendered clips. Each movement has a panorama of its own, in order of their names."""
+@click.option("--places", "many", type=int, default=4, show_default=True, help="Panoramas for each movement.")
+def main(panoramas: Path, covered: tuple[float, ...], seconds: float, many: int) -> None:
+    """Measure the rotation of the camera in rendered clips. Each movement has panoramas of its own, in order of their names."""
     places = sorted(path for path in panoramas.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     if not places:
         raise click.ClickException(f"there are no pictures in {panoramas}")
-    click.echo("| movement | people cover | turns by, degrees | static | shots | largest error, degrees | 95 % below |")
-    click.echo("|---" * 7 + "|")
-    for number, movement in enumerate(movements(seconds).values()):
+    click.echo("| movement | people cover | turns by, degrees | largest error of each panorama, degrees | mean confidence |")
+    click.echo("|---" * 5 + "|")
+    moves = movements(seconds)
+    for number, movement in enumerate(moves.values()):
         for share in covered:
-            clip = Clip(Scene(places[number * len(places) // 15 % len(places)]), movement, share, (480, 270), crf=20, seed=number)
-            path = estimate(clip)
-            errors = rotation_errors(movement, path)
+            errors, sure = [], []
+            for place in range(many):
+                scene = Scene(places[(number + place * len(moves)) * len(places) // (many * len(moves))])
+                path = estimate(Clip(scene, movement, share, (480, 270), crf=20, seed=number))
+                errors.append("static" if path.static else f"{rotation_errors(movement, path).max():.2f}")
+                sure.append(f"{path.confidence.mean():.2f}")
             turn = np.degrees(Rotation.from_matrix(movement.rotation).magnitude()).max()
-            figures = f"{turn:.0f} | {'yes' if path.static else 'no'} | {path.shot[-1] + 1} | {errors.max():.2f}"
-            click.echo(f"| {movement.name} | {100 * share:.0f} % | {figures} | {np.quantile(errors, 0.95):.2f} |")
+            click.echo(f"| {movement.name} | {100 * share:.0f} % | {turn:.0f} | {'; '.join(errors)} | {'; '.join(sure)} |")
 
 
 if __name__ == "__main__":

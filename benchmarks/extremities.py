@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import stpose_core as sp
+from stpose_core.animate.kinematics import world_frames
 from stpose_core.animate.motion import world_from_camera
-from stpose_core.animate.rotations import world_frames
 from stpose_core.data import Array, Capture, Motion
 
 SIDES = ("Left", "Right")

@@ -66,8 +66,7 @@ SETS = {
 
 def play(kit: Kit, mocap: Path, film: Film) -> tuple[Acting, Shot, float]:
     """The performance, where it is filmed, and its rate."""
-    file = next(path for path in sorted((mocap / "rotations").glob("*.npz")) if _has(path, film.clip))
-    clip = load_clip(file, film.clip)[film.first : film.first + film.frames]
+    clip = load_clip(clip_file(mocap, film.clip), film.clip)[film.first : film.first + film.frames]
     actor = Actor(_shape(film), _CLOTHES[film.seed % len(_CLOTHES)], film.seed)
     turns, _ = retarget(clip, kit.body, kit.body.rest(torch.tensor([actor.phenotypes])))
     facing = (turns[:, kit.body.bone("spine01")] @ torch.tensor([0.0, -1.0, 0.0])).mean(0)
@@ -81,6 +80,11 @@ def play(kit: Kit, mocap: Path, film: Film) -> tuple[Acting, Shot, float]:
         view = View((0.0, -3.6 - reach, 1.35), (0.0, 0.0, 0.92), 1.45 * size[1], size)
     light = Light()
     return take, Shot(view, empty_room(view, Room(wall=4.0), light), light), clip.fps
+
+
+def clip_file(mocap: Path, clip: str) -> Path:
+    """The file of a folder of marker mocap that holds the rotations of a clip."""
+    return next(path for path in sorted((mocap / "rotations").glob("*.npz")) if _has(path, clip))
 
 
 def _has(path: Path, clip: str) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stpose_core.animate.rotations import forward_kinematics
+from stpose_core.animate.kinematics import forward_kinematics
 from stpose_core.data import Motion
 from stpose_core.errors import StposeError
 from stpose_core.formats import FORMATS, load_motion, save

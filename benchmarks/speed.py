@@ -7,6 +7,11 @@ written file; "with start" counts the whole process, with its imports and the lo
 decodes the clip and runs the detector's pose network once a frame in the box of the frame before; it searches where
 there is no box. For memory the clip is looped to the lengths in --minutes without encoding it again; --minutes 0 leaves
 that out.
+
+    python benchmarks/speed.py CLIP --growth
+
+prints instead how the processor time of the command grows with length, resolution and people: the clip is repeated, scaled,
+and put beside itself.
 """
 
 from __future__ import annotations
@@ -23,17 +28,21 @@ from pathlib import Path
 from statistics import median
 
 import av
+import cv2
+import numpy as np
 
-from stpose_core.video import probe
+from stpose_core.video import probe, read_frames
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a process took. seconds: for its work; whole: from its start to its end; memory: largest resident size, MB."""
+    """What a process took. seconds: for its work; whole: from its start to its end; memory: largest resident size, MB;
+    processor: seconds of processor time."""
 
     seconds: float
     whole: float
     memory: float
+    processor: float
 
 
 def run(command: list[str]) -> Run:
@@ -49,7 +58,8 @@ def run(command: list[str]) -> Run:
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command, output)
     unit = 2**20 if sys.platform == "darwin" else 2**10
-    return Run(json.loads(output.splitlines()[-1])["seconds"], whole, usage.ru_maxrss / unit)
+    seconds = json.loads(output.splitlines()[-1])["seconds"]
+    return Run(seconds, whole, usage.ru_maxrss / unit, usage.ru_utime + usage.ru_stime)
 
 
 def whole(clip: Path, detector: str, out: Path) -> list[str]:
@@ -61,7 +71,6 @@ def whole(clip: Path, detector: str, out: Path) -> list[str]:
 def detector_alone(clip: Path, name: str) -> float:
     """Detect in every frame and forget it; the seconds it took. Runs in a process of its own."""
     from stpose_core.detect import KeypointFile, load_detector
-    from stpose_core.video import read_frames
 
     detector = load_detector(name)
     if isinstance(detector, KeypointFile):
@@ -96,6 +105,43 @@ def loop(clip: Path, seconds: float, out: Path) -> None:
             place = float(offset * tick)
 
 
+def changed(clip: Path, out: Path, scale: float = 1.0, people: int = 1) -> Path:
+    """The clip at another size, or several times beside itself."""
+    with av.open(str(out), "w") as target:
+        stream = target.add_stream("libx264", rate=round(probe(clip).fps), options={"preset": "veryfast"})
+        for frame in read_frames(clip):
+            size = [2 * round(side * scale / 2) for side in frame.image.shape[1::-1]]
+            picture = np.concatenate([cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)] * people, axis=1)
+            if frame.index == 0:
+                stream.height, stream.width = picture.shape[:2]
+                stream.pix_fmt = "yuv420p"
+            target.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        target.mux(stream.encode(None))
+    return out
+
+
+def growth(clip: Path, detector: str, folder: Path) -> None:
+    """Print the processor time of the command for longer, smaller, larger and fuller versions of a clip."""
+    print("| what | pixels | frames | processor, s | ms a frame |\n|---|---|---|---|---|", flush=True)
+    rows = [("short", 0.0, 1.0, 1)]  # its cost is that of the start
+    rows += [(f"length x {count}", float(count), 1.0, 1) for count in (1, 2, 4)]
+    rows += [(f"sides x {scale:g}", 1.0, scale, 1) for scale in (0.5, 2.0)]
+    rows += [(f"people: {people}", 1.0, 1.0, people) for people in (2, 3)]
+    start = 0.0
+    for name, length, scale, people in rows:
+        video = folder / "growth.mp4"
+        loop(changed(clip, folder / "once.mp4", scale, people), max(length, 0.01) * probe(clip).duration - 0.01, video)
+        person = ["--person", "all"] if people > 1 else []
+        out = folder / "out.npz" if people == 1 else folder / "people"
+        command = [*whole(video, detector, out), *person, *(["--end", "0.1"] if not length else [])]
+        found, info = run(command), probe(video)
+        if not length:
+            start = found.processor
+            continue
+        each = 1000 * (found.processor - start) / (info.frames or 1)
+        print(f"| {name} | {info.width} x {info.height} | {info.frames} | {found.processor:.1f} | {each:.1f} |", flush=True)
+
+
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -104,10 +150,15 @@ def main() -> None:
     parser.add_argument("--against", help="the detector that runs alone, if another")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--minutes", type=float, nargs="+", default=[1.0, 10.0])
+    parser.add_argument("--growth", action="store_true", help="how the cost grows with length, resolution and people")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.alone:
         print(json.dumps({"seconds": detector_alone(options.clip, options.detector)}))
+        return
+    if options.growth:
+        with tempfile.TemporaryDirectory() as folder:
+            growth(options.clip, options.detector, Path(folder))
         return
     frames = probe(options.clip).frames or 0
     alone = [sys.executable, __file__, str(options.clip), "--detector", options.against or options.detector, "--alone"]

@@ -17,6 +17,7 @@ from pathlib import Path
 import click
 import torch
 from stpose_training.data.filmed import KINDS, Scene, Shot, scene, shoot
+from stpose_training.data.knees import with_straight_knees
 from stpose_training.data.mocap import MOCAP_FPS, load_mocap
 from world_measures import Result, bends, measures
 
@@ -39,11 +40,13 @@ HDM05 = {
 STANDING = {"rotateArmsBothBackward1Reps": 4, "squat1Reps": 2}
 
 
-def scenes(folder: Path) -> dict[str, list[Scene]]:
-    """The pieces by set."""
-    clips = {clip.name: clip for clip in load_mocap(folder, "free", "validation")}
+def scenes(folder: Path, straight_knees: bool = False) -> dict[str, list[Scene]]:
+    """The pieces by set. straight_knees: with corrected knees."""
+    cmu, hdm = (load_mocap(folder, part, "validation") for part in ("free", "by-sa"))
+    if straight_knees:
+        cmu, hdm = with_straight_knees(cmu), with_straight_knees(hdm)
+    clips = {clip.name: clip for clip in cmu}
     found = {"CMU validation": [scene(folder, clips[name], slice(first, first + PIECE)) for name, first in CMU]}
-    hdm = load_mocap(folder, "by-sa", "validation")
     pieces = []
     for counts, standing in ((HDM05, False), (STANDING, True)):
         for action, count in counts.items():
@@ -65,12 +68,16 @@ def lift(lifter: Lifter, shot: Shot, known: bool) -> tuple[Pose3D, Pose3D]:
 CONDITIONS = tuple((kind, known) for kind in KINDS for known in (True, False) if known or kind != "walking")
 
 
-def results(pieces: list[Scene], lifter: Lifter, move: Callable[[Pose3D, Shot], Motion]) -> dict[tuple[str, bool], list[Result]]:
-    """Everything made of every piece, by kind of camera and whether its focal length is known."""
+def results(
+    pieces: list[Scene], lifter: Lifter, move: Callable[[Pose3D, Shot], Motion], every: int = 1
+) -> dict[tuple[str, bool], list[Result]]:
+    """Everything made of every piece, by kind of camera and whether its focal length is known. every: of so many shots, one."""
     found: dict[tuple[str, bool], list[Result]] = {}
     for kind, known in CONDITIONS:
         row = found[kind, known] = []
         for number, piece in enumerate(pieces):
+            if (KINDS.index(kind) * len(pieces) + number) % every:
+                continue
             shot = shoot(piece, kind, 100 * KINDS.index(kind) + number)
             lifted, fitted = lift(lifter, shot, known)
             row.append(Result(piece, kind, lifted, fitted, move(fitted, shot)))
@@ -97,18 +104,20 @@ def report(name: str, found: dict[tuple[str, bool], list[Result]]) -> str:
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="Folder of marker mocap.")
 @click.option("--weights", type=click.Path(exists=True, path_type=Path), help="Lifter weights other than those that ship.")
 @click.option("--ignore-camera", is_flag=True, help="Animate as if every camera stood still.")
+@click.option("--straight-knees", is_flag=True, help="Correct recorded knees, so that people who stand do so on straight legs.")
+@click.option("--every", type=click.IntRange(1), default=1, help="Measure one in so many shots.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The figures as JSON.")
-def main(data: Path, weights: Path | None, ignore_camera: bool, output: Path | None) -> None:
+def main(data: Path, weights: Path | None, ignore_camera: bool, straight_knees: bool, every: int, output: Path | None) -> None:
     """Measure motions in the world."""
     torch.set_num_threads(1)
     lifter = load_lifter(weights)
-    every = scenes(data)
-    for name, pieces in every.items():
+    sets = scenes(data, straight_knees)
+    for name, pieces in sets.items():
         click.echo(f"{name}: " + ", ".join(f"{piece.name} ({len(piece) / MOCAP_FPS:.1f} s)" for piece in pieces) + "\n")
     figures = {}
-    for name, pieces in every.items():
+    for name, pieces in sets.items():
         begun = time.perf_counter()
-        found = results(pieces, lifter, lambda pose, shot: animate(pose, camera=None if ignore_camera else shot.path))
+        found = results(pieces, lifter, lambda pose, shot: animate(pose, camera=None if ignore_camera else shot.path), every)
         click.echo(report(name, found))
         click.echo(f"{time.perf_counter() - begun:.0f} s\n", err=True)
         figures[name] = {f"{kind}, focal {'known' if known else 'unknown'}": measures(row) for (kind, known), row in found.items()}

@@ -19,6 +19,7 @@ _LIMBS = H36M17.index("r_knee", "r_ankle", "l_knee", "l_ankle", "r_elbow", "r_wr
 _KNEES = (H36M17.index("l_hip", "l_knee", "l_ankle"), H36M17.index("r_hip", "r_knee", "r_ankle"))
 _ELBOWS = (H36M17.index("l_shoulder", "l_elbow", "l_wrist"), H36M17.index("r_shoulder", "r_elbow", "r_wrist"))
 _ANKLES = H36M17.index("l_ankle", "r_ankle")
+_LYING = 0.35  # m of the pelvis above the floor, below which a person sits or lies on it
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def _slides(points: Array, on: Mask) -> Array:
 def measures(results: list[Result]) -> dict[str, float]:
     """All figures but those by bin of flexion. Lengths in cm or mm as their names say; shares in percent."""
     slide, own, deep, error, aligned, path, stands, shake, own_shake = ([] for _ in range(9))
-    pops, own_pops, travelled = [], [], []
+    pops, own_pops, travelled, seat, own_seat = [], [], [], [], []
     told = {part: np.zeros(3) for part in ("heel", "toe")}
     for result in results:
         scene, motion = result.scene, result.motion
@@ -69,6 +70,9 @@ def measures(results: list[Result]) -> dict[str, float]:
         true_feet = np.stack([p for f in (0, 1) for p in (scene.joints[:, _ANKLES[f]], scene.balls[:, f])], axis=1)
         slide.append(_slides(feet, scene.contacts))
         own.append(_slides(true_feet, scene.contacts))
+        lying = scene.joints[:, :1, 1] < _LYING
+        seat.append(_slides(joints[:, :1], lying))
+        own_seat.append(_slides(scene.joints[:, :1], lying))
         if scene.level:
             toes = [at[side + part][:, 1] for side in ("Left", "Right") for part in ("ToeBase", "ToeEnd")]
             deep.append(np.maximum(0.0, -np.min(toes, axis=0)))
@@ -95,12 +99,15 @@ def measures(results: list[Result]) -> dict[str, float]:
             travelled.append(distance)
 
     def mean(parts: list[Array]) -> float:
+        parts = [part for part in parts if part.size]
         return float(np.concatenate([np.ravel(part) for part in parts]).mean()) if parts else float("nan")
 
     f1 = {part: 100 * 2 * hit / max(1.0, 2 * hit + wrong + missed) for part, (hit, wrong, missed) in told.items()}
     return {
         "slide in stance, cm/frame": 100 * mean(slide),
         "  of the mocap itself": 100 * mean(own),
+        "slide of who sits or lies, cm/frame": 100 * mean(seat),
+        "  of the mocap, sitting or lying": 100 * mean(own_seat),
         "joint error, mm": 1000 * mean(error),
         "aligned joint error, mm": 1000 * mean(aligned),
         "floor, 99th percentile below, cm": 100 * float(np.percentile(np.concatenate(deep), 99)) if deep else float("nan"),

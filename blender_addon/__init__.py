@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import operators, panels, preferences, properties
+from . import operators, panels, preferences, preview, properties
 
-MODULES = (properties, preferences, *operators.MODULES, panels)
+MODULES = (properties, preview, preferences, *operators.MODULES, panels)
 
 
 def register() -> None:

@@ -18,7 +18,7 @@ from .retarget.bonemap import Switch
 from .retarget.rootmotion import Carrier
 from .retarget.rotation import Array, about, continuous, from_matrix, multiply, unit
 from .retarget.skeleton import Skeleton, Track, pose_from_local
-from .retarget.slots import REQUIRED, SLOTS
+from .retarget.slots import FINGER_SLOTS, REQUIRED, SLOTS
 from .retarget.solver import Posed
 
 #: On an action that moves the object: the object's transform at rest.
@@ -291,7 +291,9 @@ def channels(
     for slot, turns in local_rotations(posed, attached).items():
         if slots is not None and slot not in slots:
             continue
-        found.append(rotation_channel(obj.pose.bones[mapped[slot]], frames, turns, tolerance[0]))
+        # A relaxed hand does not move: one key.
+        count = 1 if slot in FINGER_SLOTS and len(turns) and np.ptp(turns, axis=0).max() < 1e-7 else len(turns)
+        found.append(rotation_channel(obj.pose.bones[mapped[slot]], frames[:count], turns[:count], tolerance[0]))
     hips = posed.hips if root is None else root.inside(posed.hips)
     for slot in ("hips", "root"):
         if slot not in mapped or (slots is not None and slot not in slots) or (slot == "root" and root is None):

@@ -17,9 +17,24 @@ _LIMBS = {
     "shoulder": "shoulder", "upper_arm": "upper_arm", "lower_arm": "forearm", "hand": "hand",
     "upper_leg": "thigh", "lower_leg": "shin", "foot": "foot", "toes": "toe",
 }  # fmt: skip
+_SIDES = (("left", ".L"), ("right", ".R"))
+_FINGERS = {"thumb": "thumb", "index": "index", "middle": "middle", "ring": "ring", "little": "pinky"}
+_BONES = ("proximal", "intermediate", "distal")
 _SLOTS = {
     **_TRUNK,
-    **{f"{side}_{bone}": slot + end for side, end in (("left", ".L"), ("right", ".R")) for bone, slot in _LIMBS.items()},
+    **{f"{side}_{bone}": slot + end for side, end in _SIDES for bone, slot in _LIMBS.items()},
+    **{
+        f"{side}_{finger}_{bone}": f"{slot}{number}{end}"
+        for side, end in _SIDES
+        for finger, slot in _FINGERS.items()
+        for number, bone in enumerate(_BONES, start=1)
+    },
+}
+# Version 1.0 counts the thumb's bones from the wrist, 0.x from the knuckle; both have three.
+_THUMB = {
+    f"{side}_thumb_{bone}": f"thumb{number}{end}"
+    for side, end in _SIDES
+    for number, bone in enumerate(("metacarpal", "proximal", "distal"), start=1)
 }
 
 
@@ -36,7 +51,7 @@ def _human_bones(obj: bpy.types.Object, skeleton: Skeleton) -> BoneMap | None:
         return None
     bones = {}
     newer = getattr(getattr(known, "vrm1", None), "humanoid", None)
-    for name, slot in _SLOTS.items():
+    for name, slot in {**_SLOTS, **_THUMB}.items():
         bone = getattr(getattr(getattr(newer, "human_bones", None), name, None), "node", None)
         if getattr(bone, "bone_name", ""):
             bones[slot] = str(bone.bone_name)

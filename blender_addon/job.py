@@ -189,7 +189,8 @@ class Job:
 class Capture:
     """What to capture. The fields after the video are those of stpose's CaptureOptions, with the same defaults.
 
-    person: a word or a number of `stpose mocap`. start, end: seconds, None for the whole video.
+    person: a word or a number of `stpose mocap`; "all" gives a track for each person. start, end: seconds, None for the whole
+    video. hands: fingers too.
     """
 
     video: Path
@@ -199,6 +200,12 @@ class Capture:
     end: float | None = None
     detector: str = "auto"
     device: str = "auto"
+    hands: bool = False
+
+    @property
+    def everyone(self) -> bool:
+        """Whether every person is captured, into a folder of tracks."""
+        return self.person == "all"
 
     def options(self) -> dict[str, str | float | None]:
         """The options of the capture by name: what `stpose mocap --options` reads."""
@@ -207,18 +214,24 @@ class Capture:
         return {name: round(value, 5) if isinstance(value, float) else value for name, value in values.items()}
 
     def arguments(self, out: Path, options: Path) -> list[str]:
-        """The arguments of `stpose`. options: the JSON file of `options()`."""
-        return ["mocap", str(self.video), "-o", str(out), "--progress", "json", "--options", str(options)]
+        """The arguments of `stpose`. out: a .npz, or a folder for everyone. options: the JSON file of `options()`."""
+        kind = ["--format", "npz"] if self.everyone else []
+        return ["mocap", str(self.video), "-o", str(out), *kind, "--progress", "json", "--options", str(options)]
 
 
 class CaptureJob(Job):
-    """A capture whose track comes to `track` when it is whole, and nowhere if it is not."""
+    """A capture whose track comes to `track` when it is whole, and nowhere if it is not.
+
+    tracks: the tracks that were written: `track`, or for everyone the same name with "_person1", "_person2", ... before its suffix.
+    """
 
     def __init__(self, command: Path, capture: Capture, track: Path) -> None:
         """Start it. Raises OSError if the options cannot be written or the command cannot be started."""
         self.track = track
+        self.tracks: list[Path] = []
+        self._everyone = capture.everyone
         self._folder = Path(tempfile.mkdtemp(prefix="stpose-"))
-        self._part = self._folder / "track.npz"
+        self._part = self._folder / ("tracks" if capture.everyone else "track.npz")
         options = self._folder / "options.json"
         try:
             options.write_text(json.dumps(capture.options()), encoding="utf-8")
@@ -230,18 +243,61 @@ class CaptureJob(Job):
     def _end(self) -> None:
         super()._end()
         if self.state.status == DONE:
-            beside = self.track.with_name(self.track.name + ".part")
+            written = self._written()
+            parts = [place.with_name(place.name + ".part") for _, place in written]
             try:
-                shutil.copyfile(self._part, beside)
-                beside.replace(self.track)
+                for (made, _), part in zip(written, parts):
+                    shutil.copyfile(made, part)
+                for part, (_, place) in zip(parts, written):
+                    part.replace(place)
+                self.tracks = [place for _, place in written]
             except OSError as error:
-                beside.unlink(missing_ok=True)
+                for part in parts:
+                    part.unlink(missing_ok=True)
                 self.state.status, self.state.error = FAILED, f"cannot write {self.track}: {error.strerror or error}"
         self._clean()
+
+    def _written(self) -> list[tuple[Path, Path]]:
+        """The files of the command, and where each of them belongs."""
+        if not self._everyone:
+            return [(self._part, self.track)]
+        ends = {path: path.stem.rpartition("_person")[2] for path in self._part.glob("*_person*.npz")}
+        made = sorted((path for path, end in ends.items() if end.isdecimal()), key=lambda path: int(ends[path]))
+        return [(path, self.track.with_name(f"{self.track.stem}_person{ends[path]}{self.track.suffix}")) for path in made]
 
     def cancel(self) -> None:
         super().cancel()
         self._clean()
 
     def _clean(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class PeopleJob(Job):
+    """Lists the people of a video. people: a line each, when it is done. picture: with everybody numbered; `close` removes it."""
+
+    def __init__(self, command: Path, capture: Capture) -> None:
+        """Start it. Raises OSError if the command cannot be started."""
+        self._folder = Path(tempfile.mkdtemp(prefix="stpose-"))
+        self.picture = self._folder / "people.png"
+        words = ["people", str(capture.video), "-o", str(self.picture), "--detector", capture.detector, "--device", capture.device]
+        for name, value in (("--start", capture.start), ("--end", capture.end)):
+            words += [name, f"{value:g}"] if value is not None else []
+        try:
+            super().__init__([command, *words])
+        except OSError:
+            self.close()
+            raise
+
+    @property
+    def people(self) -> list[str]:
+        """A line for each person, number first."""
+        return [line for line in self.state.output if line.partition(":")[0].isdecimal()]
+
+    def cancel(self) -> None:
+        super().cancel()
+        self.close()
+
+    def close(self) -> None:
+        """Remove the picture."""
         shutil.rmtree(self._folder, ignore_errors=True)

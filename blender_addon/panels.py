@@ -6,11 +6,13 @@ from typing import Any
 
 import bpy
 
-from . import preferences
+from . import preferences, preview
 from .job import CANCELLED, FAILED, find_command
 from .operators import live
 from .operators.capture import current
-from .operators.retarget import ONLY_RETARGET, SETTINGS
+from .operators.export import ENGINE
+from .operators.people import shown
+from .operators.retarget import OFFSETS, ONLY_RETARGET, SETTINGS
 from .properties import map_of
 from .text import paragraph
 
@@ -42,16 +44,53 @@ class STPOSE_PT_capture(_Step, bpy.types.Panel):
             column.prop(settings, "start")
             column.prop(settings, "end")
         column.prop(settings, "smooth")
+        column.prop(settings, "hands_too")
+        _draw_people(layout, context, settings)
         if current.running:
             _draw_progress(layout)
         else:
             button: Any = layout.operator("stpose.capture_video", text="Capture", icon="RENDER_ANIMATION")
             button.filepath, button.smooth = settings.video, settings.smooth
             button.person = str(settings.number) if settings.person == "number" else settings.person
-            button.start = settings.start if settings.use_range else 0.0
-            button.end = settings.end if settings.use_range else 0.0
+            button.hands = settings.hands_too
+            button.start, button.end = _range(settings)
             _scenery(button, settings)
             _draw_end(layout, context)
+
+
+def _range(settings: Any) -> tuple[float, float]:
+    return (settings.start, settings.end) if settings.use_range else (0.0, 0.0)
+
+
+def _draw_people(layout: bpy.types.UILayout, context: bpy.types.Context, settings: Any) -> None:
+    """The picture of `stpose people`, and a button for each number."""
+    row = layout.row(align=True)
+    if shown.running:
+        row.label(text="Looking for people...", icon="SORTTIME")
+        row.operator("stpose.cancel_people", text="", icon="CANCEL")
+        return
+    button: Any = row.operator("stpose.show_people", icon="COMMUNITY")
+    button.filepath = settings.video
+    button.start, button.end = _range(settings)
+    if shown.job is None or shown.key != (settings.video, *_range(settings)):
+        return
+    row.operator("stpose.cancel_people", text="", icon="X")
+    box = layout.box()
+    if shown.error:
+        paragraph(box, context, shown.error, "ERROR")
+        return
+    if shown.icon:
+        box.template_icon(icon_value=shown.icon, scale=10)
+        button = box.operator("wm.path_open", text="Open Picture", icon="IMAGE_DATA")
+        button.filepath = shown.picture
+    column = box.column(align=True)
+    for line in shown.lines:
+        number = int(line.partition(":")[0])
+        chosen = settings.person == "number" and settings.number == number
+        row = column.row(align=True)
+        choice: Any = row.operator("stpose.choose_person", text=str(number), depress=chosen)
+        choice.number = number
+        row.label(text=line.partition(":")[2].strip())
 
 
 def _draw_progress(layout: bpy.types.UILayout) -> None:
@@ -147,7 +186,7 @@ class STPOSE_PT_retarget(_Step, bpy.types.Panel):
         if settings.root_motion == "ROOT_BONE":
             button: Any = layout.operator("stpose.add_root", icon="BONE_DATA")
             button.target = settings.target.name
-        for name in ("facing", "match_spine", "ground"):
+        for name in ("facing", "match_spine", "hands", "ground"):
             layout.prop(settings, name)
         if settings.ground == "VALUE":
             layout.prop(settings, "ground_height")
@@ -163,10 +202,41 @@ class STPOSE_PT_retarget(_Step, bpy.types.Panel):
             layout.prop(settings, "last")
         layout.prop(settings, "step")
         layout.prop(settings, "simplify")
+        if preview.running is None:
+            layout.operator("stpose.start_preview", icon="PLAY")
+        else:
+            layout.operator("stpose.stop_preview", icon="SNAP_FACE", depress=True)
+            if preview.running.error:
+                paragraph(layout, context, preview.running.error, "ERROR")
         button = layout.operator("stpose.retarget", text="Apply", icon="CHECKMARK")
         _fill(button, settings)
         _fill(layout.operator("stpose.foot_lock", text="Lock Feet Only"), settings, skip=ONLY_RETARGET)
         layout.operator("stpose.batch", text="Retarget Tracks...", icon="FILE_FOLDER")
+        row = layout.row(align=True)
+        row.label(text="Export for")
+        for engine, name, _ in ENGINE:
+            button = row.operator("stpose.export_character", text=name)
+            button.engine, button.target = engine, settings.target.name
+
+
+class STPOSE_PT_adjust(_Step, bpy.types.Panel):
+    bl_label = "4. Adjust"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return context.scene.stpose.target is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, settings = self.layout, context.scene.stpose
+        layout.use_property_split, layout.use_property_decorate = True, False
+        for name in OFFSETS:
+            layout.prop(settings, name)
+        layout.prop(settings, "bake")
+        button: Any = layout.operator("stpose.adjust", icon="CHECKMARK")
+        _fill(button, settings, skip=tuple(name for name in ONLY_RETARGET if name != "ik") + ("lock", "radius", "floor_height"))
+        for name in OFFSETS:
+            setattr(button, name, getattr(settings, name))
 
 
 def _fill(button: Any, settings: Any, skip: tuple[str, ...] = ()) -> None:
@@ -204,7 +274,7 @@ def _draw_map(layout: bpy.types.UILayout, context: bpy.types.Context, obj: bpy.t
         paragraph(layout, context, table.note, "INFO")
 
 
-CLASSES = (STPOSE_UL_bones, STPOSE_PT_capture, STPOSE_PT_rig, STPOSE_PT_retarget, STPOSE_PT_live)
+CLASSES = (STPOSE_UL_bones, STPOSE_PT_capture, STPOSE_PT_rig, STPOSE_PT_retarget, STPOSE_PT_adjust, STPOSE_PT_live)
 
 
 def register() -> None:

@@ -38,12 +38,17 @@ GROUND = [
     ("ZERO", "World Origin", "The ground at height 0"),
     ("VALUE", "Height", "The ground at a given height"),
 ]
+HANDS = [
+    ("AS_THEY_ARE", "As They Are", "Fingers that the source does not move keep the pose that they have"),
+    ("RELAXED", "Relaxed", "Fingers that the source does not move are half open"),
+]
 PERSON = [
     ("largest", "Largest", "Who is largest in the picture"),
     ("left", "Left", "Who is furthest to the left"),
     ("center", "Center", "Who is nearest to the middle"),
     ("right", "Right", "Who is furthest to the right"),
     ("number", "Number", "By size over the whole clip, from 1"),
+    ("all", "Everybody", "A rig for each person, all in one world"),
 ]
 RATE = [
     ("RESAMPLE", "Resample", "Fit the motion to the scene's frame rate"),
@@ -87,7 +92,32 @@ class STPoseMap(bpy.types.PropertyGroup):
     rest: StringProperty()
 
 
-class STPoseSettings(bpy.types.PropertyGroup):
+class STPosePreview(bpy.types.PropertyGroup):
+    """What a preview has put aside on an object: it is kept with the object, so that any state of the file can be put right."""
+
+    on: BoolProperty()
+    action: PointerProperty(type=bpy.types.Action)
+    slot: StringProperty()
+    use_nla: BoolProperty()
+    pose: StringProperty()
+
+
+class Offsets:
+    """The angles of `retarget.adjust`, for the operator and the panel."""
+
+    spine_bend: FloatProperty(name="Spine Forward", description="Degrees", min=-90, max=90, options={"SKIP_SAVE"})
+    spine_side: FloatProperty(
+        name="Spine Left", description="Degrees to the character's left", min=-90, max=90, options={"SKIP_SAVE"}
+    )
+    spine_turn: FloatProperty(
+        name="Spine Turn", description="Degrees to the character's left", min=-90, max=90, options={"SKIP_SAVE"}
+    )
+    shoulders: FloatProperty(name="Shoulders Up", description="Degrees", min=-45, max=45, options={"SKIP_SAVE"})
+    arms_out: FloatProperty(name="Arms Out", description="Degrees away from the body", min=-90, max=90, options={"SKIP_SAVE"})
+    arms_forward: FloatProperty(name="Arms Forward", description="Degrees", min=-90, max=90, options={"SKIP_SAVE"})
+
+
+class STPoseSettings(Offsets, bpy.types.PropertyGroup):
     """All settings of the panel."""
 
     video: StringProperty(name="Video", description="Video to capture", subtype="FILE_PATH")
@@ -96,6 +126,7 @@ class STPoseSettings(bpy.types.PropertyGroup):
     use_range: BoolProperty(name="Range", description="Capture a part of the video only")
     start: FloatProperty(name="Start", description="Seconds into the video", min=0, unit="TIME_ABSOLUTE")
     end: FloatProperty(name="End", description="Seconds into the video", min=0, default=10, unit="TIME_ABSOLUTE")
+    hands_too: BoolProperty(name="Hands", description="Capture fingers too; needs MediaPipe, or keypoints with hands")
     smooth: FloatProperty(name="Smoothing", description="0 none, 1 very strong", default=Capture.smooth, min=0, max=1)
     track: StringProperty(name="Track", description="A captured track (.npz)", subtype="FILE_PATH")
     rate: EnumProperty(name="Frame Rate", items=RATE)
@@ -109,6 +140,7 @@ class STPoseSettings(bpy.types.PropertyGroup):
     match_spine: BoolProperty(
         name="Match Spine", description="Spine and neck point exactly as the source's, without the curve they have at rest"
     )
+    hands: EnumProperty(name="Hands", items=HANDS)
     lock: EnumProperty(name="Foot Lock", items=LOCK)
     heading: BoolProperty(name="Heading", description="The root also turns with the character", default=True)
     ground: EnumProperty(name="Ground", items=GROUND)
@@ -170,7 +202,7 @@ def shown_map(obj: bpy.types.Object | None) -> BoneMap | None:
     )
 
 
-CLASSES = (STPoseBone, STPoseSwitch, STPoseMap, STPoseSettings)
+CLASSES = (STPoseBone, STPoseSwitch, STPoseMap, STPosePreview, STPoseSettings)
 
 
 def register() -> None:
@@ -179,9 +211,12 @@ def register() -> None:
     setattr(bpy.types.Scene, "stpose", PointerProperty(type=STPoseSettings))  # type: ignore[func-returns-value]  # noqa: B010
     kept = PointerProperty(type=STPoseMap)  # type: ignore[func-returns-value]
     setattr(bpy.types.Object, "stpose_map", kept)  # noqa: B010
+    aside = PointerProperty(type=STPosePreview)  # type: ignore[func-returns-value]
+    setattr(bpy.types.Object, "stpose_preview", aside)  # noqa: B010
 
 
 def unregister() -> None:
+    delattr(bpy.types.Object, "stpose_preview")
     delattr(bpy.types.Object, "stpose_map")
     delattr(bpy.types.Scene, "stpose")
     for one in reversed(CLASSES):

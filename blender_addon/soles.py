@@ -20,7 +20,7 @@ def find_soles(obj: bpy.types.Object, anatomy: Anatomy) -> dict[str, Sole]:
     """The soles of a character at rest, by side: from its visible skins, or from its bones where no skin covers both feet."""
     carriers = {side: _carriers(obj, anatomy, side) for side in SIDES}
     found: dict[str, list[tuple[Array, Array]]] = {side: [] for side in SIDES}
-    for mesh in _skins(obj):
+    for mesh in skins_of(obj):
         for side in SIDES:
             found[side].append(_of_mesh(mesh, anatomy, side, carriers[side]))
     soles = {}
@@ -34,7 +34,7 @@ def find_soles(obj: bpy.types.Object, anatomy: Anatomy) -> dict[str, Sole]:
     return soles
 
 
-def _skins(obj: bpy.types.Object) -> Iterator[bpy.types.Object]:
+def skins_of(obj: bpy.types.Object) -> Iterator[bpy.types.Object]:
     """Visible meshes that the armature deforms."""
     for other in bpy.context.scene.objects:
         bound = other.type == "MESH" and any(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import bpy
 import numpy as np
+from mathutils import Matrix
 
-from .action import ACTION, LAYER, add_keys, curves_in, mark_bake, slot_of, write_action
+from .action import ACTION, LAYER, Channel, add_keys, curves_in, mark_bake, slot_of, write_action
 from .armature import (
     RigError,
     channels,
@@ -25,11 +27,13 @@ from .armature import (
 from .findmap import guess_map
 from .ikcontrols import ik_channels
 from .restpose import rest_of
+from .retarget.adjust import Adjust, adjusted
 from .retarget.anatomy import Anatomy
+from .retarget.attachment import local_rotations
 from .retarget.bonemap import BoneMap, check
 from .retarget.footlock import FootLock, lock_feet
 from .retarget.rootmotion import FULL, OBJECT, ROOT_BONE, split
-from .retarget.rotation import across, continuous
+from .retarget.rotation import across, angle_between, continuous
 from .retarget.skeleton import Skeleton, Track
 from .retarget.slots import REQUIRED, SLOTS
 from .retarget.soles import Sole, size_of
@@ -37,6 +41,7 @@ from .retarget.solver import Options, Posed, retarget
 from .rig import contacts_at, keep_contacts, scene_rate
 from .soles import find_soles
 
+_UNCHANGED = 1e-5  # rad
 _SAME_POSE = 0.5  # degrees by which a limb may differ between FK and IK before it is said
 
 
@@ -64,6 +69,16 @@ class Root:
 
     mode: str = FULL
     heading: bool = False
+
+
+def chosen(owner: Any) -> tuple[Options, FootLock, Root]:
+    """The options that an operator, or the panel's settings, have under these names."""
+    ground = {"REST": None, "ZERO": 0.0, "VALUE": owner.ground_height}[owner.ground]
+    return (
+        Options(owner.facing, None, owner.match_spine, ground, owner.hands),
+        FootLock(owner.lock, owner.radius, owner.floor_height),
+        Root(owner.root_motion, owner.heading),
+    )
 
 
 @dataclass
@@ -100,7 +115,19 @@ def action_range(obj: bpy.types.Object) -> tuple[int, int]:
     return int(np.floor(min(low for low, _ in ranges))), int(np.ceil(max(high for _, high in ranges)))
 
 
-def transfer(
+@dataclass(frozen=True)
+class Solved:
+    """A retarget before it is keyed. channels: what is keyed on the target. home: where its object stands at rest."""
+
+    frames: np.ndarray
+    channels: list[Channel]
+    taker: BoneMap
+    home: Matrix
+    tolerance: tuple[float, float]
+    report: Report
+
+
+def solve(
     context: bpy.types.Context,
     source: bpy.types.Object | None,
     target: bpy.types.Object | None,
@@ -109,13 +136,11 @@ def transfer(
     lock: FootLock,
     bake: Bake,
     root: Root = Root(),
-    progress: Callable[[float], None] | None = None,
-) -> Report:
-    """Put the source's motion on the target. maps: of source and target; found if None. Raises RigError, ValueError.
+) -> Solved:
+    """What the source's motion is on the target. maps: of source and target; found if None. Raises RigError, ValueError.
 
-    Nothing of the target changes but its action and the switches that its family needs, which the report names.
+    Nothing of the target changes but the switches that its family needs, which the report names.
     """
-    say = progress or (lambda part: None)
     source, target = check_rig(source), check_target(target)
     if source == target:
         raise RigError("source and target are the same armature")
@@ -131,7 +156,6 @@ def transfer(
     report.notes += [f"{taker.bones[slot]}: {text}" for slot, text in taker.problems.items() if slot in taker.bones]
     moving = read_motion(context, source, frames.tolist(), [name for slot, name in giver.bones.items() if slot != "root"])
     moving = replace(moving, skeleton=rest_of(source), fps=moving.fps / bake.step, contacts=contacts_at(source, frames))
-    say(0.4)
     own = Anatomy(skeleton, taker.bones)
     soles = find_soles(target, own)
     if compared is not skeleton:
@@ -140,31 +164,50 @@ def transfer(
     posed = retarget(moving, _without_root(giver.bones), compared, taker.bones, options, soles)
     posed = lock_feet(posed, moving.fps, lock, moving.contacts)
     posed, carrier = split(posed, root.mode, root.heading)
-    say(0.6)
     report.notes += set_switches(target, taker.switches)
-    attached = find_attachments(context, target, skeleton, taker.bones)
+    attached = find_attachments(context, target, skeleton, posed.driven)
     loose = [taker.bones[slot] for slot in posed.rotations if slot not in attached]
     if loose:
         report.notes.append(f"left out, as constraints hold them: {', '.join(loose)}")
     tolerance = bake.tolerance(anatomy)
     keyed = channels(context, target, posed, frames, attached, tolerance, None, carrier if root.mode == ROOT_BONE else None)
-    home = home_of(target).copy()
     if carrier is not None and root.mode == OBJECT:
         keyed += object_channels(target, carrier, frames, tolerance)
-    say(0.8)
-    action = write_action(target, f"{target.name} {source.name}", keyed, bake.where)
+    return Solved(frames, keyed, taker, home_of(target).copy(), tolerance, report)
+
+
+def transfer(
+    context: bpy.types.Context,
+    source: bpy.types.Object | None,
+    target: bpy.types.Object | None,
+    maps: tuple[BoneMap | None, BoneMap | None],
+    options: Options,
+    lock: FootLock,
+    bake: Bake,
+    root: Root = Root(),
+    progress: Callable[[float], None] | None = None,
+) -> Report:
+    """Put the source's motion on the target: `solve`, keyed. Raises RigError, ValueError.
+
+    Nothing of the target changes but its action and the switches that its family needs, which the report names.
+    """
+    say = progress or (lambda part: None)
+    solved = solve(context, source, target, maps, options, lock, bake, root)
+    source, target = check_rig(source), check_target(target)
+    say(0.7)
+    action = write_action(target, f"{target.name} {source.name}", solved.channels, bake.where)
     if root.mode == OBJECT:
-        set_home(action, home)
-    elif home != target.matrix_world:
-        target.matrix_world = home
+        set_home(action, solved.home)
+    elif solved.home != target.matrix_world:
+        target.matrix_world = solved.home
     mark_bake(action)
-    if bake.ik and taker.ik:
-        report.notes += _key_ik(context, target, action, taker, frames, tolerance)
-    keep_contacts(action, source, frames)
-    report.action = action.name
+    if bake.ik and solved.taker.ik:
+        solved.report.notes += _key_ik(context, target, action, solved.taker, solved.frames, solved.tolerance)
+    keep_contacts(action, source, solved.frames)
+    solved.report.action = action.name
     context.scene.frame_set(context.scene.frame_current)
     say(1.0)
-    return report
+    return solved.report
 
 
 def _stood(compared: Skeleton, own: Anatomy, soles: dict[str, Sole]) -> tuple[Skeleton, dict[str, Sole]]:
@@ -219,6 +262,34 @@ def relock(
     keep_contacts(action, target, frames)
     context.scene.frame_set(context.scene.frame_current)
     return Report(len(frames), action.name, taker.family, list(filter(None, [taker.note])))
+
+
+def adjust(
+    context: bpy.types.Context, target: bpy.types.Object | None, target_map: BoneMap | None, by: Adjust, bake: Bake
+) -> Report:
+    """Offsets on an animated rig: a copy of its action, or a layer, with new keys on what changes. Raises RigError, ValueError."""
+    target = check_target(target)
+    if by.nothing:
+        raise RigError("all offsets are 0: set one first")
+    frames = _frames(bake, target)
+    skeleton = read_skeleton(target)
+    taker = usable(target_map or guess_map(target), target, "target")
+    bones = _without_root(taker.bones)
+    posed = _posed(read_motion(context, target, frames.tolist(), list(bones.values())), bones, target)
+    turned = adjusted(posed, by)
+    attached = find_attachments(context, target, skeleton, bones)
+    before, after = (local_rotations(one, attached) for one in (posed, turned))
+    changed = [slot for slot in after if float(angle_between(before[slot], after[slot]).max()) > _UNCHANGED]
+    keyed = channels(context, target, turned, frames, attached, bake.tolerance(turned.anatomy), changed)
+    base = target.animation_data.action if target.animation_data else None
+    action = write_action(target, f"{target.name} adjusted", keyed, bake.where, None if bake.where == LAYER else base)
+    mark_bake(action)
+    report = Report(len(frames), action.name, taker.family, list(filter(None, [taker.note])))
+    if bake.ik and taker.ik:
+        report.notes += _key_ik(context, target, action, taker, frames, bake.tolerance(turned.anatomy))
+    keep_contacts(action, target, frames)
+    context.scene.frame_set(context.scene.frame_current)
+    return report
 
 
 def _posed(moving: Track, bones: dict[str, str], obj: bpy.types.Object) -> Posed:

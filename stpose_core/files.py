@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from uuid import uuid4
 
 from stpose_core.errors import OutputError
@@ -31,11 +32,26 @@ def check_output(path: str | Path, overwrite: bool = False) -> Path:
         raise OutputError(f"{path} is a folder; give a file name in it")
     if not path.parent.is_dir():
         raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"cannot write {path}: no permission to write into {path.parent}")
+    try:
+        check_folder(path.parent)
+    except OutputError as error:
+        raise OutputError(f"cannot write {path}: {error}") from error
     if there and not overwrite:
         raise OutputError(f"{path} exists already; choose another name or allow overwriting (--overwrite)")
     return path
+
+
+def check_folder(folder: Path) -> None:
+    """Raise OutputError if no file can be made in a folder. One is made and removed: permissions alone do not tell, for example
+    of the superuser in a folder of a file system that takes no files."""
+    try:
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = (
+            "no permission to write" if isinstance(error, PermissionError) else f"no file can be made ({error.strerror or error})"
+        )
+        raise OutputError(f"{reason} into {folder}") from error
 
 
 @contextmanager

@@ -84,9 +84,26 @@ def rig_of(motion: Motion) -> str | None:
 
     Prefixes up to a colon or a bar, and a difference in upper and lower case, do not count.
     """
-    counts = {rig: len(_ours(motion, rig)) for rig in RIGS}
+    return _rig_of(motion.names)
+
+
+def _rig_of(names: tuple[str, ...]) -> str | None:
+    counts = {rig: len(_ours(names, rig)) for rig in RIGS}
     best = max(RIGS, key=lambda rig: counts[rig])
     return best if counts[best] >= _ENOUGH else None
+
+
+def body_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """What a captured body calls joints with the names of a preset; other names as they are."""
+    rig = _rig_of(names)
+    found = {} if rig is None else _ours(names, rig)
+    found.update({_end(name): _end(ours) for name, ours in found.items()})
+    return tuple(found.get(name, name) for name in names)
+
+
+def _end(name: str) -> str:
+    """What the end site of a joint is called: LeftToeBase ends in LeftToeEnd."""
+    return f"{name.removesuffix('Base')}End"
 
 
 def recognised(motion: Motion) -> Motion:
@@ -94,15 +111,15 @@ def recognised(motion: Motion) -> Motion:
     rig = rig_of(motion)
     if rig in (None, "stpose"):
         return motion
-    return _renamed(motion, _ours(motion, rig))
+    return _renamed(motion, _ours(motion.names, rig))
 
 
-def _ours(motion: Motion, rig: str) -> dict[str, str]:
-    """What a captured body calls those joints of a motion that have names of a preset: one joint for each name."""
+def _ours(own: tuple[str, ...], rig: str) -> dict[str, str]:
+    """What a captured body calls those joints that have names of a preset: one joint for each name."""
     names = joint_names(rig) or {name: name for name in joint_names("cmu")}
     theirs = {_plain(name): ours for ours, name in names.items()}
     found: dict[str, str] = {}
-    for name in motion.names:
+    for name in own:
         ours = theirs.pop(_plain(name), None)
         if ours is not None:
             found[name] = ours
@@ -127,5 +144,5 @@ def _renamed(motion: Motion, names: dict[str, str]) -> Motion:
     found: list[str] = []
     for name, parent in zip(motion.names, motion.parents):
         end = name.endswith("End") and parent >= 0 and motion.names[parent] in names
-        found.append(f"{found[parent]}End" if end else names.get(name, name))
+        found.append(_end(found[parent]) if end else names.get(name, name))
     return replace(motion, names=tuple(found))

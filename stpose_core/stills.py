@@ -17,6 +17,7 @@ from stpose_core.reading import read_list
 from stpose_core.skeletons import H36M17, convert
 from stpose_core.track.person import HELD, SAME, verified
 from stpose_core.track.similarity import joint_similarity
+from stpose_core.watchdog import step
 
 if TYPE_CHECKING:
     from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
@@ -56,11 +57,13 @@ def list_pictures(names: Iterable[str]) -> list[Path]:
 def read_picture(path: Path) -> Image:
     """(H, W, 3) uint8 RGB, turned upright as its EXIF orientation says. Raises FormatError naming the file if it cannot be read."""
     try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
+        with step(path):
+            data = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
         raise FormatError(f"{path} cannot be read: {error.strerror or error}") from error
     try:
-        picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+        with step(path):
+            picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     except cv2.error as error:  # a picture larger than OpenCV accepts
         raise FormatError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
     if picture is None:

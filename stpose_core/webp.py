@@ -19,6 +19,7 @@ from stpose_core.errors import FormatError, VideoError
 from stpose_core.frames import Frame, VideoInfo, checked_range, empty_range
 from stpose_core.reading import read_bytes
 from stpose_core.stamps import STAMP_ERROR
+from stpose_core.watchdog import step
 
 _ANIMATED = 0x02  # flag of the VP8X header
 _AT_ONCE = 2**28  # bytes of decoded frames that are held
@@ -82,7 +83,8 @@ class AnimatedWebp:
     def _picture(self, begin: int, count: int) -> list[NDArray[np.uint8]]:
         """`count` frames from a number on, RGB. Memory: those frames."""
         try:
-            good, animation = cv2.imreadanimation(str(self._path), begin, count)
+            with step(self._path):
+                good, animation = cv2.imreadanimation(str(self._path), begin, count)
         except cv2.error as error:
             raise VideoError(f"{self._path} cannot be decoded: {' '.join(str(error).split())[:200]}") from error
         pictures = list(animation.frames) if good else []

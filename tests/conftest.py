@@ -6,6 +6,41 @@ from collections.abc import Iterator
 
 import pytest
 
+# Files with tests that train networks, render, or start many processes: about half the time of the suite.
+SLOW = {
+    "test_adapt",
+    "test_batch",
+    "test_benchmark_adapt",
+    "test_benchmark_lifter",
+    "test_critic",
+    "test_demo",
+    "test_detector_recipe",
+    "test_faults",
+    "test_finder",
+    "test_graph",
+    "test_heatmaps",
+    "test_labelled",
+    "test_live",
+    "test_networks",
+    "test_pieces",
+    "test_setup",
+    "test_spatial",
+    "test_spatial_feed",
+    "test_spatial_footage",
+    "test_synth",
+    "test_synth_people",
+    "test_train_contacts",
+    "test_train_lifter",
+    "test_train_spatial",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of these files as slow."""
+    for item in items:
+        if item.path.stem in SLOW:
+            item.add_marker("slow")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

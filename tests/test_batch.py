@@ -16,13 +16,14 @@ from batch_kit import NOTES
 from fakes import BarDetector, film
 from stpose_cli.inputs import find_videos
 from stpose_cli.main import run
-from stpose_cli.manifest import Manifest, checksum
+from stpose_cli.manifest import Manifest, checksum, inputs_of
 from stpose_cli.outputs import unique_names
 from test_cli import ARGUMENTS, bar, fails, files  # noqa: F401 - a fixture
 
 from stpose_core.errors import FormatError, VideoError
 from stpose_core.files import remove_partials, written_whole
 from stpose_core.formats import load_motion
+from stpose_core.options import CaptureOptions
 
 HERE = Path(__file__).parent
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
@@ -135,8 +136,9 @@ def test_a_batch_is_resumed(bar: BarDetector, takes: Path, tmp_path: Path, capsy
     film(takes / "a.mp4", 25, 30)
     capsys.readouterr()
     assert run(words) == 2
-    assert "a.bvh exists already" in capsys.readouterr().err
+    assert f"{out / 'a.bvh'} exists already, but the video has changed; --overwrite captures it again" in capsys.readouterr().err
     assert run([*words, "--smooth", "0.7"]) == 2
+    assert "b.bvh exists already, but it was captured with other options (smooth 0.4, now 0.7)" in capsys.readouterr().err
     assert len(load_motion(out / "a.bvh")) == 20
     assert run([*words, "--overwrite"]) == 0
     assert len(load_motion(out / "a.bvh")) == 30
@@ -150,11 +152,42 @@ def test_the_manifest_survives_a_full_disk_and_nonsense(tmp_path: Path) -> None:
     with (tmp_path / "manifest.jsonl").open("ab") as file:
         file.write(b'[]\n{"video": 3}\n' + b"[" * 10000 + b'\n\xff\n{"video": "/b.mp4", "sta')
     manifest = Manifest(tmp_path)
-    assert manifest.finished(video, {"smooth": 0.4}) == [tmp_path / "a.bvh"]
-    assert manifest.finished(video, {"smooth": 0.5}) is None
+    assert manifest.finished(video, {"smooth": 0.4}, {}) == [tmp_path / "a.bvh"]
+    assert manifest.finished(video, {"smooth": 0.5}, {}) is None
     manifest.append(video, [], sha256=None, options={"smooth": 0.4}, error="no person")
     assert json.loads((tmp_path / "manifest.jsonl").read_bytes().splitlines()[-1])["status"] == "error"
-    assert Manifest(tmp_path).finished(video, {"smooth": 0.4}) is None
+    assert Manifest(tmp_path).finished(video, {"smooth": 0.4}, {}) is None
+
+
+def test_a_change_in_a_file_that_options_name_is_noticed(tmp_path: Path) -> None:
+    video, weights = film(tmp_path / "a.mp4", 25, 3), tmp_path / "my.safetensors"
+    (tmp_path / "a.bvh").touch()
+    weights.write_bytes(b"first")
+    options = CaptureOptions(weights=str(weights))
+    fields, inputs = json.loads(options.to_json()), inputs_of(options)
+    assert list(inputs) == [str(weights)]
+    manifest = Manifest(tmp_path)
+    manifest.append(video, [str(tmp_path / "a.bvh")], sha256=checksum(video), options=fields, inputs=inputs, error=None)
+    manifest = Manifest(tmp_path)
+    assert manifest.finished(video, fields, inputs_of(options)) == [tmp_path / "a.bvh"]
+    assert manifest.difference(video, fields, inputs_of(options)) is None
+    weights.write_bytes(b"other")
+    assert manifest.finished(video, fields, inputs_of(options)) is None
+    assert manifest.difference(video, fields, inputs_of(options)) == f"{weights} has changed"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a folder that takes no files from anybody")
+def test_a_folder_that_takes_no_file_is_found_before_any_work(
+    bar: BarDetector,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Permissions do not show it: they allow the superuser to write into /proc."""
+    video = film(tmp_path / "a.mp4", 25, 5)
+    for out in ("/proc/a.bvh", "/proc/"):
+        line = fails(capsys, "mocap", video, "-o", out, *ARGUMENTS)
+        assert "into /proc" in line
+    assert bar.looked == 0
 
 
 @POSIX
@@ -246,11 +279,16 @@ def test_the_workers_of_a_killed_command_end(tmp_path: Path) -> None:
 def test_a_batch_on_ray(takes: Path, tmp_path: Path) -> None:
     """A worker is killed in the middle: no video is lost, no partial file stays."""
     out = tmp_path / "out"
-    status, _, errors = stpose(tmp_path, takes, "-o", out, "--ray", "local", "--jobs", "2", "--detector", "batch_kit:Once")
+    for name in ("a.mp4", "b.mp4"):
+        film(takes / name, 25, 100)  # long enough to see the progress
+    words = ("--ray", "local", "--jobs", "2", "--progress", "json")
+    status, told, errors = stpose(tmp_path, takes, "-o", out, *words, "--detector", "batch_kit:SlowOnce")
     assert (tmp_path / "notes" / "killed").exists()
     assert files(out) == ["a.bvh", "b.bvh", "c.bvh", "manifest.jsonl"], errors
     assert status == 0
     assert sorted(entry["tries"] for entry in entries(out)) == [1, 1, 2]
+    progress = [event for event in map(json.loads, told.splitlines()) if event["event"] == "progress"]
+    assert any(event["stage"] == "detect" and 0 < event["done"] < event["total"] for event in progress)
     assert "the worker process on the cluster died; it is tried again" in errors
     assert "Traceback" not in errors
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from moving_body import h36m, seen, walk
 from scipy.spatial.transform import Rotation
+from standing import standing
 from stpose_training.data.filmed import KINDS, Scene, shoot
 from world_measures import Result, bends, measures, turned_to
 
@@ -102,3 +103,13 @@ def test_the_turn_that_fits_best_is_found() -> None:
     points = np.random.default_rng(0).normal(size=(40, 3))
     turn = Rotation.from_euler("y", 130, degrees=True)
     assert np.allclose(turned_to(points, turn.apply(points) + 2.0), turn.as_matrix())
+
+
+def test_standing_frames_are_counted_for_each_foot() -> None:
+    contacts = np.zeros((10, 4))
+    contacts[2:6, 1] = 0.9  # the left toes
+    contacts[:, 2] = 0.4  # the right heel, not enough
+    frames = np.zeros(10, bool)
+    frames[2:8] = True
+    assert standing(contacts, frames, "left") == pytest.approx(4 / 6)
+    assert standing(contacts, frames, "right") == 0

@@ -17,7 +17,9 @@ from stpose_core.data import Array, Camera, CameraPath
 from stpose_core.world.camera_motion import CameraMotion, can_follow
 from stpose_core.world.camera_path import on_grid, to_camera, to_path
 from stpose_core.world.camera_solve import _is_static
-from stpose_core.world.turning import Lens, Link, Turns
+from stpose_core.world.key_frames import KeyFrame
+from stpose_core.world.turning import Lens, Link, Turns, moved
+from stpose_core.world.view_track import Glance, ViewTrack
 
 SIZE = (480, 270)
 CAMERA = Camera(420.0, (240.0, 135.0))
@@ -94,6 +96,27 @@ def test_a_pan_is_followed_to_half_a_degree(plane: NDArray[np.uint8]) -> None:
     assert np.median(path.confidence) > 0.8
 
 
+def test_corners_are_found_after_a_roll_only_where_the_key_frame_is_turned_with_it(plane: NDArray[np.uint8]) -> None:
+    roll, zoom = Rotation.from_euler("z", 25, degrees=True).as_matrix(), 1.2
+    key = KeyFrame.of(picture(plane, np.eye(3))[..., 1], np.zeros((0, 4)))
+    later = picture(plane, roll, zoom=zoom)[..., 1]
+    track = ViewTrack(
+        Glance(0, 0.0, later, np.zeros((0, 4))), Lens(CAMERA.focal, np.array(CAMERA.centre), SIZE), np.random.default_rng(0)
+    )
+    turn = Turns(roll.T[None], np.log([zoom]))
+    homography = track._homography(turn, CAMERA.focal)
+    there = cv2.perspectiveTransform(key.points[None].astype(float), homography)[0]
+    assert np.allclose(there - CAMERA.centre, moved(key.points[None] - CAMERA.centre, turn, np.array([CAMERA.focal]))[0], atol=1e-6)
+    inner = ((there > 20) & (there < np.array(SIZE) - 20)).all(1)
+
+    def right(frame: KeyFrame) -> float:
+        found, seen = frame.track(later, there, False)
+        return float((seen & (np.linalg.norm(found - there, axis=1) < 0.3))[inner].mean())
+
+    assert right(key.aligned(later, homography)) > 0.8
+    assert right(key) < 0.4, "control: patches that are not turned are lost"
+
+
 def test_a_still_camera_is_exactly_static_in_spite_of_noise_and_people(plane: NDArray[np.uint8]) -> None:
     path = follow(plane, still, 60, noise=8.0)
     assert path.static
@@ -119,8 +142,8 @@ def test_a_static_camera_stays_static_though_key_frames_drift() -> None:
     points = rng.uniform(-100, 100, (40, 2)).astype(np.float32)
     angles = np.radians(np.linspace(0, 0.25, 30))  # 1.8 pixels at the end
     drift = Turns(Rotation.from_rotvec(angles[:, None] * [0.0, 1.0, 0.0]).as_matrix(), np.zeros(30))
-    for moved, static in ((0.0, True), (1.5, False)):
-        shift = np.array([moved, 0.0], np.float32)
+    for shifted, static in ((0.0, True), (1.5, False)):
+        shift = np.array([shifted, 0.0], np.float32)
         links = [Link(frame, frame - 1, points, points + shift, Turns.none(), 0.0, 1.0, 1.0) for frame in range(1, 31)]
         assert _is_static(links, drift, np.zeros((30, 40)), lens) == static
     wide = Turns(Rotation.from_rotvec(4 * angles[:, None] * [0.0, 1.0, 0.0]).as_matrix(), np.zeros(30))

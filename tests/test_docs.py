@@ -57,7 +57,10 @@ def unknown_options(words: list[str]) -> list[str]:
 
     command: click.Command = cli
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-        command, words = command.commands[words[0]], words[1:]
+        found = command.get_command(click.Context(command), words[0])
+        if found is None:
+            raise KeyError(words[0])
+        command, words = found, words[1:]
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)} | {"-h", "--help"}
     return [word for word in words if re.fullmatch(r"--?[a-z][a-z-]*", word) and word not in known]
 

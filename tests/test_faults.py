@@ -7,8 +7,12 @@ import threading
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+from stpose_core.errors import StposeError
+from stpose_core.frames import open_source
 from stpose_core.watchdog import step, watching
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
@@ -56,3 +60,34 @@ def test_the_watchdog_sees_only_steps_that_take_too_long() -> None:
         with step(Path("slow.mp4")):
             assert seen.wait(10)
     assert found == [Path("slow.mp4")]
+
+
+@pytest.mark.parametrize("name", ["imdecode", "imreadanimation"])
+def test_the_watchdog_sees_pictures_that_hang(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of pictures, and an animated WebP: the same limit as for a video."""
+    pillow = pytest.importorskip("PIL.Image")
+    pictures = [pillow.fromarray(np.full((60, 80, 3), value, np.uint8)) for value in (10, 200, 90)]
+    if name == "imdecode":
+        path = tmp_path / "1.png"
+        pictures[0].save(path)
+        pictures[1].save(tmp_path / "2.png")
+        source = open_source(tmp_path)
+    else:
+        path = tmp_path / "a.webp"
+        pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=100)
+        source = open_source(path)
+    seen = threading.Event()
+    found: list[Path] = []
+
+    def hung(which: Path) -> None:
+        found.append(which)
+        seen.set()
+
+    def hang(*_: object) -> None:
+        assert seen.wait(10)
+        raise cv2.error("it was stopped")
+
+    monkeypatch.setattr(cv2, name, hang)
+    with watching(0.4, hung), pytest.raises(StposeError):
+        list(source.frames())
+    assert found == [path]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from test_formats_glb import MILLIMETRE, body_motion
 
-from stpose_core.animate.rotations import forward_kinematics
+from stpose_core.animate.kinematics import forward_kinematics
 from stpose_core.data import Motion
 from stpose_core.errors import OutputError
 from stpose_core.formats import fbx, save

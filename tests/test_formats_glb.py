@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 from test_bvh import joints_by_name, make_motion
 
 from stpose_core.animate.body import NAMES, Rest, parents, rest_offsets
-from stpose_core.animate.rotations import forward_kinematics
+from stpose_core.animate.kinematics import forward_kinematics
 from stpose_core.data import Motion
 from stpose_core.errors import FormatError, OutputError
 from stpose_core.formats import load_motion, load_people, save

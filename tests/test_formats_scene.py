@@ -12,12 +12,12 @@ from typing import Any
 import c3d
 import numpy as np
 import pytest
-from pxr import Usd, UsdGeom, UsdSkel
+from pxr import Gf, Usd, UsdGeom, UsdSkel
 from test_bvh import joints_by_name, make_motion
 from test_formats import assert_same
 from test_formats_glb import MILLIMETRE, body_motion
 
-from stpose_core.animate.rotations import forward_kinematics
+from stpose_core.animate.kinematics import forward_kinematics
 from stpose_core.data import Motion
 from stpose_core.errors import FormatError, OutputError
 from stpose_core.formats import load_motion, load_people, save
@@ -54,6 +54,64 @@ def test_usd_computes_the_joints_within_a_millimetre(suffix: str, tmp_path: Path
             # The control: another frame is not the same.
             wrong = joints_by_name(motion, (frame + 3) % len(motion))
             assert max(np.linalg.norm(found[name] - place) for name, place in wrong.items()) > MILLIMETRE
+
+
+@pytest.mark.parametrize("suffix", [".usda", ".usdc", ".usdz"])
+def test_people_come_back_from_usd(suffix: str, tmp_path: Path) -> None:
+    people = [body_motion(seed=1), make_motion(frames=10, fps=15)]
+    save(people, tmp_path / f"a{suffix}")
+    for again, motion in zip(load_people(tmp_path / f"a{suffix}"), people, strict=True):
+        assert again.names == motion.names
+        assert again.fps == motion.fps
+        np.testing.assert_allclose(forward_kinematics(again), forward_kinematics(motion), atol=MILLIMETRE)
+
+
+def test_a_usd_of_another_program_is_read_in_its_unit_with_its_axes(tmp_path: Path) -> None:
+    """Centimetres, z up, a skeleton that is moved, and joints with axes of their own at rest."""
+    stage = Usd.Stage.CreateNew(str(tmp_path / "a.usda"))
+    UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.z)
+    UsdGeom.SetStageMetersPerUnit(stage, 0.01)
+    stage.SetTimeCodesPerSecond(24)
+    UsdSkel.Root.Define(stage, "/rig").AddTranslateOp().Set(Gf.Vec3d(0, 0, 50))
+    skeleton = UsdSkel.Skeleton.Define(stage, "/rig/skeleton")
+    joints = ["hip", "hip/knee"]
+    turn = Gf.Matrix4d().SetRotate(Gf.Rotation(Gf.Vec3d(1, 0, 0), 90))
+    rest = [turn * Gf.Matrix4d().SetTranslate(Gf.Vec3d(0, 0, 40)), Gf.Matrix4d().SetTranslate(Gf.Vec3d(0, -40, 0))]
+    skeleton.CreateJointsAttr(joints)
+    skeleton.CreateRestTransformsAttr(rest)
+    skeleton.CreateBindTransformsAttr([rest[0], rest[1] * rest[0]])
+    animation = UsdSkel.Animation.Define(stage, "/rig/motion")
+    animation.CreateJointsAttr(joints)
+    animation.CreateScalesAttr([Gf.Vec3h(1, 1, 1)] * 2)
+    shifts, turns = animation.CreateTranslationsAttr(), animation.CreateRotationsAttr()
+    for frame in range(3):
+        shifts.Set([Gf.Vec3f(10 * frame, 0, 40), Gf.Vec3f(0, -40, 0)], frame)
+        own = Gf.Rotation(Gf.Vec3d(1, 0, 0), 90) * Gf.Rotation(Gf.Vec3d(1, 0, 0), 30.0 * frame)
+        turns.Set([Gf.Quatf(own.GetQuat()), Gf.Quatf(1)], frame)
+    UsdSkel.BindingAPI.Apply(skeleton.GetPrim()).CreateAnimationSourceRel().SetTargets([animation.GetPath()])
+    stage.Save()
+    motion = load_motion(tmp_path / "a.usda")
+    assert (motion.names, motion.fps) == (("hip", "knee"), 24)
+    np.testing.assert_allclose(motion.offsets[1], [0, -0.4, 0], atol=1e-6)
+    places = forward_kinematics(motion)
+    np.testing.assert_allclose(places[:, 0], [[0, 0.9, 0], [0.1, 0.9, 0], [0.2, 0.9, 0]], atol=1e-6)
+    bend = np.radians([0, 30, 60])
+    # About x in z up, the shin swings from down to forward or back, which is z in y up.
+    np.testing.assert_allclose(places[:, 1, 1], 0.9 - 0.4 * np.cos(bend), atol=1e-6)
+    np.testing.assert_allclose(np.abs(places[:, 1, 2]), 0.4 * np.sin(bend), atol=1e-6)
+
+
+def test_a_usd_without_a_skeleton_and_a_damaged_one_are_refused(tmp_path: Path) -> None:
+    stage = Usd.Stage.CreateNew(str(tmp_path / "a.usda"))
+    UsdGeom.Xform.Define(stage, "/world")
+    stage.Save()
+    (tmp_path / "b.usdc").write_bytes(b"PXR-USDC" + bytes(range(256)) * 9)
+    (tmp_path / "c.usda").write_text("#usda 1.0\n(" * 50)
+    for name, words in (("a.usda", "holds no skeleton"), ("b.usdc", "cannot be read"), ("c.usda", "cannot be read")):
+        with pytest.raises(FormatError, match=words) as caught:
+            load_people(tmp_path / name)
+        assert name in str(caught.value)
+        assert "\n" not in str(caught.value)
 
 
 def test_the_meshes_of_usd_are_bound_to_the_skeleton(tmp_path: Path) -> None:
@@ -93,9 +151,9 @@ def test_c3d_holds_joint_centres_in_millimetres_with_z_up(motion: Motion, tmp_pa
     assert reader.get("POINT:Y_SCREEN").string_value.strip() == "+Z"
     assert {"LKnee", "RBigToe", "Neck", "LWrist", "Hip"} <= set(labels)
     x, y, z = np.moveaxis(frames, -1, 0) / 1000
-    expected = forward_kinematics(motion)
-    np.testing.assert_allclose(np.stack([x, z, -y], axis=-1), expected, atol=MILLIMETRE)
-    assert np.abs(np.stack([x, z, y], axis=-1) - expected).max() > MILLIMETRE
+    expected, joints = forward_kinematics(motion), len(motion.names)
+    np.testing.assert_allclose(np.stack([x, z, -y], axis=-1)[:, :joints], expected, atol=MILLIMETRE)
+    assert np.abs(np.stack([x, z, y], axis=-1)[:, :joints] - expected).max() > MILLIMETRE
     assert [labels[joint] for joint, name in enumerate(motion.names)] == [MARKERS.get(name, name) for name in motion.names]
 
 
@@ -104,7 +162,7 @@ def test_trc_holds_joint_centres_in_millimetres_with_y_up(tmp_path: Path) -> Non
     save(motion, tmp_path / "a.trc")
     lines = (tmp_path / "a.trc").read_text().split("\n")
     head = dict(zip(lines[1].split("\t"), lines[2].split("\t")))
-    assert (head["NumFrames"], head["NumMarkers"], head["Units"]) == ("30", str(len(motion.names)), "mm")
+    assert (head["NumFrames"], head["NumMarkers"], head["Units"]) == ("30", str(len(motion.names) + 9), "mm")
     assert float(head["DataRate"]) == pytest.approx(motion.fps, abs=1e-5)
     labels = [word for word in lines[3].split("\t")[2:] if word]
     assert lines[4].split("\t")[2:5] == ["X1", "Y1", "Z1"]
@@ -114,7 +172,18 @@ def test_trc_holds_joint_centres_in_millimetres_with_y_up(tmp_path: Path) -> Non
     np.testing.assert_allclose(rows[:, 0], np.arange(1, 31))
     np.testing.assert_allclose(rows[:, 1], np.arange(30) / motion.fps, atol=1e-6)
     found = rows[:, 2:].reshape(30, -1, 3) / 1000
-    np.testing.assert_allclose(found, forward_kinematics(motion), atol=MILLIMETRE)
+    np.testing.assert_allclose(found[:, : len(motion.names)], forward_kinematics(motion), atol=MILLIMETRE)
+    assert labels[len(motion.names) :] == [
+        "LHeel",
+        "LSmallToe",
+        "RHeel",
+        "RSmallToe",
+        "Nose",
+        "LIndex",
+        "LPinky",
+        "RIndex",
+        "RPinky",
+    ]
     knee = labels.index("LKnee")
     np.testing.assert_allclose(found[7, knee], joints_by_name(motion, 7)["mixamorig:LeftLeg"], atol=MILLIMETRE)
 
@@ -160,6 +229,7 @@ BROKEN: dict[str, Callable[[Path], object]] = {
     "a frame less": damaged(lambda content: content["people"][0]["root"].pop()),
     "words as numbers": damaged(lambda content: content["people"][0].update(root="left")),
     "not a number": damaged(lambda content: content["people"][0]["root"].__setitem__(0, [float("nan")] * 3)),
+    "a joint beyond all numbers": damaged(lambda content: content["people"][0]["joints"][1].update(offset=[1e308, 0, 0])),
     "a rotation of no length": damaged(lambda content: content["people"][0]["rotations"][0].__setitem__(0, [0] * 4)),
     "a parent after its child": damaged(lambda content: content["people"][0]["joints"][1].update(parent=9)),
     "no rate": damaged(lambda content: content["people"][0].update(fps=0)),

@@ -13,13 +13,14 @@ import pytest
 
 from stpose_core.errors import FormatError, StposeError
 
-NAMES = ("bvh", "amc", "npz", "json", "safetensors", "pickle", "index")
+NAMES = ("bvh", "amc", "npz", "json", "safetensors", "pickle", "index", "glb", "motion", "trc", "c3d", "csv")
 
 
 @pytest.fixture(scope="module")
 def targets() -> ModuleType:
     spec = importlib.util.spec_from_file_location("fuzz_readers", Path(__file__).parents[1] / "tools" / "fuzz_readers.py")
     assert spec is not None
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["fuzz_readers"] = module  # dataclasses look their module up
@@ -58,7 +59,7 @@ def test_seeds_are_valid(name: str, targets: ModuleType, tmp_path: Path, monkeyp
             except StposeError as error:
                 refused.append(str(error))
 
-    monkeypatch.setattr(targets, "attempt", attempt)
+    monkeypatch.setattr(targets.fuzz_kit, "attempt", attempt)
     for seed in targets.READERS[name].seeds(tmp_path):
         targets.READERS[name].read(seed, tmp_path)
     # One .bvh has other joints, one clip of the index has gaps.
@@ -78,10 +79,10 @@ def test_another_exception_and_a_long_message_are_noticed(targets: ModuleType) -
     def fails(error: Exception) -> None:
         raise error
 
-    targets.attempt(lambda: fails(FormatError("one line")))
+    targets.fuzz_kit.attempt(lambda: fails(FormatError("one line")))
     with pytest.raises(KeyError):
-        targets.attempt(lambda: fails(KeyError("x")))
+        targets.fuzz_kit.attempt(lambda: fails(KeyError("x")))
     long = FormatError("x")
     long.args = ("two\nlines",)
     with pytest.raises(AssertionError):
-        targets.attempt(lambda: fails(long))
+        targets.fuzz_kit.attempt(lambda: fails(long))

@@ -1,113 +1,140 @@
-"""Motion on the user's hierarchy: limbs point as in the motion, whatever the rest pose, proportions and names of the skeleton."""
+"""Motion on the user's hierarchy: limbs point as in the motion, feet stand, whatever the rest pose, proportions and names."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
+from own_skeletons import CHARACTERS, character, measure
 from stpose_cli.main import run
 from test_formats import make_capture
 from test_formats_glb import body_motion
+from test_players import with_fingers
 
+from stpose_core.animate import onto as module
+from stpose_core.animate.kinematics import forward_kinematics
 from stpose_core.animate.onto import onto
-from stpose_core.animate.rotations import forward_kinematics
 from stpose_core.data import Motion
 from stpose_core.errors import FormatError
 from stpose_core.formats import load_motion, load_people, save
-from stpose_core.rigs import recognised, renamed
+from stpose_core.rigs import recognised
 
-BONES = [(side + a, side + b) for side in ("Left", "Right") for a, b in
-         (("Arm", "ForeArm"), ("ForeArm", "Hand"), ("Hand", "HandEnd"), ("UpLeg", "Leg"), ("Leg", "Foot"))]  # fmt: skip
-
-
-def character(arms_down: float = 0.0, facing: float = 0.0, size: float = 1.0, root: bool = False, rig: str = "unreal") -> Motion:
-    """A skeleton with other lengths at rest. arms_down, facing: degrees. root: with a joint on the floor above the hips."""
-    body = body_motion(frames=1)
-    offsets = body.offsets * size * np.random.default_rng(7).uniform(0.8, 1.2, size=(len(body.names), 1))
-    for joint, name in enumerate(body.names):
-        if name.endswith(("ForeArm", "Hand", "HandEnd")):
-            sign = -1.0 if name.startswith("Left") else 1.0
-            offsets[joint] = Rotation.from_euler("z", sign * arms_down, degrees=True).apply(offsets[joint])
-    offsets = Rotation.from_euler("y", facing, degrees=True).apply(offsets)
-    still = np.tile([1.0, 0.0, 0.0, 0.0], (1, len(body.names), 1))
-    one = renamed(replace(body, offsets=offsets, rotations=still, root=np.zeros((1, 3))), rig)
-    if not root:
-        return one
-    return replace(
-        one,
-        names=("root", *one.names),
-        parents=np.array([-1, *(one.parents + 1)]),
-        offsets=np.concatenate([[[0, 0, 0], [0, 0.9 * size, 0]], offsets[1:]]),
-        rotations=np.tile([1.0, 0.0, 0.0, 0.0], (1, len(body.names) + 1, 1)),
-    )
+sys.path.insert(0, str(Path(__file__).parent / "retarget"))
+from walks import walk
 
 
-def directions(motion: Motion) -> dict[tuple[str, str], np.ndarray]:
-    """(T, 3) where each limb's bone points."""
-    names, places = recognised(motion).names, forward_kinematics(motion)
-    found = {}
-    for first, second in BONES:
-        vector = places[:, names.index(second)] - places[:, names.index(first)] if second in names else None
-        if vector is not None:
-            found[first, second] = vector / np.linalg.norm(vector, axis=1, keepdims=True)
-    return found
+def walking() -> Motion:
+    """A walk with flat feet and true contacts."""
+    track, _ = walk()
+    return Motion(**track, filled=np.zeros(len(track["root"]), bool))
 
 
-def worst_angle(one: Motion, other: Motion) -> float:
-    """Degrees."""
-    mine, theirs = directions(one), directions(other)
-    shared = [bone for bone in mine if bone in theirs]
-    assert len(shared) >= 8
-    return float(np.degrees(max(np.arccos(np.clip((mine[bone] * theirs[bone]).sum(-1), -1, 1)).max() for bone in shared)))
+def leg_of(motion: Motion) -> float:
+    names = recognised(motion).names
+    return float(sum(np.linalg.norm(motion.offsets[names.index(name)]) for name in ("LeftLeg", "LeftFoot")))
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{}, {"arms_down": 45}, {"facing": 180}, {"facing": 90, "arms_down": 50}, {"root": True}, {"size": 1.7, "rig": "mixamo"}],
-)
-def test_limbs_point_as_in_the_motion(changes: dict) -> None:
-    motion, target = body_motion(), character(**changes)
+@pytest.mark.parametrize("name", CHARACTERS)
+def test_a_walk_on_each_familys_skeleton_has_its_limbs_and_stands(name: str) -> None:
+    motion, target = walking(), CHARACTERS[name]
     solved = onto(motion, target)
     assert solved.names == target.names
     np.testing.assert_array_equal(solved.offsets, target.offsets)
-    assert worst_angle(solved, motion) < 0.01
-    names = recognised(solved).names
-    hips = forward_kinematics(solved)[:, names.index("Hips")]
-    leg = sum(np.linalg.norm(target.offsets[names.index(name)]) for name in ("LeftLeg", "LeftFoot"))
-    own = sum(np.linalg.norm(motion.offsets[motion.names.index(name)]) for name in ("LeftLeg", "LeftFoot"))
-    np.testing.assert_allclose(hips, motion.root * leg / own, atol=1e-9)
+    found = measure(motion, solved)
+    assert found.worst < 0.1
+    assert found.floor < 0.3
+    assert found.lowest > -0.5
+    assert found.slide < 0.15
+    ratio = leg_of(target) / leg_of(motion)
+    hips, given = (forward_kinematics(one)[:, recognised(one).names.index("Hips")] for one in (solved, motion))
+    assert np.ptp(hips[:, 2]) == pytest.approx(ratio * np.ptp(given[:, 2]), rel=0.15)
+
+
+def test_feet_would_slide_on_the_scaled_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: legs of other proportions make other strides."""
+    monkeypatch.setattr(module, "carried", lambda posed, fps, contacts: posed)
+    assert max(measure(walking(), onto(walking(), target)).slide for target in CHARACTERS.values()) > 0.2
+
+
+def test_feet_stand_though_the_motion_says_nothing_of_contacts() -> None:
+    motion = walking()
+    solved = onto(replace(motion, contacts=np.zeros_like(motion.contacts)), CHARACTERS["Unreal"])
+    assert measure(motion, solved).slide < 0.15
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        character("unreal", seed=7),
+        character("unreal", arms=45),
+        character("unreal", facing=180),
+        character("vrm", facing=90, arms=50),
+        character("cmu", extra=("root",)),
+        character("mixamo", size=1.7),
+    ],
+)
+def test_limbs_point_as_in_a_motion_whose_joints_all_turn(target: Motion) -> None:
+    motion = body_motion()
+    assert measure(motion, onto(motion, target)).worst < 0.01
+
+
+@pytest.mark.parametrize("name", CHARACTERS)
+def test_fingers_bend_as_in_the_motion(name: str) -> None:
+    motion = with_fingers()
+    solved = onto(motion, CHARACTERS[name])
+    assert measure(motion, solved).fingers < 1
+    # The control: the same without what the fingers do.
+    still = motion.rotations.copy()
+    still[:, ["Hand" in name and name[-1].isdigit() for name in motion.names]] = [1, 0, 0, 0]
+    assert measure(motion, onto(replace(motion, rotations=still), CHARACTERS[name])).fingers > 10
 
 
 def test_angles_taken_over_as_they_are_would_be_wrong() -> None:
     """The control: without the correction for its rest pose, a character with its arms down holds them wrong."""
-    motion, target = body_motion(), character(arms_down=45)
-    assert worst_angle(replace(motion, names=target.names, offsets=target.offsets), motion) > 20
+    motion = body_motion()
+    offsets = motion.offsets.copy()
+    for joint, name in enumerate(motion.names):
+        if name.endswith(("ForeArm", "Hand")):
+            offsets[joint] = [0, -np.linalg.norm(offsets[joint]), 0]
+    down = replace(motion, offsets=offsets)
+    assert measure(motion, down).worst > 20
+    assert measure(motion, onto(motion, down)).worst < 0.01
+
+
+def test_a_skeleton_without_known_names_is_recognised_by_its_shape() -> None:
+    motion, target = body_motion(), body_motion(seed=1)
+    nameless = replace(target, names=tuple(f"b{number}" for number in range(len(target.names))))
+    solved = onto(motion, nameless)
+    assert measure(motion, replace(solved, names=target.names)).worst < 0.01
 
 
 @pytest.mark.parametrize("suffix", [".bvh", ".glb"])
 def test_convert_takes_the_skeleton_of_a_file(suffix: str, tmp_path: Path) -> None:
-    motion, target = body_motion(), character(arms_down=40)
+    motion, target = body_motion(), character("unreal", arms=40)
     save(motion, tmp_path / "a.bvh")
     save(target, tmp_path / f"rig{suffix}", units="m")
     words = ["convert", str(tmp_path / "a.bvh"), "-o", str(tmp_path / "b.glb"), "--skeleton", str(tmp_path / f"rig{suffix}")]
     assert run(words) == 0
     solved = load_motion(tmp_path / "b.glb")
     assert {"pelvis", "upperarm_l"} <= set(solved.names)
-    assert worst_angle(solved, motion) < 0.1
+    assert measure(motion, solved).worst < 0.1
 
 
 def test_a_skeleton_that_is_not_recognised_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     motion = body_motion()
     save(motion, tmp_path / "a.bvh")
-    save(replace(motion, names=tuple(f"b{number}" for number in range(len(motion.names)))), tmp_path / "rig.bvh")
+    trunk = character("stpose")
+    keep = 6
+    cut = {name: getattr(trunk, name)[:keep] for name in ("parents", "offsets")}
+    save(replace(trunk, names=trunk.names[:keep], rotations=trunk.rotations[:, :keep], **cut), tmp_path / "rig.bvh")
     words = ["convert", str(tmp_path / "a.bvh"), "-o", str(tmp_path / "b.bvh"), "--skeleton", str(tmp_path / "rig.bvh")]
     assert run(words) == 2
     message = capsys.readouterr().err
     assert message.count("\n") == 1
-    assert "rig.bvh: the skeleton has no joint that is recognised as Hips" in message
+    assert "rig.bvh: the skeleton has no joint that is recognised as" in message
     assert not (tmp_path / "b.bvh").exists()
     with pytest.raises(FormatError, match="the target"):
         onto(motion, load_motion(tmp_path / "rig.bvh"))
@@ -122,12 +149,12 @@ def test_mocap_writes_all_people_into_one_file_on_a_skeleton(tmp_path: Path, mon
     monkeypatch.setattr(stpose_core.pipeline, "capture_people", lambda *arguments, **options: people)
     monkeypatch.setattr("stpose_cli.mocap.load", lambda options, several, say: {})
     make_video(tmp_path / "a.mp4")
-    save(character(), tmp_path / "rig.glb")
+    save(character("unreal"), tmp_path / "rig.glb")
     words = ["mocap", str(tmp_path / "a.mp4"), "--progress", "none", "--person", "all", "--skeleton", str(tmp_path / "rig.glb")]
     assert run([*words, "-o", str(tmp_path / "b.glb")]) == 0
     found = load_people(tmp_path / "b.glb")
     assert len(found) == 2
     for solved, capture in zip(found, people):
         assert "pelvis" in solved.names
-        assert worst_angle(solved, capture.motion) < 0.1
+        assert measure(capture.motion, solved).worst < 0.1
     assert run([*words, "-o", str(tmp_path / "b.bvh")]) == 2

@@ -11,8 +11,8 @@ from scipy.spatial.transform import Rotation
 
 from stpose_core.animate import animate
 from stpose_core.animate.extremities import HAND, limited
+from stpose_core.animate.kinematics import world_frames
 from stpose_core.animate.motion import world_from_camera
-from stpose_core.animate.rotations import world_frames
 from stpose_core.data import Keypoints, Motion, Pose3D
 from stpose_core.lift.parts import with_parts
 from stpose_core.lift.rigid import Expected, Shape, fit

@@ -8,8 +8,10 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from stpose_cli.main import run
@@ -150,6 +152,30 @@ def test_the_preview_shows_the_motion_from_two_sides(capture: Capture, tmp_path:
     assert red[0].sum() > 300
     # The discs of the left foot's contact are there in the first half only: the floor below the ankle is red.
     assert red[0][290:].sum() > 2 * red[1][290:].sum()
+
+
+def test_the_preview_is_in_step_with_a_video_of_a_variable_rate(capture: Capture, tmp_path: Path) -> None:
+    times = np.cumsum(np.r_[0, np.random.default_rng(0).uniform(0.01, 0.09, 25)])
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("libx264", rate=1000)
+        stream.width, stream.height, stream.pix_fmt, stream.options = 540, 720, "yuv420p", {"crf": "10"}
+        for time in times:
+            # The picture shows its time: as bright as it is late.
+            frame = av.VideoFrame.from_ndarray(np.full((720, 540, 3), 20 + round(180 * time), np.uint8), format="rgb24")
+            frame.pts, frame.time_base = round(1000 * time), Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    with open_source(tmp_path / "a.mkv") as source:
+        write_preview([capture], tmp_path / "preview.mp4", video=source)
+    with av.open(str(tmp_path / "preview.mp4")) as preview:
+        video = preview.streams.video[0]
+        assert (video.codec_context.name, video.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert float(video.average_rate) == pytest.approx(capture.motion.fps)
+        shown = [(float(frame.time), frame.to_ndarray(format="gray")[5:40, 5:40].mean()) for frame in preview.decode(video)]
+    assert len(shown) == len(capture)
+    for time, grey in shown:
+        due, half = (grey - 20) / 180, 0.5 / capture.motion.fps
+        assert times[times <= time - half].max(initial=0.0) - 0.02 < due < time + half + 0.02
 
 
 def test_hidden_joints_are_hollow_where_the_3d_pose_has_them(capture: Capture) -> None:

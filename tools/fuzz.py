@@ -45,7 +45,9 @@ def child(reader: str, arguments: list[str]) -> None:
     """Run libFuzzer in this process. Does not return."""
     import atheris
 
-    with atheris.instrument_imports(include=["stpose_core", "stpose_training", "fuzz_readers", "json", "zipfile", "pickletools"]):
+    with atheris.instrument_imports(
+        include=["stpose_core", "stpose_training", "fuzz_kit", "fuzz_motion", "fuzz_readers", "json", "zipfile", "pickletools"]
+    ):
         from fuzz_readers import READERS
     folder = Path(tempfile.mkdtemp(dir=arguments[0]))
     read = READERS[reader].read

@@ -13,19 +13,19 @@ import struct
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fuzz_kit
 import numpy as np
+from fuzz_kit import CUT
+from fuzz_motion import MOTIONS
 from stpose_training.data.marker_folders import h36m_positions
 from stpose_training.data.mocap import load_mocap
 from stpose_training.data.pickles import read_npz, read_pickle
 
-from stpose_core.data import Camera, Capture, Keypoints, Motion, Pose3D
 from stpose_core.detect.keypoint_file import KeypointFile
 from stpose_core.detect.networks import load_finder, load_spatial
-from stpose_core.errors import StposeError
 from stpose_core.formats import load_capture, load_motion, save
 from stpose_core.formats.asf import read_amc, read_asf
 from stpose_core.formats.bvh import read_bvh
@@ -35,54 +35,24 @@ from stpose_core.networks.finder import FinderNetwork
 from stpose_core.networks.spatial import SpatialNetwork
 from stpose_core.networks.temporal import TemporalConfig, TemporalNetwork
 from stpose_core.track.resample import track_to_keypoints
-from stpose_core.video import VideoInfo
 from stpose_core.weights import write_weights
-
-CUT = b"\n%%%\n"
-"""Separates the .asf and the .amc in one input."""
-
-
-@dataclass(frozen=True)
-class Reader:
-    """read: runs the reader on an input, which it writes to a folder. seeds: valid inputs. words: tokens of the format."""
-
-    read: Callable[[bytes, Path], None]
-    seeds: Callable[[Path], list[bytes]]
-    words: tuple[bytes, ...] = ()
-
-
-def attempt(*readers: Callable[[], object]) -> None:
-    """Call each reader. StposeError is a valid result, other exceptions are not."""
-    for reader in readers:
-        try:
-            reader()
-        except StposeError as error:
-            if len(str(error)) > 1000 or "\n" in str(error):
-                raise AssertionError(f"an error of several lines, or of {len(str(error))} characters") from error
-
-
-def _file(folder: Path, name: str, content: bytes) -> Path:
-    path = folder / name
-    path.write_bytes(content)
-    return path
-
 
 # BVH and ASF/AMC
 
 
 def read_bvh_bytes(data: bytes, folder: Path) -> None:
-    path = _file(folder, "a.bvh", data)
-    attempt(lambda: h36m_positions(read_bvh(path), str(path)))
+    path = fuzz_kit.file(folder, "a.bvh", data)
+    fuzz_kit.attempt(lambda: h36m_positions(read_bvh(path), str(path)))
 
 
 def read_amc_bytes(data: bytes, folder: Path) -> None:
     skeleton, _, motion = data.partition(CUT)
-    asf, amc = _file(folder, "a.asf", skeleton), _file(folder, "a.amc", motion)
-    attempt(lambda: h36m_positions(read_amc(read_asf(asf), amc), str(amc)))
+    asf, amc = fuzz_kit.file(folder, "a.asf", skeleton), fuzz_kit.file(folder, "a.amc", motion)
+    fuzz_kit.attempt(lambda: h36m_positions(read_amc(read_asf(asf), amc), str(amc)))
 
 
 def bvh_seeds(folder: Path) -> list[bytes]:
-    save(small_capture().motion, folder / "seed.bvh", overwrite=True)
+    save(fuzz_kit.small_capture().motion, folder / "seed.bvh", overwrite=True)
     own = (folder / "seed.bvh").read_bytes()
     other = (
         "\ufeffhierarchy\nroot a:Hips {\n offset 3 90 1 Channels 6 Xposition Yposition Zposition Yrotation Zrotation Xrotation\n"
@@ -122,10 +92,10 @@ def amc_seeds(_: Path) -> list[bytes]:
 
 def read_npz_bytes(data: bytes, folder: Path) -> None:
     if data.startswith(b"PK"):
-        path = _file(folder, "a.npz", data)
+        path = fuzz_kit.file(folder, "a.npz", data)
     else:
-        path = _file(folder, "a.npz", changed_npz(data, _npz_members(folder)))
-    attempt(
+        path = fuzz_kit.file(folder, "a.npz", changed_npz(data, _npz_members(folder)))
+    fuzz_kit.attempt(
         lambda: load_capture(path),
         lambda: load_motion(path),
         lambda: [_on_a_grid(track) for track in KeypointFile(path).people(30.0, np.arange(5) / 30)],
@@ -140,7 +110,7 @@ def _on_a_grid(track: Any) -> None:
 def _npz_members(folder: Path) -> dict[str, bytes]:
     kept = folder / "members.npz"
     if not kept.is_file():
-        save(small_capture(), kept)
+        save(fuzz_kit.small_capture(), kept)
     with zipfile.ZipFile(kept) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
@@ -193,7 +163,7 @@ def changed_npz(data: bytes, members: dict[str, bytes]) -> bytes:
 
 
 def npz_seeds(folder: Path) -> list[bytes]:
-    save(small_capture(), folder / "seed.npz", overwrite=True)
+    save(fuzz_kit.small_capture(), folder / "seed.npz", overwrite=True)
     return [b"", (folder / "seed.npz").read_bytes()]
 
 
@@ -204,10 +174,10 @@ def read_json_bytes(data: bytes, folder: Path) -> None:
     if data.lstrip().startswith(b"{"):
         inner = folder / "openpose"
         inner.mkdir(exist_ok=True)
-        path: Path = _file(inner, "a_000000000003_keypoints.json", data).parent
+        path: Path = fuzz_kit.file(inner, "a_000000000003_keypoints.json", data).parent
     else:
-        path = _file(folder, "a.json", data)
-    attempt(lambda: [_on_a_grid(track) for track in KeypointFile(path).people(30.0, np.arange(5) / 30)])
+        path = fuzz_kit.file(folder, "a.json", data)
+    fuzz_kit.attempt(lambda: [_on_a_grid(track) for track in KeypointFile(path).people(30.0, np.arange(5) / 30)])
 
 
 def json_seeds(_: Path) -> list[bytes]:
@@ -230,9 +200,9 @@ def read_safetensors_bytes(data: bytes, folder: Path) -> None:
     a whole file."""
     header, line, tensors = data[2:].partition(b"\n")
     whole = data[2:] if data[1:2] == b"=" else struct.pack("<Q", len(header)) + header + tensors
-    path = _file(folder, "a.safetensors", whole if line or data[1:2] == b"=" else data)
+    path = fuzz_kit.file(folder, "a.safetensors", whole if line or data[1:2] == b"=" else data)
     readers: tuple[Callable[[Path], object], ...] = (load_lifter, load_spatial, load_finder)
-    attempt(lambda: readers[data[0] % 3](path) if data else load_lifter(path))
+    fuzz_kit.attempt(lambda: readers[data[0] % 3](path) if data else load_lifter(path))
 
 
 def safetensors_seeds(folder: Path) -> list[bytes]:
@@ -257,7 +227,7 @@ def safetensors_seeds(folder: Path) -> list[bytes]:
 
 
 def read_pickle_bytes(data: bytes, folder: Path) -> None:
-    attempt(lambda: read_pickle(_file(folder, "a.pkl", data)))
+    fuzz_kit.attempt(lambda: read_pickle(fuzz_kit.file(folder, "a.pkl", data)))
 
 
 def pickle_seeds(_: Path) -> list[bytes]:
@@ -276,8 +246,8 @@ def read_index_bytes(data: bytes, folder: Path) -> None:
         (folder / "rotations").mkdir()
         rig = {"quats": np.ones((5, 3, 4)), "offsets": np.ones((3, 3)), "parents": [-1, 0, 1], "names": ["Hips", "Spine", "Spine1"]}
         np.savez(folder / "rotations" / "a.npz", **{f"one__{name}": np.array(value) for name, value in rig.items()})
-    _file(folder, "index.csv", data)
-    attempt(lambda: load_mocap(folder))
+    fuzz_kit.file(folder, "index.csv", data)
+    fuzz_kit.attempt(lambda: load_mocap(folder))
 
 
 def index_seeds(_: Path) -> list[bytes]:
@@ -287,59 +257,39 @@ def index_seeds(_: Path) -> list[bytes]:
     ]
 
 
-def small_capture(frames: int = 5) -> Capture:
-    """A short capture of a rig with known joint names."""
-    random = np.random.default_rng(0)
-    sides = [(f"{side}{name}", parent) for side in ("Left", "Right") for name, parent in
-             (("UpLeg", 0), ("Leg", -1), ("Foot", -1), ("Arm", 1), ("ForeArm", -1), ("Hand", -1))]  # fmt: skip
-    names, parents = ["Hips", "Neck", "Head"], [-1, 0, 1]
-    for name, parent in sides:
-        parents.append(parent if parent >= 0 else len(names) - 1)
-        names.append(name)
-    rotations = random.normal(size=(frames, len(names), 4))
-    motion = Motion(
-        tuple(names), np.array(parents), np.where(np.arange(len(names))[:, None] > 0, 0.2, 0.0) * np.ones(3),
-        rotations / np.linalg.norm(rotations, axis=-1, keepdims=True), np.ones((frames, 3)), np.zeros((frames, 4)),
-        np.zeros(frames, bool), 30.0,
-    )  # fmt: skip
-    pose = Pose3D(
-        random.normal(size=(frames, 17, 3)), np.ones((frames, 3)), np.zeros((frames, 17), bool), np.ones((frames, 17)),
-        np.array([0.0, -1, 0]), 30.0, "h36m17", Camera(900.0, (320.0, 240.0)),
-    )  # fmt: skip
-    keypoints = Keypoints(random.uniform(0, 400, (frames, 17, 2)), np.full((frames, 17), 0.9), 30.0, (640, 480), "h36m17")
-    return Capture(VideoInfo(Path("a.mp4"), 640, 480, 30.0, frames / 30, frames), "builtin", keypoints, pose, motion)
-
-
 READERS = {
-    "bvh": Reader(
+    "bvh": fuzz_kit.Reader(
         read_bvh_bytes, bvh_seeds,
         (b"HIERARCHY", b"ROOT", b"JOINT ", b"End Site", b"OFFSET ", b"CHANNELS ", b"Xposition", b"Zrotation", b"MOTION\n",
          b"Frames: ", b"Frame Time: ", b"{", b"}", b"1e999", b"nan", b"-1", b"1e308", b"999999999", b"1_0"),
     ),
-    "amc": Reader(
+    "amc": fuzz_kit.Reader(
         read_amc_bytes, amc_seeds,
         (CUT, b":units", b":root", b":bonedata", b":hierarchy", b"begin\n", b"end\n", b"name ", b"direction ", b"length ", b"axis ",
          b"dof ", b"rx", b"tz", b"order", b"position", b"orientation", b":DEGREES", b":RADIANS", b"root ", b"1e308", b"nan"),
     ),
-    "npz": Reader(
+    "npz": fuzz_kit.Reader(
         read_npz_bytes, npz_seeds,
         (b"'descr': '<f8'", b"'fortran_order': False", b"'shape': (99999999999,)", b"(", b"PK"),
     ),
-    "json": Reader(
+    "json": fuzz_kit.Reader(
         read_json_bytes, json_seeds,
         (b'"people"', b'"pose_keypoints_2d"', b'"image_id"', b'"keypoints"', b'"category_id"', b"[" * 500, b'{"a":' * 500, b"1e999",
          b"NaN", b"-Infinity", b"true", b"null", b"\\ud800", b"9" * 400),
     ),
-    "safetensors": Reader(
+    "safetensors": fuzz_kit.Reader(
         read_safetensors_bytes, safetensors_seeds,
         (b'"dtype":"F16"', b'"F64"', b'"I64"', b'"BOOL"', b'"F8_E4M3"', b'"BF16"', b'"shape":[', b'"data_offsets":[',
          b"__metadata__", b"18446744073709551615", b'\\"joints\\": 17', b'\\"strides\\": [', b"1e999", b"null", b"[[[[",
          b"\x00\x7c", b"\x00\x7e"),
     ),
-    "pickle": Reader(
+    "pickle": fuzz_kit.Reader(
         read_pickle_bytes, pickle_seeds,
         (b"cnumpy\nndarray\n", b"cnumpy.core.multiarray\n_reconstruct\n", b"c_codecs\nencode\n", b"ccollections\nOrderedDict\n",
          b"R.", b"b.", b"I01\n", b"r\xff\xff\xff\x7f", b"\x8e\xff\xff\xff\xff\xff\xff\xff\x7f", b"\x96\xff\xff\xff\xff\xff\0\0\0"),
     ),
-    "index": Reader(read_index_bytes, index_seeds, (b"clip", b"file", b"rotations/a.npz", b"../a.npz", b'"', b"\0", b"mb", b"daz")),
+    "index": fuzz_kit.Reader(
+        read_index_bytes, index_seeds, (b"clip", b"file", b"rotations/a.npz", b"../a.npz", b'"', b"\0", b"mb", b"daz")
+    ),
+    **MOTIONS,
 }  # fmt: skip

@@ -5,8 +5,8 @@
 The wheel is built from the source distribution, and installed in a new, empty virtual environment in the versions of
 constraints.txt. There, in an empty folder: `stpose --help`, `doctor`, `mocap` of the example clip with the built-in detector, and
 `train lifter` on fabricated mocap, once the extra that it asks for is installed with the command that it names. Then the tests of
-the unpacked source distribution are collected. Each output is checked. Needs a package index, the extra `test` in the Python that
-runs this, and about three minutes.
+the unpacked source distribution are collected. Built twice for a release (`release.py`), both are the same, byte by byte. Each
+output is checked. Needs a package index, the extra `test` in the Python that runs this, and about three minutes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import release
 
 ROOT = Path(__file__).resolve().parents[1]
 NOT_SOURCE = (".git", ".venv*", "*.egg-info", "build", "dist", "out", "runs", "__pycache__", ".*_cache")
@@ -144,11 +145,25 @@ def check_tests(source: Path) -> None:
     expect(here == there, f"all test files are in it; but for {sorted(map(str, here ^ there))}")
 
 
+def check_reproducible(work: Path) -> None:
+    """Build both as for a release, twice, from copies in different folders."""
+    made: list[dict[str, bytes]] = []
+    for name in ("first", "another place"):
+        source = work / name
+        shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(*NOT_SOURCE), copy_function=shutil.copy)
+        files = release.build(source, work / f"{name} made", 1_700_000_000)
+        made.append({file.name: file.read_bytes() for file in files})
+    expect(made[0].keys() == made[1].keys() and len(made[0]) == 2, "a wheel and a source distribution are built")
+    for name, content in made[0].items():
+        expect(content == made[1][name], f"{name} is the same when it is built again")
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder).resolve()
         wheel, source = build(work)
         check_tests(source)
+        check_reproducible(work)
         installed = Installed(wheel, source / "constraints.txt", work)
         check_help_and_doctor(installed)
         check_mocap(installed, source)

@@ -1,5 +1,5 @@
 """The operators, one module a step."""
 
-from . import batch, capture, live, mapping, retarget, track
+from . import batch, capture, export, live, mapping, people, preview, retarget, track
 
-MODULES = (capture, track, live, mapping, retarget, batch)
+MODULES = (capture, people, track, live, mapping, preview, retarget, batch, export)

@@ -12,11 +12,10 @@ from bpy_extras.io_utils import ImportHelper
 from ..action import ACTION, LAYER
 from ..armature import RigError
 from ..camera import Scenery
+from ..preview import stop_preview
 from ..properties import shown_map
-from ..retarget.footlock import FootLock
 from ..retarget.motion import TrackError
-from ..retarget.solver import Options
-from ..transfer import Bake, Root, transfer
+from ..transfer import Bake, chosen, transfer
 from .track import import_track
 
 
@@ -50,16 +49,16 @@ class Batch:
             self.close()
             self._source = path, import_track(context, path, "RESAMPLE", 1, Scenery())[0]
         source = self._source[1]
-        ground = {"REST": None, "ZERO": 0.0, "VALUE": settings.ground_height}[settings.ground]
+        options, lock, root = chosen(settings)
         report = transfer(
             context,
             source,
             target,
             (None, shown_map(target)),
-            Options(settings.facing, None, settings.match_spine, ground),
-            FootLock(settings.lock, settings.radius, settings.floor_height),
+            options,
+            lock,
             Bake(None, settings.step, LAYER if self._sequence else ACTION, settings.simplify, settings.ik),
-            Root(settings.root_motion, settings.heading),
+            root,
         )
         action = bpy.data.actions[report.action]
         action.use_fake_user = True
@@ -98,6 +97,7 @@ class STPOSE_OT_batch(bpy.types.Operator, ImportHelper):
     wait: BoolProperty(name="Wait", description="Do it all before the call returns: for scripts", options={"SKIP_SAVE"})
 
     def execute(self, context: bpy.types.Context) -> set[str]:
+        stop_preview(context)
         try:
             self._batch = Batch(self._tracks(), self._targets(context), self.sequence)
         except RigError as error:

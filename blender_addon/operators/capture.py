@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
@@ -13,7 +14,7 @@ from ..armature import RigError
 from ..camera import Scenery
 from ..job import CANCELLED, DONE, FAILED, RUNNING, Capture, CaptureJob, find_command
 from ..properties import RATE
-from ..retarget.motion import TrackError
+from ..retarget.motion import TrackError, read_track
 from .track import import_track
 
 _TICK = 0.1  # s between two looks at the process
@@ -40,7 +41,7 @@ current = Current()
 
 
 class STPOSE_OT_capture_video(bpy.types.Operator):
-    """Capture the motion of a person in a video, and add an armature with it"""
+    """Capture the motion of a person in a video, or of everybody, and add an armature for each"""
 
     bl_idname = "stpose.capture_video"
     bl_label = "Capture Video"
@@ -51,6 +52,7 @@ class STPOSE_OT_capture_video(bpy.types.Operator):
     smooth: FloatProperty(name="Smoothing", default=Capture.smooth, min=0, max=1)
     start: FloatProperty(name="Start", description="Seconds", min=0)
     end: FloatProperty(name="End", description="Seconds; 0 for the end of the video", min=0)
+    hands: BoolProperty(name="Hands", description="Fingers too")
     rate: EnumProperty(name="Frame Rate", items=RATE)
     camera: BoolProperty(name="Camera and Video")
     plane: BoolProperty(name="Video Plane")
@@ -84,7 +86,7 @@ class STPOSE_OT_capture_video(bpy.types.Operator):
         now = time.monotonic()
         if now - self._drawn > _REDRAW or status != RUNNING:
             self._drawn = now
-            _redraw(context)
+            redraw(context)
         if status == RUNNING:
             return {"PASS_THROUGH"}
         context.window_manager.event_timer_remove(self._timer)
@@ -98,18 +100,9 @@ class STPOSE_OT_capture_video(bpy.types.Operator):
         try:
             if current.running:
                 raise RigError("a capture is running; cancel it first")
-            chosen = preferences.of(context)
-            command = find_command(bpy.path.abspath(chosen.command))
-            if command is None:
-                raise RigError("the stpose command was not found; see the add-on's preferences for how to install it")
-            video = Path(bpy.path.abspath(self.filepath))
-            if not self.filepath or not video.is_file():
-                raise RigError(f"there is no video '{video}'" if self.filepath else "choose a video")
-            if self.end and self.end <= self.start:
-                raise RigError(f"the range from {self.start:g} s to {self.end:g} s is empty")
-            detector = bpy.path.abspath(chosen.keypoints) if chosen.detector == "file" else chosen.detector
-            wanted = Capture(video, self.person, self.smooth, self.start or None, self.end or None, detector, chosen.device)
-            current.job = CaptureJob(command, wanted, self._place(chosen, video))
+            command, wanted = checked(context, self.filepath, self.start, self.end)
+            wanted = replace(wanted, person=self.person, smooth=self.smooth, hands=self.hands)
+            current.job = CaptureJob(command, wanted, self._place(preferences.of(context), wanted.video))
         except (RigError, OSError) as error:
             self.report({"ERROR"}, str(error))
             return False
@@ -132,17 +125,50 @@ class STPOSE_OT_capture_video(bpy.types.Operator):
             return {"CANCELLED"}
         assert job.state.status == DONE
         try:
-            scenery = Scenery(self.camera, self.plane)
-            rig, notes = import_track(context, job.track, self.rate, context.scene.frame_start, scenery)
+            rigs, notes = self._bring_in(context, job.tracks)
         except (TrackError, RigError) as error:
             job.state.status, job.state.error = FAILED, str(error)
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        context.scene.stpose.track = str(job.track)
         for note in notes:
             self.report({"WARNING"}, note)
-        self.report({"INFO"}, f"captured '{rig.name}' in {job.state.seconds:.0f} s")
+        names = ", ".join(f"'{rig.name}'" for rig in rigs)
+        self.report({"INFO"}, f"captured {names} in {job.state.seconds:.0f} s")
         return {"FINISHED"}
+
+    def _bring_in(self, context: bpy.types.Context, tracks: list[Path]) -> tuple[list[bpy.types.Object], list[str]]:
+        """A rig for each track, all at the same frames and in one world. Raises TrackError, RigError."""
+        if not tracks:
+            raise TrackError("the capture has given no track")
+        for track in tracks:  # all or none
+            read_track(track)
+        rigs, notes = [], []
+        for number, track in enumerate(tracks):
+            scenery = Scenery(self.camera, self.plane) if number == 0 else Scenery()
+            rate = self.rate if number == 0 else "RESAMPLE"
+            rig, said = import_track(context, track, rate, context.scene.frame_start, scenery)
+            rigs.append(rig)
+            notes += said
+        for rig in rigs:
+            rig.select_set(True)
+        context.view_layer.objects.active = rigs[0]
+        context.scene.stpose.track, context.scene.stpose.source = str(tracks[0]), rigs[0]
+        return rigs, notes
+
+
+def checked(context: bpy.types.Context, filepath: str, start: float, end: float) -> tuple[Path, Capture]:
+    """The command, and what to capture of a video by the preferences. end: 0 for the video's end. Raises RigError."""
+    chosen = preferences.of(context)
+    command = find_command(bpy.path.abspath(chosen.command))
+    if command is None:
+        raise RigError("the stpose command was not found; see the add-on's preferences for how to install it")
+    video = Path(bpy.path.abspath(filepath))
+    if not filepath or not video.is_file():
+        raise RigError(f"there is no video '{video}'" if filepath else "choose a video")
+    if end and end <= start:
+        raise RigError(f"the range from {start:g} s to {end:g} s is empty")
+    detector = bpy.path.abspath(chosen.keypoints) if chosen.detector == "file" else chosen.detector
+    return command, Capture(video, start=start or None, end=end or None, detector=detector, device=chosen.device)
 
 
 class STPOSE_OT_cancel_capture(bpy.types.Operator):
@@ -157,7 +183,7 @@ class STPOSE_OT_cancel_capture(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         current.cancel()
-        _redraw(context)
+        redraw(context)
         return {"FINISHED"}
 
 
@@ -198,7 +224,8 @@ class STPOSE_FH_track(bpy.types.FileHandler):
         return context.area is not None and context.area.type in ("VIEW_3D", "OUTLINER")
 
 
-def _redraw(context: bpy.types.Context) -> None:
+def redraw(context: bpy.types.Context) -> None:
+    """Draw the sidebars of the 3D views again."""
     for window in context.window_manager.windows:
         for area in window.screen.areas:
             for region in area.regions if area.type == "VIEW_3D" else ():

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from ..armature import RigError
-from ..properties import BAKE, FACING, GROUND, LOCK, ROOT_MOTION, shown_map
+from ..preview import stop_preview
+from ..properties import BAKE, FACING, GROUND, HANDS, LOCK, ROOT_MOTION, Offsets, shown_map
+from ..retarget.adjust import Adjust
 from ..retarget.footlock import FootLock
-from ..retarget.solver import Options
-from ..transfer import Bake, Report, Root, relock, transfer
+from ..transfer import Bake, Report, adjust, chosen, relock, transfer
 
 SETTINGS = (
-    "root_motion", "heading", "facing", "match_spine", "ground", "ground_height", "lock", "radius", "floor_height", "bake", "first",
-    "last", "step", "simplify", "ik",
+    "root_motion", "heading", "facing", "match_spine", "hands", "ground", "ground_height", "lock", "radius", "floor_height", "bake",
+    "first", "last", "step", "simplify", "ik",
 )  # fmt: skip
 #: Of these, what a foot lock alone has no use for.
-ONLY_RETARGET = ("root_motion", "heading", "facing", "match_spine", "ground", "ground_height", "ik")
+ONLY_RETARGET = ("root_motion", "heading", "facing", "match_spine", "hands", "ground", "ground_height", "ik")
+
+#: The offsets of the operator and of the panel.
+OFFSETS = tuple(entry.name for entry in fields(Adjust))
 
 
 class _Baking:
@@ -43,6 +48,7 @@ class _Baking:
 
     def run(self, work: Callable[[], Report]) -> set[str]:
         """Do it and say what was done, or what was wrong."""
+        stop_preview(bpy.context)
         try:
             done = work()
         except (RigError, ValueError, KeyError) as error:
@@ -77,6 +83,7 @@ class STPOSE_OT_retarget(_Baking, bpy.types.Operator):
     ik: BoolProperty(name="IK Controls", default=True)
     facing: EnumProperty(name="Facing", items=FACING)
     match_spine: BoolProperty(name="Match Spine")
+    hands: EnumProperty(name="Hands", items=HANDS)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         settings = context.scene.stpose
@@ -84,8 +91,7 @@ class STPOSE_OT_retarget(_Baking, bpy.types.Operator):
         def work() -> Report:
             source = _named(context, self.source, settings.source)
             target = _named(context, self.target, settings.target)
-            ground = {"REST": None, "ZERO": 0.0, "VALUE": self.ground_height}[self.ground]
-            options = Options(self.facing, None, self.match_spine, ground)
+            options, lock, root = chosen(self)
             window = context.window_manager
             window.progress_begin(0, 1)
             try:
@@ -95,9 +101,9 @@ class STPOSE_OT_retarget(_Baking, bpy.types.Operator):
                     target,
                     (shown_map(source), shown_map(target)),
                     options,
-                    self.foot_lock(),
+                    lock,
                     self.baking(),
-                    Root(self.root_motion, self.heading),
+                    root,
                     window.progress_update,
                 )
             finally:
@@ -123,7 +129,27 @@ class STPOSE_OT_foot_lock(_Baking, bpy.types.Operator):
         return self.run(work)
 
 
-CLASSES = (STPOSE_OT_retarget, STPOSE_OT_foot_lock)
+class STPOSE_OT_adjust(_Baking, Offsets, bpy.types.Operator):
+    """Turn spine, shoulders and arms of an animated rig by constant angles: on a copy of its action, or on a layer"""
+
+    bl_idname = "stpose.adjust"
+    bl_label = "Apply Offsets"
+    bl_options = {"REGISTER", "UNDO"}
+
+    ik: BoolProperty(name="IK Controls", default=True)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        settings = context.scene.stpose
+
+        def work() -> Report:
+            target = _named(context, self.target, settings.target)
+            by = Adjust(**{name: getattr(self, name) for name in OFFSETS})
+            return adjust(context, target, shown_map(target), by, self.baking())
+
+        return self.run(work)
+
+
+CLASSES = (STPOSE_OT_retarget, STPOSE_OT_foot_lock, STPOSE_OT_adjust)
 
 
 def register() -> None:

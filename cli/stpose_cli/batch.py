@@ -1,7 +1,8 @@
 """Many videos: each is one task of a pool of workers, and one line in the manifest.
 
 A pool is this process, local processes (`processes.py`) or a Ray cluster (`ray_pool.py`). A task whose worker dies is repeated; a
-video that the manifest shows to be captured already is skipped.
+video that the manifest shows to be captured already is skipped. Where there are fewer videos than workers, each video is divided:
+its pieces are tasks of their own, and a last task makes the result from what they have recorded (`stpose_core.pieces`).
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from stpose_cli.manifest import Manifest
+from stpose_cli.manifest import Manifest, inputs_of
 from stpose_cli.outputs import Job
 from stpose_cli.progress import Progress
 from stpose_cli.reports import Counts, Reports
@@ -26,6 +27,9 @@ from stpose_cli.task import Outcome, Task, Worker
 from stpose_core.errors import OutputError, StposeError
 from stpose_core.files import remove_partials
 from stpose_core.options import CaptureOptions
+
+if TYPE_CHECKING:
+    from stpose_core.pieces import Recorded
 
 FAILED, INTERRUPTED = 2, 130
 TRIES = 3
@@ -41,7 +45,9 @@ class Crash:
 
 
 class Pool(Protocol):
-    """Workers. Made with a function that returns the progress of a task."""
+    """Workers. size: their number."""
+
+    size: int
 
     def free(self) -> bool:
         """Whether a worker is idle."""
@@ -62,6 +68,8 @@ class Pool(Protocol):
 
 class ThisProcess:
     """A pool of one worker: this process."""
+
+    size = 1
 
     def __init__(self) -> None:
         self._worker = Worker()
@@ -90,17 +98,31 @@ class _Running:
     tries: int
 
 
-class Batch:
-    """A run over the jobs. out: the folder of their outputs."""
+@dataclass
+class _Divided:
+    """A video of which pieces are recorded. left: pieces that have not ended. begun: whether a worker has received one."""
 
-    def __init__(self, jobs: Iterable[Job], options: CaptureOptions, overwrite: bool, out: Path, reports: Reports) -> None:
-        self._jobs = list(jobs)
+    left: int
+    begun: bool = False
+    seconds: float = 0.0
+    recorded: list[Recorded] = field(default_factory=list)
+
+
+class Batch:
+    """A run over the jobs. out: the folder of their outputs. chunks: the number of pieces of each video; None: as many as there are
+    workers for."""
+
+    def __init__(
+        self, jobs: Iterable[Job], options: CaptureOptions, overwrite: bool, out: Path, reports: Reports, chunks: int | None = None
+    ) -> None:
+        self._jobs, self._chunks = list(jobs), chunks
         self._options, self._overwrite = options, overwrite
-        self._fields = json.loads(options.to_json())
+        self._fields, self._inputs = json.loads(options.to_json()), inputs_of(options)
         self._manifest = Manifest(out)
         self._reports = reports
         self._counts = Counts()
-        self._running: dict[Path, _Running] = {}
+        self._running: dict[tuple[Path, int | None], _Running] = {}
+        self._divided: dict[Path, _Divided] = {}
         self._again: list[tuple[float, Task, int]] = []  # when, what, how many tries before
 
     def run(self, make_pool: Callable[[], Pool]) -> int:
@@ -111,12 +133,13 @@ class Batch:
             if tasks:
                 pool = make_pool()
                 try:
+                    tasks = deque(self._divide(tasks, pool.size))
                     self._loop(tasks, pool, asked)
                 finally:
                     pool.close()
                     for running in self._running.values():
                         self._remove_partials(running.task.job)
-        self._counts.left = len(tasks) + len(self._again)
+        self._counts.left = len({task.job.video for task in [*tasks, *(entry[1] for entry in self._again)]})
         self._reports.summary(self._counts, time.monotonic() - began, self._manifest.path)
         if asked.is_set():
             return INTERRUPTED
@@ -125,39 +148,61 @@ class Batch:
     def _open(self) -> Iterator[Task]:
         """The tasks of the videos without a valid result."""
         for job in self._jobs:
-            files = None if self._overwrite else self._manifest.finished(job.video, self._fields)
+            files = None if self._overwrite else self._manifest.finished(job.video, self._fields, self._inputs)
             if files is None:
-                yield Task(job, self._options.to_json(), self._overwrite)
+                yield Task(self._explained(job), self._options.to_json(), self._overwrite)
             else:
                 self._counts.skipped += 1
                 self._reports.skipped(str(job.video), files)
 
+    def _explained(self, job: Job) -> Job:
+        """The job; if its output exists from an earlier capture, its problem names what has changed since."""
+        changed = self._manifest.difference(job.video, self._fields, self._inputs) if job.problem and job.existing else None
+        if changed is None:
+            return job
+        return replace(job, problem=f"{job.existing} exists already, but {changed}; --overwrite captures it again")
+
+    def _divide(self, tasks: deque[Task], workers: int) -> Iterator[Task]:
+        """The tasks, or those of their pieces."""
+        count = self._chunks or workers // len(tasks)
+        for task in tasks:
+            if count < 2 or task.job.problem or str(task.job.video) == "-":
+                yield task
+            else:
+                self._divided[task.job.video] = _Divided(count)
+                yield from (replace(task, piece=(number, count)) for number in range(count))
+
     def _loop(self, tasks: deque[Task], pool: Pool, asked: threading.Event) -> None:
         while True:
-            while pool.free() and not asked.is_set() and (found := self._next(tasks)):
+            while pool.free() and (found := self._next(tasks, asked.is_set())):
                 task, tries = found
                 running = _Running(task, self._reports.of(str(task.job.video)), tries)
-                self._running[task.job.video] = running
+                self._running[task.key] = running
                 pool.submit(task, running.progress)
             if not self._running and (asked.is_set() or not (tasks or self._again)):
                 return
             for task, end in pool.ended(0.2):
-                running = self._running.pop(task.job.video)
+                running = self._running.pop(task.key)
                 try:
-                    self._ended(running, end)
+                    self._ended(running, end, tasks)
                 finally:
                     running.progress.close()
 
-    def _next(self, tasks: deque[Task]) -> tuple[Task, int] | None:
-        """The next task and the number of this try; None if there is none now."""
+    def _next(self, tasks: deque[Task], ending: bool) -> tuple[Task, int] | None:
+        """The next task and the number of this try; None if there is none now. ending: only videos in work are finished."""
         now = time.monotonic()
         for entry in self._again:
-            if entry[0] <= now:
+            if entry[0] <= now and not ending:
                 self._again.remove(entry)
                 return entry[1], entry[2] + 1
-        return (tasks.popleft(), 1) if tasks else None
+        divided = self._divided.get(tasks[0].job.video) if tasks else None
+        if not tasks or (ending and not (divided and divided.begun)):
+            return None
+        if divided:
+            divided.begun = True
+        return tasks.popleft(), 1
 
-    def _ended(self, running: _Running, end: Outcome | Crash) -> None:
+    def _ended(self, running: _Running, end: Outcome | Crash, tasks: deque[Task]) -> None:
         task, tries = running.task, running.tries
         if isinstance(end, Crash):
             self._remove_partials(task.job)
@@ -168,6 +213,9 @@ class Batch:
             end = Outcome(error=f"{task.job.video}: the worker process {end.reason}, {tries} times")
         if end.fatal:
             raise StposeError(end.error or "")
+        if task.piece is not None:
+            self._piece_ended(task, end, tasks)
+            return
         if end.result is not None:
             self._counts.done += 1
             running.progress.result(end.result)
@@ -177,9 +225,21 @@ class Batch:
         self._reports.settled()
         self._note(task.job, end, tries, running.progress)
 
+    def _piece_ended(self, task: Task, end: Outcome, tasks: deque[Task]) -> None:
+        """After the last piece, the video is next. What a piece lacks because of an error, the last task detects itself."""
+        divided = self._divided[task.job.video]
+        divided.left, divided.seconds = divided.left - 1, divided.seconds + end.seconds
+        if end.recorded is not None:
+            divided.recorded.append(end.recorded)
+        if not divided.left:
+            tasks.appendleft(replace(task, piece=None, recorded=tuple(divided.recorded)))
+            divided.recorded.clear()
+
     def _note(self, job: Job, end: Outcome, tries: int, progress: Progress) -> None:
         result = end.result
-        fields: dict[str, object] = {"sha256": end.sha256, "options": self._fields, "seconds": end.seconds}
+        divided = self._divided.get(job.video)
+        seconds = round(end.seconds + (divided.seconds if divided else 0), 2)
+        fields: dict[str, object] = {"sha256": end.sha256, "options": self._fields, "inputs": self._inputs, "seconds": seconds}
         if result is not None:
             fields |= {"frames": result.frames, "fps": result.fps, "people": result.people, "seen": result.seen}
             fields |= {"detector": result.detector, "quality": result.quality, "advice": result.advice}
@@ -195,7 +255,7 @@ class Batch:
             remove_partials(file, every=True)
 
     def _asked_to_end(self) -> None:
-        count = len(self._running)
+        count = len({video for video, _ in self._running})
         what = f"{count} {'video' if count == 1 else 'videos'}"
         self._reports.note(f"finishing {what}; press Ctrl-C again to stop at once")
 

@@ -64,7 +64,7 @@ _OPTIONS: tuple[tuple[str, Any, str], ...] = (
     ("picture-fps", Number(1, 1000), "Pictures per second, if VIDEO is a folder of pictures."),
     ("format", click.Choice([entry.suffix[1:] for entry in FORMATS]), "Format of the files, if OUT is a folder."),
     ("units", click.Choice(UNITS), "Unit of length in .bvh."),
-    ("skeleton", _FILE, "Solve the motion on the skeleton of this .bvh or .glb."),
+    ("skeleton", _FILE, "Solve the motion on the skeleton of this .bvh, .glb or USD."),
     ("rig", click.Choice(RIGS), "Family of rigs whose joint names the files use."),
 )
 

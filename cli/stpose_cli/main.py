@@ -6,47 +6,72 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from importlib import import_module
 from types import FrameType
+from typing import Any
 
 import click
 
-from stpose_cli.calibrate import calibrate
-from stpose_cli.doctor import doctor
-from stpose_cli.evaluate import evaluate
-from stpose_cli.live import live
-from stpose_cli.mocap import mocap
-from stpose_cli.motions import convert, info, trim
-from stpose_cli.people import people
-from stpose_cli.pose import pose
-from stpose_cli.render import render
-from stpose_cli.train import train
-from stpose_cli.view import view
 from stpose_core import __version__
 from stpose_core.errors import StposeError
 
+# The commands in the order of the help, and the modules that hold them.
+_COMMANDS = {
+    "mocap": "mocap",
+    "people": "people",
+    "pose": "pose",
+    "live": "live",
+    "view": "view",
+    "convert": "motions",
+    "info": "motions",
+    "trim": "motions",
+    "render": "render",
+    "train": "train",
+    "calibrate": "calibrate",
+    "evaluate": "evaluate",
+    "doctor": "doctor",
+}
 FAILED, INTERRUPTED, TERMINATED = 2, 130, 143
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _ClosedPipeError(Exception):
+    """The reader of the output has closed it. Unlike BrokenPipeError, click leaves it alone."""
+
+
+@contextlib.contextmanager
+def _told_apart() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise _ClosedPipeError from error
+
+
+class _Commands(click.Group):
+    """A group that imports a command when it is used, and ends with a status of our own for a closed output: click's is 1."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        found: click.Command = getattr(import_module(f"stpose_cli.{_COMMANDS[cmd_name]}"), cmd_name)
+        return found
+
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        with _told_apart():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _told_apart():
+            return super().invoke(ctx)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="stpose")
 def cli() -> None:
     """Video in, animated skeleton out: markerless 3D motion capture on your own machine."""
-
-
-cli.add_command(mocap)
-cli.add_command(people)
-cli.add_command(pose)
-cli.add_command(live)
-cli.add_command(view)
-cli.add_command(convert)
-cli.add_command(info)
-cli.add_command(trim)
-cli.add_command(render)
-cli.add_command(train)
-cli.add_command(calibrate)
-cli.add_command(evaluate)
-cli.add_command(doctor)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -65,10 +90,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"a package does not load: {error}; stpose doctor lists what to install")
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of the output has closed it. The interpreter must not write to it again at exit.
+    except _ClosedPipeError:
+        # The interpreter must not write to it again at exit.
         with contextlib.suppress(OSError):
-            sys.stdout = open("/dev/null", "w")  # noqa: SIM115
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         return FAILED
     except OSError as error:
         # Errors of the system that can occur anywhere: an invalid file name, a full disk behind standard output.

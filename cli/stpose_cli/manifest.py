@@ -1,10 +1,11 @@
 """The manifest of a batch: `manifest.jsonl` in the folder of the outputs, one JSON object a line for each video that was processed.
 
-    {"status": "done", "video": "/takes/walk.mp4", "sha256": "...", "options": {...}, "files": ["walk.bvh"], "seconds": 11.2,
-     "frames": 300, "fps": 30.0, "people": 1, "quality": [{...}], "advice": [null], "error": null, "tries": 1, "stpose": "0.1.0",
-     "finished": "2026-01-31T12:00:00+00:00"}  (on one line)
+    {"status": "done", "video": "/takes/walk.mp4", "sha256": "...", "options": {...}, "inputs": {"/my.safetensors": "..."},
+     "files": ["walk.bvh"], "seconds": 11.2, "frames": 300, "fps": 30.0, "people": 1, "quality": [{...}], "advice": [null],
+     "error": null, "tries": 1, "stpose": "0.1.0", "finished": "2026-01-31T12:00:00+00:00"}  (on one line)
 
-status: "done" or "error". files: relative to the folder. The last line of a video counts. Lines are only ever added.
+status: "done" or "error". inputs: checksums of the files that options name. files: relative to the folder. The last line of a video
+counts. Lines are only ever added.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 from stpose_core import __version__
 from stpose_core.errors import OutputError
+from stpose_core.options import CaptureOptions
 
 NAME = "manifest.jsonl"
 _PIECE = 2**20
@@ -40,10 +42,11 @@ class Manifest:
                 if entry is not None:
                     self._latest[entry["video"]] = entry
 
-    def finished(self, video: Path, options: dict[str, Any]) -> list[Path] | None:
-        """The outputs of a video, if it was captured with these options, has not changed since, and all of them exist."""
+    def finished(self, video: Path, options: dict[str, Any], inputs: dict[str, str | None]) -> list[Path] | None:
+        """The outputs of a video, if it was captured with these options, neither it nor a file that they name has changed since,
+        and all outputs exist. inputs: as `inputs_of` gives them."""
         entry = self._latest.get(_key(video))
-        if entry is None or entry.get("status") != "done" or entry.get("options") != options:
+        if entry is None or entry.get("status") != "done" or self._difference(entry, options, inputs):
             return None
         names = entry.get("files")
         if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
@@ -52,6 +55,23 @@ class Manifest:
         if not all(os.path.isfile(file) for file in files) or checksum(video) != entry.get("sha256"):
             return None
         return files
+
+    def difference(self, video: Path, options: dict[str, Any], inputs: dict[str, str | None]) -> str | None:
+        """What has changed since a video was captured; None if nothing has, or if it never was."""
+        entry = self._latest.get(_key(video))
+        if entry is None or entry.get("status") != "done":
+            return None
+        found = self._difference(entry, options, inputs)
+        return found or ("the video has changed" if checksum(video) != entry.get("sha256") else None)
+
+    def _difference(self, entry: dict[str, Any], options: dict[str, Any], inputs: dict[str, str | None]) -> str | None:
+        before, named = entry.get("options"), entry.get("inputs")
+        before, named = before if isinstance(before, dict) else {}, named if isinstance(named, dict) else {}
+        other = [name for name in options if before.get(name) != options[name]]
+        if other:
+            changes = [f"{name} {json.dumps(before.get(name))}, now {json.dumps(options[name])}" for name in other]
+            return f"it was captured with other options ({'; '.join(changes)})"
+        return next((f"{name} has changed" for name, value in inputs.items() if named.get(name) != value), None)
 
     def append(self, video: Path, files: list[str], **fields: Any) -> None:
         """Add a line, in one write. Raises OutputError if it cannot be written."""
@@ -70,6 +90,12 @@ class Manifest:
                     raise OutputError(f"cannot write {self.path}: the disk is full")
         except OSError as error:
             raise OutputError(f"cannot write {self.path}: {error.strerror or error}") from error
+
+
+def inputs_of(options: CaptureOptions) -> dict[str, str | None]:
+    """The checksums of the files and folders that options name, by their paths."""
+    named = [name for name in (options.detector, options.weights, options.skeleton) if name and os.path.exists(name)]
+    return {os.path.abspath(name): checksum(Path(name)) for name in named}
 
 
 def checksum(video: Path) -> str | None:

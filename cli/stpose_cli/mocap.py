@@ -17,7 +17,7 @@ from stpose_cli.outputs import Job, check_not_input, is_folder, plan_jobs
 from stpose_cli.progress import Progress, make_progress, warnings_to
 from stpose_cli.reports import make_reports
 from stpose_cli.task import load, run
-from stpose_core.errors import OutputError, StposeError
+from stpose_core.errors import OptionError, OutputError, StposeError
 from stpose_core.files import remove_partials
 from stpose_core.formats import FORMATS
 from stpose_core.options import CaptureOptions
@@ -34,6 +34,12 @@ SUFFIXES = ", ".join(entry.suffix for entry in FORMATS)
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @click.option("--jobs", metavar="N", type=click.IntRange(1, 1024), help="Capture N videos at a time, in processes of their own.")
 @click.option("--ray", metavar="ADDRESS", help="Capture the videos on this Ray cluster: host:port, auto, or local.")
+@click.option(
+    "--chunks",
+    metavar="N",
+    type=click.IntRange(1, 1024),
+    help="Divide each video into N pieces for --jobs or --ray; by default where there are fewer videos than workers.",
+)
 @click.option(
     "--decode-timeout",
     default=120.0,
@@ -75,6 +81,9 @@ def mocap(
         options = chosen_options(context)
         if was_given(context, "format") and not is_folder(out):
             raise OutputError(f"--format applies to a folder; the name {out} determines its own format")
+        chunks: int | None = context.params["chunks"]
+        if chunks is not None and jobs is None and ray is None:
+            raise OptionError("--chunks needs --jobs or --ray, whose workers take the pieces")
         found, several = find_videos(videos, out)
         many = several or len(videos) > 1 or jobs is not None or ray is not None
         planned = plan_jobs(found, out, options.person == "all", options.format, overwrite, many)
@@ -87,7 +96,7 @@ def mocap(
                 return _one(planned[0], options, overwrite, looks, say)
         reports = make_reports(progress, len(planned))
         try:
-            batch = Batch(planned, options, overwrite, Path(out), reports)
+            batch = Batch(planned, options, overwrite, Path(out), reports, chunks)
             if jobs is not None or ray is not None:
                 return batch.run(lambda: _pool(jobs, ray, decode_timeout))
             with _ended_if_hung(decode_timeout, say, written):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stpose_core.errors import OutputError
-from stpose_core.files import check_output
+from stpose_core.files import check_folder, check_output
 from stpose_core.formats import FORMATS, format_of
 
 
@@ -19,13 +19,14 @@ from stpose_core.formats import FORMATS, format_of
 class Job:
     """One video and the output of its captures.
 
-    everyone: several people, one numbered file each. problem: why the job cannot run.
+    everyone: several people, one numbered file each. problem: why the job cannot run. existing: the output that is in the way.
     """
 
     video: Path
     out: Path
     everyone: bool
     problem: str | None = None
+    existing: Path | None = None
 
     def files(self, people: int) -> list[Path]:
         """The output of each of `people` captures."""
@@ -66,7 +67,7 @@ def plan_jobs(videos: Sequence[Path], out: str, everyone: bool, kind: str, overw
         return [Job(videos[0], check_output(path, overwrite), False)]
     _check_folder(path)
     jobs = [Job(video, path / f"{name}.{kind}", everyone) for video, name in zip(videos, unique_names(videos))]
-    return [replace(job, problem=_problem(job, overwrite)) for job in jobs]
+    return [_checked(job, overwrite) for job in jobs]
 
 
 def unique_names(videos: Sequence[Path]) -> list[str]:
@@ -115,20 +116,21 @@ def _stem(video: Path) -> str:
     return "stdin" if str(video) == "-" else video.stem
 
 
-def _problem(job: Job, overwrite: bool) -> str | None:
-    if not job.out.parent.is_dir():
-        return None
-    try:
-        for file in job.known():
+def _checked(job: Job, overwrite: bool) -> Job:
+    """The job, with its problem if there is one."""
+    for file in job.known() if job.out.parent.is_dir() else []:
+        try:
             check_output(file, overwrite)
-    except OutputError as error:
-        return str(error)
-    return None
+        except OutputError as error:
+            return replace(job, problem=str(error), existing=file if file.is_file() else None)
+    return job
 
 
 def _check_folder(folder: Path) -> None:
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir():
         raise OutputError(f"cannot make the folder {folder}: {there} is a file")
-    if not os.access(there, os.W_OK):
-        raise OutputError(f"cannot write into {folder}: no permission to write into {there}")
+    try:
+        check_folder(there)
+    except OutputError as error:
+        raise OutputError(f"cannot write into {folder}: {error}") from error

@@ -27,17 +27,17 @@ class Processes:
     """A pool of `count` processes, started when they are needed. hang: seconds after which a decoder counts as hung."""
 
     def __init__(self, count: int, hang: float) -> None:
-        self._count, self._hang = count, hang
+        self.size, self._hang = count, hang
         self._workers: list[_Process] = []
         self._started = 0
 
     def free(self) -> bool:
-        return len(self._workers) < self._count or any(worker.task is None for worker in self._workers)
+        return len(self._workers) < self.size or any(worker.task is None for worker in self._workers)
 
     def submit(self, task: Task, progress: Progress) -> None:
         worker = next((worker for worker in self._workers if worker.task is None), None)
         if worker is None:
-            worker = _Process(self._count, self._hang, quiet=self._started > 0)
+            worker = _Process(self.size, self._hang, quiet=self._started > 0)
             self._started += 1
             self._workers.append(worker)
         worker.submit(task, progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from stpose_cli.looks import Looks
 from stpose_cli.manifest import checksum
 from stpose_cli.outputs import Job
-from stpose_cli.progress import Progress, Result, warnings_to
+from stpose_cli.progress import NoProgress, Progress, Result, warnings_to
 from stpose_core.errors import DetectorError, OutputError, StposeError
 from stpose_core.extras import how_to_install
 from stpose_core.options import CaptureOptions
@@ -21,23 +21,35 @@ from stpose_core.options import CaptureOptions
 if TYPE_CHECKING:
     from stpose_core.data import Capture, Motion
     from stpose_core.frames import FrameSource
+    from stpose_core.pieces import Recorded
     from stpose_core.quality import Quality
 
 
 @dataclass(frozen=True)
 class Task:
-    """A job of a batch, as it is sent to another process. options: CaptureOptions as JSON."""
+    """A job of a batch, as it is sent to another process. options: CaptureOptions as JSON.
+
+    piece: number from 0, and count: only the detections in this piece of the video are recorded. recorded: those of all pieces.
+    """
 
     job: Job
     options: str
     overwrite: bool
+    piece: tuple[int, int] | None = None
+    recorded: tuple[Recorded, ...] = ()
+
+    @property
+    def key(self) -> tuple[Path, int | None]:
+        """Identifies the task in its batch."""
+        return self.job.video, None if self.piece is None else self.piece[0]
 
 
 @dataclass(frozen=True)
 class Outcome:
     """The end of a task: a result, or an error in one line. sha256: checksum of the video.
 
-    fatal: the error concerns every task. leaves: the process cannot take another task.
+    recorded: the detections in a piece, or None if there are none. fatal: the error concerns every task. leaves: the process cannot
+    take another task.
     """
 
     result: Result | None = None
@@ -46,6 +58,7 @@ class Outcome:
     seconds: float = 0.0
     fatal: bool = False
     leaves: bool = False
+    recorded: Recorded | None = None
 
 
 class Worker:
@@ -70,15 +83,22 @@ class Worker:
             with warnings_to(say):
                 if task.job.problem:
                     raise OutputError(task.job.problem)
-                if self._loaded is None:
-                    try:
-                        self._loaded = load(options, True, None if self._quiet else say)
-                    except StposeError as error:
-                        return Outcome(error=str(error), fatal=True)
+                if task.piece is not None:
+                    recorded = self._record(task.piece, video, options, say)
+                    return Outcome(seconds=time.monotonic() - began, recorded=recorded)
+                loaded = self._networks(options, say)
                 found = None if str(video) == "-" else checksum(video)
                 with open_source(video, options.picture_fps) as source:
-                    result = run(task.job, source, options, self._loaded, say, task.overwrite, Looks(None, None))
+                    if task.recorded:
+                        from stpose_core.pieces import Replayed
+
+                        replayed = Replayed(loaded["detector"], task.recorded)
+                        source, loaded = replayed.watched(source), loaded | {"detector": replayed}
+                        say = _Staged(say, lambda stage: "join" if stage == "detect" else stage)
+                    result = run(task.job, source, options, loaded, say, task.overwrite, Looks(None, None))
                 return Outcome(result, None, found, result.seconds)
+        except _Fatal as error:
+            return Outcome(error=str(error), fatal=True)
         except StposeError as error:
             message = str(error)
         except BrokenPipeError:
@@ -89,6 +109,46 @@ class Worker:
         # Most errors name their file; with several videos each one must.
         where = "" if str(video) in message else f"{video}: "
         return Outcome(None, f"{where}{message}", found, round(time.monotonic() - began, 2))
+
+    def _networks(self, options: CaptureOptions, say: Progress) -> dict[str, Any]:
+        """The detector and the lifter. Raises _Fatal if they cannot be loaded, for any video."""
+        if self._loaded is None:
+            try:
+                self._loaded = load(options, True, None if self._quiet else say)
+            except StposeError as error:
+                raise _Fatal(str(error)) from error
+        return self._loaded
+
+    def _record(self, piece: tuple[int, int], video: Path, options: CaptureOptions, say: Progress) -> Recorded | None:
+        """The detections in a piece of a video; None if it has none, or the video is too short to be divided."""
+        from stpose_core.detect import KeypointFile
+        from stpose_core.frames import open_source
+        from stpose_core.pieces import piece_ranges, record_piece
+
+        number, count = piece
+        with open_source(video, options.picture_fps) as source:
+            ranges = piece_ranges(source.times(), count, options.start, options.end)
+            if len(ranges) < 2 or number >= len(ranges):
+                return None
+            detector = self._networks(options, say)["detector"]
+            if isinstance(detector, KeypointFile):
+                return None
+            named = _Staged(say, lambda stage: f"{stage} {number + 1}/{len(ranges)}")
+            return record_piece(source, detector, ranges[number], options.person in ("largest", "1"), named)
+
+
+class _Fatal(StposeError):
+    """An error that concerns every task."""
+
+
+class _Staged(NoProgress):
+    """Progress whose stages have other names."""
+
+    def __init__(self, progress: Progress, name: Callable[[str], str]) -> None:
+        self._progress, self._name = progress, name
+
+    def __call__(self, stage: str, done: float, total: float | None) -> None:
+        self._progress(self._name(stage), done, total)
 
 
 def load(options: CaptureOptions, several: bool, say: Progress | None) -> dict[str, Any]:
@@ -130,7 +190,8 @@ def run(
         looks.write(captures, video, options, say, made)
         _make_folder(job.out.parent)
         for people, file in zip([[one] for one in captures] if len(files) == len(captures) else [captures], files):
-            save(_on_skeleton(people, file, target), file, units=options.units, overwrite=overwrite, rig=options.rig)
+            solved = _on_skeleton(people, file, target)
+            save(solved, file, units=options.units, overwrite=overwrite, rig=options.rig, character=options.skeleton)
             made.append(file)
     except BaseException:
         for file in made:

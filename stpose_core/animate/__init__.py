@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from stpose_core.animate.body import MOTION_FROM_H36M
+    from stpose_core.animate.kinematics import forward_kinematics
     from stpose_core.animate.motion import animate, standpoint
-    from stpose_core.animate.rotations import forward_kinematics
 
 __all__ = ["MOTION_FROM_H36M", "animate", "forward_kinematics", "standpoint"]
 
-_HOMES = {"MOTION_FROM_H36M": "body", "animate": "motion", "forward_kinematics": "rotations", "standpoint": "motion"}
+_HOMES = {"MOTION_FROM_H36M": "body", "animate": "motion", "forward_kinematics": "kinematics", "standpoint": "motion"}
 
 
 def __getattr__(name: str) -> object:

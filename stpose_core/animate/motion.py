@@ -54,7 +54,7 @@ def animate(
     body, root, ankle = start.body, start.root, start.ankle
     visible = pose.posed[:, None] & ~pose.hidden[:, _ANKLES]
     turn_head_and_hands(body, start.rest, pose, start.crown, start.world, smooth)
-    moved, contacts = travel(start.legs, root, start.distance, visible, start.carry, pose.fps, pose.contacts)
+    moved, contacts = travel(start.legs, start.parts, root, start.distance, visible, start.carry, pose.fps, pose.contacts)
     root = moved if smooth > 0 else root
     root = plant(body, root, contacts, ankle, pose.fps, firm=smooth > 0, toes=foot_turns(body, pose, start.world, smooth))
     root = root - ([root[0, 0], 0.0, root[0, 2]] if origin is None else [origin[0], 0.0, origin[1]])
@@ -86,9 +86,9 @@ class Start:
     """A posed body before its contacts are known.
 
     rest, stature (metres), world: (T, 3, 3) from camera axes: of person and view. crown: (T, 3) bone to the head's top.
-    legs: relative to the pelvis. root: (T, 3) metres above the floor. distance: (T,) metres from the camera. height: (T,) metres of
-    the camera above the floor. ankle: metres of the ankle above the floor in standing. carry: (T,) in 0..1, where the camera is
-    carried along.
+    legs, parts: relative to the pelvis. root: (T, 3) metres above the floor. distance: (T,) metres from the camera. height: (T,)
+    metres of the camera above the floor. ankle: metres of the ankle above the floor in standing. carry: (T,) in 0..1, where the
+    camera is carried along.
     """
 
     body: Body
@@ -97,6 +97,7 @@ class Start:
     world: Array
     crown: Array
     legs: Legs
+    parts: Array
     root: Array
     distance: Array
     height: Array
@@ -115,7 +116,7 @@ def start_of(pose: Pose3D, smooth: float, camera: CameraPath | None) -> Start:
     visible = pose.posed & ~pose.hidden[np.arange(len(pose)), part]
     floor = stand(lowest, visible, pose.fps, steady=smooth > 0)
     root = rays - floor[:, None] * np.array([0.0, 1.0, 0.0])
-    legs = legs_of(body, rays, ankle)
+    legs, parts = legs_of(body, rays, ankle)
     carry = np.zeros(len(pose))
     if camera is not None and not camera.static:
         root, carry = follow_gait(legs, root, pose.fps)
@@ -126,6 +127,7 @@ def start_of(pose: Pose3D, smooth: float, camera: CameraPath | None) -> Start:
         world=world_from_camera(pose, camera),
         crown=bones[:, _CROWN],
         legs=legs,
+        parts=parts,
         root=root,
         distance=np.linalg.norm(rays, axis=1),
         height=-floor,

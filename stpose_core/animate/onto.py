@@ -1,8 +1,7 @@
 """A motion on the hierarchy of another skeleton, such as that of a character: its names, its joints and its bone lengths.
 
-Both are upright along y. The other skeleton is read in its rest pose, a T-pose or an A-pose, facing any way. Each of its joints
-gets the world rotation of the same joint of the motion, less the turn that takes the limb at rest from one skeleton's direction to
-the other's; joints that the motion lacks stay as they are at rest. The path is scaled by the length of the legs.
+Bone maps and solver are those of the Blender extension (`stpose_core.retarget`): limbs point as in the motion, whatever the rest
+pose. The path is scaled by the length of the legs, and corrected so that standing feet stay in place on the floor (`stance`).
 """
 
 from __future__ import annotations
@@ -10,88 +9,77 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
-from stpose_core.animate.frames import minimal_rotation
+from stpose_core.animate.stance import carried
 from stpose_core.data import Array, Motion
 from stpose_core.errors import FormatError
-from stpose_core.formats.figure import rest_positions
-from stpose_core.rigs import recognised
+from stpose_core.retarget.bonemap import find_map
+from stpose_core.retarget.motion import TO_BLENDER, to_track
+from stpose_core.retarget.motion import Motion as Moving
+from stpose_core.retarget.rotation import IDENTITY, continuous, inverse, multiply, rotate
+from stpose_core.retarget.skeleton import Skeleton
+from stpose_core.retarget.slots import REQUIRED
+from stpose_core.retarget.solver import Options, Posed, retarget
 
-# A limb's joint, and the joint that its bone points to.
-_LIMBS = {"Arm": "ForeArm", "ForeArm": "Hand", "UpLeg": "Leg", "Leg": "Foot"}
-REQUIRED = ("Hips", *(side + name for side in ("Left", "Right") for name in (*_LIMBS, "Foot")))
-"""Joints that a skeleton needs, as a captured body calls them; those of a preset of `stpose_core.rigs` have names of their own."""
+_SHORTEST = 0.01  # metres, of a leg
 
 
 def check_skeleton(target: Motion, path: object) -> None:
-    """Raises FormatError, naming a path, if a skeleton lacks a joint of REQUIRED."""
-    names = recognised(target).names
-    lacking = [name for name in REQUIRED if name not in names]
-    if lacking:
-        raise FormatError(f"{path}: the skeleton has no joint that is recognised as {', '.join(lacking)[:100]}")
+    """Raises FormatError, naming a path, if a skeleton has no body that the motion could be put on."""
+    _mapped(_at_rest(target), path)
 
 
 def onto(motion: Motion, target: Motion) -> Motion:
-    """The motion on the skeleton of another, at rest as `target` is. Raises FormatError if either lacks a joint of REQUIRED."""
-    check_skeleton(target, "the target")
-    check_skeleton(motion, "the motion")
-    source, named = recognised(motion), recognised(target)
-    world = _world(source)
-    rest, places = rest_positions(source), rest_positions(named)
-    facing = _facing(named, places)
-    turned = np.empty((len(motion), len(target.names), 3, 3))
-    rotations = np.zeros((len(motion), len(target.names), 4))
-    for joint, (name, parent) in enumerate(zip(named.names, named.parents)):
-        above = turned[:, parent] if parent >= 0 else np.broadcast_to(np.eye(3), (len(motion), 3, 3))
-        if name in source.names and not name.endswith("End"):
-            turned[:, joint] = world[:, source.names.index(name)] @ _correction(name, named, source, places, rest, facing)
-        else:
-            turned[:, joint] = above
-        local = Rotation.from_matrix(np.swapaxes(above, -1, -2) @ turned[:, joint])
-        rotations[:, joint] = local.as_quat()[:, [3, 0, 1, 2]]
-    flips = np.where((rotations[1:] * rotations[:-1]).sum(-1) < 0, -1.0, 1.0)
-    rotations[1:] *= np.cumprod(flips, axis=0)[..., None]
-    scale = _leg(named) / _leg(source)
-    hips = named.names.index("Hips")
-    # Joints above the hips are not turned, so that the root is as far from the hips as at rest.
-    root = motion.root * scale - (places[hips] - places[0])
+    """The motion on the skeleton of another, at rest as `target` is; both upright along y.
+
+    Joints that are no part of a body, such as twist bones or a root on the floor, keep their rest pose.
+    Raises FormatError if either is no body.
+    """
+    track, skeleton = to_track(_moving(motion)), _at_rest(target)
+    posed = retarget(track, _mapped(track.skeleton, "the motion"), skeleton, _mapped(skeleton, "the target"), Options(ground=0.0))
+    posed = carried(posed, motion.fps, track.contacts)
+    rotations, root = _in_file_axes(posed, target)
     return replace(motion, names=target.names, parents=target.parents, offsets=target.offsets, rotations=rotations, root=root)
 
 
-def _world(motion: Motion) -> Array:
-    """(T, J, 3, 3) world rotations."""
-    local = Rotation.from_quat(motion.rotations[..., [1, 2, 3, 0]].reshape(-1, 4)).as_matrix()
-    world = local.reshape(len(motion), -1, 3, 3)
-    for joint, parent in enumerate(motion.parents):
-        if parent >= 0:
-            world[:, joint] = world[:, parent] @ world[:, joint]
-    return np.asarray(world)
-
-
-def _facing(motion: Motion, places: Array) -> Array:
-    """(3, 3) the turn about y that makes a skeleton at rest face +z, its left along +x."""
-    left = places[motion.names.index("LeftUpLeg")] - places[motion.names.index("RightUpLeg")]
-    angle = np.arctan2(left[2], left[0])
-    return np.asarray(Rotation.from_euler("y", angle).as_matrix())
-
-
-def _correction(name: str, named: Motion, source: Motion, places: Array, rest: Array, facing: Array) -> Array:
-    """(3, 3) what turns a joint of the target from its rest to the rest of the source's: for limbs, along the bone."""
-    side = next((side for side in ("Left", "Right") if name.startswith(side)), "")
-    limb = name.removeprefix(side)
-    # The hand follows the forearm, so that it stays straight where the rest pose has arms down.
-    limb = "ForeArm" if limb == "Hand" or limb.startswith("Hand") else limb
-    if limb not in _LIMBS:
-        return facing
-    ends = [side + limb, side + _LIMBS[limb]]
-    theirs, ours = (
-        one[which.names.index(ends[1])] - one[which.names.index(ends[0])] for one, which in ((places, named), (rest, source))
+def _moving(motion: Motion) -> Moving:
+    return Moving(
+        motion.names, motion.parents, motion.offsets, motion.rotations, motion.root, motion.contacts.astype(float), motion.fps
     )
-    aimed = facing @ theirs
-    return np.asarray(minimal_rotation(aimed / np.linalg.norm(aimed), ours / np.linalg.norm(ours)) @ facing)
 
 
-def _leg(motion: Motion) -> float:
-    """Length of a leg in metres."""
-    return float(sum(np.linalg.norm(motion.offsets[motion.names.index(name)]) for name in ("LeftLeg", "LeftFoot")))
+def _at_rest(target: Motion) -> Skeleton:
+    still = np.tile(IDENTITY, (1, len(target.names), 1))
+    return to_track(Moving(target.names, target.parents, target.offsets, still, np.zeros((1, 3)), np.zeros((1, 4)), 1.0)).skeleton
+
+
+def _mapped(skeleton: Skeleton, path: object) -> dict[str, str]:
+    """The bone of each part of the body. Raises FormatError where a needed one is not found."""
+    found = find_map(skeleton)
+    lacking = [slot for slot in REQUIRED if slot not in found.bones or slot in found.problems]
+    if lacking:
+        raise FormatError(f"{path}: the skeleton has no joint that is recognised as {', '.join(lacking)[:100]}")
+    bones = {slot: name for slot, name in found.bones.items() if slot != "root" and slot not in found.problems}
+    for side in (".L", ".R"):
+        ends = [skeleton.heads[skeleton.index(bones[part + side])] for part in ("thigh", "shin", "foot")]
+        if min(np.linalg.norm(ends[1] - ends[0]), np.linalg.norm(ends[2] - ends[1])) < _SHORTEST:
+            raise FormatError(f"{path}: a bone of the legs is shorter than {100 * _SHORTEST:g} cm")
+    return bones
+
+
+def _in_file_axes(posed: Posed, target: Motion) -> tuple[Array, Array]:
+    """Rotations (T, J, 4) of all joints of the target relative to their parents, and the path (T, 3) of its root; y up."""
+    slots = {name: slot for slot, name in posed.anatomy.mapped.items() if slot in posed.rotations}
+    turned = np.tile(IDENTITY, (len(posed), len(target.names), 1))
+    rotations = turned.copy()
+    for joint, (name, parent) in enumerate(zip(target.names, target.parents)):
+        above = turned[:, parent] if parent >= 0 else IDENTITY
+        turned[:, joint] = posed.turned(slots[name]) if name in slots else above
+        rotations[:, joint] = multiply(inverse(above), turned[:, joint])
+    hips = target.names.index(posed.anatomy.mapped["hips"])
+    below = np.zeros(3)  # the hips below the root: joints above them are not turned
+    while target.parents[hips] >= 0:
+        below, hips = below + target.offsets[hips], int(target.parents[hips])
+    to_file = inverse(TO_BLENDER)
+    rotations = multiply(multiply(to_file, rotations), TO_BLENDER)
+    return continuous(rotations), rotate(to_file, posed.hips) - below

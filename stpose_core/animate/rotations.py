@@ -20,7 +20,7 @@ from stpose_core.animate.frames import (
     turn,
     unit,
 )
-from stpose_core.data import Array, Motion
+from stpose_core.data import Array
 
 _MAX_CLAVICLE = np.radians(55.0)
 _GRIP = 1.5  # weight of hands and feet against elbows and knees as limbs are fitted
@@ -126,27 +126,6 @@ def local_rotations(frames: NDArray[np.float32]) -> Array:
             local = np.swapaxes(frames[:, parent], -1, -2) @ local
         rotations[:, joint] = continuous_quaternions(local)
     return rotations
-
-
-def forward_kinematics(motion: Motion) -> Array:
-    """(T, J, 3) joint positions of a motion in metres, world axes, y up."""
-    return world_frames(motion)[1]
-
-
-def world_frames(motion: Motion) -> tuple[Array, Array]:
-    """(T, J, 3, 3) rotations of the joints of a motion in the world, and (T, J, 3) their positions in metres."""
-    frames = np.empty((len(motion), len(motion.names), 3, 3))
-    places = np.empty((len(motion), len(motion.names), 3))
-    if not len(motion):
-        return frames, places
-    for joint, parent in enumerate(motion.parents):
-        local = Rotation.from_quat(motion.rotations[:, joint][:, [1, 2, 3, 0]]).as_matrix()
-        if parent < 0:
-            frames[:, joint], places[:, joint] = local, motion.root + motion.offsets[joint]
-        else:
-            frames[:, joint] = frames[:, parent] @ local
-            places[:, joint] = places[:, parent] + turn(frames[:, parent], motion.offsets[joint])
-    return frames, places
 
 
 def world_positions(body: Body, root: Array) -> Array:

@@ -18,6 +18,7 @@ from stpose_core.files import written_whole
 
 if TYPE_CHECKING:
     from stpose_core.data import Capture, Motion
+    from stpose_core.formats.markers import Points
 
 __all__ = ["FORMATS", "Format", "check_suffix", "load_capture", "load_motion", "load_people", "save"]
 
@@ -27,13 +28,15 @@ UNITS = ("cm", "m")
 @dataclass(frozen=True)
 class Format:
     """A kind of file. suffix: with its dot, in lower case. title: what such a file holds. module: the one that writes and reads it.
-    readable: whether a motion can be read back. several: whether a file may hold several people."""
+    readable: whether a motion can be read back. several: whether a file may hold several people. points: whether it holds points
+    without rotations, from which a motion is estimated."""
 
     suffix: str
     title: str
     module: str
     readable: bool = True
     several: bool = False
+    points: bool = False
 
     def write(self, people: Sequence[Motion | Capture], path: Path, units: str) -> None:
         """Write to a path, which is replaced. people: one, unless `several`. units: "cm" or "m", in formats that have a choice."""
@@ -44,6 +47,10 @@ class Format:
         found = self._load().read(path)
         return found if self.several else (found,)
 
+    def read_points(self, path: str | Path) -> Points:
+        """The points in a file, whether or not they are those of a body. Raises FormatError as `read` does."""
+        return self._load().read_points(path)
+
     def _load(self) -> Any:
         return import_module(self.module)
 
@@ -52,13 +59,13 @@ FORMATS = (
     Format(".bvh", "animated skeleton", "stpose_core.formats.bvh"),
     Format(".glb", "skeletons with a dressed figure", "stpose_core.formats.glb", several=True),
     Format(".vrma", "animation of a VRM avatar", "stpose_core.formats.vrma"),
-    Format(".usda", "skeletons with a dressed figure, as text", "stpose_core.formats.usd", readable=False, several=True),
-    Format(".usdc", "skeletons with a dressed figure", "stpose_core.formats.usd", readable=False, several=True),
-    Format(".usdz", "skeletons with a dressed figure, packed", "stpose_core.formats.usd", readable=False, several=True),
+    Format(".usda", "skeletons with a dressed figure, as text", "stpose_core.formats.usd", several=True),
+    Format(".usdc", "skeletons with a dressed figure", "stpose_core.formats.usd", several=True),
+    Format(".usdz", "skeletons with a dressed figure, packed", "stpose_core.formats.usd", several=True),
     Format(".fbx", "skeletons with a dressed figure", "stpose_core.formats.fbx", readable=False, several=True),
-    Format(".trc", "positions of the joints as markers", "stpose_core.formats.trc", readable=False),
-    Format(".c3d", "positions of the joints as markers", "stpose_core.formats.c3d", readable=False),
-    Format(".csv", "positions of the joints", "stpose_core.formats.csv", readable=False),
+    Format(".trc", "positions of the joints as markers", "stpose_core.formats.trc", points=True),
+    Format(".c3d", "positions of the joints as markers", "stpose_core.formats.c3d", points=True),
+    Format(".csv", "positions of the joints", "stpose_core.formats.csv", points=True),
     Format(".json", "skeletons and positions of the joints", "stpose_core.formats.json", several=True),
     Format(".npz", "everything: 2D joints, 3D joints, motion", "stpose_core.formats.npz"),
 )
@@ -84,12 +91,15 @@ def save(
     units: str = "cm",
     overwrite: bool = False,
     rig: str = "stpose",
+    character: str | Path | None = None,
 ) -> None:
     """Write a motion or a capture, or those of several people; the suffix chooses one of FORMATS.
 
     The file appears whole or not at all.
     units: "cm" or "m", of the lengths in a .bvh; other formats have fixed units. A .npz of a capture holds all its stages.
     rig: names of the joints, one of `stpose_core.rigs.RIGS`; "stpose" leaves them as they are, and so does the .npz of a capture.
+    character: the .glb whose skeleton the motion was solved on; a .glb of one person with the skeleton's own names is then a copy
+    of it, meshes and all, in motion.
     Raises FormatError for an unknown suffix, or for several people in a format that holds one; OutputError if the file cannot be
     written or exists without `overwrite`.
     """
@@ -106,9 +116,18 @@ def save(
         people = [_renamed(person, chosen, rig) for person in people]
     with written_whole(path, overwrite) as temporary:
         try:
-            chosen.write(people, temporary, units)
+            if _is_character(character, chosen) and len(people) == 1 and rig == "stpose":
+                from stpose_core.formats.glb_character import write_character
+
+                write_character(motion_of(people[0]), str(character), temporary)
+            else:
+                chosen.write(people, temporary, units)
         except OutputError as error:
             raise OutputError(str(error).replace(str(temporary), str(path))) from error
+
+
+def _is_character(character: str | Path | None, chosen: Format) -> bool:
+    return character is not None and chosen.suffix == Path(character).suffix.lower() == ".glb"
 
 
 def _renamed(person: Motion | Capture, chosen: Format, rig: str) -> Motion | Capture:
@@ -123,7 +142,7 @@ def load_people(path: str | Path) -> tuple[Motion, ...]:
     chosen = format_of(path)
     if not chosen.readable:
         known = ", ".join(entry.suffix for entry in FORMATS if entry.readable)
-        raise FormatError(f"{path}: a {chosen.suffix} holds {chosen.title}, not a skeleton that can be read; load one of {known}")
+        raise FormatError(f"{path}: a {chosen.suffix} is only written, not read; load one of {known}")
     return chosen.read(path)
 
 

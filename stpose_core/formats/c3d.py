@@ -15,7 +15,7 @@ from stpose_core.data import Capture, Motion
 from stpose_core.errors import OutputError
 from stpose_core.extras import how_to_install
 from stpose_core.formats import motion_of
-from stpose_core.formats.markers import markers
+from stpose_core.formats.markers import Points, markers
 
 
 def write(thing: Motion | Capture, path: str | Path, units: str = "mm") -> None:
@@ -28,7 +28,8 @@ def write(thing: Motion | Capture, path: str | Path, units: str = "mm") -> None:
     except ImportError as error:
         raise OutputError(f"a .c3d needs the package ezc3d; {how_to_install('c3d')}") from error
     motion = motion_of(thing)
-    labels, places = markers(motion, path)
+    points = markers(motion, path)
+    labels, places = list(points.labels), 1000.0 * points.places
     file = ezc3d.c3d()
     file["parameters"]["POINT"]["UNITS"]["value"] = ["mm"]
     file["parameters"]["POINT"]["RATE"]["value"] = [motion.fps]
@@ -39,3 +40,17 @@ def write(thing: Motion | Capture, path: str | Path, units: str = "mm") -> None:
     x, y, z = places[..., 0].T, places[..., 1].T, places[..., 2].T
     file["data"]["points"] = np.stack([x, -z, y, np.ones_like(x)])
     file.write(str(path))
+
+
+def read(path: str | Path) -> Motion:
+    """The motion of the joints in a file, as a `Format` reads it."""
+    from stpose_core.formats.marker_motion import motion_of_points
+
+    return motion_of_points(path, read_points(path))
+
+
+def read_points(path: str | Path) -> Points:
+    """The markers in a file of any program. Raises FormatError if it is damaged, or of an unsupported kind."""
+    from stpose_core.formats.c3d_reader import read_points as read_c3d
+
+    return read_c3d(path)

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation, Slerp
 
 from stpose_core.data import Array, Motion
 from stpose_core.errors import FormatError
 from stpose_core.formats.gltf import GltfFile
 from stpose_core.formats.names import unique
+from stpose_core.formats.rates import nearest_rate
 from stpose_core.reading import check_table, expected
+from stpose_core.retarget.rotation import blend, from_matrix, inverse, multiply, to_matrix, unit
 
 _MOST_NODES = 20_000
 _RATES = (1e-3, 1e5)  # frames per second; other values are errors
@@ -32,7 +33,7 @@ def read_glb(path: str | Path) -> tuple[Motion, ...]:
     """
     file = GltfFile(path)
     with expected(str(path)):
-        tree = _Tree(file)
+        tree = Tree(file)
         keys = _Keys(file)
         people = _people(file, tree, keys)
         if not people:
@@ -40,7 +41,7 @@ def read_glb(path: str | Path) -> tuple[Motion, ...]:
         return tuple(_motion(path, tree, keys, root, joints) for root, joints in people)
 
 
-class _Tree:
+class Tree:
     """The nodes of a file. parents: -1 for none. order: parents before children. local, world: (N, 4, 4) at rest."""
 
     def __init__(self, file: GltfFile) -> None:
@@ -83,7 +84,7 @@ def _matrix(node: dict[str, Any]) -> Array:
     if "matrix" in node:
         return _finite(node["matrix"], 16).reshape(4, 4).T
     matrix = np.eye(4)
-    turned = Rotation.from_quat(_finite(node.get("rotation", [0.0, 0.0, 0.0, 1.0]), 4)).as_matrix()
+    turned = to_matrix(_quaternions(_finite(node.get("rotation", [0.0, 0.0, 0.0, 1.0]), 4)))
     matrix[:3, :3] = turned * _finite(node.get("scale", [1.0, 1.0, 1.0]), 3)
     matrix[:3, 3] = _finite(node.get("translation", [0.0, 0.0, 0.0]), 3)
     return matrix
@@ -96,9 +97,19 @@ def _finite(values: object, count: int) -> Array:
     return found
 
 
-def _turn(matrix: Array) -> Rotation:
-    """The rotation of a transformation, without its scale."""
-    return Rotation.from_matrix(matrix[:3, :3] / np.cbrt(abs(np.linalg.det(matrix[:3, :3]))))
+def _quaternions(stored: Array) -> Array:
+    """Unit quaternions (..., 4), w first, of those of a file, which has it last."""
+    if (np.linalg.norm(stored, axis=-1) < 1e-9).any():
+        raise ValueError("a rotation has no length")
+    return unit(stored[..., [3, 0, 1, 2]])
+
+
+def turn_of(matrix: Array) -> Array:
+    """(4,) the rotation of a transformation, without its scale."""
+    left, scales, right = np.linalg.svd(matrix[:3, :3])
+    if scales[-1] < 1e-9 or np.linalg.det(left @ right) < 0:
+        raise ValueError("a node is flat or mirrored")
+    return from_matrix(left @ right)
 
 
 class _Keys:
@@ -140,20 +151,24 @@ class _Keys:
         step = float(np.median(steps))
         if np.abs(steps - step).max() < 0.1 * step:
             step = float(longest[-1] - longest[0]) / (len(longest) - 1)
-        fps = _rounded(1 / step)
+        fps = nearest_rate(1 / step, 2e-5)  # times are in single precision
         frames = round(float(last - first) * fps) + 1
         if not _RATES[0] <= fps <= _RATES[1] or frames > 4 * self.numbers + 100:
             raise ValueError(f"{frames} frames at {fps:g} per second are not what the keys describe")
         return first + np.arange(frames) / fps, fps
 
-    def rotation(self, node: int, rest: Rotation, at: Array) -> Rotation:
-        """The local rotations (T,) of a node at the times `at`."""
+    def rotation(self, node: int, rest: Array, at: Array) -> Array:
+        """The local rotations (T, 4) of a node at the times `at`. rest: (4,)."""
         if (node, "rotation") not in self.channels:
-            return Rotation.from_quat(np.tile(rest.as_quat(), (len(at), 1)))
+            return np.tile(rest, (len(at), 1))
         times, values, held = self.channels[node, "rotation"]
+        turns = _quaternions(values)
+        below = _before(times, at)
         if len(times) == 1 or held:
-            return Rotation.from_quat(values[_before(times, at)])
-        return Slerp(times, Rotation.from_quat(values))(np.clip(at, times[0], times[-1]))
+            return turns[below]
+        below = np.minimum(below, len(times) - 2)
+        part = np.clip((at - times[below]) / (times[below + 1] - times[below]), 0.0, 1.0)
+        return blend(turns[below], turns[below + 1], part)
 
     def translation(self, node: int, rest: Array, at: Array) -> Array:
         """The local positions (T, 3) of a node at the times `at`."""
@@ -170,14 +185,15 @@ def _before(times: Array, at: Array) -> NDArray[np.intp]:
     return np.maximum(np.searchsorted(times, at + 1e-6, side="right") - 1, 0)
 
 
-def _rounded(fps: float) -> float:
-    """The whole or the NTSC rate that is as near as single precision tells."""
-    whole = max(1, round(fps))
-    near = min((float(whole), whole * 1000 / 1001, (whole + 1) * 1000 / 1001), key=lambda rate: abs(rate - fps))
-    return near if abs(near - fps) < 2e-5 * fps else fps
+def first_person(file: GltfFile, tree: Tree) -> tuple[int, list[int]]:
+    """The root and the joints of the first person, as `read_glb` orders them. Raises FormatError if the file holds no skeleton."""
+    people = _people(file, tree, _Keys(file))
+    if not people:
+        raise FormatError(f"{file.path} holds no skeleton")
+    return people[0]
 
 
-def _people(file: GltfFile, tree: _Tree, keys: _Keys) -> list[tuple[int, list[int]]]:
+def _people(file: GltfFile, tree: Tree, keys: _Keys) -> list[tuple[int, list[int]]]:
     """The root and the joints of each person, parents first."""
     wanted: set[int] = set()
     for skin in file.list("skins"):
@@ -203,17 +219,17 @@ def _people(file: GltfFile, tree: _Tree, keys: _Keys) -> list[tuple[int, list[in
     return people
 
 
-def _motion(path: str | Path, tree: _Tree, keys: _Keys, root: int, joints: list[int]) -> Motion:
+def _motion(path: str | Path, tree: Tree, keys: _Keys, root: int, joints: list[int]) -> Motion:
     times, fps = keys.grid(joints)
     frames = len(times)
     check_table(path, frames, len(joints), keys.numbers)
     place = {node: number for number, node in enumerate(joints)}
     rotations, offsets = np.zeros((frames, len(joints), 4)), np.zeros((len(joints), 3))
     for number, node in enumerate(joints):
-        above = _turn(tree.above(node))
+        above = turn_of(tree.above(node))
         # Axes as the world's at rest, whatever those of the node are.
-        local = above * keys.rotation(node, _turn(tree.local[node]), times) * (above * _turn(tree.local[node])).inv()
-        rotations[:, number] = local.as_quat()[:, [3, 0, 1, 2]]
+        rest = turn_of(tree.local[node])
+        rotations[:, number] = multiply(multiply(above, keys.rotation(node, rest, times)), inverse(multiply(above, rest)))
         if number:
             offsets[number] = tree.world[node, :3, 3] - tree.world[tree.parents[node], :3, 3]
     above = tree.above(root)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from stpose_core.animate.kinematics import forward_kinematics
 from stpose_core.data import Array, Capture, Motion
 from stpose_core.errors import FormatError
 from stpose_core.formats import motion_of
@@ -20,6 +21,7 @@ from stpose_core.formats.glb import check
 from stpose_core.reading import expected, one_line, read_bytes
 
 FORMAT, VERSION = "stpose-motion", 1
+_LARGEST = 1e9
 
 
 def write(people: Sequence[Motion | Capture], path: str | Path, units: str = "m") -> None:
@@ -32,8 +34,6 @@ def write(people: Sequence[Motion | Capture], path: str | Path, units: str = "m"
 
 
 def _described(motion: Motion) -> dict[str, Any]:
-    from stpose_core.animate.rotations import forward_kinematics
-
     joints = [
         {"name": name, "parent": int(parent), "offset": _rounded(offset)}
         for name, parent, offset in zip(motion.names, motion.parents, motion.offsets)
@@ -74,14 +74,15 @@ def read(path: str | Path) -> tuple[Motion, ...]:
 def _motion(person: dict[str, Any]) -> Motion:
     joints = person["joints"]
     values = {name: np.array(person[name], dtype=np.float64) for name in ("root", "rotations", "contacts")}
-    if not all(np.isfinite(array).all() for array in values.values()):
-        raise ValueError("there are values that are not finite")
+    values["offsets"] = np.array([joint["offset"] for joint in joints], dtype=np.float64)
+    if not all((np.abs(array) <= _LARGEST).all() for array in values.values()):
+        raise ValueError("there are values that are not finite, or too large")
     if (np.linalg.norm(values["rotations"], axis=-1) < 1e-6).any():
         raise ValueError("a rotation has no length")
     return Motion(
         names=tuple(str(joint["name"]) for joint in joints),
         parents=np.array([int(joint["parent"]) for joint in joints]),
-        offsets=np.array([joint["offset"] for joint in joints], dtype=np.float64),
+        offsets=values["offsets"],
         rotations=values["rotations"],
         root=values["root"],
         contacts=values["contacts"],

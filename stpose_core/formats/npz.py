@@ -16,8 +16,8 @@ import numpy as np
 from stpose_core.arrays import read_arrays
 from stpose_core.data import Camera, Capture, Keypoints, Motion, Pose3D
 from stpose_core.errors import FormatError
+from stpose_core.frames import VideoInfo
 from stpose_core.reading import one_line
-from stpose_core.video import VideoInfo
 
 Made = TypeVar("Made")
 

@@ -10,15 +10,21 @@ from pathlib import Path
 
 import numpy as np
 
-from stpose_core.data import Capture, Motion
+from stpose_core.data import Array, Capture, Motion
+from stpose_core.errors import FormatError
 from stpose_core.formats import motion_of
-from stpose_core.formats.markers import markers
+from stpose_core.formats.markers import Points, markers
+from stpose_core.formats.rates import nearest_rate
+from stpose_core.reading import check_table, read_text
+
+_METRES = {"mm": 0.001, "cm": 0.01, "m": 1.0}
 
 
 def write(thing: Motion | Capture, path: str | Path, units: str = "mm") -> None:
     """Write the joint centres of a capture, or of a motion, as a `Format` does; always in millimetres."""
     motion = motion_of(thing)
-    labels, places = markers(motion, path)
+    points = markers(motion, path)
+    labels, places = points.labels, 1000.0 * points.places
     frames, rate, count = len(motion), f"{motion.fps:.6f}", len(labels)
     header = [
         "PathFileType\t4\t(X/Y/Z)\tmotion.trc",
@@ -32,3 +38,49 @@ def write(thing: Motion | Capture, path: str | Path, units: str = "mm") -> None:
     with Path(path).open("w", encoding="utf-8", newline="\n") as file:
         file.write("\n".join(header) + "\n")
         np.savetxt(file, rows, fmt=["%d", "%.6f", *["%.4f"] * (3 * count)], delimiter="\t")
+
+
+def read(path: str | Path) -> Motion:
+    """The motion of the joints in a file, as a `Format` reads it."""
+    from stpose_core.formats.marker_motion import motion_of_points
+
+    return motion_of_points(path, read_points(path))
+
+
+def read_points(path: str | Path) -> Points:
+    """The markers in a file of any program; y is taken to be up. Raises FormatError if it is damaged, or something else."""
+    lines = read_text(path).splitlines()
+    if len(lines) < 6 or not lines[0].startswith("PathFileType"):
+        raise FormatError(f"{path} is not a .trc: it does not begin with PathFileType")
+    header = dict(zip(lines[1].split(), lines[2].split()))
+    units = header.get("Units", "")
+    if units not in _METRES:
+        raise FormatError(f"{path}, line 3: unknown units '{units[:20]}'; known: {', '.join(_METRES)}")
+    labels = [word.strip() for word in lines[3].split("\t")[2:] if word.strip()]
+    rows = [(number, line.rstrip("\r\n")) for number, line in enumerate(lines, 1) if number > 5 and line.strip()]
+    width = 2 + 3 * len(labels)
+    check_table(path, len(rows), width, sum(len(line) for _, line in rows))
+    values = np.full((len(rows), width), np.nan)
+    for index, (number, line) in enumerate(rows):
+        values[index] = _row(path, number, line, width)
+    return Points.checked(path, labels, values[:, 2:].reshape(len(rows), len(labels), 3) * _METRES[units], _rate(path, header))
+
+
+def _row(path: str | Path, number: int, line: str, width: int) -> Array:
+    """The values of a line; NaN where a field is empty, as it is for markers that were not seen."""
+    words = line.split("\t")
+    extra, words = words[width:], words[:width]
+    if any(word.strip() for word in extra):
+        raise FormatError(f"{path}, line {number}: there are more than {width} values")
+    try:
+        found = [float(word) if word.strip() else np.nan for word in words]
+    except ValueError:
+        raise FormatError(f"{path}, line {number}: there is a value that is no number") from None
+    return np.array(found + [np.nan] * (width - len(found)))
+
+
+def _rate(path: str | Path, header: dict[str, str]) -> float:
+    try:
+        return nearest_rate(float(header["DataRate"]), 1e-6)
+    except (KeyError, ValueError):
+        raise FormatError(f"{path}, line 3: there is no DataRate") from None

@@ -20,12 +20,13 @@ from stpose_core.formats import motion_of
 from stpose_core.formats.figure import Part, dress
 from stpose_core.formats.glb import check, continuous, standing
 from stpose_core.formats.names import unique
+from stpose_core.reading import one_line
 
 
 def write(people: Sequence[Motion | Capture], path: str | Path, units: str = "m") -> None:
-    """Write the motions of people, as a `Format` does; always in metres. Raises OutputError if usd-core is missing."""
+    """Write the motions of people, as a `Format` does; always in metres. Raises OutputError if usd-core is missing or fails."""
     try:
-        from pxr import Usd, UsdGeom, UsdUtils
+        from pxr import Tf, Usd, UsdGeom, UsdUtils
     except ImportError as error:
         raise OutputError(f"a {Path(path).suffix} needs the package usd-core; {how_to_install('usd')}") from error
     motions = [motion_of(person) for person in people]
@@ -50,9 +51,18 @@ def write(people: Sequence[Motion | Capture], path: str | Path, units: str = "m"
         stage.GetRootLayer().Export(str(file))
         if packed and not UsdUtils.CreateNewUsdzPackage(str(file), str(path)):
             raise OutputError(f"cannot write {path}: USD could not pack it")
+    except Tf.ErrorException as error:
+        raise OutputError(f"cannot write {path}: {one_line(str(error).rsplit(' : ', 1)[-1])}") from error
     finally:
         if packed:
             file.unlink(missing_ok=True)
+
+
+def read(path: str | Path) -> tuple[Motion, ...]:
+    """The motions in a file, as a `Format` reads it."""
+    from stpose_core.formats.usd_reader import read_usd
+
+    return read_usd(path)
 
 
 def joint_paths(motion: Motion) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -131,32 +131,30 @@ class Lifter:
         if maps is not None and maps.values.shape[:2] != points.score.shape:
             raise ValueError(f"heat maps {maps.values.shape} do not fit keypoints {points.score.shape}")
         camera = camera or Camera.assumed(points.image_size)
-        parts: list[tuple[slice, _Frames]] = []
-        for strand in strands(points, camera):
-            own = maps[strand.chosen] if maps is not None and strand.between == 1 else None
-            lifted = self._lift(strand.rays, strand.score, flip, own, camera)
-            parts.append((strand.chosen, _take(lifted, slice(None, None, strand.between))))
-        return _assemble(parts, len(points), points, camera)
+        # Block by block: the outputs of a long clip exist once.
+        blocks = (block for strand in strands(points, camera) for block in self._lift(strand, flip, maps, camera))
+        return _assemble(blocks, len(points), points, camera)
 
     def stream(self, fps: float, image_size: tuple[int, int], camera: Camera | None = None) -> LifterStream:
         """A stream that takes one frame at a time and returns its pose `delay` frames later, equal to that of the whole clip."""
         return LifterStream(self, fps, image_size, camera or Camera.assumed(image_size))
 
-    def _lift(
-        self, rays: NDArray[np.float64], score: NDArray[np.float64], flip: bool, maps: HeatMaps | None, camera: Camera
-    ) -> _Frames:
-        """(T, 17, 2) rays and (T, 17) scores at about the training rate -> T outputs; both ends are padded with missing frames."""
-        margin = self.margin
+    def _lift(self, strand: Strand, flip: bool, maps: HeatMaps | None, camera: Camera) -> Iterator[tuple[slice, _Frames]]:
+        """The outputs for some of the clip's frames at a time, and which these are; both ends are padded with missing frames."""
+        margin, rays, between = self.margin, strand.rays, strand.between
+        own = maps[strand.chosen] if maps is not None and between == 1 else None
         padded = np.zeros((len(rays) + 2 * margin, *rays.shape[1:]))
         padded[margin : margin + len(rays)] = np.nan_to_num(rays)
         scores = np.zeros(padded.shape[:2])
-        scores[margin : margin + len(rays)] = score
-        blocks = []
-        for start in range(0, max(len(rays), 1), _BLOCK):
-            stop = min(start + _BLOCK + 2 * margin, len(padded))
-            seen = None if maps is None else (maps.window(start - margin, stop - margin), camera)
-            blocks.append(self.lift_window(padded[start:stop], scores[start:stop], flip, seen))
-        return _join(blocks)
+        scores[margin : margin + len(rays)] = strand.score
+        length = _BLOCK - _BLOCK % between
+        for start in range(0, max(len(rays), 1), length):
+            stop = min(start + length + 2 * margin, len(padded))
+            seen = None if own is None else (own.window(start - margin, stop - margin), camera)
+            block = self.lift_window(padded[start:stop], scores[start:stop], flip, seen)
+            chosen = range(strand.chosen.stop)[strand.chosen]
+            places = chosen[start // between : start // between + len(block.xyz[::between])]
+            yield slice(places.start, places.stop, places.step), _take(block, slice(None, None, between))
 
     @torch.inference_mode()
     def lift_window(
@@ -297,18 +295,15 @@ def _take(frames: _Frames, chosen: slice) -> _Frames:
     return _Frames(*(getattr(frames, name)[chosen] for name in _OUTPUTS))
 
 
-def _join(blocks: Sequence[_Frames]) -> _Frames:
-    return _Frames(*(np.concatenate([getattr(block, name) for block in blocks]) for name in _OUTPUTS))
-
-
-def _assemble(parts: list[tuple[slice, _Frames]], total: int, points: Keypoints, camera: Camera) -> Pose3D:
+def _assemble(parts: Iterable[tuple[slice, _Frames]], total: int, points: Keypoints, camera: Camera) -> Pose3D:
     xyz, root = np.full((total, 17, 3), np.nan), np.full((total, 3), np.nan)
     sigma, hidden, up = np.full((total, 17), np.nan), np.ones((total, 17), bool), np.zeros((total, 3))
-    contacts = np.zeros((total, 4)) if parts and parts[0][1].contacts.shape[-1] else None
+    contacts: NDArray[np.float64] | None = None
     for chosen, frames in parts:
         xyz[chosen], root[chosen], sigma[chosen] = frames.xyz, frames.root, frames.sigma
         hidden[chosen], up[chosen] = frames.hidden, frames.up
-        if contacts is not None:
+        if frames.contacts.shape[-1]:
+            contacts = np.zeros((total, 4)) if contacts is None else contacts
             contacts[chosen] = frames.contacts
     # One direction of gravity for the whole clip: cameras tilt less than the estimates of single frames vary.
     direction = np.median(up[np.abs(up).sum(-1) > 0], axis=0) if np.abs(up).sum() > 0 else np.array([0.0, -1.0, 0.0])

@@ -10,8 +10,8 @@ number of standard deviations:
   - distance of each joint from its detection in the picture, by its score, with a robust loss (pseudo-Huber);
   - the correction of each joint, in expected errors of the network, along all three axes;
   - bone lengths are constant over the clip, and equal on the left and the right;
-  - knees and elbows keep the angle of the network, more closely the straighter they are: otherwise a 2D error of a joint would
-    lengthen a limb, and a limb that is too long for its bones would be bent in depth.
+  - knees and elbows bend by the estimate of `stpose_core.lift.flexion`, the more closely the more certain it is: otherwise a 2D
+    error of a joint would lengthen a limb, and a limb that is too long for its bones would be bent in depth.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from stpose_core.data import Array, Keypoints, Mask, Pose3D
+from stpose_core.lift.flexion import LIMBS, flexion
 from stpose_core.lift.normalise import VISIBLE_SCORE
 from stpose_core.skeletons import H36M17, convert
 
@@ -35,7 +36,7 @@ _SURE = 0.83  # the score of such a detection
 _PRIOR = 1.5  # standard deviation of a joint's correction, in expected errors: lasting errors exceed those of single frames
 _ROOT = 0.1  # standard deviation of the pelvis, as a share of its depth
 _BONE = 0.07  # standard deviations of bone lengths over time, and between left and right (logarithm)
-_BEND, _BEND_SHARE = np.radians(4.0), 1.0  # standard deviation of an angle: of a straight limb; increase per angle
+_BEND = np.radians(4.0)  # standard deviation of an angle, besides its uncertainty
 _SIGMA = (0.02, 0.5)  # metres: expected errors are clipped to this range
 _STEPS = 60
 _PIECE, _OVERLAP = 60.0, 2.0  # s
@@ -44,8 +45,7 @@ _NEAREST = 0.1  # metres
 _CHILDREN = tuple(range(1, len(H36M17.joints)))
 _PARENTS = tuple(H36M17.parents[joint] for joint in _CHILDREN)
 _SIDES = tuple((left - 1, right - 1) for left, right in H36M17.pairs)  # bones, by their child's place in _CHILDREN
-_BENDING = (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist"))
-_HINGES = tuple(zip(*(H36M17.index(f"{side}_{a}", f"{side}_{b}", f"{side}_{c}") for a, b, c in _BENDING for side in "rl")))
+_HINGES = tuple(zip(*LIMBS))
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,15 @@ def refine(pose: Pose3D, keypoints: Keypoints) -> Pose3D:
     rays = (np.nan_to_num(points.xy) - np.asarray(pose.camera.centre)) / pose.camera.focal
     score = np.where(points.score >= VISIBLE_SCORE, points.score, 0.0)
     sigma = np.clip(pose.sigma, *_SIGMA)
+    said, spread = flexion(pose, points)
+    sure = _BEND + np.minimum(spread, said)
     xyz, root = np.zeros_like(pose.xyz), np.zeros_like(pose.root)
     for piece, share in _pieces(len(pose), pose.fps):
         known = np.arange(len(pose))[piece][posed[piece]]
         if len(known):
             splines = _splines(posed[piece], pose.fps)
-            fitted = _fit(pose.xyz[known], pose.root[known], sigma[known], rays[known], score[known], splines)
+            bends = said[known], sure[known]
+            fitted = _fit(pose.xyz[known], pose.root[known], sigma[known], rays[known], score[known], bends, splines)
             part = share[posed[piece]]
             xyz[known] += part[:, None, None] * fitted[0]
             root[known] += part[:, None] * fitted[1]
@@ -122,7 +125,9 @@ def _pieces(frames: int, fps: float) -> list[tuple[slice, Array]]:
     return pieces if count > 1 else [(slice(0, frames), np.ones(frames))]
 
 
-def _fit(xyz: Array, root: Array, sigma: Array, rays: Array, score: Array, splines: _Splines) -> tuple[Array, Array]:
+def _fit(
+    xyz: Array, root: Array, sigma: Array, rays: Array, score: Array, bends: tuple[Array, Array], splines: _Splines
+) -> tuple[Array, Array]:
     """The same frames: (N, 17, 3), (N, 3), (N, 17), (N, 17, 2) tangent units, (N, 17) -> new xyz and root."""
     first, begin, ray = torch.from_numpy(xyz), torch.from_numpy(root), torch.from_numpy(rays)
     trust = (torch.from_numpy(score) / _SURE) ** 2
@@ -136,8 +141,7 @@ def _fit(xyz: Array, root: Array, sigma: Array, rays: Array, score: Array, splin
         relative = torch.cat((first[:, :1], first[:, 1:] + moved[:, 1:]), 1)
         return relative, begin + moved[:, 0], change
 
-    said = _bend(first)
-    sure = _BEND + _BEND_SHARE * said
+    said, sure = (torch.from_numpy(part) for part in bends)
 
     def loss(knots: Tensor) -> Tensor:
         relative, place, change = corrected(knots)

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from stpose_core import __version__
-from stpose_core.animate.rotations import forward_kinematics
+from stpose_core.animate.kinematics import forward_kinematics
 from stpose_core.data import Array, Capture, Motion
 from stpose_core.errors import OutputError
 from stpose_core.files import written_whole

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stpose_core.detect.boxes import box_overlap
+from stpose_core.detect.boxes import box_overlap, snapped
 from stpose_core.detect.types import Detector, Pose2D
 from stpose_core.track.painting import Painted
 from stpose_core.track.person import HELD, SAME, Person, apart, is_in_picture, pose_at, seen_box, similarity, verified
@@ -118,7 +118,7 @@ def next_pose(detector: Detector, person: Person, frame: Frame) -> Pose2D | None
     """The person's pose in the next (or previous) frame; None if it cannot be determined."""
     expected = person.predicted(frame.time)
     for box in (expected, person.pose.box, expected.moved(np.zeros(2), 1.3)):
-        pose = detector.pose(frame.image, box)
+        pose = detector.pose(frame.image, snapped(box))
         if pose.presence >= HELD and is_in_picture(pose, frame.image) and person.can_continue_as(pose, frame.time):
             return pose
     return None

@@ -19,6 +19,7 @@ from stpose_core.reading import one_line
 
 LIFTER = Path(__file__).parent / "lifter.safetensors"
 CONTACTS = Path(__file__).parent / "contacts.safetensors"
+FLEXION = Path(__file__).parent / "flexion.safetensors"
 LIVE_LIFTER = Path(__file__).parent / "lifter-live.safetensors"
 """The lifter that looks one frame ahead."""
 DETECTOR = Path(__file__).parent

@@ -26,6 +26,7 @@ FEATURES = 22
 ALONG = (1, 3, 21)  # features that are the log of a speed along the ray, + SLOWEST
 SLOWEST = 0.05  # m/s, added to speeds before their log
 FARTHEST = 4.0  # standard deviations from the mean to which features are limited
+_BLOCK = 1024  # frames a pass: limits memory for clips of any length
 _ON, _OFF = 0.5, 0.3
 _AROUND = 0.5  # s before and after in which a foot's lowest height counts as the ground under it
 _HIGHEST = 0.3  # m above the ground; greater heights are cut to this
@@ -60,7 +61,7 @@ def foot_probabilities(legs: Legs, fps: float) -> Array:
     values = features(legs, fps)
     frames = len(values)
     grid = np.arange(0, max(1, round((frames - 1) * NETWORK_FPS / fps)) + 1) * fps / NETWORK_FPS
-    raw = _resampled(_probabilities(_resampled(values, grid)), np.arange(frames) * NETWORK_FPS / fps)
+    raw = resampled(_probabilities(resampled(values, grid)), np.arange(frames) * NETWORK_FPS / fps)
     # A foot may be held still in the air for longer than in any recording: then its height alone decides.
     low = ramp(values[..., _ABOVE_GROUND], _HELD_UP, 0.5 * _HELD_UP)
     return np.asarray((raw * low[..., None]).reshape(frames, 4))
@@ -122,7 +123,16 @@ def _layers() -> tuple[Single, Single, list[tuple[Single, Single]]]:
 
 
 def _probabilities(values: Array) -> Array:
-    """(T, 2, 2) of heel and toe of both feet, from features (T, 2, 22) at 30 frames per second."""
+    """(T, 2, 2) of heel and toe of both feet, from features (T, 2, 22) at 30 frames per second. Memory does not grow with T."""
+    reach = sum(len(kernel) // 2 for kernel, _ in _layers()[2])
+    blocks = []
+    for start in range(0, len(values), _BLOCK):
+        first, stop = max(0, start - reach), start + _BLOCK
+        blocks.append(_block(values[first : stop + reach])[start - first : stop - first])
+    return np.concatenate(blocks)
+
+
+def _block(values: Array) -> Array:
     mean, spread, layers = _layers()
     signal = np.clip((values - mean) / spread, -FARTHEST, FARTHEST).astype(np.float32)
     for number, (kernel, bias) in enumerate(layers):
@@ -133,8 +143,10 @@ def _probabilities(values: Array) -> Array:
     return np.asarray(1 / (1 + np.exp(-np.clip(signal, -30.0, 30.0))), dtype=np.float64)
 
 
-def _resampled(values: Array, at: Array) -> Array:
+def resampled(values: Array, at: Array) -> Array:
     """`values` (T, ...) at fractional frames (N,), linearly interpolated."""
+    if len(at) == len(values) and np.array_equal(at, np.arange(len(values))):
+        return values
     at = np.clip(at, 0, len(values) - 1)
     low = np.minimum(at.astype(int), max(len(values) - 2, 0))
     part = (at - low).reshape(-1, *[1] * (values.ndim - 1))

@@ -97,6 +97,16 @@ class KeyFrame:
         """The key frame with some of its corners (N,)."""
         return KeyFrame(self.picture, self.points[corners], self.contrast[corners])
 
+    def aligned(self, picture: Grey, homography: Array) -> KeyFrame:
+        """The key frame as it would look in another picture of that size: patches that have turned with the camera are found only
+        then. homography: (3, 3) from this picture to the other one, pixels."""
+        height, width = picture.shape
+        warped = cv2.warpPerspective(
+            self.picture, homography, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        points = cv2.perspectiveTransform(self.points[None].astype(np.float64), homography)[0]
+        return KeyFrame(np.asarray(warped, np.uint8), points.astype(np.float32), self.contrast)
+
     def track(self, picture: Grey, guess: Array, far: bool) -> tuple[Array, Mask]:
         """(N, 2) where the corners are in another picture, and (N,) whether each was found.
 

@@ -10,6 +10,7 @@ from stpose_core.animate.rotations import Body, world_positions
 from stpose_core.data import Array, Mask
 from stpose_core.world.contacts import Legs, decided, foot_probabilities
 from stpose_core.world.gait import carried, gait_velocity
+from stpose_core.world.rest import HEIGHTS, JOINTS, resting
 from stpose_core.world.solve import Stiffness, settle
 
 _ACROSS, _ALONG = 0.05, 0.05  # standard deviation of the root's position: m across the ray, share of the distance along it
@@ -20,8 +21,8 @@ _MOMENT, _UNKNOWN = 0.25, 0.2  # s; probability of contact of a foot that is not
 _ROUNDS = 2
 
 
-def legs_of(body: Body, rays: Array, ankle: float) -> Legs:
-    """The legs of a body whose pelvis is at the origin.
+def legs_of(body: Body, rays: Array, ankle: float) -> tuple[Legs, Array]:
+    """The legs of a body whose pelvis is at the origin, and (T, P, 3) the parts that may rest on the floor (`rest.PARTS`), metres.
 
     rays: (T, 3) metres from the camera to the pelvis. ankle: metres of the ankle above the floor in standing.
     """
@@ -29,7 +30,7 @@ def legs_of(body: Body, rays: Array, ankle: float) -> Legs:
     hips, knees, ankles = (places[:, [INDEX["Left" + part], INDEX["Right" + part]]] for part in ("UpLeg", "Leg", "Foot"))
     length = float(np.linalg.norm(body.offsets[INDEX["LeftLeg"]]) + np.linalg.norm(body.offsets[INDEX["LeftFoot"]]))
     ray = rays / np.maximum(np.linalg.norm(rays, axis=1, keepdims=True), 0.2)
-    return Legs(np.zeros_like(rays), hips, knees, ankles - np.array([0.0, ankle, 0.0]), ray, length)
+    return Legs(np.zeros_like(rays), hips, knees, ankles - np.array([0.0, ankle, 0.0]), ray, length), places[:, JOINTS]
 
 
 def follow_gait(legs: Legs, root: Array, fps: float) -> tuple[Array, Array]:
@@ -42,13 +43,21 @@ def follow_gait(legs: Legs, root: Array, fps: float) -> tuple[Array, Array]:
 
 
 def travel(
-    legs: Legs, root: Array, distance: Array, visible: Mask, carry: Array, fps: float, given: Array | None = None
+    legs: Legs,
+    parts: Array,
+    root: Array,
+    distance: Array,
+    visible: Mask,
+    carry: Array,
+    fps: float,
+    given: Array | None = None,
 ) -> tuple[Array, Array]:
     """The root (T, 3) for which standing feet stay in place, and (T, 4) contact probabilities: left heel, toe, right heel, toe.
 
-    legs: relative to the pelvis. root: (T, 3) metres, y up, roughly above the floor. distance: (T,) metres from the camera.
-    visible: (T, 2) frames in which the left and the right ankle were detected. carry: (T,) in 0..1, where the camera is carried
-    along (`follow_gait`). given: (T, 4) contact probabilities from the network, NaN where there are none.
+    Seat, back, knees, elbows, hands and head that rest on the floor stay in place likewise.
+    legs, parts: relative to the pelvis (`legs_of`). root: (T, 3) metres, y up, roughly above the floor. distance: (T,) metres
+    from the camera. visible: (T, 2) frames in which the left and the right ankle were detected. carry: (T,) in 0..1, where the
+    camera is carried along (`follow_gait`). given: (T, 4) contact probabilities from the network, NaN where there are none.
     """
     outer = legs.ray[:, :, None] * legs.ray[:, None, :]
     along = 1 / (_ALONG * np.maximum(distance, 0.2)) ** 2
@@ -67,5 +76,7 @@ def travel(
         contacts = np.where(known_feet, contacts, np.minimum(contacts, _UNKNOWN))
         # While only the toes stand, the ankle turns about them: only a heel's contact holds the ankle in place.
         on = np.where(decided(contacts), contacts, 0.0)[:, [0, 2]]
-        moved = root + settle(legs.ankles + root[:, None], on, np.zeros(2), known, _GROUND, fps, _STRIDE * pace, legs.ray)
+        on = np.concatenate([on, resting(parts + moved[:, None], legs.ankles + moved[:, None], fps)], axis=1)
+        points = np.concatenate([legs.ankles, parts], axis=1) + root[:, None]
+        moved = root + settle(points, on, np.append([0.0, 0.0], HEIGHTS), known, _GROUND, fps, _STRIDE * pace, legs.ray)
     return moved, contacts

@@ -16,6 +16,7 @@ FEWEST, SHARE = 10, 0.3  # corners that have to agree: in number, and of those t
 KEPT = 60  # corners of a frame that are kept for the last fit
 WORN = 0.55  # share of the corners that agreed with a new key frame, below which the view has moved on
 GROWN, ROLLED = 0.22, 0.25  # log of the zoom, and rad about the axis, since the key frame: above, patches look too different
+ALIGNED = 0.03, 0.05  # rad about the axis, and log of the zoom, above which the key frame is turned before corners are tracked
 KEYS = 60  # key frames of a path that are kept, to come back to
 COMING_BACK = 0.8  # share of an older key frame's corners that have to be in view again
 MEMORY = 0.5  # seconds for which a turn goes on as before, where frames are missing
@@ -114,8 +115,7 @@ class ViewTrack:
     def _renew(self, glance: Glance, match: Match) -> None:
         """Change the key frame if the view has changed: to an older one that shows it, or else to this frame."""
         turn = relative(match.key.pose, match.pose)
-        rolled = np.arctan2(turn.rotation[0, 1, 0] - turn.rotation[0, 0, 1], turn.rotation[0, 0, 0] + turn.rotation[0, 1, 1])
-        if match.agree >= WORN * match.key.best and abs(turn.zoom[0]) < GROWN and abs(rolled) < ROLLED:
+        if match.agree >= WORN * match.key.best and abs(turn.zoom[0]) < GROWN and abs(_roll(turn)) < ROLLED:
             return
         older = min(self._keys[:-1], key=lambda key: self._lens.apart(key.pose, match.pose)[0], default=None)
         if older is not None:
@@ -126,6 +126,12 @@ class ViewTrack:
                 return
         self._keys = [*self._keys[-KEYS + 1 :], Key.at(glance, match.pose)]
 
+    def _homography(self, turn: Turns, focal: float) -> Array:
+        """(3, 3) pixels of the small picture before a turn to those after it. focal: pixels, before the turn."""
+        middle = np.array([[1, 0, self._lens.centre[0]], [0, 1, self._lens.centre[1]], [0, 0, 1]])
+        zoomed = focal * np.exp(turn.zoom[0])
+        return middle @ np.diag([zoomed, zoomed, 1]) @ turn.rotation[0] @ np.diag([1 / focal, 1 / focal, 1]) @ np.linalg.inv(middle)
+
     def _match(self, key: Key, glance: Glance, expected: Turns, far: bool) -> Match | None:
         """Match a frame with a key frame; None if too few corners agree. expected: pose of the frame. far: search further."""
         focal = np.array([self._lens.focal * np.exp(key.pose.zoom[0])])
@@ -135,7 +141,11 @@ class ViewTrack:
         view = (there > 0).all(1) & (there < self._lens.size).all(1) & ~inside(there, glance.boxes)
         if view.sum() < FEWEST:
             return None
-        found, seen = key.frame.track(glance.picture, np.where(np.isfinite(there), there, key.frame.points), far)
+        frame = key.frame.only(view)
+        if abs(_roll(guess)) > ALIGNED[0] or abs(guess.zoom[0]) > ALIGNED[1]:
+            frame = frame.aligned(glance.picture, self._homography(guess, float(focal[0])))
+        found, seen = np.zeros_like(there), np.zeros(len(view), bool)
+        found[view], seen[view] = frame.track(glance.picture, there[view], far)
         seen &= ~inside(found, glance.boxes)
         if seen.sum() < FEWEST:
             return None
@@ -152,3 +162,9 @@ class ViewTrack:
         link = Link(glance.number, key.number, *pair, turn, float(key.pose.zoom[0]), float(share), still)
         pose = Turns(key.pose.rotation @ turn.rotation.swapaxes(1, 2), key.pose.zoom + turn.zoom)
         return Match(key, link, pose, int(agree.sum()), seen)
+
+
+def _roll(turn: Turns) -> float:
+    """Rad about the camera's axis."""
+    rotation = turn.rotation[0]
+    return float(np.arctan2(rotation[1, 0] - rotation[0, 1], rotation[0, 0] + rotation[1, 1]))

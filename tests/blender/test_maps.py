@@ -7,7 +7,8 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from bodies import mixamo, skin_in_motion
+from bodies import mixamo, skin_in_motion, unreal
+from fingered import parts, with_fingers
 from mathutils import Matrix, Quaternion
 from rigs import Character, character
 from scenes import check_gates, curves_of, degrees, figure, import_track, limb_errors, make, pose_of, wanted, write_track
@@ -161,7 +162,9 @@ def test_a_track_has_its_size_in_the_unit_of_the_scene(scene: bpy.types.Scene, t
     assert off < 0.001
 
 
-def test_the_same_result_in_metres_and_centimetres(scene: bpy.types.Scene, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [mixamo, unreal])
+def test_the_same_result_in_metres_and_centimetres(kind, scene: bpy.types.Scene, tmp_path: Path) -> None:
+    """In centimetres the object of Unreal's body has no scale, and its bones are as long as the engine has them."""
     path = write_track(tmp_path / "walk.npz", walk(noise=0.02)[0])
     results = []
     for unit in (1.0, 0.01):
@@ -169,14 +172,15 @@ def test_the_same_result_in_metres_and_centimetres(scene: bpy.types.Scene, tmp_p
         bpy.context.scene.render.fps = 30
         bpy.context.scene.unit_settings.scale_length = unit
         source = import_track(path)
-        body = mixamo()
+        body = kind()
         body.skin.data.transform(Matrix.Scale(1 / unit, 4))
         body.rig.matrix_world = Matrix.Scale(1 / unit, 4) @ body.rig.matrix_world
         bpy.context.view_layer.update()
+        assert unit == 1.0 or np.allclose(body.rig.matrix_world.to_scale(), 1.0)
         run(body.rig, source, lock="AUTO")
         results.append(unit * skin_in_motion(body, range(1, 60)))
     off = np.abs(results[0] - results[1]).max()
-    figure("skin of a locked walk, metres against centimetres, most", 1000 * off, "mm")
+    figure(f"skin of a locked walk, metres against centimetres, '{kind.__name__}', most", 1000 * off, "mm")
     assert off < 0.001
 
 
@@ -208,20 +212,27 @@ def test_the_human_bones_of_a_vrm_are_its_map(source: tuple) -> None:
         bpy.utils.register_class(kind)
     bpy.types.Armature.vrm_addon_extension = bpy.props.PointerProperty(type=_Extension)
     try:
-        one = character("nameless", arms_down=30)
+        one = with_fingers(character("nameless", arms_down=30), "nameless")
+        fingers = parts(one)
         target = make(one)
         spelling = {"spine.2": "chest", "spine.3": "upperChest", "forearm": "LowerArm", "thigh": "UpperLeg", "shin": "LowerLeg",
                     "upper_arm": "UpperArm", "shoulder": "Shoulder", "hand": "Hand", "foot": "Foot", "toe": "Toes"}  # fmt: skip
-        for slot, bone in one.named().items():
+        named = character("nameless", arms_down=30).named()
+        for slot, bone in named.items():
             part, side = (slot[:-2], slot[-1]) if slot[-2:] in (".L", ".R") else (slot, "")
             row = target.data.vrm_addon_extension.vrm0.humanoid.human_bones.add()
             row.bone = {"L": "left", "R": "right", "": ""}[side] + spelling.get(part, part)
             row.node.bone_name = bone
+        for slot, bone in fingers.items():
+            row = target.data.vrm_addon_extension.vrm0.humanoid.human_bones.add()
+            finger = {"pinky": "Little"}.get(slot[:-3], slot[:-3].capitalize())
+            row.bone = {"L": "left", "R": "right"}[slot[-1]] + finger + ("Proximal", "Intermediate", "Distal")[int(slot[-3]) - 1]
+            row.node.bone_name = bone
         bpy.ops.stpose.map_bones(target=target.name)
         assert target.stpose_map.family == "VRM (human bones)"
-        assert {row.slot: row.bone for row in target.stpose_map.rows if row.bone} == one.named()
+        assert {row.slot: row.bone for row in target.stpose_map.rows if row.bone} == {**named, **fingers}
         run(target, source[0])
-        check_gates(target, one.named(), one.hinges, source[1])
+        check_gates(target, named, one.hinges, source[1])
     finally:
         del bpy.types.Armature.vrm_addon_extension
         for kind in reversed(kinds):

@@ -18,6 +18,20 @@ if sys.argv[1] == "doctor":
     print("ready")
     sys.exit(0)
 video = sys.argv[2]
+if sys.argv[1] == "people":
+    if "bad" in os.path.basename(video):
+        print("stpose: there is nobody in the video", file=sys.stderr)
+        sys.exit(2)
+    if "slow" in os.path.basename(video):
+        open({pids!r}, "w").write(str(os.getpid()))
+        time.sleep(60)
+    picture = sys.argv[sys.argv.index("-o") + 1]
+    open(picture, "wb").write(bytes.fromhex({png!r}))
+    open(os.path.join(os.path.dirname({pids!r}), "words"), "w").write(" ".join(sys.argv[1:]))
+    print("1: 0:00.0 to 0:02.5, seen in 100% of the frames, 183 pixels tall")
+    print("2: 0:00.0 to 0:02.5, seen in 91% of the frames, 128 pixels tall")
+    print(picture)
+    sys.exit(0)
 out = sys.argv[sys.argv.index("-o") + 1]
 shutil.copyfile(sys.argv[sys.argv.index("--options") + 1], os.path.join(os.path.dirname({pids!r}), "options"))
 name = os.path.basename(video)
@@ -39,16 +53,34 @@ if "slow" in name:
 for done in range(0, 101, 10):
     say("progress", stage="detect", done=done, total=100, eta=(100 - done) / 10)
     time.sleep(3 if "slow" in name else 0.01)
-shutil.copyfile({track!r}, out)
+if json.load(open(sys.argv[sys.argv.index("--options") + 1])).get("person") == "all":
+    os.makedirs(out)
+    assert sys.argv[sys.argv.index("--format") + 1] == "npz"
+    stem = os.path.splitext(name)[0]
+    for number in range(1, 12 if "crowd" in name else 3):
+        track = {track!r}.replace(".npz", "_2.npz") if number == 2 else {track!r}
+        shutil.copyfile(track, os.path.join(out, f"{{stem}}_person{{number}}.npz"))
+else:
+    shutil.copyfile({track!r}, out)
 say("result", files=[out], frames=60, fps=30.0, people=1, seen=[1.0], seconds=0.2)
 """
 
 
+# A red pixel.
+_PNG = (
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c63f8cfc0000003010100c9fe92ef000000"
+    "0049454e44ae426082"
+)
+
+
 def fake_command(folder: Path, track: Path) -> tuple[Path, Path]:
-    """The command, which gives `track` for a good video; and the file in which a slow one leaves its process ids."""
+    """The command, and the file in which a slow one leaves its process ids.
+
+    It gives `track` for a good video; of several people the second gets the file beside it whose name ends in "_2".
+    """
     pids = folder / "pids"
     script = folder / "stpose"
-    script.write_text(_SCRIPT.format(python=sys.executable, track=str(track), pids=str(pids)))
+    script.write_text(_SCRIPT.format(python=sys.executable, track=str(track), pids=str(pids), png=_PNG))
     script.chmod(0o755)
     return script, pids
 

@@ -28,13 +28,27 @@ def _property(**given: Any) -> Any:
 
 def read(name: str) -> str:
     """The defaults of the classes of a module of the extension, as JSON: {class: {property: default}}."""
-    for module in ("bpy", "bpy.types", "bpy.props", "bpy_extras", "bpy_extras.io_utils"):
+    for module in (
+        "bpy",
+        "bpy.types",
+        "bpy.props",
+        "bpy.utils",
+        "bpy.utils.previews",
+        "bpy.app",
+        "bpy.app.handlers",
+        "bpy_extras",
+        "bpy_extras.io_utils",
+    ):
         sys.modules[module] = _Anything(module)
     sys.modules["mathutils"] = MagicMock()
     bpy, props = sys.modules["bpy"], sys.modules["bpy.props"]
     bpy.types, bpy.props = sys.modules["bpy.types"], props  # type: ignore[attr-defined]
+    bpy.app, bpy.app.handlers = sys.modules["bpy.app"], sys.modules["bpy.app.handlers"]  # type: ignore[attr-defined]
+    bpy.app.handlers.persistent = lambda function: function  # type: ignore[attr-defined]
     for kind in ("Bool", "Collection", "Enum", "Float", "FloatVector", "Int", "Pointer", "String"):
         setattr(props, f"{kind}Property", _property)
+    # The extension's zip holds a copy of this package.
+    sys.modules["blender_addon.retarget"] = import_module("stpose_core.retarget")
     found = import_module(f"blender_addon.{name}")
     defaults = {}
     for kind in vars(found)["CLASSES"]:

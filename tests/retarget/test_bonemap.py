@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from retarget.bonemap import PRESETS, BoneMap, check, find_map, load_families, load_family, save_map
-from retarget.skeleton import Skeleton
-from retarget.slots import REQUIRED, SLOTS
 from rigs import character, turn
 from test_solver import skeleton
+
+from stpose_core.retarget.bonemap import PRESETS, BoneMap, check, find_map, load_families, load_family, save_map
+from stpose_core.retarget.skeleton import Skeleton
+from stpose_core.retarget.slots import REQUIRED, SLOTS
 
 FAMILY = {"mixamo": "Mixamo", "unreal": "Unreal Mannequin", "vrm": "VRM", "arp": "Auto-Rig Pro (exported)", "stpose": "STPose"}
 

@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from retarget.contacts import ALWAYS, AUTO, GROUNDING, NEVER
-from retarget.footlock import FootLock, lock_feet
-from retarget.ground import above_floor
-from retarget.rotation import about, angle_between, multiply, rotate
-from retarget.solver import retarget
-from rigs import character
+from rigs import character, turn
 from test_solver import SOURCE_MAP, degrees, skeleton, source
-from walks import walk
+from walks import STANDING, matrices, motion, walk
+
+from stpose_core.retarget.contacts import ALWAYS, AUTO, GROUNDING, NEVER
+from stpose_core.retarget.footlock import FootLock, lock_feet
+from stpose_core.retarget.ground import above_floor
+from stpose_core.retarget.rotation import about, angle_between, multiply, rotate
+from stpose_core.retarget.solver import retarget
 
 FPS = 30.0
 
@@ -121,6 +122,26 @@ def test_a_foot_that_pivots_turns_on_and_one_that_rests_keeps_its_heading() -> N
         heading = rotate(locked.turned("foot.L"), [0.0, -1.0, 0.0])[5:12]
         yaw = np.degrees(np.unwrap(np.arctan2(heading[:, 0], -heading[:, 1])))
         assert np.ptp(yaw) < kept if kept else np.ptp(yaw) > 10
+
+
+@pytest.mark.parametrize("pivot", ["ball", "middle"])
+def test_a_body_that_turns_on_a_flat_foot_turns_about_the_point_that_rests(pivot: str) -> None:
+    """With the noise of a capture in the foot's pitch, by which now the heel is the lower point and now the ball."""
+    frames, random = 60, np.random.default_rng(5)
+    centre = np.array([0.09, 0.0, 0.13 if pivot == "ball" else 0.04])
+    yaw = np.linspace(0, 120, frames)
+    root = np.array([centre + turn([0, 1, 0], angle) @ (np.array([0.0, STANDING, 0.0]) - centre) for angle in yaw])
+    pitch = np.convolve(random.normal(size=frames + 4), np.ones(5) / 5, "valid") * 3
+    local = matrices({"Hips": [turn([0, 1, 0], angle) for angle in yaw], "LeftFoot": [turn([1, 0, 0], a) for a in pitch]}, frames)
+    contacts = np.tile([1.0, 1, 0, 0], (frames, 1))
+    one = character("mixamo", arms_down=45)
+    posed = retarget(source(motion(local, root, FPS, contacts)), SOURCE_MAP, skeleton(one), one.named())
+    locked = lock_feet(posed, FPS, FootLock(), contacts)
+    rest = posed.anatomy.head_of("foot.L") + [0, -0.13 if pivot == "ball" else -0.04, 0]
+    moved = [np.ptp(one.point("foot.L", rest)[:, :2], axis=0).max() for one in (posed, locked)]
+    assert max(moved) < 0.01
+    shift = locked.heads["foot.L"] - posed.heads["foot.L"]
+    assert np.linalg.norm(shift[:, :2], axis=1).max() < 0.015
 
 
 def test_ankles_that_pass_each_other_come_no_nearer() -> None:

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from commands import alive, fake_command
-from job import CANCELLED, DETECTORS, DONE, FAILED, RUNNING, Capture, CaptureJob, Job, find_command
+from job import CANCELLED, DETECTORS, DONE, FAILED, RUNNING, Capture, CaptureJob, Job, PeopleJob, find_command
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in command is a script with a #! line")
 
@@ -178,3 +178,40 @@ def panel_module(name: str) -> SimpleNamespace:
 def test_the_detectors_are_those_of_the_command() -> None:
     known = pytest.importorskip("stpose_core.detect").NAMES
     assert [name for name, _, _ in DETECTORS] == [*known, "file"]
+
+
+def test_everybody_comes_as_a_track_each(tmp_path: Path) -> None:
+    (tmp_path / "prepared.npz").write_bytes(b"first")
+    (tmp_path / "prepared_2.npz").write_bytes(b"second")
+    command, _ = fake_command(tmp_path, tmp_path / "prepared.npz")
+    job = CaptureJob(command, replace(video(tmp_path, "crowd.mp4"), person="all"), tmp_path / "out.npz")
+    assert job.wait().status == DONE, job.state.error
+    assert [track.name for track in job.tracks] == [f"out_person{number}.npz" for number in range(1, 12)]
+    assert (tmp_path / "out_person2.npz").read_bytes() == b"second"
+    assert not list(tmp_path.glob("*.part"))
+    assert not (tmp_path / "out.npz").exists()
+
+
+def test_one_person_is_one_track(stand_in: tuple, tmp_path: Path) -> None:
+    job = CaptureJob(stand_in[0], video(tmp_path, "good.mp4"), tmp_path / "good.npz")
+    assert job.wait().status == DONE
+    assert job.tracks == [tmp_path / "good.npz"]
+
+
+def test_people_are_listed_with_a_picture(stand_in: tuple, tmp_path: Path) -> None:
+    job = PeopleJob(stand_in[0], replace(video(tmp_path, "good.mp4"), start=1.5))
+    assert job.wait().status == DONE
+    assert [line[:2] for line in job.people] == ["1:", "2:"]
+    assert job.picture.is_file()
+    assert "--start 1.5" in stand_in[1].with_name("words").read_text()
+    job.close()
+    assert not job.picture.parent.exists()
+
+
+def test_the_words_for_people_are_those_of_the_command(stand_in: tuple, tmp_path: Path) -> None:
+    main = pytest.importorskip("stpose_cli.people")
+    job = PeopleJob(stand_in[0], replace(video(tmp_path, "good.mp4"), start=1.0, end=2.0))
+    job.wait()
+    job.close()
+    said = stand_in[1].with_name("words").read_text().split()
+    assert {word for word in said if word.startswith("--")} <= {option for one in main.people.params for option in one.opts}

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from retarget.keys import EULER_ORDERS, axis_angles, euler_angles, fewer_rotations, fewer_values, resampled, turns_from_euler
-from retarget.rotation import about, angle_between, continuous, from_matrix, rotate, smallest, to_matrix, unit
+
+from stpose_core.retarget.keys import (
+    EULER_ORDERS,
+    axis_angles,
+    euler_angles,
+    fewer_rotations,
+    fewer_values,
+    resampled,
+    turns_from_euler,
+)
+from stpose_core.retarget.rotation import about, angle_between, continuous, from_matrix, rotate, smallest, to_matrix, unit
 
 
 def swinging(frames: int = 200) -> np.ndarray:

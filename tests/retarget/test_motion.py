@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from retarget.motion import Motion, TrackError, read_track, read_view, to_track
 from test_solver import TO_BLENDER
 from walks import NAMES, dance, positions
+
+from stpose_core.retarget.motion import Motion, TrackError, read_track, read_view, to_track
 
 
 def write(path: Path, track: dict, **more: object) -> Path:

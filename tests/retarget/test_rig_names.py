@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from retarget.bonemap import find_map
-from retarget.skeleton import Skeleton
+
+from stpose_core.retarget.bonemap import find_map
+from stpose_core.retarget.skeleton import Skeleton
 
 rigs = pytest.importorskip("stpose_core.rigs")
 pytest.importorskip("scipy")

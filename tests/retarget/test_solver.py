@@ -7,15 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from retarget.attachment import attachments, local_rotations
-from retarget.motion import Motion, to_track
-from retarget.rootmotion import IN_PLACE, OBJECT, split
-from retarget.rotation import from_matrix, multiply, to_matrix
-from retarget.skeleton import Skeleton, Track
-from retarget.solver import CHARACTER, Options, retarget
 from rigs import LIMBS, NAMES, Character, character, turn
 from walks import NAMES as JOINTS
 from walks import dance, motion, positions, walk
+
+from stpose_core.retarget.attachment import attachments, local_rotations
+from stpose_core.retarget.motion import Motion, to_track
+from stpose_core.retarget.rootmotion import IN_PLACE, OBJECT, split
+from stpose_core.retarget.rotation import from_matrix, multiply, to_matrix
+from stpose_core.retarget.skeleton import Skeleton, Track
+from stpose_core.retarget.solver import CHARACTER, Options, retarget
 
 TO_BLENDER = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
 SOURCE_MAP = dict(character("stpose").named().items())
@@ -52,13 +53,13 @@ def degrees(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def pose(posed, one: Character) -> dict[str, np.ndarray]:
     """World axes (T, 3, 3) of each part's bone by the channels that were solved: forward kinematics of its own."""
     skel = posed.anatomy.skeleton
-    local = local_rotations(posed, attachments(skel, posed.anatomy.mapped))
+    local = local_rotations(posed, attachments(skel, posed.driven))
     slots = {name: slot for slot, name in posed.anatomy.mapped.items()}
     world: dict[str, np.ndarray] = {}
     for part, bone in one.bones.items():
         above = next((p for p, b in one.bones.items() if b.name == bone.parent), None)
         base = world[above] @ (one.bones[above].rest.T @ bone.rest) if above else np.tile(bone.rest, (len(posed), 1, 1))
-        own = to_matrix(local[slots[bone.name]]) if slots[bone.name] in local else np.eye(3)
+        own = to_matrix(local[slots[bone.name]]) if slots.get(bone.name) in local else np.eye(3)
         world[part] = base @ own
     return world
 
@@ -109,6 +110,16 @@ def test_limbs_point_and_bend_as_the_source_does(case: str, y_up: bool) -> None:
     assert direction.max() < 0.1
     assert twist.mean() < 0.01
     assert len(twist) > 200
+
+
+def test_arms_of_a_source_without_collars_point_right_on_a_target_with_collars() -> None:
+    track, turns = dance()
+    one = character("mixamo", arms_down=30, rolls=4)
+    bare = {slot: name for slot, name in SOURCE_MAP.items() if not slot.startswith("shoulder")}
+    posed = retarget(source(track), bare, skeleton(one), one.named())
+    assert "shoulder.L" not in posed.driven
+    direction, _ = errors(pose(posed, one), one, turns, track["root"])
+    assert direction.max() < 0.1
 
 
 def test_the_measure_sees_copied_local_rotations() -> None:
@@ -247,7 +258,7 @@ def test_ten_thousand_frames_of_sixty_bones_take_three_seconds() -> None:
     )
     began = time.perf_counter()
     posed = retarget(moving, SOURCE_MAP, skel, one.named())
-    local_rotations(posed, attachments(skel, posed.anatomy.mapped))
+    local_rotations(posed, attachments(skel, posed.driven))
     assert time.perf_counter() - began < 3.0
     assert len(posed) == 10_000
 

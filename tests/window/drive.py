@@ -142,12 +142,26 @@ def script() -> Iterator[float]:
     assert rig is not None
     assert rig.animation_data.action
 
+    # Who is in the video, and a choice by number.
+    shown = sys.modules[ADDON + ".operators.people"].shown
+    with bpy.context.temp_override(**override()):
+        assert bpy.ops.stpose.show_people("INVOKE_DEFAULT", filepath=video) == {"RUNNING_MODAL"}
+    yield from paced(200, lambda: bool(shown.lines or shown.error))
+    assert shown.lines, shown.error
+    assert shown.icon > 0
+    assert bpy.ops.stpose.choose_person(number=1) == {"FINISHED"}
+    yield from ticks(2)
+    picture("blender-people")
+    assert bpy.ops.stpose.cancel_people() == {"FINISHED"}
+    settings.person = "largest"
+
     # Onto a rig of Rigify.
     with bpy.context.temp_override(**override()):
         target = character()
         settings.target = target
         assert bpy.ops.stpose.map_bones(target=target.name) == {"FINISHED"}
         assert settings.target.stpose_map.family == "Rigify (generated)"
+        yield from previewed(settings, target)
         assert bpy.ops.stpose.retarget(source=rig.name, target=target.name) == {"FINISHED"}
     yield from show(rig, target)
     picture("blender-retarget")
@@ -190,6 +204,34 @@ def script() -> Iterator[float]:
     yield from ticks(1)
     picture("blender-drop")
     found["passed"] = True
+
+
+def previewed(settings, target: bpy.types.Object) -> Iterator[float]:
+    """A preview follows the frame, and a setting that changes by itself; and leaves nothing."""
+    preview = sys.modules[ADDON + ".preview"]
+
+    def ahead() -> float:
+        """How far the hips come from the first frame to the 30th."""
+        places = []
+        for frame in (1, 30):
+            bpy.context.scene.frame_set(frame)
+            places.append((target.matrix_world @ target.pose.bones["ORG-spine"].head).xy)
+        return (places[1] - places[0]).length
+
+    before = ahead()
+    assert bpy.ops.stpose.start_preview() == {"FINISHED"}
+    yield from ticks(1)
+    full = ahead()
+    settings.root_motion = "IN_PLACE"
+    yield from ticks(2)
+    still = ahead()
+    picture("blender-preview")
+    assert bpy.ops.stpose.stop_preview() == {"FINISHED"}
+    settings.root_motion = "FULL"
+    assert preview.running is None
+    found["m that the hips travel: before, in the preview, in place, after"] = [round(v, 3) for v in (before, full, still, ahead())]
+    assert full > 0.2 > 0.05 > still
+    assert abs(ahead() - before) < 1e-4
 
 
 def character() -> bpy.types.Object:

@@ -19,8 +19,8 @@ _VOXEL = 0.013  # m
 _BLEND = 0.02  # m over which one bone's part of the skin goes over into the next one's
 
 
-def add_body(rig: bpy.types.Object) -> bpy.types.Object:
-    """A smooth mesh around the rig's deforming bones, bound to those that are nearest."""
+def add_body(rig: bpy.types.Object, voxel: float = _VOXEL) -> bpy.types.Object:
+    """A smooth mesh around the rig's deforming bones, bound to those that are nearest. voxel: m; fingers need less than theirs."""
     mesh, shape = bpy.data.meshes.new("Body"), bmesh.new()
     known = {bone: _radii(bone.name.removeprefix("DEF-")) for bone in rig.data.bones if bone.name.startswith("DEF-")}
     parts = {bone: radii for bone, radii in known.items() if radii is not None}
@@ -31,7 +31,7 @@ def add_body(rig: bpy.types.Object) -> bpy.types.Object:
     body = bpy.data.objects.new("Body", mesh)
     bpy.context.collection.objects.link(body)
     remesh = body.modifiers.new("One", "REMESH")
-    remesh.mode, remesh.voxel_size = "VOXEL", _VOXEL
+    remesh.mode, remesh.voxel_size = "VOXEL", voxel
     smooth = body.modifiers.new("Smooth", "SMOOTH")
     smooth.factor, smooth.iterations = 0.5, 8
     for other in bpy.context.selected_objects:

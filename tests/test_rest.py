@@ -1,0 +1,48 @@
+"""Parts of the body other than the feet that rest on the floor."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stpose_core.data import Array
+from stpose_core.world.rest import HEIGHTS, PARTS, resting
+from stpose_core.world.solve import Stiffness, settle
+
+FPS = 30.0
+SEAT = list(PARTS).index("Hips")
+
+
+def sitting(frames: int = 60, height: float = 0.0, speed: float = 0.0) -> tuple[Array, Array]:
+    """Parts (T, P, 3) of a person who sits upright with legs stretched out, and soles (T, 2, 3)."""
+    parts = np.zeros((frames, len(PARTS), 3))
+    parts[..., 1] = HEIGHTS
+    parts[:, 1:3, 1] += 0.5
+    parts[:, 5:, 1] += 0.3
+    parts[..., 1] += height
+    parts[..., 0] = speed * np.arange(frames)[:, None] / FPS
+    soles = np.zeros((frames, 2, 3))
+    soles[..., 2], soles[..., 0] = 0.9, parts[:, :1, 0]
+    return parts, soles
+
+
+def test_the_seat_of_a_sitting_person_rests_and_the_head_does_not() -> None:
+    likely = resting(*sitting(), FPS)
+    assert likely[:, SEAT].min() > 0.9
+    assert likely[:, list(PARTS).index("Head")].max() < 0.01
+    assert likely[:, list(PARTS).index("LeftHand")].max() < 0.01
+
+
+def test_neither_a_person_above_the_ground_nor_one_who_moves_rests() -> None:
+    assert resting(*sitting(height=0.5), FPS)[:, SEAT].max() < 0.01
+    assert resting(*sitting(speed=1.5), FPS)[:, SEAT].max() < 0.01
+
+
+def test_a_seat_that_creeps_stays_in_place() -> None:
+    parts, soles = sitting(speed=0.1)  # 20 cm in two seconds
+    known = np.tile(np.eye(3) / 0.05**2, (len(parts), 1, 1))
+    stiffness = Stiffness(speed=0.01, height=0.03, acceleration=4.0, slip=0.4)
+    on = resting(parts, soles, FPS)
+    moved = parts + settle(parts, on, HEIGHTS, known, stiffness, FPS)[:, None]
+    assert np.ptp(moved[:, SEAT, 0]) < 0.03
+    free = parts + settle(parts, 0 * on, HEIGHTS, known, stiffness, FPS)[:, None]
+    assert np.ptp(free[:, SEAT, 0]) > 0.15, "control: nothing rests, and the seat creeps"
