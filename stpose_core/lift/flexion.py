@@ -201,7 +201,7 @@ def reading(chances: Array) -> tuple[Array, Array]:
     return peak, np.sqrt((chances * (CENTRES - mean[..., None]) ** 2).sum(-1))
 
 
-def corrected(angles: Array, curve: Array) -> Array:
+def corrected(angles: Array, curve: Array | Single) -> Array:
     """Degrees without half of the bias that the network has for people it was not trained on.
 
     curve: (2, N) readings, rising, and the angles that they stand for; beyond it the difference is constant.
