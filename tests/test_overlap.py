@@ -61,7 +61,9 @@ class Bodies(Stage):
         best = max(parts, key=lambda number: parts[number], default=None)
         if best is None or parts[best] < LEAST:
             return Pose2D(np.tile(box.centre, (17, 1)), np.full(17, 0.1), 0.1, box)
-        return standing(*self.visible(index)[best].joints(index)[0], self.visible(index)[best].height)  # type: ignore[index]
+        actor = self.visible(index)[best]
+        x, y = actor.joints(index)[0]  # type: ignore[index]
+        return standing(float(x), float(y), actor.height)
 
 
 def standing(x: float, y: float, height: float = 120.0) -> Pose2D:
