@@ -68,12 +68,16 @@ def lift(lifter: Lifter, shot: Shot, known: bool) -> tuple[Pose3D, Pose3D]:
 CONDITIONS = tuple((kind, known) for kind in KINDS for known in (True, False) if known or kind != "walking")
 
 
-def results(pieces: list[Scene], lifter: Lifter, move: Callable[[Pose3D, Shot], Motion]) -> dict[tuple[str, bool], list[Result]]:
-    """Everything made of every piece, by kind of camera and whether its focal length is known."""
+def results(
+    pieces: list[Scene], lifter: Lifter, move: Callable[[Pose3D, Shot], Motion], every: int = 1
+) -> dict[tuple[str, bool], list[Result]]:
+    """Everything made of every piece, by kind of camera and whether its focal length is known. every: of so many shots, one."""
     found: dict[tuple[str, bool], list[Result]] = {}
     for kind, known in CONDITIONS:
         row = found[kind, known] = []
         for number, piece in enumerate(pieces):
+            if (KINDS.index(kind) * len(pieces) + number) % every:
+                continue
             shot = shoot(piece, kind, 100 * KINDS.index(kind) + number)
             lifted, fitted = lift(lifter, shot, known)
             row.append(Result(piece, kind, lifted, fitted, move(fitted, shot)))
@@ -101,18 +105,19 @@ def report(name: str, found: dict[tuple[str, bool], list[Result]]) -> str:
 @click.option("--weights", type=click.Path(exists=True, path_type=Path), help="Lifter weights other than those that ship.")
 @click.option("--ignore-camera", is_flag=True, help="Animate as if every camera stood still.")
 @click.option("--straight-knees", is_flag=True, help="Correct recorded knees, so that people who stand do so on straight legs.")
+@click.option("--every", type=click.IntRange(1), default=1, help="Measure one in so many shots.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The figures as JSON.")
-def main(data: Path, weights: Path | None, ignore_camera: bool, straight_knees: bool, output: Path | None) -> None:
+def main(data: Path, weights: Path | None, ignore_camera: bool, straight_knees: bool, every: int, output: Path | None) -> None:
     """Measure motions in the world."""
     torch.set_num_threads(1)
     lifter = load_lifter(weights)
-    every = scenes(data, straight_knees)
-    for name, pieces in every.items():
+    sets = scenes(data, straight_knees)
+    for name, pieces in sets.items():
         click.echo(f"{name}: " + ", ".join(f"{piece.name} ({len(piece) / MOCAP_FPS:.1f} s)" for piece in pieces) + "\n")
     figures = {}
-    for name, pieces in every.items():
+    for name, pieces in sets.items():
         begun = time.perf_counter()
-        found = results(pieces, lifter, lambda pose, shot: animate(pose, camera=None if ignore_camera else shot.path))
+        found = results(pieces, lifter, lambda pose, shot: animate(pose, camera=None if ignore_camera else shot.path), every)
         click.echo(report(name, found))
         click.echo(f"{time.perf_counter() - begun:.0f} s\n", err=True)
         figures[name] = {f"{kind}, focal {'known' if known else 'unknown'}": measures(row) for (kind, known), row in found.items()}

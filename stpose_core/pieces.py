@@ -8,11 +8,13 @@ corrections do not depend on the pieces.
 A piece begins without knowledge of the people in it, LEAD seconds before its first frame. Within that time the boxes in which it
 looks become equal to those of the tracker of the whole video, because boxes lie on a coarse grid (`boxes.snapped`). Where a box has
 no record, the detector is called: after a seam until the boxes are equal, or where people were distinguished by what happened
-before the piece. So the result is that of the whole video, bit by bit, if the detector gives the same answer on every machine.
+before the piece. So the tracks are those of the whole video, bit by bit, if the detector gives the same answer on every machine.
 """
 
 from __future__ import annotations
 
+import hashlib
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -32,9 +34,9 @@ _SAME_TIME = 1e-6
 
 @dataclass(frozen=True)
 class Recorded:
-    """The detector's answers in one piece. frames: (N,) numbers of the frames, rising. boxes: (N, 6) the boxes that it looked in:
+    """The detector's answers in one piece. frames: (N,) numbers of the pictures, rising. boxes: (N, 6) the boxes that it looked in:
     x0, y0, x1, y1, score, angle. xy: (N, J, 2), score: (N, J), presence: (N,), following: (N, 6): its answers, as in `Pose2D`.
-    searches: the people found in each picture that was searched, by the number of the frame."""
+    searches: the people found in each picture that was searched, by its number."""
 
     frames: NDArray[np.int64]
     boxes: Floats
@@ -78,8 +80,7 @@ class _Counting(Detector):
     def __init__(self, detector: Detector) -> None:
         self.name, self.skeleton = detector.name, detector.skeleton
         self._detector = detector
-        # By the identity of the pictures: a picture that is alive was the last one noted under its identity.
-        self._numbers: dict[int, int] = {}
+        self._numbers: dict[int, tuple[weakref.ref[Image], int]] = {}  # by the identity of pictures that are alive
 
     def watched(self, video: FrameSource) -> FrameSource:
         """The video, to be read instead of the given one."""
@@ -89,6 +90,15 @@ class _Counting(Detector):
     def maps(self) -> Callable[[Image, Box], JointMaps] | None:
         """Those of the detector."""
         return self._detector.maps
+
+    def number(self, image: Image) -> int:
+        """The number of the frame. Of a picture that is none, such as one in which people are painted over: a negative number that
+        follows from its content."""
+        picture, number = self._numbers.get(id(image), (None, 0))
+        if picture is not None and picture() is image:
+            return number
+        digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=7, person=str(image.shape).encode()[:16])
+        return -1 - int.from_bytes(digest.digest(), "little")
 
 
 class Recorder(_Counting):
@@ -102,13 +112,13 @@ class Recorder(_Counting):
     def find(self, image: Image, thorough: bool = False) -> list[Box]:
         """The detector's answer."""
         found = self._detector.find(image, thorough)
-        self._searches[self._numbers[id(image)]] = found
+        self._searches[self.number(image)] = found
         return found
 
     def pose(self, image: Image, box: Box) -> Pose2D:
         """The detector's answer."""
         pose = self._detector.pose(image, box)
-        self._poses.append((self._numbers[id(image)], box, pose))
+        self._poses.append((self.number(image), box, pose))
         return pose
 
     def recorded(self) -> Recorded | None:
@@ -146,7 +156,7 @@ class Replayed(_Counting):
     def find(self, image: Image, thorough: bool = False) -> list[Box]:
         """The people in a picture, from the records of this frame, or by the detector."""
         self.asked += 1
-        number = self._numbers[id(image)]
+        number = self.number(image)
         for piece in self._recorded:
             if number in piece.searches:
                 self.known += 1
@@ -156,7 +166,7 @@ class Replayed(_Counting):
     def pose(self, image: Image, box: Box) -> Pose2D:
         """The pose in a box, from the records of this frame, or by the detector."""
         self.asked += 1
-        found = self._places.get((self._numbers[id(image)], *_numbers(box)))
+        found = self._places.get((self.number(image), *_numbers(box)))
         if found is None:
             return self._detector.pose(image, box)
         self.known += 1
@@ -181,7 +191,7 @@ def record_piece(
 class _Watched:
     """A FrameSource that notes the number of each frame it delivers."""
 
-    def __init__(self, video: FrameSource, numbers: dict[int, int]) -> None:
+    def __init__(self, video: FrameSource, numbers: dict[int, tuple[weakref.ref[Image], int]]) -> None:
         self._video, self._numbers = video, numbers
 
     @property
@@ -193,7 +203,7 @@ class _Watched:
 
     def frames(self, start: float | None = None, end: float | None = None) -> Iterator[Frame]:
         for frame in self._video.frames(start, end):
-            self._numbers[id(frame.image)] = frame.index
+            self._numbers[id(frame.image)] = weakref.ref(frame.image), frame.index
             yield frame
 
     def close(self) -> None:

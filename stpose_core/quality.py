@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from stpose_core.animate.kinematics import forward_kinematics
-from stpose_core.data import Array, CameraPath, Capture, Mask
+from stpose_core.data import Array, CameraPath, Capture, Mask, Motion
 from stpose_core.metrics import bone_lengths
+from stpose_core.rigs import recognised
 from stpose_core.skeletons import H36M17
 
 _PARTS = {
@@ -46,20 +47,34 @@ class Quality:
 def quality(capture: Capture, camera: CameraPath | None = None) -> Quality:
     """The figures of a capture. camera: its path, if it was estimated."""
     seen, pose, motion = capture.keypoints.seen, capture.pose3d, capture.motion
-    places = forward_kinematics(motion)
-    at = [places[:, [motion.names.index(name) for name in names]] for names in (_FEET, _LIMBS)]
-    on = motion.contacts > 0.5
-    limbs = at[1] - places[:, :1]
+    slide, floor, jitter = steadiness(motion)
     lengths = bone_lengths(pose.xyz[pose.posed], H36M17.parents)
     return Quality(
         seen=float(seen.mean()) if len(seen) else float("nan"),
         hidden={part: _mean(pose.hidden[seen][:, joints]) for part, joints in _PARTS.items()},
-        contact=_mean(on.any(axis=1)),
-        slide=_slide(at[0], on, motion.fps),
-        floor=_mean(np.abs(at[0][..., 1])[on] < _NEAR_FLOOR),
-        jitter=_mean(np.linalg.norm(np.diff(limbs, 2, axis=0), axis=-1)) * motion.fps**2,
+        contact=_mean((motion.contacts > 0.5).any(axis=1)),
+        slide=slide,
+        floor=floor,
+        jitter=jitter,
         bones=_mean(lengths.std(axis=0) / lengths.mean(axis=0)) if len(lengths) else float("nan"),
         camera=1.0 if camera is None else _mean(camera.confidence),
+    )
+
+
+def steadiness(motion: Motion) -> tuple[float, float, float]:
+    """Slide, floor and jitter of a motion, as in `Quality`; NaN without the joints or the contacts that they need."""
+    motion = recognised(motion)
+    nan = float("nan")
+    if not set(_FEET) | set(_LIMBS) <= set(motion.names):
+        return nan, nan, nan
+    places = forward_kinematics(motion)
+    feet, limbs = (places[:, [motion.names.index(name) for name in names]] for names in (_FEET, _LIMBS))
+    on = motion.contacts > 0.5
+    moving = np.diff(limbs - places[:, motion.names.index("Hips"), None], 2, axis=0)
+    return (
+        _slide(feet, on, motion.fps),
+        _mean(np.abs(feet[..., 1])[on] < _NEAR_FLOOR),
+        _mean(np.linalg.norm(moving, axis=-1)) * motion.fps**2,
     )
 
 

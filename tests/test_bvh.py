@@ -368,3 +368,13 @@ def test_damage_is_told_with_its_line(old: str, new: str, line: int, words: str,
     assert "\n" not in str(caught.value)
     if "unexpected" not in words or "YROT" in words:
         assert f"line {line}:" in str(caught.value)
+
+
+@pytest.mark.parametrize(("step", "metres"), [(3.0, 0.03), (2.5, 2.5)])
+def test_a_skeleton_that_spans_more_than_eight_is_in_centimetres(step: float, metres: float, tmp_path: Path) -> None:
+    """Its joints together, not one of them: three bones of 3 on top of each other are no body in metres."""
+    joints = "".join(f"JOINT j{number}\n{{\nOFFSET 0 {step} 0\nCHANNELS 3 Zrotation Xrotation Yrotation\n" for number in range(3))
+    head = "HIERARCHY\nROOT Hips\n{\nOFFSET 0 0 0\nCHANNELS 3 Zrotation Xrotation Yrotation\n"
+    tail = "}\n" * 4 + "MOTION\nFrames: 1\nFrame Time: 0.04\n" + "0 " * 12
+    (tmp_path / "a.bvh").write_text(head + joints + tail)
+    assert read_bvh(tmp_path / "a.bvh").offsets[1:, 1] == pytest.approx([metres] * 3)

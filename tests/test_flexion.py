@@ -86,7 +86,7 @@ def test_a_straight_leg_that_was_lifted_bent_comes_out_straight(
     assert knees(refine(lifted, keypoints)) > 11.0, "control: as the lifter bends them"
 
 
-@pytest.mark.parametrize("turn", [0.0, 45.0])
+@pytest.mark.parametrize("turn", [45.0, 90.0])
 def test_a_squat_stays_deep_and_bends_without_a_pop(lifter: Lifter, turn: float) -> None:
     wave = 0.5 - 0.5 * np.cos(np.arange(120) / 120 * 2 * np.pi)
     joints = person(3.0 + 97.0 * wave, turn)
@@ -155,6 +155,6 @@ def test_the_reading_of_a_distribution_is_its_peak_and_its_width() -> None:
     two[0, [0, 5]] = 0.7, 0.3  # 0 and 25 degrees
     two[1] = 1.0 / len(CENTRES)
     angle, width = reading(two)
-    assert angle[0] < 2.0
+    assert angle[0] < 5.0
     assert two[0] @ CENTRES > 7.0, "control: the mean is not the peak"
     assert width[1] > 40.0 > width[0]

@@ -38,7 +38,7 @@ def turned(motion: Motion, other: Motion, *names: str) -> float:
     return float(np.degrees(Rotation.from_matrix(np.swapaxes(one, 1, 2) @ two).magnitude()).max())
 
 
-def test_heels_and_toes_of_somebody_who_stands_are_on_the_floor_around_the_ankle() -> None:
+def test_heels_and_toes_of_a_person_who_stands_are_on_the_floor_around_the_ankle() -> None:
     body = body_motion(frames=1)
     still = replace(body, rotations=np.tile([1.0, 0, 0, 0], (1, len(body.names), 1)))
     found = {label: places[0] for label, places in places_of(markers(still, "a.trc")).items()}
@@ -135,6 +135,18 @@ def test_keypoints_of_another_program_become_a_motion(tmp_path: Path) -> None:
     assert load_motion(tmp_path / "a.trc").filled.tolist() == [10 <= frame < 13 for frame in range(len(motion))]
 
 
+@pytest.mark.parametrize("label", ["Nose", "LHeel", "LHandTip", "RIndex", "RSmallToe"])
+def test_a_marker_that_is_never_seen_spoils_nothing_else(label: str) -> None:
+    motion = walk(seconds=1)
+    points = markers(motion, "a.trc")
+    points.places[:, points.labels.index(label)] = np.nan
+    again = motion_of_points("a.trc", points)
+    places = world_frames(again)[1]
+    assert np.isfinite(places).all()
+    joint = motion.names.index("LeftForeArm")
+    np.testing.assert_allclose(places[:, joint], world_frames(motion)[1][:, joint], atol=MILLIMETRE)
+
+
 def write_c3d(path: Path, points: Points, analog: int = 0) -> None:
     """By another program, in integers and with z up, as laboratories have it."""
     writer = c3d.Writer(point_rate=points.fps, point_units="mm  ", point_scale=0.1)
@@ -201,6 +213,15 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
             with pytest.raises(FormatError, match=rf"a\{suffix}") as caught:
                 load_motion(path)
             assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("rate", ["1e999", "nan", "-5", "0", "fast"])
+def test_a_rate_that_is_none_is_refused(rate: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.trc"
+    save(walk(seconds=0.2), path)
+    path.write_text(path.read_text().replace("30.000000\t30.000000", f"{rate}\t30.000000", 1))
+    with pytest.raises(FormatError, match=r"a\.trc"):
+        load_motion(path)
 
 
 def test_one_set_of_markers_for_the_names_of_each_rig() -> None:

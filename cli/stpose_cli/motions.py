@@ -47,7 +47,7 @@ def convert(source: Path, out: Path, rig: str, skeleton: Path | None, person: in
         target = load_people(skeleton)[0]
         check_skeleton(target, skeleton)
         people = [onto(motion, target) for motion in people]
-    _write(people, out, units, overwrite, rig)
+    _write(people, out, units, overwrite, rig, skeleton)
 
 
 @click.command()
@@ -113,8 +113,10 @@ def _read(source: Path, out: Path, person: int | None, overwrite: bool) -> list[
     return [people[person - 1]]
 
 
-def _write(people: Sequence[Motion], out: Path, units: str, overwrite: bool, rig: str = "stpose") -> None:
-    save(people, out, units=units, overwrite=overwrite, rig=rig)
+def _write(
+    people: Sequence[Motion], out: Path, units: str, overwrite: bool, rig: str = "stpose", character: Path | None = None
+) -> None:
+    save(people, out, units=units, overwrite=overwrite, rig=rig, character=character)
     which = f"{len(people)} people, " if len(people) > 1 else ""
     click.echo(f"{out}: {which}{len(people[0])} frames at {people[0].fps:g} fps")
 
@@ -123,8 +125,10 @@ def _described(motion: Motion) -> dict[str, Any]:
     import numpy as np
 
     from stpose_core.formats.figure import rest_positions
+    from stpose_core.quality import steadiness
     from stpose_core.rigs import rig_of
 
+    slide, _, jitter = steadiness(motion)
     joints = sum(not name.endswith("End") for name in motion.names)
     return {
         "frames": len(motion),
@@ -135,6 +139,8 @@ def _described(motion: Motion) -> dict[str, Any]:
         "height": f"{float(np.ptp(rest_positions(motion)[:, 1])):.2f} m",
         "filled_frames": _percent(motion.filled.mean()) if len(motion) else "none",
         "foot_contacts": _percent((motion.contacts > 0.5).any(axis=1).mean()) if motion.contacts.any() else "not known",
+        "foot_slide": _figure(slide, ".2f", "cm a frame at 30 fps"),
+        "jitter": _figure(jitter, ".1f", "m/s^2"),
     }
 
 
@@ -168,10 +174,12 @@ def _quality(capture: Any) -> dict[str, Any]:
         "detector": capture.detector,
         "detected": _percent(found.seen),
         "hidden": ", ".join(f"{part} {_percent(share)}" for part, share in found.hidden.items()),
-        "foot_slide": f"{found.slide:.2f} cm a frame at 30 fps",
-        "jitter": f"{found.jitter:.1f} m/s^2",
         "advice": advice(found) or "none",
     }
+
+
+def _figure(value: float, digits: str, unit: str) -> str:
+    return f"{value:{digits}} {unit}" if value == value else "not known"
 
 
 def _percent(share: float) -> str:

@@ -190,7 +190,8 @@ def run(
         looks.write(captures, video, options, say, made)
         _make_folder(job.out.parent)
         for people, file in zip([[one] for one in captures] if len(files) == len(captures) else [captures], files):
-            save(_on_skeleton(people, file, target), file, units=options.units, overwrite=overwrite, rig=options.rig)
+            solved = _on_skeleton(people, file, target)
+            save(solved, file, units=options.units, overwrite=overwrite, rig=options.rig, character=options.skeleton)
             made.append(file)
     except BaseException:
         for file in made:

@@ -91,12 +91,15 @@ def save(
     units: str = "cm",
     overwrite: bool = False,
     rig: str = "stpose",
+    character: str | Path | None = None,
 ) -> None:
     """Write a motion or a capture, or those of several people; the suffix chooses one of FORMATS.
 
     The file appears whole or not at all.
     units: "cm" or "m", of the lengths in a .bvh; other formats have fixed units. A .npz of a capture holds all its stages.
     rig: names of the joints, one of `stpose_core.rigs.RIGS`; "stpose" leaves them as they are, and so does the .npz of a capture.
+    character: the .glb whose skeleton the motion was solved on; a .glb of one person with the skeleton's own names is then a copy
+    of it, meshes and all, in motion.
     Raises FormatError for an unknown suffix, or for several people in a format that holds one; OutputError if the file cannot be
     written or exists without `overwrite`.
     """
@@ -113,9 +116,18 @@ def save(
         people = [_renamed(person, chosen, rig) for person in people]
     with written_whole(path, overwrite) as temporary:
         try:
-            chosen.write(people, temporary, units)
+            if _is_character(character, chosen) and len(people) == 1 and rig == "stpose":
+                from stpose_core.formats.glb_character import write_character
+
+                write_character(motion_of(people[0]), str(character), temporary)
+            else:
+                chosen.write(people, temporary, units)
         except OutputError as error:
             raise OutputError(str(error).replace(str(temporary), str(path))) from error
+
+
+def _is_character(character: str | Path | None, chosen: Format) -> bool:
+    return character is not None and chosen.suffix == Path(character).suffix.lower() == ".glb"
 
 
 def _renamed(person: Motion | Capture, chosen: Format, rig: str) -> Motion | Capture:

@@ -33,7 +33,7 @@ def read_glb(path: str | Path) -> tuple[Motion, ...]:
     """
     file = GltfFile(path)
     with expected(str(path)):
-        tree = _Tree(file)
+        tree = Tree(file)
         keys = _Keys(file)
         people = _people(file, tree, keys)
         if not people:
@@ -41,7 +41,7 @@ def read_glb(path: str | Path) -> tuple[Motion, ...]:
         return tuple(_motion(path, tree, keys, root, joints) for root, joints in people)
 
 
-class _Tree:
+class Tree:
     """The nodes of a file. parents: -1 for none. order: parents before children. local, world: (N, 4, 4) at rest."""
 
     def __init__(self, file: GltfFile) -> None:
@@ -104,7 +104,7 @@ def _quaternions(stored: Array) -> Array:
     return unit(stored[..., [3, 0, 1, 2]])
 
 
-def _turn(matrix: Array) -> Array:
+def turn_of(matrix: Array) -> Array:
     """(4,) the rotation of a transformation, without its scale."""
     left, scales, right = np.linalg.svd(matrix[:3, :3])
     if scales[-1] < 1e-9 or np.linalg.det(left @ right) < 0:
@@ -185,7 +185,15 @@ def _before(times: Array, at: Array) -> NDArray[np.intp]:
     return np.maximum(np.searchsorted(times, at + 1e-6, side="right") - 1, 0)
 
 
-def _people(file: GltfFile, tree: _Tree, keys: _Keys) -> list[tuple[int, list[int]]]:
+def first_person(file: GltfFile, tree: Tree) -> tuple[int, list[int]]:
+    """The root and the joints of the first person, as `read_glb` orders them. Raises FormatError if the file holds no skeleton."""
+    people = _people(file, tree, _Keys(file))
+    if not people:
+        raise FormatError(f"{file.path} holds no skeleton")
+    return people[0]
+
+
+def _people(file: GltfFile, tree: Tree, keys: _Keys) -> list[tuple[int, list[int]]]:
     """The root and the joints of each person, parents first."""
     wanted: set[int] = set()
     for skin in file.list("skins"):
@@ -211,16 +219,16 @@ def _people(file: GltfFile, tree: _Tree, keys: _Keys) -> list[tuple[int, list[in
     return people
 
 
-def _motion(path: str | Path, tree: _Tree, keys: _Keys, root: int, joints: list[int]) -> Motion:
+def _motion(path: str | Path, tree: Tree, keys: _Keys, root: int, joints: list[int]) -> Motion:
     times, fps = keys.grid(joints)
     frames = len(times)
     check_table(path, frames, len(joints), keys.numbers)
     place = {node: number for number, node in enumerate(joints)}
     rotations, offsets = np.zeros((frames, len(joints), 4)), np.zeros((len(joints), 3))
     for number, node in enumerate(joints):
-        above = _turn(tree.above(node))
+        above = turn_of(tree.above(node))
         # Axes as the world's at rest, whatever those of the node are.
-        rest = _turn(tree.local[node])
+        rest = turn_of(tree.local[node])
         rotations[:, number] = multiply(multiply(above, keys.rotation(node, rest, times)), inverse(multiply(above, rest)))
         if number:
             offsets[number] = tree.world[node, :3, 3] - tree.world[tree.parents[node], :3, 3]

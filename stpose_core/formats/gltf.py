@@ -33,11 +33,19 @@ VERTICES, INDICES = 34962, 34963
 
 
 class GltfBuilder:
-    """A file that is being made. content: the JSON object, to which arrays are added with `array`."""
+    """A file that is being made, from nothing or from one that was read. content: the JSON object, to which `array` adds arrays."""
 
-    def __init__(self) -> None:
-        self.content: dict[str, Any] = {"asset": {"version": "2.0", "generator": "stpose"}, "bufferViews": [], "accessors": []}
+    def __init__(self, file: GltfFile | None = None) -> None:
+        self.content: dict[str, Any] = {"asset": {"version": "2.0", "generator": "stpose"}}
         self._blob = bytearray()
+        if file is not None:
+            if any("uri" in buffer for buffer in file.list("buffers")):
+                raise FormatError(f"{file.path}: values in other files are not supported")
+            self.content = json.loads(json.dumps(file.content))
+            self._blob += file.blob
+            self._blob += bytes(-len(self._blob) % 4)
+        for name in ("bufferViews", "accessors"):
+            self.content.setdefault(name, [])
 
     def array(self, values: NDArray[Any], kind: str, dtype: str = "<f4", target: int | None = None, bounds: bool = False) -> int:
         """Add an array (N,) or (N, k) and return the index of its accessor. kind: "SCALAR", "VEC3" and so on; bounds: with its
@@ -74,7 +82,7 @@ class GltfBuilder:
 
 
 class GltfFile:
-    """A .glb that was read. content: its JSON object. Raises FormatError where it is damaged or something else."""
+    """A .glb that was read. content: its JSON object. blob: its numbers. Raises FormatError if it is damaged or something else."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -95,9 +103,9 @@ class GltfFile:
         if not isinstance(self.content, dict):
             raise FormatError(f"{path} is damaged: its description is not an object")
         rest = data[20 + size :]
-        self._blob = memoryview(b"")
+        self.blob = memoryview(b"")
         if len(rest) >= 8 and struct.unpack_from("<I", rest, 4)[0] == _BIN:
-            self._blob = memoryview(rest)[8 : 8 + struct.unpack_from("<I", rest)[0]]
+            self.blob = memoryview(rest)[8 : 8 + struct.unpack_from("<I", rest)[0]]
 
     def list(self, name: str) -> list[dict[str, Any]]:
         """A list of objects of the description; empty where there is none. Raises FormatError for anything else."""
@@ -119,9 +127,9 @@ class GltfFile:
             start = _size(view.get("byteOffset", 0)) + _size(accessor.get("byteOffset", 0))
             step = _size(view.get("byteStride", 0)) or width * dtype.itemsize
             last = start + step * (count - 1) + width * dtype.itemsize if count else start
-            if step < width * dtype.itemsize or last > len(self._blob):
+            if step < width * dtype.itemsize or last > len(self.blob):
                 raise ValueError("the values lie outside the file")
-            rows = np.ndarray((count, width), dtype, self._blob, start, (step, dtype.itemsize)) if count else np.empty((0, width))
+            rows = np.ndarray((count, width), dtype, self.blob, start, (step, dtype.itemsize)) if count else np.empty((0, width))
             values = rows.astype(np.float64)
             if accessor.get("normalized") and dtype.kind in "iu":
                 values = np.maximum(values / np.iinfo(dtype).max, -1.0)

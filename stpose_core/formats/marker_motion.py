@@ -77,7 +77,10 @@ def _with_crown(motion: Motion, at: dict[str, Array]) -> Motion:
     if not {"HeadBase", "Head", "Nose"} <= set(at) or "Nose" not in fixed_points(motion):
         return motion
     nose, crown = unit(at["Nose"] - at["HeadBase"]), unit(at["Head"] - at["HeadBase"])
-    angle = np.arccos(np.clip(np.nanmedian((nose * crown).sum(-1)), -1.0, 1.0))
+    cosines = (nose * crown).sum(-1)
+    if np.isnan(cosines).all():
+        return motion
+    angle = np.arccos(np.clip(np.nanmedian(cosines), -1.0, 1.0))
     ahead = unit(fixed_points(motion)["Nose"][1])
     offsets = motion.offsets.copy()
     end = motion.names.index("HeadEnd")

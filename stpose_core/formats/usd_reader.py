@@ -34,8 +34,8 @@ def read_usd(path: str | Path) -> tuple[Motion, ...]:
         raise FormatError(f"{path}: to read a {Path(path).suffix} needs the package usd-core; {how_to_install('usd')}")
     with TemporaryDirectory(prefix="stpose-usd-") as folder:
         out = Path(folder) / "out.npz"
-        # -P: the folder of the script holds modules named json and csv, which are not those of the library.
-        words = [sys.executable, "-P", str(_SCRIPT), str(Path(path).absolute()), str(out)]
+        # As text: the folder of the script holds modules named json and csv, which are not those of the library.
+        words = [sys.executable, "-c", _SCRIPT.read_text("utf-8"), str(Path(path).absolute()), str(out)]
         try:
             done = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=_LONGEST, cwd=folder)
         except subprocess.TimeoutExpired as error:

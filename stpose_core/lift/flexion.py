@@ -14,6 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 
 from stpose_core.animate.frames import minimal_rotation, ramp, turn, unit
 from stpose_core.data import Array, Keypoints, Pose3D
@@ -41,7 +42,8 @@ PARTS = {"knee": [0, 1], "elbow": [2, 3]}
 """The limbs that share a network."""
 
 _SHARPNESS = 2.0  # power of the distribution whose mean is the angle: 1 is the mean, very much is the peak
-_CERTAIN, _UNSURE = 28.0, 40.0  # degrees: standard deviation up to which the distribution decides, and from which on the lifter
+_CERTAIN, _UNSURE = 24.0, 36.0  # degrees: standard deviation up to which the distribution decides, and from which on the lifter
+_BLUR = 0.1  # s, over which a joint that is lost takes its limb back to the lifter's angle
 # The lifter errs away from straight: below so many radians, and from there less and less, limbs are not bent further than it says.
 _STRAIGHT = (np.radians(50.0), np.radians(30.0))
 _MIRROR = list(H36M17.mirror)
@@ -71,9 +73,16 @@ def flexion(pose: Pose3D, keypoints: Keypoints) -> tuple[Array, Array]:
     lifted = bend(pose.xyz[posed])
     said = np.radians(found[posed])
     said += ramp(said, *_STRAIGHT) * (np.minimum(said, lifted) - said)
-    said = lifted + ramp(unsure[posed], _UNSURE, _CERTAIN) * (said - lifted)
+    said = lifted + ramp(unsure[posed], _UNSURE, _CERTAIN) * _seen(pose, keypoints)[posed] * (said - lifted)
     angles[posed], spread[posed] = said, np.radians(unsure[posed])
     return angles, spread
+
+
+def _seen(pose: Pose3D, keypoints: Keypoints) -> Array:
+    """(T, 4) from 0 to 1, whether all joints of a limb were detected; without steps in time."""
+    points = keypoints if keypoints.skeleton == H36M17.name else convert(keypoints, H36M17.name)
+    whole = np.stack([(points.score[:, limb] >= VISIBLE_SCORE).all(axis=1) for limb in LIMBS], axis=1).astype(np.float64)
+    return np.asarray(gaussian_filter1d(whole, _BLUR * pose.fps, axis=0, mode="nearest"))
 
 
 def bend(joints: Array) -> Array:
@@ -192,7 +201,7 @@ def reading(chances: Array) -> tuple[Array, Array]:
     return peak, np.sqrt((chances * (CENTRES - mean[..., None]) ** 2).sum(-1))
 
 
-def corrected(angles: Array, curve: Array) -> Array:
+def corrected(angles: Array, curve: Single) -> Array:
     """Degrees without half of the bias that the network has for people it was not trained on.
 
     curve: (2, N) readings, rising, and the angles that they stand for; beyond it the difference is constant.

@@ -36,7 +36,7 @@ _SURE = 0.83  # the score of such a detection
 _PRIOR = 1.5  # standard deviation of a joint's correction, in expected errors: lasting errors exceed those of single frames
 _ROOT = 0.1  # standard deviation of the pelvis, as a share of its depth
 _BONE = 0.07  # standard deviations of bone lengths over time, and between left and right (logarithm)
-_BEND, _UNSURE = np.radians(4.0), np.radians(25.0)  # standard deviation of an angle: the least; most that its uncertainty adds
+_BEND = np.radians(4.0)  # standard deviation of an angle, besides its uncertainty
 _SIGMA = (0.02, 0.5)  # metres: expected errors are clipped to this range
 _STEPS = 60
 _PIECE, _OVERLAP = 60.0, 2.0  # s
@@ -90,7 +90,7 @@ def refine(pose: Pose3D, keypoints: Keypoints) -> Pose3D:
     score = np.where(points.score >= VISIBLE_SCORE, points.score, 0.0)
     sigma = np.clip(pose.sigma, *_SIGMA)
     said, spread = flexion(pose, points)
-    sure = _BEND + np.minimum(spread, _UNSURE)
+    sure = _BEND + np.minimum(spread, said)
     xyz, root = np.zeros_like(pose.xyz), np.zeros_like(pose.root)
     for piece, share in _pieces(len(pose), pose.fps):
         known = np.arange(len(pose))[piece][posed[piece]]

@@ -1,18 +1,22 @@
-"""Who is who where people meet: a detector that looks for the one finds the joints of the other, or of both in one place.
+"""People who meet: a detector that looks for the person behind finds the joints of the person in front.
 
-A pose is compared with each of two people by `Person.unlike`: the path that they came on, and the colours of their clothes.
+Therefore people who overlap are looked for from front to back, with everybody else painted out of the picture. A person who is not
+found is hidden. Who is who is decided by the path on which each of them came, the heights of shoulders, hips and feet in the
+picture, the joints in the frame before, and the clothes. `claimed` corrects a track that went over to a person who entered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stpose_core.detect.boxes import box_overlap
-from stpose_core.detect.types import Pose2D
-from stpose_core.track.person import Person, apart, pose_at, seen_box, similarity
+from stpose_core.detect.boxes import box_overlap, snapped
+from stpose_core.detect.types import Detector, Pose2D
+from stpose_core.track.painting import Painted
+from stpose_core.track.person import HELD, SAME, Person, apart, is_in_picture, pose_at, seen_box, similarity, verified
 from stpose_core.track.similarity import torso_colours
 
 if TYPE_CHECKING:
@@ -20,9 +24,9 @@ if TYPE_CHECKING:
 
 Detections = list[tuple[float, int, Pose2D]]
 
-ALIKE, EXCHANGED = 0.2, 0.8  # of `Person.unlike`: smaller differences mean nothing; larger ones, exchanged poses
-HIDDEN_SECONDS = 1.0  # a lost person may have walked on behind another person for this long
-MERGING = 0.3  # if two people merge into one pose, the hidden one is cut back to where their joints were less similar
+EXCHANGED, STRANGE = 1.5, 6.0  # of `Person.unlike`: a larger difference means exchanged poses; a larger value, another person
+HIDDEN_SECONDS = 2.0  # a lost person may stay behind another person for this long
+_AROUND = 0.3  # of the largest box of a group: margin of the part of the picture that is searched for people behind them
 CLAIM_FRAMES = 5  # of a new person's first detections are compared with those of the people who are followed
 
 
@@ -33,7 +37,7 @@ def touch(person: Person, other: Person, time: float) -> bool:
     if time - other.time > HIDDEN_SECONDS:
         return False
     expected, box = other.expected(time), seen_box(person.pose)
-    place = seen_box(other.pose).centre if expected is None else expected[0][:2]
+    place = seen_box(other.pose).centre if expected is None else expected[1][:2]
     return bool(np.hypot(*(box.centre - place)) < box.size)
 
 
@@ -42,60 +46,82 @@ def beside(person: Person, other: Person) -> bool:
     return not other.lost and apart(person.pose, other.pose, person.track.skeleton)
 
 
-def hidden_one(person: Person, other: Person, frame: Frame) -> Person:
-    """The one of two people whom the pose that both share looks less like, cut back to where the two were distinguished."""
-    costs = [_unlike(who, person.pose, frame) for who in (person, other)]
-    if abs(costs[0] - costs[1]) > ALIKE:
-        hidden = person if costs[0] > costs[1] else other
-    else:
-        hidden = person if len(person.track) < len(other.track) else other
-    keeper = other if hidden is person else person
-    rows = len(hidden.track)
-    while rows and similarity(hidden.track.pose(rows - 1), pose_at(keeper.track, hidden.track.frames[rows - 1])) > MERGING:
-        rows -= 1
-    hidden.track.cut(rows)
-    return hidden
+def groups(people: Iterable[Person], time: float) -> list[list[Person]]:
+    """The people in groups of those who touch one another, also by way of others."""
+    result: list[list[Person]] = []
+    for person in people:
+        near = [group for group in result if any(touch(person, other, time) for other in group)]
+        result = [group for group in result if group not in near] + [[person, *(one for group in near for one in group)]]
+    return result
 
 
-def exchange(person: Person, other: Person, frames: Sequence[Frame]) -> None:
-    """Give each of two people the other's detections, as far back as they look like it. frames: falling in time."""
-    rows = 0
-    clear = max(who.track.times[min(who.clear, len(who.track)) - 1] if who.clear else -np.inf for who in (person, other))
-    for frame in frames:
-        mine, theirs = pose_at(person.track, frame.index), pose_at(other.track, frame.index)
-        if mine is None or theirs is None or frame.time <= clear:
-            break
-        kept = _unlike(person, mine, frame) + _unlike(other, theirs, frame)
-        if kept - _unlike(person, theirs, frame) - _unlike(other, mine, frame) <= (0 if rows else EXCHANGED):
-            break
-        rows += 1
-    if rows:
-        mine_, theirs_ = (who.track.taken(len(who.track) - rows) for who in (person, other))
-        for who, detections in ((person, theirs_), (other, mine_)):
-            for detection in detections:
-                who.track.add(*detection)
-        person.pose, other.pose = other.pose, person.pose
-        person.velocity, other.velocity = other.velocity, person.velocity
+def meet(people: Sequence[Person], detector: Detector, frame: Frame) -> dict[Person, Pose2D]:
+    """The poses of people who touch, and of hidden people near them; those who are not found are not among them.
+
+    They are looked for from front to back, each in a picture from which the others are painted out. A pose belongs to the person
+    whose path, joints and clothes it fits best.
+    """
+    waiting = sorted(people, key=lambda person: -person.ground())
+    found: dict[Person, Pose2D] = {}
+    while waiting:
+        first = waiting[0]
+        pose = _look(first, found, waiting[1:], detector, frame)
+        if pose is None:
+            waiting.remove(first)
+            continue
+        costs = [unlike(person, pose, frame) for person in waiting]
+        owner = waiting[int(np.argmin(costs))]
+        if all(min(costs) < unlike(other, pose, frame) for other in found):
+            found[owner] = pose
+        else:
+            owner = first
+        waiting.remove(owner)
+    return found
 
 
-def hand_over(person: Person, other: Person, frames: Sequence[Frame]) -> bool:
-    """Give the detections of a person to one who was lost, as far back as they look like that one; whether there are any.
-    frames: falling in time."""
-    rows = 0
-    for frame in frames:
-        pose = pose_at(person.track, frame.index)
-        if pose is None or frame.index <= other.track.frames[-1] or len(person.track) - rows <= person.clear:
-            break
-        if _unlike(person, pose, frame) - _unlike(other, pose, frame) <= (0 if rows else EXCHANGED):
-            break
-        rows += 1
-    if rows:
-        other.since = len(other.track)
-        for detection in person.track.taken(len(person.track) - rows):
-            other.track.add(*detection)
-        other.pose, other.time, other.velocity, other.found = person.pose, person.time, person.velocity, person.found
-        other.lost = other.behind_cut = False
-    return bool(rows)
+def _look(person: Person, found: dict[Person, Pose2D], behind: Iterable[Person], detector: Detector, frame: Frame) -> Pose2D | None:
+    """The pose of a person, with those who were found painted out, and what shows of those `behind`; None if hidden."""
+    others = [pose for pose in (other.moved(frame.time) for other in behind) if pose is not None]
+    painted = Painted(frame.image, found.values(), detector.skeleton, others, person.moved(frame.time))
+    frame = replace(frame, image=painted.image)
+    pose = again(detector, person, frame) if person.lost else next_pose(detector, person, frame)
+    if pose is None or painted.covers(pose) or any(similarity(pose, other) >= SAME for other in found.values()):
+        return None
+    return pose
+
+
+def again(detector: Detector, person: Person, frame: Frame) -> Pose2D | None:
+    """The pose of a hidden person who appears where the path leads, or near the last place; None if there is none."""
+    for box in person.places_to_look(frame.time):
+        pose = verified(detector, frame.image, detector.pose(frame.image, box))
+        if pose is not None and unlike(person, pose, frame) < STRANGE:
+            return pose
+    return None
+
+
+def find_behind(detector: Detector, group: Sequence[Person], frame: Frame) -> Iterator[Pose2D]:
+    """Poses of people whom a search finds if those of the group are painted out."""
+    height, width = frame.image.shape[:2]
+    boxes = [seen_box(person.pose) for person in group]
+    margin = _AROUND * max(box.size for box in boxes)
+    x0, y0 = (max(0, int(min(low) - margin)) for low in zip(*((box.x0, box.y0) for box in boxes)))
+    x1, y1 = (max(1, int(max(high) + margin)) for high in zip(*((box.x1, box.y1) for box in boxes)))
+    painted = Painted(frame.image, [person.pose for person in group], detector.skeleton)
+    part = painted.image[y0 : min(y1, height), x0 : min(x1, width)]
+    for box in detector.find(np.ascontiguousarray(part)) if part.size else []:
+        pose = verified(detector, painted.image, detector.pose(painted.image, box.moved(np.array([x0, y0]))))
+        if pose is not None and not painted.covers(pose):
+            yield pose
+
+
+def next_pose(detector: Detector, person: Person, frame: Frame) -> Pose2D | None:
+    """The person's pose in the next (or previous) frame; None if it cannot be determined."""
+    expected = person.predicted(frame.time)
+    for box in (expected, person.pose.box, expected.moved(np.zeros(2), 1.3)):
+        pose = detector.pose(frame.image, snapped(box))
+        if pose.presence >= HELD and is_in_picture(pose, frame.image) and person.can_continue_as(pose, frame.time):
+            return pose
+    return None
 
 
 def claimed(stretch: Detections, followed: Sequence[Person], frames: Sequence[Frame]) -> Detections:
@@ -108,7 +134,7 @@ def claimed(stretch: Detections, followed: Sequence[Person], frames: Sequence[Fr
         for _, index, pose in stretch[:CLAIM_FRAMES]:
             own = pose_at(person.track, index)
             if own is not None and clear < index:
-                gains.append(_unlike(person, own, pictures[index]) - _unlike(person, pose, pictures[index]))
+                gains.append(unlike(person, own, pictures[index]) - unlike(person, pose, pictures[index]))
         if gains and np.mean(gains) > EXCHANGED:
             rest = person.track.taken(int(np.searchsorted(person.track.times, stretch[0][0])))
             for detection in stretch:
@@ -118,5 +144,6 @@ def claimed(stretch: Detections, followed: Sequence[Person], frames: Sequence[Fr
     return stretch
 
 
-def _unlike(person: Person, pose: Pose2D, frame: Frame) -> float:
+def unlike(person: Person, pose: Pose2D, frame: Frame) -> float:
+    """`Person.unlike` with the colours of a pose in a picture."""
     return person.unlike(pose, torso_colours(frame.image, pose.xy, pose.score, person.track.skeleton), frame.time)

@@ -5,9 +5,10 @@ The policy, in the order of `PeopleTracker.update`:
 1. A shot cut loses everybody.
 2. Each followed person is looked at where they should be now: one pose a person and frame. Where only the largest person is asked
    for, people in the background are looked at in every third frame.
-3. Where two people have become one pose, the one who looks less like it is hidden, and lost.
-4. From time to time the whole picture is searched. A new person must be seen twice in the same way, and is then followed backwards
-   through the frames since the last search, so that nothing is missed.
+3. People who touch are looked for from front to back, with the others painted out. A person who is not found is hidden, and looked
+   for in every frame, where the path leads and at the last place.
+4. From time to time the whole picture is searched, and the surroundings of people with these people painted out. A new person must
+   be seen twice in the same way, and is then followed backwards through the frames since the last search.
 5. A person who stays lost for too long ends; one who returns by then is the same person, by place, size and colours. After two
    seconds, only one who returns near the same place in the same clothes is.
 
@@ -22,17 +23,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stpose_core.detect.boxes import snapped
 from stpose_core.detect.types import Detector, Floats, Pose2D
 from stpose_core.track.cuts import is_cut, thumbnail
-from stpose_core.track.meeting import HIDDEN_SECONDS, beside, claimed, exchange, hand_over, hidden_one, touch
+from stpose_core.track.meeting import HIDDEN_SECONDS, beside, claimed, find_behind, groups, meet, next_pose, touch
 from stpose_core.track.person import (
-    HELD,
     SAME,
     SURE,
     Person,
     explains,
-    is_in_picture,
     places,
     pose_at,
     seen_box,
@@ -46,9 +44,10 @@ from stpose_core.track.track import SELDOM_FRAMES, Track
 if TYPE_CHECKING:
     from stpose_core.video import Frame
 
-# Seconds between two searches of the whole picture: while people are tracked; without people; just after a person was lost.
-# Minimum number of frames between two searches: a search costs as much as four poses.
-SEARCH_CALM, SEARCH_EMPTY, SEARCH_LOST, SEARCH_FRAMES = 1.0, 0.5, 0.2, 45
+# Seconds between two searches of the whole picture: while a person is tracked; without people; with several; just after a person
+# was lost. Maximum number of frames between two searches: a search costs as much as four poses.
+SEARCH_CALM, SEARCH_EMPTY, SEARCH_SEVERAL, SEARCH_LOST, SEARCH_FRAMES = 1.0, 0.5, 0.5, 0.2, 45
+BEHIND_SEARCHES = 3  # every so many searches, a person who is apart from others is painted out to find one who is behind
 BUFFER_BYTES = 200_000_000  # frames kept for following backwards; with 4K pictures searches come more often instead
 USUAL = 0.8  # similarity of colours from which a person looks as before
 LOST_SECONDS = 2.0  # a person who was lost may return within this time, anywhere within reach
@@ -83,7 +82,7 @@ class PeopleTracker:
         self._thumbnail: Floats | None = None
         self._rejected = RejectedPlaces()
         self._searched: tuple[float, int] | None = None  # time and number of the frame
-        self._first, self._last, self._frames, self._ids = 0.0, 0.0, 0, 0
+        self._first, self._last, self._frames, self._searches, self._ids = 0.0, 0.0, 0, 0, 0
 
     @property
     def tracks(self) -> list[Track]:
@@ -100,7 +99,6 @@ class PeopleTracker:
         self._last, self._frames = frame.time, self._frames + 1
         self._lose_all_at_a_cut(frame)
         self._follow_all(frame)
-        self._separate(frame)
         if self._search_is_due(frame):
             # Skipped people are detected now: a search needs the place of every person.
             for person in [p for p in self._followed() if p.time < frame.time]:
@@ -129,12 +127,17 @@ class PeopleTracker:
     # 2. Following
 
     def _follow_all(self, frame: Frame) -> None:
+        """Follow everybody, and look for people who were lost near others."""
         for person in self._followed():
             person.shown += seen_box(person.pose).size
-            if self._can_wait(person, frame):
-                person.track.seldom = True
+        for group in groups(self._followed(), frame.time):
+            hidden = [p for p in self._people if p.lost and not p.behind_cut and any(touch(o, p, frame.time) for o in group)]
+            if len(group) + len(hidden) > 1:
+                self._follow_meeting(group, hidden, frame)
+            elif self._can_wait(group[0], frame):
+                group[0].track.seldom = True
             else:
-                self._follow(person, frame)
+                self._follow(group[0], frame)
 
     def _can_wait(self, person: Person, frame: Frame) -> bool:
         """Whether a person in the background can be skipped in this frame."""
@@ -150,14 +153,17 @@ class PeopleTracker:
         )
 
     def _follow(self, person: Person, frame: Frame) -> None:
-        pose = self._next_pose(person, frame)
+        pose = next_pose(self._detector, person, frame)
         if pose is None:
             self._lose(person)
             self._searched = None  # search immediately
             return
+        self._seen(person, pose, frame)
+        self._look_at_clothes(person, frame)
+
+    def _seen(self, person: Person, pose: Pose2D, frame: Frame) -> None:
         person.moved_to(pose, frame.time)
         person.track.add(frame.time, frame.index, pose)
-        self._look_at_clothes(person, frame)
 
     def _look_at_clothes(self, person: Person, frame: Frame) -> None:
         """Learn the colours of a person who is apart from others, and whether they look as usual."""
@@ -178,15 +184,6 @@ class PeopleTracker:
         elif person.clear == len(person.track) - 1:
             self._searched = None  # the pose may have gone over to another person: see who is where
 
-    def _next_pose(self, person: Person, frame: Frame) -> Pose2D | None:
-        """The person's pose in the next (or previous) frame; None if it cannot be determined."""
-        expected = person.predicted(frame.time)
-        for box in (expected, person.pose.box, expected.moved(np.zeros(2), 1.3)):
-            pose = self._detector.pose(frame.image, snapped(box))
-            if pose.presence >= HELD and is_in_picture(pose, frame.image) and person.can_continue_as(pose, frame.time):
-                return pose
-        return None
-
     def _lose(self, person: Person) -> None:
         # When a person leaves, the pose drifts before its presence falls: the last confident detection is the last place.
         track = person.track
@@ -204,20 +201,18 @@ class PeopleTracker:
 
     # 3. People who meet
 
-    def _separate(self, frame: Frame) -> None:
-        frames = (frame, *reversed(self._buffer))
-        for person in self._followed():
-            for other in list(self._people):
-                if person.lost or person is other or person.time < frame.time or not touch(person, other, frame.time):
-                    continue
-                if other.lost:
-                    if hand_over(person, other, frames):
-                        self._lose(person)
-                elif person.track.id < other.track.id and other.time == frame.time:
-                    if similarity(person.pose, other.pose) >= SAME:
-                        self._lose(hidden_one(person, other, frame))
-                    else:
-                        exchange(person, other, frames)
+    def _follow_meeting(self, group: list[Person], hidden: list[Person], frame: Frame) -> None:
+        """Follow people who touch one another, and look for people who were lost near them."""
+        found = meet([*group, *hidden], self._detector, frame)
+        for person, pose in found.items():
+            if person.lost:
+                person.lost, person.since, person.found = False, len(person.track), frame.time
+            self._seen(person, pose, frame)
+        for person in group:
+            if person not in found:
+                self._lose(person)
+        for person in found:
+            self._look_at_clothes(person, frame)
 
     # 4. Searching
 
@@ -226,6 +221,8 @@ class PeopleTracker:
             return True
         time, number = self._searched
         every = SEARCH_CALM if self._followed() else SEARCH_EMPTY
+        if len(self._followed()) > 1:
+            every = SEARCH_SEVERAL
         if any(person.lost and frame.time - person.time < 1.0 for person in self._people):
             every = SEARCH_LOST
         return frame.time - time >= every - 1e-6 or self._frames - number >= SEARCH_FRAMES
@@ -241,15 +238,26 @@ class PeopleTracker:
                 pose = verified(self._detector, frame.image, first)
                 if pose is None:
                     continue
-                known = [p for p in self._followed() if similarity(p.pose, pose) >= SAME]
+                known = self._same(pose)
                 if not known:
                     self._begin(pose, frame)
             for person in known:
                 person.found = frame.time
+        self._searches += 1
+        for group in groups(self._followed(), frame.time):
+            if len(group) == 1 and self._searches % BEHIND_SEARCHES != 1:
+                continue
+            for pose in find_behind(self._detector, group, frame):
+                if not self._same(pose):
+                    self._begin(pose, frame)
         for person in self._followed():
             if frame.time - person.found > UNCONFIRMED_SECONDS:
                 person.track.cut(int(np.searchsorted(person.track.times, person.found, side="right")))
                 self._lose(person)
+
+    def _same(self, pose: Pose2D) -> list[Person]:
+        """The people who are followed and have this pose."""
+        return [person for person in self._followed() if similarity(person.pose, pose) >= SAME]
 
     def _begin(self, pose: Pose2D, frame: Frame) -> None:
         """Track a new person back through the buffered frames, and continue the track of a lost person if it is the same one."""
@@ -276,7 +284,7 @@ class PeopleTracker:
         """(time, frame, pose) of a new person, from where it is distinct from others, by time. `new` ends at the first one."""
         stretch = [(frame.time, frame.index, pose)]
         for past in reversed(self._buffer):
-            earlier = self._next_pose(new, past)
+            earlier = next_pose(self._detector, new, past)
             taken = [p for p in self._people if similarity(earlier, pose_at(p.track, past.index)) >= SAME] if earlier else []
             if earlier is None or taken:
                 break
@@ -303,7 +311,7 @@ class PeopleTracker:
             if expected is not None:
                 # Behind others a person goes on for longer than a prediction from the last step holds.
                 middle = places(pose.xy[None].astype(float), self._detector.skeleton)[0, :2]
-                distance = min(distance, float(np.nan_to_num(np.hypot(*(middle - expected[0][:2])), nan=np.inf)) / radius)
+                distance = min(distance, float(np.nan_to_num(np.hypot(*(middle - expected[1][:2])), nan=np.inf)) / radius)
             alike = colour_similarity(colours, person.colours)
             if alike is None:
                 alike = ALIKE

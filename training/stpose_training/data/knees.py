@@ -1,10 +1,9 @@
 """Recorded knees, corrected for how far the skeletons of marker mocap bend the legs of people who stand.
 
-People who stand keep their knees within a few degrees of straight; in level walking knees are within 5 degrees of straight at heel
-strike and in mid-stance (Winter, Biomechanics and Motor Control of Human Movement). The recorded skeletons of CMU and HDM05 stand
-with knees of 15 to 28 degrees, and walk with 13 and more, because their thighs and shins are together 1 to 3 % longer than the
-distance that hip and ankle reach. Here hips and ankles stay where they are, and bones that are shorter by that share
-bring the knees forward less.
+People who stand keep their knees within a few degrees of straight, and in level walking they are within 5 degrees at heel strike
+(Winter, Biomechanics and Motor Control of Human Movement). The recorded skeletons of CMU and HDM05 stand with knees of 15 to 28
+degrees, and walk with 13 and more, because their thighs and shins are together 1 to 3 % longer than the distance that hip and
+ankle reach. Here hips and ankles stay where they are, and bones that are shorter by that share bring the knees forward less.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ def straightened(joints: Array, standing: float) -> Array:
 
 
 def with_straight_knees(clips: Sequence[Clip]) -> list[Clip]:
-    """The clips with corrected knees; persons are told apart by subject and by the proportions of their legs."""
+    """The clips with corrected knees; people are distinguished by subject and by the proportions of their legs."""
     people: dict[tuple[str, int], list[int]] = defaultdict(list)
     for number, clip in enumerate(clips):
         people[clip.subject, _proportion(clip)].append(number)
@@ -81,6 +80,6 @@ def with_straight_knees(clips: Sequence[Clip]) -> list[Clip]:
 
 
 def _proportion(clip: Clip) -> int:
-    """Shin over thigh, per cent: different skeletons of a subject differ in it."""
+    """Shin over thigh, in steps of 5 %: different skeletons of a subject differ in it."""
     hip, knee, ankle = (clip.positions[:, joint] for joint in LEGS[0])
-    return round(100 * float(np.median(np.linalg.norm(ankle - knee, axis=1)) / np.median(np.linalg.norm(knee - hip, axis=1))))
+    return round(20 * float(np.median(np.linalg.norm(ankle - knee, axis=1)) / np.median(np.linalg.norm(knee - hip, axis=1))))

@@ -1,0 +1,68 @@
+"""A motion on the character of a .glb: the file as it is, meshes, materials and the axes of its joints, with another animation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stpose_core.data import Array, Motion
+from stpose_core.errors import FormatError
+from stpose_core.formats.glb import check
+from stpose_core.formats.glb_reader import Tree, first_person, turn_of
+from stpose_core.formats.gltf import GltfBuilder, GltfFile
+from stpose_core.reading import expected
+from stpose_core.retarget.rotation import continuous, inverse, multiply
+
+_MOVES = 1e-7
+
+
+def write_character(motion: Motion, character: str | Path, path: str | Path) -> None:
+    """Write a motion on the skeleton of the first person of a .glb, which it was solved on, into a copy of that file.
+
+    Raises OutputError for a motion without frames or with missing values, FormatError if the file is not the one of the skeleton.
+    """
+    check(motion, path)
+    file = GltfFile(character)
+    with expected(str(character)):
+        tree = Tree(file)
+        root, joints = first_person(file, tree)
+        if len(joints) != len(motion.names):
+            raise FormatError(f"{character}: the skeleton has {len(joints)} joints, the motion {len(motion.names)}")
+        builder = GltfBuilder(file)
+        builder.content["animations"] = [_animation(builder, motion, tree, root, joints)]
+        for node in joints:
+            _separate(builder.content["nodes"][node], tree.local[node])
+    builder.write(path)
+
+
+def _animation(builder: GltfBuilder, motion: Motion, tree: Tree, root: int, joints: list[int]) -> dict[str, Any]:
+    times = builder.array(np.arange(len(motion)) / motion.fps, "SCALAR", bounds=True)
+    animation: dict[str, Any] = {"name": "motion", "channels": [], "samplers": []}
+
+    def add(node: int, target: str, values: Array, kind: str) -> None:
+        animation["samplers"].append({"input": times, "output": builder.array(values, kind)})
+        animation["channels"].append({"sampler": len(animation["samplers"]) - 1, "target": {"node": node, "path": target}})
+
+    above = tree.above(root)
+    path = np.linalg.solve(above[:3, :3], (motion.root - above[:3, 3]).T).T
+    add(root, "translation", np.asarray(path), "VEC3")
+    for joint, node in enumerate(joints):
+        turns = motion.rotations[:, joint]
+        if np.abs(turns[:, 1:]).max() < _MOVES:
+            continue  # it stays as it is at rest
+        carrier, rest = turn_of(tree.above(node)), turn_of(tree.local[node])
+        own = multiply(multiply(inverse(carrier), turns), multiply(carrier, rest))
+        # glTF stores quaternions as xyzw.
+        add(node, "rotation", continuous(own)[:, [1, 2, 3, 0]], "VEC4")
+    return animation
+
+
+def _separate(node: dict[str, Any], local: Array) -> None:
+    """Replace the matrix of a node, which cannot be animated, by translation, rotation and scale."""
+    if node.pop("matrix", None) is None:
+        return
+    node["translation"] = local[:3, 3].tolist()
+    node["rotation"] = turn_of(local)[[1, 2, 3, 0]].tolist()
+    node["scale"] = np.linalg.norm(local[:3, :3], axis=0).tolist()
