@@ -30,6 +30,14 @@ class RigError(Exception):
     """A rig cannot be used as it is: what is wrong and what to do, in a line."""
 
 
+def poll_armature(operator: Any, context: bpy.types.Context) -> bool:
+    """For operators that need an armature: whether the scene has one; the button says so where not."""
+    if any(obj.type == "ARMATURE" for obj in context.scene.objects):
+        return True
+    operator.poll_message_set("There is no armature in the scene")
+    return False
+
+
 def check_rig(obj: bpy.types.Object | None) -> bpy.types.Object:
     """The armature object, if it can be read. Raises RigError."""
     if obj is None or obj.type != "ARMATURE":

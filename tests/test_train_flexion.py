@@ -41,7 +41,7 @@ def test_it_learns_what_the_features_say() -> None:
 
 def test_the_library_computes_what_was_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     some = windows(2, 4)
-    tensors = {}
+    tensors: dict[str, torch.Tensor] = {}
     networks: dict[str, FlexionNetwork] = {part: fit(some, part, 3, 0) for part in library.PARTS}
     for part, network in networks.items():
         tensors |= {f"{part}.{name}": values for name, values in network.state_dict().items()}

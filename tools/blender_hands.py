@@ -63,8 +63,8 @@ def _stage(scene) -> None:  # type: ignore[no-untyped-def]
     from mathutils import Euler
 
     camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
-    camera.location, camera.rotation_euler = (0.0, -2.4, 1.5), Euler((1.52, 0, 0))
-    camera.data.sensor_fit, camera.data.angle = "VERTICAL", 0.68
+    camera.location, camera.rotation_euler = (0.0, -2.4, 1.45), Euler((1.53, 0, 0))
+    camera.data.sensor_fit, camera.data.angle = "VERTICAL", 0.58
     sun = bpy.data.objects.new("Sun", bpy.data.lights.new("Sun", "SUN"))
     sun.rotation_euler, sun.data.energy, sun.data.angle = Euler((0.7, 0.2, 0.5)), 1.6, 0.2
     for one in (camera, sun):

@@ -10,7 +10,7 @@ from bpy.props import BoolProperty, CollectionProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
 from ..action import ACTION, LAYER
-from ..armature import RigError
+from ..armature import RigError, poll_armature
 from ..camera import Scenery
 from ..preview import stop_preview
 from ..properties import shown_map
@@ -95,6 +95,10 @@ class STPOSE_OT_batch(bpy.types.Operator, ImportHelper):
     targets: StringProperty(name="Targets", description="Names of armature objects, separated by ';'; the selected ones if empty")
     sequence: BoolProperty(name="Sequence", description="NLA strips, one track after another, instead of an action each")
     wait: BoolProperty(name="Wait", description="Do it all before the call returns: for scripts", options={"SKIP_SAVE"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return poll_armature(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         stop_preview(context)

@@ -8,7 +8,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper
 
-from ..armature import RigError, check_rig
+from ..armature import RigError, check_rig, poll_armature
 from ..gameexport import FBX, GLB, Wanted, export
 from ..preview import stop_preview
 from ..transfer import action_range
@@ -36,6 +36,10 @@ class STPOSE_OT_export_character(bpy.types.Operator, ExportHelper):
     meshes: BoolProperty(name="Meshes", description="The skins too; off for a clip of an engine's own character", default=True)
     first: IntProperty(name="First", description="First frame; with Last 0, all frames of the motion")
     last: IntProperty(name="Last")
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return poll_armature(cls, context)
 
     def check(self, context: bpy.types.Context) -> bool:
         """The suffix that the engine takes, while the file is chosen."""

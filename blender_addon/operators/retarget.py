@@ -8,7 +8,7 @@ from dataclasses import fields
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
-from ..armature import RigError
+from ..armature import RigError, poll_armature
 from ..preview import stop_preview
 from ..properties import BAKE, FACING, GROUND, HANDS, LOCK, ROOT_MOTION, Offsets, shown_map
 from ..retarget.adjust import Adjust
@@ -38,6 +38,10 @@ class _Baking:
     last: IntProperty(name="Last")
     step: IntProperty(name="Step", default=1, min=1)
     simplify: FloatProperty(name="Simplify", description="Degrees that fewer keys may be off by", min=0, max=10)
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return poll_armature(cls, context)
 
     def foot_lock(self) -> FootLock:
         return FootLock(self.lock, self.radius, self.floor_height)

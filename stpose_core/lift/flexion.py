@@ -67,7 +67,7 @@ def flexion(pose: Pose3D, keypoints: Keypoints) -> tuple[Array, Array]:
     grid = np.arange(0, max(1, round((frames - 1) * NETWORK_FPS / pose.fps)) + 1) * pose.fps / NETWORK_FPS
     found, unsure = reading(distribution(resampled(values, grid)))
     for part, limbs in PARTS.items():
-        found[:, limbs] = corrected(found[:, limbs], _weights()[f"{part}.curve"])
+        found[:, limbs] = corrected(found[:, limbs], _weights()[f"{part}.curve"].astype(np.float64))
     back = np.arange(frames) * NETWORK_FPS / pose.fps
     found, unsure = resampled(found, back), resampled(unsure, back)
     lifted = bend(pose.xyz[posed])
@@ -201,10 +201,10 @@ def reading(chances: Array) -> tuple[Array, Array]:
     return peak, np.sqrt((chances * (CENTRES - mean[..., None]) ** 2).sum(-1))
 
 
-def corrected(angles: Array, curve: Array) -> Array:
+def corrected(angles: Array, curve: Array | Single) -> Array:
     """Degrees without half of the bias that the network has for people it was not trained on.
 
     curve: (2, N) readings, rising, and the angles that they stand for; beyond it the difference is constant.
     """
-    said, meant = np.asarray(curve, np.float64)
+    said, meant = curve
     return np.maximum(angles + np.interp(angles, said, meant - said), 0.0)

@@ -5,7 +5,7 @@ The policy, in the order of `PeopleTracker.update`:
 1. A shot cut loses everybody.
 2. Each followed person is looked at where they should be now: one pose a person and frame. Where only the largest person is asked
    for, people in the background are looked at in every third frame.
-3. People who touch are looked for from front to back, with the others painted out. Whoever is not found is hidden, and is looked
+3. People who touch are looked for from front to back, with the others painted out. A person who is not found is hidden, and looked
    for in every frame, where the path leads and at the last place.
 4. From time to time the whole picture is searched, and the surroundings of people with these people painted out. A new person must
    be seen twice in the same way, and is then followed backwards through the frames since the last search.

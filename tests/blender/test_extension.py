@@ -245,3 +245,10 @@ def test_the_command_is_tried_out_or_missed(command: tuple, scene: bpy.types.Sce
         bpy.ops.stpose.capture_video(filepath=str(tmp_path / "good.mp4"))
     with pytest.raises(RuntimeError, match="not found"):
         bpy.ops.stpose.test_command()
+
+
+def test_what_needs_an_armature_is_greyed_out_without_one(scene: bpy.types.Scene) -> None:
+    operators = ("retarget", "foot_lock", "adjust", "export_character", "batch")
+    assert not [name for name in operators if getattr(bpy.ops.stpose, name).poll()]
+    make(character("mixamo"))
+    assert [name for name in operators if getattr(bpy.ops.stpose, name).poll()] == list(operators)

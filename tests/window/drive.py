@@ -150,7 +150,8 @@ def script() -> Iterator[float]:
     assert shown.lines, shown.error
     assert shown.icon > 0
     assert bpy.ops.stpose.choose_person(number=1) == {"FINISHED"}
-    yield from ticks(2)
+    sidebar().tag_redraw()
+    yield from ticks(5)  # the panel unfolds
     picture("blender-people")
     assert bpy.ops.stpose.cancel_people() == {"FINISHED"}
     settings.person = "largest"
