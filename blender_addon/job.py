@@ -190,7 +190,7 @@ class Capture:
     """What to capture. The fields after the video are those of stpose's CaptureOptions, with the same defaults.
 
     person: a word or a number of `stpose mocap`; "all" gives a track for each person. start, end: seconds, None for the whole
-    video. hands: fingers too.
+    video. hands: fingers too. camera: whether the camera stands still or moves. refine: fit the 3D joints to the picture.
     """
 
     video: Path
@@ -201,6 +201,8 @@ class Capture:
     detector: str = "auto"
     device: str = "auto"
     hands: bool = False
+    camera: str = "auto"
+    refine: bool = True
 
     @property
     def everyone(self) -> bool:
@@ -217,6 +219,16 @@ class Capture:
         """The arguments of `stpose`. out: a .npz, or a folder for everyone. options: the JSON file of `options()`."""
         kind = ["--format", "npz"] if self.everyone else []
         return ["mocap", str(self.video), "-o", str(out), *kind, "--progress", "json", "--options", str(options)]
+
+
+class ReportJob(Job):
+    """Makes the web page of a track, `page`, beside it."""
+
+    def __init__(self, command: Path, track: Path, video: Path | None) -> None:
+        """Start it. video: shown beside the motion. Raises OSError if the command cannot be started."""
+        self.page = track.with_name(f"{track.stem}.report.html")
+        shown = [] if video is None else ["--video", str(video)]
+        super().__init__([command, "view", str(track), "-o", str(self.page), "--overwrite", *shown])
 
 
 class CaptureJob(Job):

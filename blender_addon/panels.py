@@ -45,6 +45,8 @@ class STPOSE_PT_capture(_Step, bpy.types.Panel):
             column.prop(settings, "end")
         column.prop(settings, "smooth")
         column.prop(settings, "hands_too")
+        column.prop(settings, "filmed")
+        column.prop(settings, "refine")
         _draw_people(layout, context, settings)
         if current.running:
             _draw_progress(layout)
@@ -52,7 +54,7 @@ class STPOSE_PT_capture(_Step, bpy.types.Panel):
             button: Any = layout.operator("stpose.capture_video", text="Capture", icon="RENDER_ANIMATION")
             button.filepath, button.smooth = settings.video, settings.smooth
             button.person = str(settings.number) if settings.person == "number" else settings.person
-            button.hands = settings.hands_too
+            button.hands, button.filmed, button.refine = settings.hands_too, settings.filmed, settings.refine
             button.start, button.end = _range(settings)
             _scenery(button, settings)
             _draw_end(layout, context)
@@ -150,6 +152,7 @@ class STPOSE_PT_rig(_Step, bpy.types.Panel):
         )
         button.filepath = bpy.path.abspath(settings.track)
         _scenery(button, settings)
+        layout.operator("stpose.show_report", icon="URL")
 
 
 def _scenery(button: Any, settings: Any) -> None:

@@ -50,6 +50,12 @@ PERSON = [
     ("number", "Number", "By size over the whole clip, from 1"),
     ("all", "Everybody", "A rig for each person, all in one world"),
 ]
+# As `stpose mocap --camera`.
+FILMED = [
+    ("auto", "Auto", "Find out whether the camera stood still"),
+    ("static", "Static", "The camera stood still"),
+    ("moving", "Moving", "The camera turned or zoomed; its motion is taken out by the background"),
+]
 RATE = [
     ("RESAMPLE", "Resample", "Fit the motion to the scene's frame rate"),
     ("SCENE", "Set Scene", "Set the scene's frame rate to the motion's"),
@@ -128,6 +134,12 @@ class STPoseSettings(Offsets, bpy.types.PropertyGroup):
     end: FloatProperty(name="End", description="Seconds into the video", min=0, default=10, unit="TIME_ABSOLUTE")
     hands_too: BoolProperty(name="Hands", description="Capture fingers too; needs MediaPipe, or keypoints with hands")
     smooth: FloatProperty(name="Smoothing", description="0 none, 1 very strong", default=Capture.smooth, min=0, max=1)
+    filmed: EnumProperty(name="Filmed By", description="How the camera moved", items=FILMED)
+    refine: BoolProperty(
+        name="Fit to Picture",
+        description="Fit the 3D joints to those in the picture, over the whole clip",
+        default=Capture.refine,
+    )
     track: StringProperty(name="Track", description="A captured track (.npz)", subtype="FILE_PATH")
     rate: EnumProperty(name="Frame Rate", items=RATE)
     camera: BoolProperty(name="Camera and Video", description="Add the camera that filmed it, with the video behind")

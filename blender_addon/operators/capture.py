@@ -12,8 +12,8 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 from .. import preferences
 from ..armature import RigError
 from ..camera import Scenery
-from ..job import CANCELLED, DONE, FAILED, RUNNING, Capture, CaptureJob, find_command
-from ..properties import RATE
+from ..job import CANCELLED, DONE, FAILED, RUNNING, Capture, CaptureJob, ReportJob, find_command
+from ..properties import FILMED, RATE
 from ..retarget.motion import TrackError, read_track
 from .track import import_track
 
@@ -53,6 +53,8 @@ class STPOSE_OT_capture_video(bpy.types.Operator):
     start: FloatProperty(name="Start", description="Seconds", min=0)
     end: FloatProperty(name="End", description="Seconds; 0 for the end of the video", min=0)
     hands: BoolProperty(name="Hands", description="Fingers too")
+    filmed: EnumProperty(name="Filmed By", items=FILMED)
+    refine: BoolProperty(name="Fit to Picture", default=Capture.refine)
     rate: EnumProperty(name="Frame Rate", items=RATE)
     camera: BoolProperty(name="Camera and Video")
     plane: BoolProperty(name="Video Plane")
@@ -101,7 +103,9 @@ class STPOSE_OT_capture_video(bpy.types.Operator):
             if current.running:
                 raise RigError("a capture is running; cancel it first")
             command, wanted = checked(context, self.filepath, self.start, self.end)
-            wanted = replace(wanted, person=self.person, smooth=self.smooth, hands=self.hands)
+            wanted = replace(
+                wanted, person=self.person, smooth=self.smooth, hands=self.hands, camera=self.filmed, refine=self.refine
+            )
             current.job = CaptureJob(command, wanted, self._place(preferences.of(context), wanted.video))
         except (RigError, OSError) as error:
             self.report({"ERROR"}, str(error))
@@ -187,6 +191,40 @@ class STPOSE_OT_cancel_capture(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class STPOSE_OT_show_report(bpy.types.Operator):
+    """Show the track in the web browser: the motion in 3D beside the video, curves and the quality in words"""
+
+    bl_idname = "stpose.show_report"
+    bl_label = "Show Report"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return bool(context.scene.stpose.track)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        settings = context.scene.stpose
+        command = find_command(bpy.path.abspath(preferences.of(context).command))
+        track, video = (Path(bpy.path.abspath(path)) for path in (settings.track, settings.video))
+        if command is None or not track.is_file():
+            missing = (
+                f"there is no track '{track}'" if command else "the stpose command was not found; see the add-on's preferences"
+            )
+            self.report({"ERROR"}, missing)
+            return {"CANCELLED"}
+        try:
+            job = ReportJob(command, track, video if settings.video and video.is_file() else None)
+        except OSError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        if job.wait().status != DONE:
+            self.report({"ERROR"}, job.state.error)
+            return {"CANCELLED"}
+        if not bpy.app.background:
+            bpy.ops.wm.path_open(filepath=str(job.page))
+        self.report({"INFO"}, f"the report is {job.page}")
+        return {"FINISHED"}
+
+
 class STPOSE_OT_drop_video(bpy.types.Operator):
     """Take a dropped video as the one to capture"""
 
@@ -233,7 +271,14 @@ def redraw(context: bpy.types.Context) -> None:
                     region.tag_redraw()
 
 
-CLASSES = (STPOSE_OT_capture_video, STPOSE_OT_cancel_capture, STPOSE_OT_drop_video, STPOSE_FH_video, STPOSE_FH_track)
+CLASSES = (
+    STPOSE_OT_capture_video,
+    STPOSE_OT_cancel_capture,
+    STPOSE_OT_show_report,
+    STPOSE_OT_drop_video,
+    STPOSE_FH_video,
+    STPOSE_FH_track,
+)
 
 
 def register() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -195,6 +196,34 @@ def test_a_capture_gives_a_rig(command: tuple, tmp_path: Path) -> None:
     assert (tmp_path / "good.npz").is_file()
     assert bpy.context.object.type == "ARMATURE"
     assert curves_of(bpy.context.object)
+
+
+def test_camera_and_fit_of_the_panel_reach_the_command(command: tuple, tmp_path: Path) -> None:
+    (tmp_path / "good.mp4").touch()
+    bpy.ops.stpose.capture_video(filepath=str(tmp_path / "good.mp4"))
+    options = command[1].with_name("options")
+    assert [json.loads(options.read_text())[name] for name in ("camera", "refine")] == ["auto", True]
+    bpy.ops.stpose.capture_video(filepath=str(tmp_path / "good.mp4"), filmed="moving", refine=False)
+    assert [json.loads(options.read_text())[name] for name in ("camera", "refine")] == ["moving", False]
+
+
+def test_a_report_of_the_track_is_written_beside_it(command: tuple, tmp_path: Path) -> None:
+    settings = bpy.context.scene.stpose
+    assert not bpy.ops.stpose.show_report.poll()
+    (tmp_path / "good.mp4").touch()
+    settings.video = str(tmp_path / "good.mp4")
+    bpy.ops.stpose.capture_video(filepath=settings.video)
+    assert bpy.ops.stpose.show_report() == {"FINISHED"}
+    words = (tmp_path / "good.report.html").read_text().split()
+    assert words[:2] == ["view", str(tmp_path / "good.npz")]
+    assert words[words.index("--video") + 1] == settings.video
+    settings.track = str(tmp_path / "bad.npz")
+    with pytest.raises(RuntimeError, match="there is no track"):
+        bpy.ops.stpose.show_report()
+    (tmp_path / "bad.npz").touch()
+    with pytest.raises(RuntimeError, match="is damaged"):
+        bpy.ops.stpose.show_report()
+    assert not (tmp_path / "bad.report.html").exists()
 
 
 def test_one_undo_takes_a_capture_back(command: tuple, tmp_path: Path) -> None:

@@ -33,6 +33,12 @@ if sys.argv[1] == "people":
     print(picture)
     sys.exit(0)
 out = sys.argv[sys.argv.index("-o") + 1]
+if sys.argv[1] == "view":
+    if "bad" in os.path.basename(video):
+        print("stpose: " + video + " is damaged", file=sys.stderr)
+        sys.exit(2)
+    open(out, "w").write(" ".join(sys.argv[1:]))
+    sys.exit(0)
 shutil.copyfile(sys.argv[sys.argv.index("--options") + 1], os.path.join(os.path.dirname({pids!r}), "options"))
 name = os.path.basename(video)
 if "bad" in name:

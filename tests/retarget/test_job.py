@@ -159,6 +159,7 @@ def test_the_defaults_are_those_of_stpose() -> None:
     assert panel.STPoseSettings.smooth == default.smooth
     assert panel.STPoseSettings.person == default.person  # the first item of an enumeration is its default
     assert not panel.STPoseSettings.use_range
+    assert (panel.STPoseSettings.filmed, panel.STPoseSettings.refine) == (default.camera, default.refine)
     operator = panel_module("operators.capture").STPOSE_OT_capture_video
     assert (operator.smooth, operator.person) == (default.smooth, default.person)
     chosen = panel_module("preferences").STPosePreferences
