@@ -38,7 +38,16 @@ AREAS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("tests/test_animate_rotations.py", "tests/test_parts.py", "tests/test_animate.py", "tests/test_bvh.py"),
     ),
     "occlusion": (("training/stpose_training/data/occlusion.py",), ("tests/test_occlusion.py", "tests/test_training.py")),
-    "world": (("stpose_core/world/*.py",), ("tests/test_world.py", "tests/test_camera_motion.py", "tests/test_true_contacts.py")),
+    "world": (
+        ("stpose_core/world/*.py",),
+        (
+            "tests/test_world.py",
+            "tests/test_camera_motion.py",
+            "tests/test_true_contacts.py",
+            "tests/test_focal_length.py",
+            "tests/test_rest.py",
+        ),
+    ),
     "bvh": (("stpose_core/formats/bvh.py",), ("tests/test_bvh.py", "tests/test_hostile_readers.py")),
     "retarget": (("stpose_core/retarget/*.py",), ("tests/retarget",)),
 }
