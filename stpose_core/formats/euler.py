@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from stpose_core.animate.kinematics import matrices
 from stpose_core.data import Array
 
 _AXES = {"x": 0, "y": 1, "z": 2}
@@ -30,17 +31,6 @@ def _product(a: Array, b: Array) -> Array:
     scalar = a[..., :1] * b[..., :1] - (a[..., 1:] * b[..., 1:]).sum(-1, keepdims=True)
     vector = a[..., :1] * b[..., 1:] + b[..., :1] * a[..., 1:] + np.cross(a[..., 1:], b[..., 1:])
     return np.concatenate([scalar, vector], axis=-1)
-
-
-def matrices(quaternions: Array) -> Array:
-    """Rotation matrices (..., 3, 3) of quaternions (..., 4) wxyz, which need not be of unit length."""
-    w, x, y, z = np.moveaxis(quaternions / np.linalg.norm(quaternions, axis=-1, keepdims=True), -1, 0)
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
 def smooth_zxy(quaternions: Array) -> Array:
