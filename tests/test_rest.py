@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from stpose_core.data import Array
 from stpose_core.world.rest import HEIGHTS, PARTS, resting
@@ -46,3 +47,13 @@ def test_a_seat_that_creeps_stays_in_place() -> None:
     assert np.ptp(moved[:, SEAT, 0]) < 0.03
     free = parts + settle(parts, 0 * on, HEIGHTS, known, stiffness, FPS)[:, None]
     assert np.ptp(free[:, SEAT, 0]) > 0.15, "control: nothing rests, and the seat creeps"
+
+
+@pytest.mark.parametrize("part", list(PARTS))
+def test_each_part_rests_near_the_lowest_one_and_not_higher(part: str) -> None:
+    column = list(PARTS).index(part)
+    parts, soles = sitting()
+    for height, rests in ((0.0, True), (0.35, False)):
+        parts[:, column, 1] = HEIGHTS[column] + height
+        assert (resting(parts, soles, FPS)[:, column].min() > 0.5) == rests
+        assert rests or resting(parts, soles, FPS)[:, column].max() < 0.02
