@@ -9,7 +9,7 @@ import numpy as np
 from stpose_core.detect.types import Box, Floats
 
 SEEN = 0.2  # joints below this calibrated score do not count as visible
-_STEPS, _TURN = 64, 1 / 32  # a box is moved by less than its size / _STEPS, and turned by at most half of _TURN radians
+_STEPS, _TURN = 128, 1 / 64  # a box is moved by less than its size / _STEPS, and turned by at most half of _TURN radians
 
 
 def extent(xy: Floats, score: Floats) -> Box:
@@ -33,7 +33,7 @@ def box_overlap(a: Box, b: Box) -> float:
 
 
 def snapped(box: Box) -> Box:
-    """The box on a coarse grid: corners on multiples of a power of two of pixels, between 1/128 and 1/64 of the size.
+    """The box on a coarse grid: corners on multiples of a power of two of pixels, between 1/256 and 1/128 of the size.
 
     The box of a person in one frame follows from the pose in the frame before, and the noise of a detector never fades from such a
     sequence. On the grid, two sequences that are nearly alike become equal, so that a part of a video gives the same result
