@@ -12,9 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from small_mocap import write_folder
+from small_mocap import REST, write_folder
 from stpose_cli.main import run as command
 from stpose_training import lifter as module
 from stpose_training.data.mocap import MotionBank, load_mocap
@@ -62,6 +63,32 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
 
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("straight", [False, True])
+def test_a_run_with_straight_knees_learns_from_corrected_legs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, straight: bool
+) -> None:
+    folder = write_folder(tmp_path)
+    crouched = REST.copy()
+    crouched[[2, 5], 1] += 0.08  # knees of 25 degrees, of somebody who stands still
+    with np.load(folder / "free_train.npz") as clips:
+        np.savez(folder / "free_train.npz", **{name: np.repeat(crouched[None], len(clips[name]), axis=0) for name in clips.files})
+    banks: list[MotionBank] = []
+
+    class Kept(MotionBank):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            banks.append(self)
+
+    monkeypatch.setattr(module, "MotionBank", Kept)
+    plan = Plan(replace(SHORT, steps=1, straight_knees=straight), dimensions=TINY)
+    train(folder, output=tmp_path / "a.safetensors", plan=plan, state=tmp_path / "state")
+    recorded = MotionBank(load_mocap(folder), "cpu").frames
+    moved = (banks[0].frames - recorded).norm(dim=-1).amax(0)
+    knees = [2, 5]
+    assert all(moved[joint] == 0 for joint in range(17) if joint not in knees)
+    assert all((moved[joint] > 0.005) == straight for joint in knees)
 
 
 @pytest.mark.parametrize(
