@@ -14,7 +14,8 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 from stpose_core.errors import TrainingError
-from stpose_core.networks.lifting import LiftingNetwork, config_of, make_network, reads_maps
+from stpose_core.networks.lifting import LiftingNetwork, make_network
+from stpose_core.networks.lifting_configs import config_of, reads_maps
 from stpose_core.weights import write_weights
 from stpose_training.checkpoint import check_same_run, load_start, read_checkpoint, save_checkpoint
 from stpose_training.critic import Critic
