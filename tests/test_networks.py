@@ -221,8 +221,8 @@ def test_a_projective_output_makes_metres_of_places_depths_and_size() -> None:
     raw[..., 2] = (points[..., 2] - points[..., :1, 2]) / metric[..., None]
     root = torch.stack((torch.zeros(1, 5), torch.zeros(1, 5), metric.log()), -1)
     nothing = torch.zeros(1, 5, 17)
-    said = (raw, root, nothing, nothing, torch.zeros(1, 5, 3), torch.full((1, 5, 17), 20.0), nothing[..., :0])
-    heads.split = lambda features: said  # type: ignore[method-assign]
+    parts = (raw.flatten(2), root, nothing, nothing, torch.zeros(1, 5, 3), torch.full((1, 5, 17), 20.0), nothing[..., :0])
+    heads.values = lambda features: torch.cat(parts, -1)  # type: ignore[method-assign]
     true = points - points[..., :1, :]
     assert (heads(torch.zeros(1, 1, 5), seen, size).pose - true).abs().max() < 1e-5
     assert (heads(torch.zeros(1, 1, 5), seen, torch.zeros(1, 5)).pose - true).abs().max() > 0.05  # no perspective
