@@ -123,13 +123,14 @@ def _captured(
 
     from stpose_core.lift.parts import with_parts
     from stpose_core.lift.refine import refine
+    from stpose_core.lift.visibility import without_flicker
 
     lifted: list[tuple[Keypoints, Pose3D]] = []
     unposed: list[int] = []
     total = len(chosen) * len(seen.times)
     for number, track in enumerate(chosen):
         report("lift", number * len(seen.times), total)
-        keypoints = track_to_keypoints(track, seen.times, options.fps or info.fps, size)
+        keypoints = without_flicker(track_to_keypoints(track, seen.times, options.fps or info.fps, size))
         with threadpool_limits(1):  # enough for lifting; on a busy machine, several took up to forty times as long
             maps = _maps_of(source, lifter, track, keypoints, seen.times, video.frames(start, end))
             known: dict[str, Any] = {} if camera is None else {"camera": camera}
