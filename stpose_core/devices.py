@@ -21,7 +21,7 @@ def choose_device(name: str) -> str:
     """
     if name not in DEVICES:
         raise StposeError(f"unknown device '{name}'; use one of {', '.join(DEVICES)}")
-    if name == "cpu" or (name == "auto" and not _may_accelerate()):
+    if name == "cpu" or (name == "auto" and not may_accelerate()):
         return "cpu"
     try:
         import torch
@@ -38,7 +38,7 @@ def choose_device(name: str) -> str:
     return name
 
 
-def _may_accelerate() -> bool:
+def may_accelerate() -> bool:
     """Whether torch is worth asking for a device: on a Mac, with a driver of NVIDIA or AMD, and where it is imported anyway."""
     return sys.platform == "darwin" or "torch" in sys.modules or _AMD.exists() or any(map(_loads, _DRIVERS))
 

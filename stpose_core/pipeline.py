@@ -119,11 +119,10 @@ def _captured(
         more: Progress = lambda stage, done, total: report(stage, before + done, before + (total or 0))  # noqa: E731
         seen = replace(observe(video, source, start, end, more), camera=seen.camera)
         chosen = choose_people(seen.tracks, options.person, size, len(seen.times))
-    from threadpoolctl import threadpool_limits
-
     from stpose_core.lift.parts import with_parts
     from stpose_core.lift.refine import refine
     from stpose_core.lift.visibility import without_flicker
+    from stpose_core.threads import one_thread
 
     lifted: list[tuple[Keypoints, Pose3D]] = []
     unposed: list[int] = []
@@ -131,7 +130,7 @@ def _captured(
     for number, track in enumerate(chosen):
         report("lift", number * len(seen.times), total)
         keypoints = without_flicker(track_to_keypoints(track, seen.times, options.fps or info.fps, size))
-        with threadpool_limits(1):  # enough for lifting; on a busy machine, several took up to forty times as long
+        with one_thread():
             maps = _maps_of(source, lifter, track, keypoints, seen.times, video.frames(start, end))
             known: dict[str, Any] = {} if camera is None else {"camera": camera}
             pose3d = lifter(keypoints, **known) if maps is None else lifter(keypoints, maps=maps, **known)
@@ -158,8 +157,7 @@ def _captured(
         pose3d = fitted_to_setup(pose3d, options, path)
         if len(lifted) > 1 and origin is None:
             origin = standpoint(pose3d, path)
-        with threadpool_limits(1):
-            motion = animate(pose3d, options.smooth, camera=path, origin=origin)
+        motion = animate(pose3d, options.smooth, camera=path, origin=origin)
         captures.append(Capture(info, source.name, keypoints, pose3d, motion, float(seen.times[0])))
     report("lift", total, total)
     if not captures:

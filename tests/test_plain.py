@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import fields
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from packaging.requirements import Requirement
 from scipy.optimize import check_grad
 
-from stpose_core.errors import WeightsError
+from stpose_core.errors import StposeError, WeightsError
 from stpose_core.lift import load_lifter, refine
 from stpose_core.lift.normalise import network_inputs, person_view
 from stpose_core.lift.torch_network import TorchNetwork
@@ -22,7 +23,7 @@ from stpose_core.networks.lifting import LiftingNetwork, make_network
 from stpose_core.networks.lifting_configs import DilatedConfig, LiftingConfig, TemporalConfig, name_of
 from stpose_core.networks.outputs import TemporalOutput
 from stpose_core.networks.plain import PlainNetwork
-from stpose_core.weights import write_weights
+from stpose_core.weights import read_arrays, write_weights
 
 SMALL = {"latent": 24, "width": 12, "strides": (1, 2)}
 CONFIGS: dict[str, LiftingConfig] = {
@@ -120,6 +121,44 @@ def test_a_file_whose_tensors_are_not_the_networks_is_refused(tmp_path: Path, na
     write_weights(tmp_path / "a.safetensors", tensors, "temporal", header)
     with pytest.raises(WeightsError, match=r"does not match the temporal network: .*(heads\.bias|one\.more)"):
         load_lifter(tmp_path / "a.safetensors")
+
+
+def test_weights_in_bfloat16_need_no_torch(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    config = CONFIGS["projective"]
+    tensors = {
+        name: values.bfloat16() if values.is_floating_point() else values
+        for name, values in network_of(config).state_dict().items()
+    }
+    header = {"kind": "temporal", "config": json.dumps({"network": config.to_dict()})}
+    save_file(tensors, tmp_path / "a.safetensors", metadata=header)
+    arrays, _ = read_arrays(tmp_path / "a.safetensors", "temporal")
+    assert all(np.array_equal(arrays[name], values.float().numpy()) for name, values in tensors.items())
+    load = f"from stpose_core import load_lifter; load_lifter({str(tmp_path / 'a.safetensors')!r})"
+    code = f"{load}; import sys; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(("fault", "told"), [("variance", "norm .* not finite"), ("values", "weights are damaged")])
+def test_absurd_weights_are_an_error_without_warnings(fault: str, told: str, recwarn: pytest.WarningsRecorder) -> None:
+    config = CONFIGS["projective"]
+    arrays = arrays_of(network_of(config))
+    if fault == "variance":
+        arrays["norm.running_var"] = -np.ones_like(arrays["norm.running_var"])
+    else:
+        arrays |= {name: values * np.float32(1e30) for name, values in arrays.items() if name.endswith("wide.weight")}
+    with pytest.raises((ValueError, WeightsError), match=told):
+        PlainNetwork(config, arrays)(*inputs_of(config))
+    assert not recwarn
+
+
+@pytest.mark.parametrize("device", ["CPU", "nonsense"])
+def test_an_unknown_device_is_named(device: str) -> None:
+    with pytest.raises(StposeError, match=f"unknown device '{device}'"):
+        load_lifter(device=device)
+    assert load_lifter(device="auto").network.config.joints == 17
 
 
 def test_a_network_that_reads_maps_says_what_it_needs() -> None:

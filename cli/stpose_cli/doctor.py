@@ -9,6 +9,7 @@ from importlib import import_module, metadata
 import click
 
 import stpose_core
+from stpose_core.devices import may_accelerate
 from stpose_core.errors import StposeError
 from stpose_core.extras import how_to_install, install_command
 
@@ -170,6 +171,8 @@ def _devices() -> list[str]:
     try:
         import torch
     except (ImportError, OSError):
+        if may_accelerate():
+            names.append(f"a graphics card may be there, which the extra gpu uses; {how_to_install('gpu')}")
         return names
     if torch.cuda.is_available():
         names += [f"cuda ({torch.cuda.get_device_name(index)})" for index in range(torch.cuda.device_count())]

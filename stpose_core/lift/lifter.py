@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from stpose_core.data import Camera, Keypoints, Pose3D
+from stpose_core.devices import choose_device
 from stpose_core.errors import WeightsError
 from stpose_core.extras import how_to_install
 from stpose_core.lift.normalise import BOX_REACH, VISIBLE_SCORE, PersonView, network_inputs, person_view
@@ -20,6 +21,7 @@ from stpose_core.networks.outputs import TemporalOutput
 from stpose_core.networks.plain import PlainNetwork
 from stpose_core.reading import one_line
 from stpose_core.skeletons import H36M17, convert
+from stpose_core.threads import one_thread
 from stpose_core.weights import LIFTER, read_arrays
 
 if TYPE_CHECKING:
@@ -127,6 +129,7 @@ class Lifter:
         """Frames on each side of its outputs that `lift_window` requires."""
         return self.network.config.context + BOX_REACH
 
+    @one_thread()
     def __call__(
         self, keypoints: Keypoints, camera: Camera | None = None, flip: bool = True, maps: HeatMaps | None = None
     ) -> Pose3D:
@@ -336,17 +339,20 @@ def read_lifter(path: str | Path | None, make: Callable[[LiftingConfig, dict[str
 def load_lifter(path: str | Path | None = None, device: str = "cpu") -> Lifter:
     """The lifter with the bundled weights, or with those of a .safetensors file.
 
-    The network may read keypoints or heat maps, see `Lifter`. Heat maps and other devices than the processor need torch.
-    Raises WeightsError if the file is missing, damaged, or belongs to another network, or if torch is needed and missing.
+    device: as for `stpose_core.devices.choose_device`. The network may read keypoints or heat maps, see `Lifter`; heat maps, and
+    other devices than the processor, need torch. Raises WeightsError if the file is missing, damaged, or belongs to another
+    network, or if torch is needed and missing; StposeError if there is no such device.
     """
 
+    place = choose_device(device)
+
     def made(config: LiftingConfig, tensors: dict[str, NDArray[Any]]) -> Network:
-        if device == "cpu" and not reads_maps(config):
+        if place == "cpu" and not reads_maps(config):
             return PlainNetwork(config, tensors)
         try:
             from stpose_core.lift.torch_network import made_of
         except ModuleNotFoundError as error:
-            raise WeightsError(f"this lifter needs PyTorch; {how_to_install('gpu')}") from error
-        return made_of(config, tensors, device)
+            raise WeightsError(f"a lifter that reads heat maps needs PyTorch; {how_to_install('gpu')}") from error
+        return made_of(config, tensors, place)
 
     return Lifter(read_lifter(path, made))

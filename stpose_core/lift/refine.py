@@ -26,6 +26,7 @@ from stpose_core.data import Array, Keypoints, Mask, Pose3D
 from stpose_core.lift.flexion import LIMBS, flexion
 from stpose_core.lift.normalise import VISIBLE_SCORE
 from stpose_core.skeletons import H36M17, convert
+from stpose_core.threads import one_thread
 
 KNOTS = 5.0
 """Knots a second."""
@@ -63,6 +64,7 @@ def _splines(posed: Mask, fps: float) -> csr_array:
     return csr_array((np.concatenate(weights).ravel(), (rows, np.concatenate(places).ravel())), shape=(len(frames), used))
 
 
+@one_thread()
 def refine(pose: Pose3D, keypoints: Keypoints) -> Pose3D:
     """The pose (h36m17) fitted to `keypoints`, from which it was lifted; hidden, sigma and up are unchanged.
 

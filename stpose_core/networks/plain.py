@@ -13,6 +13,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from stpose_core.errors import WeightsError
 from stpose_core.networks.lifting_configs import (
     CONTEXT_CHANNELS,
     KEYPOINT_CHANNELS,
@@ -55,8 +56,8 @@ class _Tensors:
         """Raises ValueError if it is missing or of another shape."""
         found = self.left.pop(name, None)
         if found is None or found.shape != shape:
-            told = "is missing" if found is None else f"is of shape {found.shape}"
-            raise ValueError(f"{name[:60]} {told}, and should be of shape {shape}")
+            told = "is missing" if found is None else f"has shape {found.shape} instead of {shape}"
+            raise ValueError(f"{name[:60]} {told}")
         return np.asarray(found, np.float32)
 
     def layer(self, name: str, shape: tuple[int, int, int], *, norm: str = "", bias: bool = False, dilation: int = 1) -> _Layer:
@@ -69,8 +70,11 @@ class _Tensors:
                 self.take(f"{norm}.{part}", shape[0]) for part in ("weight", "bias", "running_mean", "running_var")
             )
             self.take(f"{norm}.num_batches_tracked")
-            scale = scale / np.sqrt(variance + _EPSILON)
-            weight, shift = weight * scale[:, None, None], offset + (shift - mean) * scale
+            with np.errstate(all="ignore"):
+                scale = scale / np.sqrt(variance + _EPSILON)
+                weight, shift = weight * scale[:, None, None], offset + (shift - mean) * scale
+            if not (np.isfinite(weight).all() and np.isfinite(shift).all()):
+                raise ValueError(f"the norm {norm} gives values that are not finite")
         return _Layer(np.ascontiguousarray(weight.transpose(2, 0, 1)), shift[:, None], dilation)
 
 
@@ -102,6 +106,8 @@ class PlainNetwork:
     """A lifting network that reads keypoints: (joints (B, T, J, 4), context (B, T, 4)) -> TemporalOutput of the frames
     T - 2 * config.context in the middle, float32.
 
+    Raises WeightsError where finite inputs give poses that are not finite.
+
     Raises ValueError if the tensors are not those of a network of these dimensions, or if it reads heat maps.
     """
 
@@ -122,7 +128,11 @@ class PlainNetwork:
             raise ValueError(
                 f"{inputs.shape[1]} frames are too few: the network needs {2 * self.config.context + 1} for one output"
             )
-        return self._forward(inputs, context)
+        with np.errstate(over="ignore", invalid="ignore"):
+            output = self._forward(inputs, context)
+        if not np.isfinite(output.pose).all() and np.isfinite(inputs).all():
+            raise WeightsError("the lifter's weights are damaged: its poses are not finite")
+        return output
 
 
 def _channels(joints: Single, context: Single) -> list[Single]:
