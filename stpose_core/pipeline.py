@@ -26,7 +26,6 @@ from stpose_core.detect.boxes import extent
 from stpose_core.devices import choose_device
 from stpose_core.errors import FormatError, NoPersonError, VideoError
 from stpose_core.frames import Frame, FrameSource, VideoInfo, open_source
-from stpose_core.memory import give_back
 from stpose_core.options import SLOWEST, CaptureOptions, known_options
 from stpose_core.track.choice import choose_people
 from stpose_core.track.cleaning import clean_tracks
@@ -120,7 +119,6 @@ def _captured(
         more: Progress = lambda stage, done, total: report(stage, before + done, before + (total or 0))  # noqa: E731
         seen = replace(observe(video, source, start, end, more), camera=seen.camera)
         chosen = choose_people(seen.tracks, options.person, size, len(seen.times))
-    give_back()  # up to a second of pictures was kept
     from stpose_core.detect.torch_runner import torch_threads
     from stpose_core.lift.parts import with_parts
     from stpose_core.lift.refine import refine
