@@ -136,8 +136,8 @@ class _View:
 class _Source:
     """A clip whose features are made some frames at a time: those of a long clip would be its largest array by far.
 
-    posed: (N,) frames with a pose. usual: (4, 6) metres, the usual length of what `_View.lengths` gives. longest: (4, 2) the longest
-    that the clip shows of a limb, in space and in the picture, as a share of the usual length.
+    posed: (N,) frames with a pose. usual: (4, 6) metres, the usual length of what `_View.lengths` gives. longest: (4, 2) the
+    longest that the clip shows of a limb, in space and in the picture, as a share of the usual length.
     """
 
     pose: Pose3D
