@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from stpose_core.data import Array, Camera
+from stpose_core.data import Array, Camera, CameraPath
+from stpose_core.world.camera_path import on_grid, to_camera, to_path
 from stpose_core.world.camera_solve import Followed, chained, solve
 from stpose_core.world.key_frames import KeyFrame, inside, small_picture, small_step, widened
 from stpose_core.world.turning import Lens, Link, Turns, consensus, errors, fit, moved, padded, relative, small_rotations
@@ -314,3 +315,30 @@ def test_corners_are_tracked_there_and_only_where_they_are() -> None:
     found, seen = key.only(np.zeros(len(key.points), bool)).track(first, np.zeros((0, 2)), False)
     assert found.shape == (0, 2)
     assert seen.shape == (0,)
+
+
+def test_points_of_several_joints_follow_the_camera_and_its_place() -> None:
+    rotation = turned([0.0, 90.0])
+    position = np.array([[0.0, 0.0, 0.0], [1.0, 2.0, 3.0]])
+    path = CameraPath(np.full(2, FOCAL), (0.0, 0.0), rotation, position, np.ones(2), np.zeros(2, np.int64), False)
+    points = np.tile([0.0, 0.0, 1.0], (2, 3, 1))
+    there = to_path(path, points)
+    assert there[0] == pytest.approx(points[0])
+    assert there[1] == pytest.approx(np.tile([2.0, 2.0, 3.0], (3, 1)))  # ahead of a camera that has turned to the right
+    assert to_camera(path, there) == pytest.approx(points)
+    assert to_path(path, points[:, 0]) == pytest.approx(there[:, 0])
+
+
+def test_a_path_between_its_frames_but_not_across_a_cut() -> None:
+    shot = np.array([0, 0, 0, 1, 1])
+    focal = np.array([100.0, 200.0, 300.0, 500.0, 600.0])
+    rotation, place = turned([0.0, 10.0, 20.0, 50.0, 60.0]), np.arange(15.0).reshape(5, 3)
+    path = CameraPath(focal, (0.0, 0.0), rotation, place, np.linspace(0, 1, 5), shot, False)
+    grid = on_grid(path, np.array([0.0, 1.0, 3.0, 4.0, 5.0]), np.array([-1.0, 0.5, 2.0, 3.4, 3.6, 9.0]))
+    assert grid.focal == pytest.approx([100, 150, 250, 300, 500, 600])
+    assert grid.rotation == pytest.approx(turned([0.0, 5.0, 15.0, 20.0, 50.0, 60.0]))
+    assert grid.position[:, 0] == pytest.approx([0, 1.5, 4.5, 6, 9, 12])
+    assert grid.confidence == pytest.approx([0, 0.125, 0.375, 0.5, 0.75, 1])
+    assert grid.shot.tolist() == [0, 0, 0, 0, 1, 1]
+    single = CameraPath(focal[:1], (0.0, 0.0), rotation[:1], place[:1], np.ones(1), shot[:1], False)
+    assert on_grid(single, np.zeros(1), np.array([0.0, 2.0])).focal == pytest.approx([100, 100])
