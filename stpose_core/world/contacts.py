@@ -57,8 +57,8 @@ class Legs:
         return Legs(self.pelvis + root, self.hips + shift, self.knees + shift, self.ankles + shift, self.ray, self.length)
 
     def __getitem__(self, frames: slice) -> Legs:
-        parts = (part[frames] for part in (self.pelvis, self.hips, self.knees, self.ankles, self.ray))
-        return Legs(*parts, self.length)
+        pelvis, hips, knees, ankles, ray = self.pelvis, self.hips, self.knees, self.ankles, self.ray
+        return Legs(pelvis[frames], hips[frames], knees[frames], ankles[frames], ray[frames], self.length)
 
 
 def foot_probabilities(legs: Legs, fps: float) -> Array:
