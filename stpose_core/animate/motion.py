@@ -18,6 +18,7 @@ from stpose_core.animate.smooth import bridge, confidence, find_spikes, smooth_b
 from stpose_core.data import Array, CameraPath, Motion, Pose3D
 from stpose_core.errors import FormatError, NoPersonError
 from stpose_core.skeletons import H36M17
+from stpose_core.threads import one_thread
 from stpose_core.world.contacts import Legs, shown
 from stpose_core.world.ground import clearance, room_from_camera, stand
 from stpose_core.world.legs import plant
@@ -27,6 +28,7 @@ _CROWN = H36M17.joints.index("head_top")
 _ANKLES = H36M17.index("l_ankle", "r_ankle")
 
 
+@one_thread()
 def animate(
     pose: Pose3D, smooth: float = 0.4, *, camera: CameraPath | None = None, origin: tuple[float, float] | None = None
 ) -> Motion:

@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
 from stpose_core.animate.frames import ramp, unit
 from stpose_core.data import Array, Mask
-from stpose_core.weights import CONTACTS, read_weights
+from stpose_core.weights import CONTACTS, read_arrays
 
 Single = NDArray[np.float32]
 
@@ -129,8 +129,7 @@ def _above_ground(height: Array, fps: float) -> Array:
 @lru_cache(maxsize=1)
 def _layers() -> tuple[Single, Single, list[tuple[Single, Single]]]:
     """Mean and standard deviation of the features, and kernel (taps, inputs, outputs) and bias of each layer."""
-    tensors, _ = read_weights(CONTACTS, "contacts")
-    arrays = {name: np.asarray(tensor.numpy(), np.float32) for name, tensor in tensors.items()}
+    arrays, _ = read_arrays(CONTACTS, "contacts")
     count = sum(name.endswith("weight") for name in arrays)
     layers = [(arrays[f"layer{n}.weight"].transpose(2, 1, 0), arrays[f"layer{n}.bias"]) for n in range(count)]
     return arrays["mean"], arrays["spread"], layers
