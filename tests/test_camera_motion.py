@@ -234,4 +234,4 @@ def test_the_pictures_of_paths_that_a_cut_ended_are_not_kept(plane: NDArray[np.u
         motion.update(shown[frame // 4 % 2], frame / FPS)
     gc.collect()
     assert motion.path().shot[-1] == 11, "control: there were eleven cuts"
-    assert sum(isinstance(thing, KeyFrame) for thing in gc.get_objects()) <= 4
+    assert sum(type(thing) is KeyFrame for thing in gc.get_objects()) <= 4
