@@ -14,12 +14,14 @@ from stpose_core.animate import animate, forward_kinematics
 from stpose_core.animate.body import INDEX
 from stpose_core.animate.frames import minimal_rotation, unit
 from stpose_core.data import Array, CameraPath, Motion, Pose3D
+from stpose_core.skeletons import H36M17
 from stpose_core.world.contacts import Legs, decided, foot_probabilities, shown
 from stpose_core.world.gait import carried, gait_velocity
 from stpose_core.world.legs import reach
 from stpose_core.world.solve import Stiffness, settle
 
 FIRM = Stiffness(speed=0.003, height=0.01, acceleration=6.0, slip=1.0)
+LEGS = (("l_hip", "l_knee", "l_ankle"), ("r_hip", "r_knee", "r_ankle"))
 AHEAD = np.tile([0.0, 0.0, -1.0], (90, 1))
 
 
@@ -247,6 +249,19 @@ def test_a_leg_reaches_its_goal_with_its_bones_and_the_plane_of_its_knee() -> No
     same, there = reach(hip, knee, ankle, ankle, np.tile([0.0, 0.0, 1.0], (len(hip), 1)), had(hip, knee, ankle))
     assert np.allclose(same, knee)
     assert np.allclose(there, ankle)
+
+
+def test_the_pelvis_gives_way_to_legs_that_stand_and_not_their_knees() -> None:
+    turned = {"UpLeg": -0.1, "Leg": 0.2}
+    fold = {side + joint: np.tile([angle, 0.0, 0.0], (120, 1)) for side in ("Left", "Right") for joint, angle in turned.items()}
+    joints = h36m(body(fold, np.tile([0.0, 0.90, 0.0], (120, 1)), 30.0))
+    joints[:, H36M17.index("l_hip", "l_knee", "l_ankle"), 1] -= 0.02
+    motion = animate(noisy(seen(joints, 30.0), 0.002))
+    found = h36m(motion)
+    assert np.abs(feet(motion)[30:-30, 0, 1] - feet(motion)[30:-30, 1, 1]).max() < 0.012, "both feet are on the floor"
+    bends = [np.degrees(had(*(found[30:-30, joint] for joint in H36M17.index(*names)))) for names in LEGS]
+    true = np.degrees(0.2)
+    assert np.abs(np.array(bends) - true).max() < 4.0, "a knee of 11 degrees would be at 0 or at 20 where it takes up 1 cm"
 
 
 def test_a_goal_out_of_reach_moves_the_knee_without_a_pop() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from stpose_core.animate import hinge
 from stpose_core.animate.body import INDEX
 from stpose_core.animate.feet import foot_frames
-from stpose_core.animate.frames import about, across, minimal_rotation, turn, unit
+from stpose_core.animate.frames import about, across, minimal_rotation, ramp, turn, unit
 from stpose_core.animate.rotations import Body, world_positions
 from stpose_core.animate.smooth import whittaker
 from stpose_core.data import Array
@@ -26,6 +26,9 @@ _MOST = np.radians(14.0)  # by which the bend of a knee is changed
 _ABOUT_STRAIGHT = np.radians(15.0)
 _FARTHEST = 0.12  # m, largest displacement of a foot: a contact that asks for more is wrong
 _PASSES = 2
+_CARRIES = 2  # in each of these
+_UPRIGHT = (0.3, 0.6)  # share of a leg's squared length that is upright, for its pelvis not to give way and to do so
+_ROLL = np.radians(6.0)  # of the pelvis in one of them, at most
 _SHORTEST = 0.3  # s: a shorter clip does not show which foot stands
 # Thresholds of contacts that hold a foot: lower than those of contacts that a motion shows, because a foot that is not held slides
 # by 3 cm a frame, while one that is held in error is hardly moved (`Stiffness.slip`).
@@ -54,6 +57,8 @@ def plant(
         _leg(side, limb, places, on[:, 2 * number : 2 * number + 2], toes.get(side)) for number, (side, limb) in enumerate(_SIDES)
     ]
     for _ in range(_PASSES if firm and len(root) >= _SHORTEST * fps else 0):
+        for _ in range(_CARRIES):
+            root = _carry(body, feet, root, ankle, fps)
         places = world_positions(body, root)
         missing, weight = np.zeros_like(root), np.full((len(root), 1), 1e-3)
         for foot in feet:
@@ -65,6 +70,19 @@ def plant(
     for foot in feet:
         foot.stand(body, places, ankle, fps)
     return root
+
+
+def _carry(body: Body, feet: Sequence[_Leg], root: Array, ankle: float, fps: float) -> Array:
+    """Raises, lowers and rolls the pelvis, so that legs that stand keep the bends of their knees. Returns the root (T, 3)."""
+    places = world_positions(body, root)
+    held = np.stack([foot.contacts.max(axis=1) for foot in feet], axis=1)
+    rise = np.stack([foot.rise(body, places, ankle, fps) for foot in feet], axis=1)
+    width = float(np.linalg.norm(body.offsets[INDEX["LeftUpLeg"]] - body.offsets[INDEX["RightUpLeg"]]))
+    roll = held.prod(axis=1) * _ROLL * np.tanh((rise[:, 0] - rise[:, 1]) / width / _ROLL)
+    mean = (held * rise).sum(axis=1) / (held.sum(axis=1) + 1e-3)
+    up, roll = whittaker(np.stack([mean, roll], axis=1), np.ones(len(root)), _ROOT_HERTZ, fps, order=2).T
+    body.put("Hips", about(body["Hips"][..., 2], roll) @ body["Hips"])
+    return np.asarray(root + up[:, None] * np.array([0.0, 1.0, 0.0]))
 
 
 @dataclass(frozen=True)
@@ -87,17 +105,30 @@ class _Leg:
     def hold(self, body: Body, places: Array, ankle: float, fps: float) -> Array:
         """Moves the leg towards its contacts. Returns (T, 3) metres by which the ankle misses its goal."""
         hip, knee, end = (places[:, INDEX[self.side + joint]] for joint in ("UpLeg", "Leg", "Foot"))
-        ball = body.offsets[INDEX[self.side + "ToeBase"]]
-        parts = np.stack([end, end + turn(self._foot(body, end, ankle, fps), ball)], axis=1)
-        known = np.tile(np.eye(3) / _FREE**2, (len(end), 1, 1))
-        shift = settle(parts, self.contacts, np.array([ankle, ankle + ball[1]]), known, _FIRM, fps)
-        far = np.linalg.norm(shift, axis=1, keepdims=True)
-        goal = end + shift * _FARTHEST * np.tanh(far / _FARTHEST) / np.maximum(far, 1e-9)
+        goal = self._goal(body, end, ankle, fps)
         knee, end = reach(hip, knee, end, goal, body[self.side + "UpLeg"][..., 2], self.bend)
         upper, lower = hinge.limb_frames(body["Hips"], unit(knee - hip), unit(end - knee), self.limb, fps)
         body.put(self.side + "UpLeg", upper)
         body.put(self.side + "Leg", lower)
         return goal - end
+
+    def rise(self, body: Body, places: Array, ankle: float, fps: float) -> Array:
+        """(T,) metres by which the hip is to rise for a leg that keeps the bend of its knee and reaches its contacts."""
+        hip, end = (places[:, INDEX[self.side + joint]] for joint in ("UpLeg", "Foot"))
+        wanted = hip - self._goal(body, end, ankle, fps)
+        upper, lower = (float(np.linalg.norm(body.offsets[INDEX[self.side + joint]])) for joint in ("Leg", "Foot"))
+        length = upper**2 + lower**2 + 2 * upper * lower * np.cos(self.bend)
+        upright = np.maximum(length - (wanted[:, [0, 2]] ** 2).sum(axis=1), 0.0)
+        return np.asarray(ramp(upright / length, *_UPRIGHT) * (np.sqrt(upright) - wanted[:, 1]))
+
+    def _goal(self, body: Body, end: Array, ankle: float, fps: float) -> Array:
+        """(T, 3) where the ankle, now at `end` (T, 3), is to be for contacts that stay in place on the floor."""
+        ball = body.offsets[INDEX[self.side + "ToeBase"]]
+        parts = np.stack([end, end + turn(self._foot(body, end, ankle, fps), ball)], axis=1)
+        known = np.tile(np.eye(3) / _FREE**2, (len(end), 1, 1))
+        shift = settle(parts, self.contacts, np.array([ankle, ankle + ball[1]]), known, _FIRM, fps)
+        far = np.linalg.norm(shift, axis=1, keepdims=True)
+        return np.asarray(end + shift * _FARTHEST * np.tanh(far / _FARTHEST) / np.maximum(far, 1e-9))
 
     def _foot(self, body: Body, end: Array, ankle: float, fps: float) -> Array:
         toe = body.offsets[INDEX[self.side + "ToeBase"]] + body.offsets[INDEX[self.side + "ToeEnd"]]
