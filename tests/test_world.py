@@ -101,10 +101,19 @@ def test_the_legs_tell_the_speed_and_a_camera_that_stays_is_not_carried() -> Non
     speed = gait_velocity(ankles, hips, 30.0)
     wanted = true.root[-1] / 6.0
     assert np.abs(speed[30:-30].mean(axis=0) - wanted * [1, 0, 1]).max() < 0.12
-    assert carried(true.root, speed, 30.0)[1].max() < 0.05
-    assert carried(0 * true.root, speed, 30.0)[1].min() > 0.9
+    ahead = np.tile([1.0, 0.0, 0.0], (len(true), 1))
+    assert carried(true.root, speed, hips, ahead, 30.0)[1].max() < 0.05
+    assert carried(0 * true.root, speed, hips, ahead, 30.0)[1].min() > 0.9
     standing = np.tile(ankles[:1], (len(ankles), 1, 1))
     assert np.abs(gait_velocity(standing, hips, 30.0)).max() < 0.05
+
+
+def test_the_speed_of_the_legs_turns_with_the_body() -> None:
+    true = walk(6.0)
+    turn = Rotation.from_rotvec(2 * np.pi / 2.5 * np.arange(len(true))[:, None] / 30.0 * np.array([0.0, 1.0, 0.0])).as_matrix()
+    ankles = np.einsum("tij,tkj->tki", turn, feet(true) - true.root[:, None])
+    speed = np.linalg.norm(gait_velocity(ankles, turn @ [0.2, 0.0, 0.0], 30.0), axis=1)
+    assert speed[30:-30].mean() == pytest.approx(true.root[-1, 2] / 6.0, rel=0.15)
 
 
 def test_a_path_of_another_length_is_refused() -> None:
@@ -259,9 +268,8 @@ def test_the_pelvis_gives_way_to_legs_that_stand_and_not_their_knees() -> None:
     motion = animate(noisy(seen(joints, 30.0), 0.002))
     found = h36m(motion)
     assert np.abs(feet(motion)[30:-30, 0, 1] - feet(motion)[30:-30, 1, 1]).max() < 0.012, "both feet are on the floor"
-    bends = [np.degrees(had(*(found[30:-30, joint] for joint in H36M17.index(*names)))) for names in LEGS]
-    true = np.degrees(0.2)
-    assert np.abs(np.array(bends) - true).max() < 4.0, "a knee of 11 degrees would be at 0 or at 20 where it takes up 1 cm"
+    bends = [np.degrees(np.median(had(*(found[30:-30, joint] for joint in H36M17.index(*names))))) for names in LEGS]
+    assert np.abs(np.array(bends) - np.degrees(0.2)).max() < 3.0, "one would be at 0 and one at 17 if each took up its centimetre"
 
 
 def test_a_goal_out_of_reach_moves_the_knee_without_a_pop() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+from scipy.ndimage import minimum_filter1d
 from scipy.spatial.transform import Rotation
 
 from stpose_core.animate import hinge
@@ -27,13 +28,15 @@ _ABOUT_STRAIGHT = np.radians(15.0)
 _FARTHEST = 0.12  # m, largest displacement of a foot: a contact that asks for more is wrong
 _PASSES = 2
 _CARRIES = 2  # in each of these
-_UPRIGHT = (0.3, 0.6)  # share of a leg's squared length that is upright, for its pelvis not to give way and to do so
-_ROLL = np.radians(6.0)  # of the pelvis in one of them, at most
+_UPRIGHT = (0.55, 0.75)  # height of a hip above its ankle, as a share of their distance, from which on the pelvis gives way
+# Roll of the pelvis, at most in one of these, and its cut-off; contacts of both feet, for so many seconds before and after, from which
+# on it rolls: in walking, it would take up what the contacts are early or late.
+_ROLL, _ROLL_HERTZ, _BOTH, _STANDS = np.radians(6.0), 1.0, (0.3, 0.6), 0.4
 _SHORTEST = 0.3  # s: a shorter clip does not show which foot stands
 # Thresholds of contacts that hold a foot: lower than those of contacts that a motion shows, because a foot that is not held slides
 # by 3 cm a frame, while one that is held in error is hardly moved (`Stiffness.slip`).
 _LOCKED = (0.3, 0.15)
-_ROOT_HERTZ = 3.0  # cut-off of what the root moves for legs that do not reach the ground
+_ROOT_HERTZ = 2.0  # cut-off of what the root moves for legs that do not reach the ground
 
 
 def plant(
@@ -78,9 +81,13 @@ def _carry(body: Body, feet: Sequence[_Leg], root: Array, ankle: float, fps: flo
     held = np.stack([foot.contacts.max(axis=1) for foot in feet], axis=1)
     rise = np.stack([foot.rise(body, places, ankle, fps) for foot in feet], axis=1)
     width = float(np.linalg.norm(body.offsets[INDEX["LeftUpLeg"]] - body.offsets[INDEX["RightUpLeg"]]))
-    roll = held.prod(axis=1) * _ROLL * np.tanh((rise[:, 0] - rise[:, 1]) / width / _ROLL)
+    both = ramp(minimum_filter1d(held.min(axis=1), 2 * round(_STANDS * fps) + 1, mode="nearest"), *_BOTH)
+    roll = both * _ROLL * np.tanh((rise[:, 0] - rise[:, 1]) / width / _ROLL)
     mean = (held * rise).sum(axis=1) / (held.sum(axis=1) + 1e-3)
-    up, roll = whittaker(np.stack([mean, roll], axis=1), np.ones(len(root)), _ROOT_HERTZ, fps, order=2).T
+    up, roll = (
+        whittaker(values[:, None], np.ones(len(root)), hertz, fps, order=2)[:, 0]
+        for values, hertz in ((mean, _ROOT_HERTZ), (roll, _ROLL_HERTZ))
+    )
     body.put("Hips", about(body["Hips"][..., 2], roll) @ body["Hips"])
     return np.asarray(root + up[:, None] * np.array([0.0, 1.0, 0.0]))
 
@@ -117,9 +124,9 @@ class _Leg:
         hip, end = (places[:, INDEX[self.side + joint]] for joint in ("UpLeg", "Foot"))
         wanted = hip - self._goal(body, end, ankle, fps)
         upper, lower = (float(np.linalg.norm(body.offsets[INDEX[self.side + joint]])) for joint in ("Leg", "Foot"))
-        length = upper**2 + lower**2 + 2 * upper * lower * np.cos(self.bend)
-        upright = np.maximum(length - (wanted[:, [0, 2]] ** 2).sum(axis=1), 0.0)
-        return np.asarray(ramp(upright / length, *_UPRIGHT) * (np.sqrt(upright) - wanted[:, 1]))
+        length = np.sqrt(upper**2 + lower**2 + 2 * upper * lower * np.cos(self.bend))
+        height = np.sqrt(np.maximum(length**2 - (wanted[:, [0, 2]] ** 2).sum(axis=1), 0.0))
+        return np.asarray(ramp(wanted[:, 1] / length, *_UPRIGHT) * np.clip(height - wanted[:, 1], -_FARTHEST, _FARTHEST))
 
     def _goal(self, body: Body, end: Array, ankle: float, fps: float) -> Array:
         """(T, 3) where the ankle, now at `end` (T, 3), is to be for contacts that stay in place on the floor."""
