@@ -26,11 +26,12 @@ _FIRM = Stiffness(speed=0.003, height=0.03, acceleration=6.0, slip=1.0)
 _MOST = np.radians(14.0)  # by which the bend of a knee is changed
 _ABOUT_STRAIGHT = np.radians(15.0)
 _FARTHEST = 0.12  # m, largest displacement of a foot: a contact that asks for more is wrong
-_PASSES = 2
-_CARRIES = 2  # in each of these
+_PASSES = 2  # rounds of carrying the pelvis and holding the feet
 _UPRIGHT = (0.55, 0.75)  # height of a hip above its ankle, as a share of their distance, from which on the pelvis gives way
-# Roll of the pelvis, at most in one of these, and its cut-off; contacts of both feet, for so many seconds before and after, from which
-# on it rolls: in walking, it would take up what the contacts are early or late.
+_RISE = 0.02  # m that the pelvis rises or falls in one round at most: a leg that asks for more is not upright, or does not stand
+_DOUBT = 0.3  # contacts (squared) that are as much as none
+# Roll of the pelvis, at most in one round, and its cut-off; contacts of both feet, for so many seconds before and after, from
+# which on it rolls: in walking, it would take up what the contacts are early or late.
 _ROLL, _ROLL_HERTZ, _BOTH, _STANDS = np.radians(6.0), 1.0, (0.3, 0.6), 0.4
 _SHORTEST = 0.3  # s: a shorter clip does not show which foot stands
 # Thresholds of contacts that hold a foot: lower than those of contacts that a motion shows, because a foot that is not held slides
@@ -60,8 +61,7 @@ def plant(
         _leg(side, limb, places, on[:, 2 * number : 2 * number + 2], toes.get(side)) for number, (side, limb) in enumerate(_SIDES)
     ]
     for _ in range(_PASSES if firm and len(root) >= _SHORTEST * fps else 0):
-        for _ in range(_CARRIES):
-            root = _carry(body, feet, root, ankle, fps)
+        root = _carry(body, feet, root, ankle, fps)
         places = world_positions(body, root)
         missing, weight = np.zeros_like(root), np.full((len(root), 1), 1e-3)
         for foot in feet:
@@ -83,7 +83,7 @@ def _carry(body: Body, feet: Sequence[_Leg], root: Array, ankle: float, fps: flo
     width = float(np.linalg.norm(body.offsets[INDEX["LeftUpLeg"]] - body.offsets[INDEX["RightUpLeg"]]))
     both = ramp(minimum_filter1d(held.min(axis=1), 2 * round(_STANDS * fps) + 1, mode="nearest"), *_BOTH)
     roll = both * _ROLL * np.tanh((rise[:, 0] - rise[:, 1]) / width / _ROLL)
-    mean = (held * rise).sum(axis=1) / (held.sum(axis=1) + 1e-3)
+    mean = (held**2 * rise).sum(axis=1) / ((held**2).sum(axis=1) + _DOUBT)
     up, roll = (
         whittaker(values[:, None], np.ones(len(root)), hertz, fps, order=2)[:, 0]
         for values, hertz in ((mean, _ROOT_HERTZ), (roll, _ROLL_HERTZ))
@@ -126,7 +126,7 @@ class _Leg:
         upper, lower = (float(np.linalg.norm(body.offsets[INDEX[self.side + joint]])) for joint in ("Leg", "Foot"))
         length = np.sqrt(upper**2 + lower**2 + 2 * upper * lower * np.cos(self.bend))
         height = np.sqrt(np.maximum(length**2 - (wanted[:, [0, 2]] ** 2).sum(axis=1), 0.0))
-        return np.asarray(ramp(wanted[:, 1] / length, *_UPRIGHT) * np.clip(height - wanted[:, 1], -_FARTHEST, _FARTHEST))
+        return np.asarray(ramp(wanted[:, 1] / length, *_UPRIGHT) * _RISE * np.tanh((height - wanted[:, 1]) / _RISE))
 
     def _goal(self, body: Body, end: Array, ankle: float, fps: float) -> Array:
         """(T, 3) where the ankle, now at `end` (T, 3), is to be for contacts that stay in place on the floor."""
