@@ -33,7 +33,8 @@ from stpose_training.evaluate import SETS, Measures, measure
 
 from stpose_core.data import Camera, Keypoints
 from stpose_core.files import written_whole
-from stpose_core.lift import Lifter, load_lifter
+from stpose_core.lift import Lifter
+from stpose_core.lift.torch_network import TorchNetwork, torch_lifter
 from stpose_core.skeletons import H36M17
 
 HEIGHT, DISTANCE, ROLL = 0.2, 2.5, 25.0  # metres, metres, degrees
@@ -106,7 +107,7 @@ def adapted(row: str, old: Lifter, takes: Filmed, data: Path, plan: Adaptation) 
         plan = replace(plan, rate=0.0, steps=min(plan.steps, 20))
     if row == "no 2D":
         plan = replace(plan, footage=0.0)
-    return Lifter(learn(old, clips, plan, None if row == "alone" else data))
+    return Lifter(TorchNetwork(learn(old, clips, plan, None if row == "alone" else data)))
 
 
 def figures(low: Measures, ordinary: Measures) -> str:
@@ -129,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     plan = Adaptation(steps=options.steps, rate=options.rate, threads=options.threads)
-    old = load_lifter(options.weights)
+    old = torch_lifter(options.weights)
     found: dict[str, dict[str, list[float]]] = {}
     for name in options.sets:
         clips = load_mocap(options.data, *SETS[name])

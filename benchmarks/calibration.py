@@ -26,7 +26,8 @@ from stpose_training.evaluate import SETS
 
 from stpose_core.data import Array
 from stpose_core.files import written_whole
-from stpose_core.lift import Lifter, load_lifter
+from stpose_core.lift import Lifter
+from stpose_core.lift.torch_network import torch_lifter
 
 MASKED = {"nothing masked": 0.0, "masked": 1.0}
 GROUPS = 10
@@ -61,7 +62,7 @@ class Group:
 @torch.inference_mode()
 def ask(lifter: Lifter, bank: MotionBank, share: float, batches: int) -> Said:
     """What the network says of people that it never saw, at their own tempo."""
-    network = lifter.network
+    network = lifter.network.module
     reach, random = network.config.context, Random(_SEED)
     parts: list[list[Array]] = []
     for _ in range(batches):
@@ -164,7 +165,7 @@ def table(found: dict[tuple[str, str], Said]) -> str:
 @click.option("-o", "out", type=click.Path(dir_okay=False, path_type=Path), help="Draw the curves, too.")
 @click.option("--batches", default=6, show_default=True, type=click.IntRange(1), help="Of 24 samples of 128 frames.")
 def main(data: Path, weights: Path | None, out: Path | None, batches: int) -> None:
-    lifter = load_lifter(weights)
+    lifter = torch_lifter(weights)
     found = {}
     for name, which in SETS.items():
         bank = MotionBank(load_mocap(data, *which))

@@ -30,6 +30,7 @@ from stpose_training.recipe import load_plan
 
 from stpose_core.data import Keypoints
 from stpose_core.lift import Lifter, load_lifter
+from stpose_core.lift.torch_network import torch_lifter
 
 _MASKED = ("30 % of joints", "one limb, 30 frames", "person, 10 frames")
 TABLES: dict[str, tuple[Condition, ...]] = {
@@ -141,9 +142,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows_of(evaluate(lifter, options.data, most=options.clips, tables=TABLES, refined=options.refine)) for lifter in lifters
     ]
     rates = speeds(lifters, long_clip(options.data, options.frames), options.rounds)
-    for column, lifter, rate in zip(columns, lifters, rates):
+    for column, file, rate in zip(columns, files, rates):
         column["lifting, frames/s"] = rate
-        column["parameters, millions"] = sum(p.numel() for p in lifter.network.parameters()) / 1e6
+        column["parameters, millions"] = sum(p.numel() for p in torch_lifter(file).network.module.parameters()) / 1e6
     print(table([Path(name).stem for name in names], columns))
     if options.json:
         options.json.write_text(json.dumps(dict(zip(names, columns)), indent=1), encoding="utf-8")

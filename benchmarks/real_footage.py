@@ -19,6 +19,7 @@ import stpose_core as sp
 from stpose_core.animate import MOTION_FROM_H36M, animate, forward_kinematics
 from stpose_core.animate.motion import smoothed_joints
 from stpose_core.data import Array, Capture, Mask, Motion
+from stpose_core.lift.flexion import PARTS, bend
 from stpose_core.metrics import bone_lengths, jitter, procrustes
 from stpose_core.skeletons import H36M17
 from stpose_core.video import probe, read_frames
@@ -39,6 +40,7 @@ REFERENCE = {
     **{f"R{part}": f"r_{part.lower()}" for part in ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle")},
     **{f"L{part}": f"l_{part.lower()}" for part in ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle")},
 }
+BENDS, FEWEST = ((0, 10), (10, 30), (30, 60), (60, 100), (100, 140)), 12  # degrees; samples of a range
 LIMBS = ("r_elbow", "r_wrist", "l_elbow", "l_wrist", "r_knee", "r_ankle", "l_knee", "l_ankle")
 # Frames of intel_one_by_one.mp4 without people, 0-based and inclusive, checked by eye.
 EMPTY = ((4, 55), (207, 222), (457, 497), (709, 740), (878, 916), (1211, 1229), (1371, 1388))
@@ -87,6 +89,29 @@ def accuracy(folder: Path, captures: dict[str, Capture], motions: dict[str, Moti
     text = f"{figures[0]:.1f} / {figures[1]:.1f}, mean {mean:.1f} mm (lifted joints before animation {raw[0]:.1f} / {raw[1]:.1f})"
     most = MOST_ERROR.get(captures[BALANCE[0]].detector, 75.0)
     return [Row("PA-MPJPE, 12 limb joints", "balance cam01 / cam03", text, f"mean <= {most:g} mm", mean <= most)]
+
+
+def flexion(folder: Path, motions: dict[str, Motion]) -> list[Row]:
+    """How far the BVH bends knees and elbows, by how far the reference does: medians of both cameras, degrees."""
+    reference = np.load(folder / "balance" / "reference.npz", allow_pickle=False)
+    places = np.full((len(reference["xyz_m"]), len(H36M17.joints), 3), np.nan)
+    columns = [H36M17.joints.index(REFERENCE[str(name)]) for name in reference["joints"]]
+    places[:, columns] = np.where(reference["valid"][..., None], reference["xyz_m"], np.nan)
+    true, rows = np.degrees(bend(places)), []
+    made = [np.degrees(bend(joints_of(motions[clip], H36M17.joints))) for clip in BALANCE]
+    for part, limbs in PARTS.items():
+        texts, reached = [], True
+        said, told = np.stack([true[:, limbs]] * 2), np.stack([angles[:, limbs] for angles in made])
+        for low, high in BENDS:
+            inside = (said >= low) & (said < high)
+            if inside.sum() >= FEWEST:
+                was, now = float(np.median(said[inside])), float(np.median(told[inside]))
+                texts.append(f"{was:.0f} -> {now:.0f} ({inside.sum()})")
+                reached &= now <= 9 if high == 10 else abs(now - was) <= 4
+        rows.append(
+            Row(f"flexion of the {part}: reference -> BVH", "balance", ", ".join(texts), "0-10 <= 9, others within 4", reached)
+        )
+    return rows
 
 
 def smoothness(clip: str, capture: Capture, motion: Motion) -> list[Row]:
@@ -173,7 +198,7 @@ def main(videos: Path, output: Path | None, detector: str, weights: Path | None)
         path = keep / (clip.replace("/", "_").rsplit(".", 1)[0] + ".bvh")
         sp.save(captures[clip].motion, path, overwrite=True)
         motions[clip] = sp.load_motion(path)
-    rows = accuracy(videos, captures, motions) + rigidity(captures, motions)
+    rows = accuracy(videos, captures, motions) + flexion(videos, motions) + rigidity(captures, motions)
     for clip in BALANCE:
         rows += smoothness(clip, captures[clip], motions[clip])
     rows += emptiness(sp.capture_people(videos / "intel_one_by_one.mp4", detector=detector, person="all", lifter=lifter))

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from stpose_core.errors import StposeError
+from stpose_core.extras import how_to_install
 from stpose_core.options import DEVICES
 
 _DRIVERS = ("libcuda.so.1", "nvcuda.dll")
@@ -14,15 +15,20 @@ _AMD = Path("/dev/kfd")
 
 
 def choose_device(name: str) -> str:
-    """ "cpu", "cuda" or "mps": "auto" selects the fastest available one. Raises StposeError if the device is missing.
+    """ "cpu", "cuda" or "mps": "auto" selects the fastest available one. Raises StposeError if the device, or torch, is missing.
 
     Torch is asked, and so imported, only where there may be another device than the processor.
     """
     if name not in DEVICES:
         raise StposeError(f"unknown device '{name}'; use one of {', '.join(DEVICES)}")
-    if name == "cpu" or (name == "auto" and not _may_accelerate()):
+    if name == "cpu" or (name == "auto" and not may_accelerate()):
         return "cpu"
-    import torch
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        if name == "auto":
+            return "cpu"
+        raise StposeError(f"device '{name}' needs PyTorch; {how_to_install('gpu')}") from error
 
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
@@ -32,7 +38,7 @@ def choose_device(name: str) -> str:
     return name
 
 
-def _may_accelerate() -> bool:
+def may_accelerate() -> bool:
     """Whether torch is worth asking for a device: on a Mac, with a driver of NVIDIA or AMD, and where it is imported anyway."""
     return sys.platform == "darwin" or "torch" in sys.modules or _AMD.exists() or any(map(_loads, _DRIVERS))
 

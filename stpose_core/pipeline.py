@@ -119,17 +119,18 @@ def _captured(
         more: Progress = lambda stage, done, total: report(stage, before + done, before + (total or 0))  # noqa: E731
         seen = replace(observe(video, source, start, end, more), camera=seen.camera)
         chosen = choose_people(seen.tracks, options.person, size, len(seen.times))
-    from stpose_core.detect.torch_runner import torch_threads
     from stpose_core.lift.parts import with_parts
     from stpose_core.lift.refine import refine
+    from stpose_core.lift.visibility import without_flicker
+    from stpose_core.threads import one_thread
 
     lifted: list[tuple[Keypoints, Pose3D]] = []
     unposed: list[int] = []
     total = len(chosen) * len(seen.times)
     for number, track in enumerate(chosen):
         report("lift", number * len(seen.times), total)
-        keypoints = track_to_keypoints(track, seen.times, options.fps or info.fps, size)
-        with torch_threads(1):  # enough for lifting; on a busy machine, several took up to forty times as long
+        keypoints = without_flicker(track_to_keypoints(track, seen.times, options.fps or info.fps, size))
+        with one_thread():
             maps = _maps_of(source, lifter, track, keypoints, seen.times, video.frames(start, end))
             known: dict[str, Any] = {} if camera is None else {"camera": camera}
             pose3d = lifter(keypoints, **known) if maps is None else lifter(keypoints, maps=maps, **known)
@@ -189,13 +190,14 @@ def _maps_of(
 
     Most lifters do not, so the maps are not kept while people are tracked; the video is read again. frames: those at `times`.
     """
-    from stpose_core.detect.maps import person_maps
-    from stpose_core.lift.heatmaps import HeatMaps
     from stpose_core.lift.lifter import phases
 
     # Maps are not read if joints are interpolated between frames.
     if source.maps is None or not lifter.reads_maps or phases(keypoints.fps)[1] > 1:
         return None
+    from stpose_core.detect.maps import person_maps
+    from stpose_core.lift.heatmaps import HeatMaps
+
     pictures = (frame.image for frame in frames)
     return HeatMaps(*person_maps(source.maps, track, keypoints, times, pictures))
 

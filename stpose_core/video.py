@@ -18,11 +18,13 @@ from typing import Any, NamedTuple
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from stpose_core.container import decode, open_container, read_packets, seek_exactly, stores_only_dts
 from stpose_core.errors import VideoError
 from stpose_core.frames import Frame, Image, VideoInfo, checked_range, empty_range
+from stpose_core.picture_memory import PictureMemory
 from stpose_core.stamps import STAMP_ERROR, Clock, read_stamps
 
 # A seek that lands too late is repeated this many seconds earlier; after that, decoding starts at the first frame.
@@ -38,11 +40,13 @@ class _Layout:
     flip_x: bool
     flip_y: bool
 
-    def __call__(self, frame: av.VideoFrame) -> Image:
-        image = frame.reformat(width=self.size[0], height=self.size[1], format="rgb24").to_ndarray()
+    def __call__(self, frame: av.VideoFrame, scaler: VideoReformatter) -> Image:
+        """A view of the decoded picture."""
+        # Threads of the scaler would cost more than they save: pictures are decoded ahead of their use anyway.
+        image = scaler.reformat(frame, width=self.size[0], height=self.size[1], format="rgb24", threads=1).to_ndarray()
         if self.transpose:
             image = image.swapaxes(0, 1)
-        return np.ascontiguousarray(image[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1])
+        return np.asarray(image[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1])
 
     @property
     def upright_size(self) -> tuple[int, int]:
@@ -60,6 +64,7 @@ class VideoFile:
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
         self._lock = threading.Lock()
+        self._scaler = VideoReformatter()
         self._latest = 0  # number of the pass that may read
         self._state = _state(self._path)
         self._container, self._stream = open_container(self._path)
@@ -109,7 +114,7 @@ class VideoFile:
             self._latest += 1
             number = self._latest
         decoded = self._decode_from(first)
-        count = 0
+        memory, count = PictureMemory(), 0
         while True:
             with self._lock:
                 if number != self._latest:
@@ -119,7 +124,7 @@ class VideoFile:
                 self._check_unchanged()
                 break
             count += 1
-            yield Frame(found[0], found[1], self._upright(found[2]))
+            yield Frame(found[0], found[1], memory.copied(self._upright(found[2])))
         if not count:
             raise empty_range(self.info, first, last)
 
@@ -150,7 +155,7 @@ class VideoFile:
 
     def _upright(self, frame: av.VideoFrame) -> Image:
         try:
-            return self._layout(frame)
+            return self._layout(frame, self._scaler)
         except (av.error.FFmpegError, ValueError) as error:
             raise VideoError(f"{self._path} has the pixel format {frame.format.name}, which cannot be converted") from error
 

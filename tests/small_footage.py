@@ -12,7 +12,9 @@ from stpose_training.data.mocap import Clip
 
 from stpose_core.data import Keypoints
 from stpose_core.lift import Lifter
-from stpose_core.networks.lifting import config_of, make_network
+from stpose_core.lift.torch_network import TorchNetwork
+from stpose_core.networks.lifting import make_network
+from stpose_core.networks.lifting_configs import config_of
 from stpose_core.weights import write_weights
 
 TINY = {"latent": 16, "width": 8, "strides": [1, 2], "dropout": 0.1}
@@ -35,11 +37,11 @@ def tiny_lifter(seed: int = 1) -> Lifter:
     torch.manual_seed(seed)
     network = make_network(config_of("multi-stride", TINY))
     torch.nn.init.normal_(network.heads.weight, std=0.05)
-    return Lifter(network)
+    return Lifter(TorchNetwork(network))
 
 
 def write_tiny(path: Path) -> Path:
     """Weights of `tiny_lifter`."""
     header = {"architecture": "multi-stride", "network": config_of("multi-stride", TINY).to_dict()}
-    write_weights(path, tiny_lifter().network.state_dict(), "temporal", header)
+    write_weights(path, tiny_lifter().network.module.state_dict(), "temporal", header)
     return path

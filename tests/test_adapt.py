@@ -26,7 +26,8 @@ import stpose_core.lift
 import stpose_core.pipeline
 from stpose_core.data import Camera, Pose3D
 from stpose_core.errors import DetectorError, TrainingError
-from stpose_core.lift import load_lifter
+from stpose_core.lift import Lifter, load_lifter
+from stpose_core.lift.torch_network import TorchNetwork, torch_lifter
 from stpose_core.metrics import bone_lengths
 from stpose_core.networks.lifting import LiftingNetwork
 from stpose_core.skeletons import H36M17
@@ -84,29 +85,31 @@ def test_a_seed_gives_the_same_weights_and_the_lifter_itself_stays(folder: Path)
     clips = [footage(seed) for seed in range(2)]
     first, again = (learn(lifter, clips, QUICK, folder, lambda line: None) for _ in range(2))
     assert same(first, again)
-    assert same(lifter.network, untouched.network)
+    assert same(lifter.network.module, untouched.network.module)
     for other in (replace(QUICK, seed=1), replace(QUICK, reprojection=0.0), replace(QUICK, steps=2)):
         assert not same(first, learn(lifter, clips, other, folder, lambda line: None))
     assert not same(first, learn(lifter, clips, QUICK, None, lambda line: None))
     norms = {name: value for name, value in first.state_dict().items() if "running" in name}
     assert norms
-    assert all(torch.equal(value, lifter.network.state_dict()[name].half().float()) for name, value in norms.items())
+    assert all(torch.equal(value, lifter.network.module.state_dict()[name].half().float()) for name, value in norms.items())
 
 
 def test_a_rate_of_zero_changes_nothing(folder: Path, tmp_path: Path) -> None:
-    lifter = load_lifter(write_tiny(tmp_path / "tiny.safetensors"))
+    lifter = torch_lifter(write_tiny(tmp_path / "tiny.safetensors"))
     kept = learn(lifter, [footage(0)], replace(QUICK, rate=0.0), folder, lambda line: None)
-    assert same(kept, lifter.network)
+    assert same(kept, lifter.network.module)
 
 
 def test_learning_lowers_the_reprojection_error() -> None:
     lifter = tiny_lifter()
     clips = [footage(seed, 90) for seed in range(3)]
     plan = Adaptation(steps=20, batch=8, frames=16, rate=2e-2, reprojection=1.0, masked=0.0)
-    before, after = (quality(what, clips) for what in (lifter, type(lifter)(learn(lifter, clips, plan, None, lambda line: None))))
+    before, after = (
+        quality(what, clips) for what in (lifter, Lifter(TorchNetwork(learn(lifter, clips, plan, None, lambda line: None))))
+    )
     assert after.reprojection < 0.8 * before.reprojection
     # The control: at a rate of zero it stays.
-    still = type(lifter)(learn(lifter, clips, replace(plan, rate=0.0), None, lambda line: None))
+    still = Lifter(TorchNetwork(learn(lifter, clips, replace(plan, rate=0.0), None, lambda line: None)))
     assert quality(still, clips).reprojection == pytest.approx(before.reprojection, rel=0.02)
 
 
@@ -134,11 +137,11 @@ def test_a_lifter_that_got_worse_on_marker_mocap_is_not_written(
 def test_the_check_is_of_the_error_on_people_that_were_not_learned_from(folder: Path) -> None:
     lifter, spoilt = tiny_lifter(), tiny_lifter()
     with torch.no_grad():
-        spoilt.network.heads.bias[: 17 * 3] += torch.randn(17 * 3, generator=torch.Generator().manual_seed(0))
+        spoilt.network.module.heads.bias[: 17 * 3] += torch.randn(17 * 3, generator=torch.Generator().manual_seed(0))
     checked = module.check(lifter, spoilt, folder)
     assert set(checked) == {"cmu_validation", "hdm05"}
     assert all(now > 1.02 * was > 100 for was, now in checked.values())
-    assert not spoilt.network.training
+    assert not spoilt.network.module.training
 
 
 def test_what_a_user_gets_wrong_is_said_in_one_line(

@@ -10,7 +10,8 @@ from types import ModuleType
 import pytest
 from small_mocap import write_folder
 
-from stpose_core.networks.dilated import DilatedConfig, DilatedNetwork
+from stpose_core.networks.dilated import DilatedNetwork
+from stpose_core.networks.lifting_configs import DilatedConfig
 from stpose_core.weights import write_weights
 
 PRESET = """

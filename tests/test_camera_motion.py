@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 
 import cv2
@@ -224,3 +225,13 @@ def test_the_camera_reaches_the_animation_unless_it_is_said_to_be_static(tmp_pat
     assert len(given[0]) == 30
     assert given[0].static
     assert given[1] is None
+
+
+def test_the_pictures_of_paths_that_a_cut_ended_are_not_kept(plane: NDArray[np.uint8]) -> None:
+    motion = CameraMotion(SIZE, CAMERA)
+    shown = picture(plane, np.eye(3)), np.ascontiguousarray(picture(plane, np.eye(3))[::-1, ::-1] // 3)
+    for frame in range(48):
+        motion.update(shown[frame // 4 % 2], frame / FPS)
+    gc.collect()
+    assert motion.path().shot[-1] == 11, "control: there were eleven cuts"
+    assert sum(type(thing) is KeyFrame for thing in gc.get_objects()) <= 4

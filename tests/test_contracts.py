@@ -20,7 +20,9 @@ from stpose_core.detect.boxes import extent
 from stpose_core.detect.search import _without_repeats
 from stpose_core.detect.types import Box
 from stpose_core.lift import Lifter
-from stpose_core.networks.temporal import TemporalConfig, TemporalNetwork
+from stpose_core.lift.torch_network import TorchNetwork
+from stpose_core.networks.lifting_configs import TemporalConfig
+from stpose_core.networks.temporal import TemporalNetwork
 from stpose_core.preview import write_preview
 from stpose_core.skeletons import H36M17
 from stpose_core.video import frame_times, read_frames
@@ -33,7 +35,7 @@ def lifter() -> Lifter:
     for module in network.modules():
         if isinstance(module, torch.nn.Conv1d):
             torch.nn.init.normal_(module.weight, std=0.2)
-    return Lifter(network)
+    return Lifter(TorchNetwork(network))
 
 
 def mirrored(clip: Keypoints) -> Keypoints:

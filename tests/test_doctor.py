@@ -94,12 +94,12 @@ def test_doctor_says_what_the_detector_runs_in_and_why(
 def test_doctor_names_the_command_for_an_extra_that_is_missing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = {"lightning-fabric": "2.6", "tensorboard": "2.20", "h5py": "3.16"}
+    found = {"torch": "2.13", "lightning-fabric": "2.6", "tensorboard": "2.20", "h5py": "3.16"}
     monkeypatch.setattr("stpose_cli.doctor._version", found.get)
     monkeypatch.setattr("stpose_core.devices.choose_device", lambda device: "cpu")
     run(["doctor"])
     lines = {line[:20].rstrip(): line[21:] for line in capsys.readouterr().out.splitlines()}
-    assert lines["extra train"] == "lightning-fabric 2.6, tensorboard 2.20"
+    assert lines["extra train"] == "torch 2.13, lightning-fabric 2.6, tensorboard 2.20"
     assert lines["extra datasets"] == f"not installed (cdflib missing); {how_to_install('datasets')}"
     assert lines["extra synth"] == f"not installed (anny, pillow missing); {how_to_install('synth')}"
     assert lines["detector builtin"].endswith(how_to_install("fast"))

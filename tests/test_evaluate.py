@@ -30,7 +30,8 @@ from stpose_training.evaluate import Report, calibration, evaluate, measure, som
 from stpose_core import metrics
 from stpose_core.data import Camera, Pose3D
 from stpose_core.lift import load_lifter
-from stpose_core.networks.temporal import TemporalConfig, TemporalNetwork
+from stpose_core.networks.lifting_configs import TemporalConfig
+from stpose_core.networks.temporal import TemporalNetwork
 from stpose_core.weights import write_weights
 
 CLIPS = [Clip(f"clip{n}", "s", "swing", moving(120 + 40 * n, n)) for n in range(4)]

@@ -11,10 +11,12 @@ from small_mocap import REST
 from stpose_core import metrics
 from stpose_core.data import Array, Camera, Keypoints, Pose3D
 from stpose_core.lift import Lifter, load_lifter
+from stpose_core.lift import flexion as library
 from stpose_core.lift import refine as fitting
 from stpose_core.lift.flexion import CENTRES, LIMBS, bend, features, flexion, reading
 from stpose_core.lift.refine import refine
 from stpose_core.skeletons import H36M17
+from stpose_core.world import contacts
 
 CAMERA = Camera(1000.0, (500.0, 500.0))
 KNEES = slice(0, 2)
@@ -148,6 +150,21 @@ def test_gaps_and_short_clips(lifter: Lifter) -> None:
     single = Pose3D(lifted.xyz[:1], lifted.root[:1], lifted.hidden[:1], lifted.sigma[:1], lifted.up, 30.0, H36M17.name, CAMERA)
     one = replace(keypoints, xy=keypoints.xy[:1], score=keypoints.score[:1])
     assert np.isfinite(flexion(single, one)[0]).all()
+
+
+def test_angles_do_not_depend_on_the_blocks(lifter: Lifter, monkeypatch: pytest.MonkeyPatch) -> None:
+    keypoints = shown(person(np.linspace(3.0, 90.0, FRAMES)))
+    lifted = lifter(keypoints, CAMERA)
+    xyz = lifted.xyz.copy()
+    xyz[:5], xyz[40:60] = np.nan, np.nan
+    for fps in (24.0, 30.0, 50.0):
+        broken = replace(lifted, xyz=xyz, fps=fps)
+        monkeypatch.undo()
+        whole = flexion(broken, keypoints)
+        monkeypatch.setattr(contacts, "BLOCK", 17)
+        np.testing.assert_array_equal(flexion(broken, keypoints), whole)
+    monkeypatch.setattr(library, "network_blocks", lambda frames, fps, reach: contacts.network_blocks(frames, fps, 0))
+    assert np.abs(np.subtract(flexion(broken, keypoints), whole)).max() > 1e-3, "control: without the frames around a block"
 
 
 def test_the_reading_of_a_distribution_is_its_peak_and_its_width() -> None:

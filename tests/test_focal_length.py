@@ -34,6 +34,12 @@ def test_a_turn_shows_the_focal_length(focal: float) -> None:
     assert found == pytest.approx(focal, rel=0.03)
 
 
+def test_without_noise_it_is_exact_to_the_last_step_of_the_search() -> None:
+    focals = np.geomspace(180.0, 600.0, 6)
+    found = [measured_focal(links(focal, 25.0, noise=0.0), SIZE) for focal in focals]
+    assert found == pytest.approx(list(focals), rel=0.004)
+
+
 def test_what_cannot_be_measured_is_unknown() -> None:
     assert measured_focal(links(260.0, 25.0), SIZE) is not None  # the control
     assert measured_focal([], SIZE) is None

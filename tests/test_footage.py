@@ -25,9 +25,9 @@ from stpose_core import save
 from stpose_core.animate import animate
 from stpose_core.data import Camera, Capture, Keypoints
 from stpose_core.errors import FormatError, TrainingError
-from stpose_core.lift import load_lifter
 from stpose_core.lift.lifter import _upsample, strands
 from stpose_core.lift.normalise import BOX_REACH, network_inputs, person_view
+from stpose_core.lift.torch_network import torch_lifter
 from stpose_core.skeletons import COCO17
 from stpose_core.video import VideoInfo
 
@@ -188,7 +188,7 @@ def test_frames_between_those_seen_are_filled_in_as_in_lifting() -> None:
 
 
 def same(a: Path, b: Path) -> bool:
-    first, second = (load_lifter(path).network.state_dict() for path in (a, b))
+    first, second = (torch_lifter(path).network.module.state_dict() for path in (a, b))
     return all(torch.equal(first[name], second[name]) for name in first)
 
 

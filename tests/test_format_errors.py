@@ -122,3 +122,20 @@ def test_info_says_what_each_format_holds(suffix: str, tmp_path: Path, capsys: p
     told = capsys.readouterr().out
     for line in ("person 1 of 1", "frames:          30", "fps:             30.0", "seconds:         1.0", "skeleton:"):
         assert line in told
+
+
+@pytest.mark.parametrize("folder", [False, True])
+@pytest.mark.parametrize("suffix", MISSING)
+def test_a_capture_names_a_missing_package_before_its_work(
+    suffix: str, folder: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.mp4").touch()  # not read: it is no video
+    out = [f"{tmp_path}/out/", "--format", suffix[1:]] if folder else [tmp_path / f"a{suffix}"]
+    monkeypatch.setitem(sys.modules, MISSING[suffix], None)
+    assert f"a {suffix} needs the package" in error_of(["mocap", tmp_path / "a.mp4", "-o", *out], capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_motion_is_not_written_to_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.mp4").touch()
+    assert "give the name of a file" in error_of(["mocap", tmp_path / "a.mp4", "-o", "-"], capsys)

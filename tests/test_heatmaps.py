@@ -28,8 +28,10 @@ from stpose_core.lift import Lifter, load_lifter
 from stpose_core.lift import lifter as lifting
 from stpose_core.lift.heatmaps import Blobs, HeatMaps, keypoint_blobs, spread_of
 from stpose_core.lift.normalise import network_inputs, person_view
+from stpose_core.lift.torch_network import TorchNetwork, torch_lifter
 from stpose_core.networks.heads import MAP_CELLS, MAP_REACH
-from stpose_core.networks.temporal import TemporalConfig, TemporalNetwork
+from stpose_core.networks.lifting_configs import TemporalConfig
+from stpose_core.networks.temporal import TemporalNetwork
 from stpose_core.skeletons import H36M17
 from stpose_core.weights import write_weights
 
@@ -55,7 +57,7 @@ def map_reader() -> Lifter:
     torch.nn.init.normal_(network.heads.weight, std=0.3)
     for layer in (network.encoder.cnn[0], network.encoder.joint[0], network.encoder.joint[2]):
         torch.nn.init.normal_(layer.weight, std=0.5)  # an untrained network hardly sees its maps
-    return Lifter(network)
+    return Lifter(TorchNetwork(network))
 
 
 @pytest.fixture(scope="module")
@@ -277,7 +279,7 @@ def test_maps_that_do_not_fit_are_refused(small: Lifter, take: Take) -> None:
 
 def test_weights_that_read_maps_are_taken_and_lift_keypoints(small: Lifter, take: Take, tmp_path: Path) -> None:
     path = tmp_path / "maps.safetensors"
-    write_weights(path, small.network.state_dict(), "temporal", {"network": small.network.config.to_dict()})
+    write_weights(path, small.network.module.state_dict(), "temporal", {"network": small.network.config.to_dict()})
     again = load_lifter(path)
     assert again.reads_maps
     assert not load_lifter().reads_maps
@@ -292,7 +294,7 @@ def test_the_command_says_what_weights_that_read_maps_are_shown(
     small: Lifter, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "maps.safetensors"
-    write_weights(path, small.network.state_dict(), "temporal", {"network": small.network.config.to_dict()})
+    write_weights(path, small.network.module.state_dict(), "temporal", {"network": small.network.config.to_dict()})
     monkeypatch.setattr(judging, "evaluate", lambda *_, **__: judging.Report())
     for weights, says in ((["--weights", str(path)], True), ([], False)):
         assert command(["evaluate", "lifter", "--data", str(tmp_path), *weights]) == 0
@@ -359,12 +361,12 @@ def test_a_stopped_run_on_maps_goes_on_to_the_same_result(
         training.train(folder, output=tmp_path / "half.safetensors", plan=plan, state=tmp_path / "half")
     monkeypatch.setattr(training, "save_checkpoint", real)
     training.train(folder, output=tmp_path / "half.safetensors", plan=plan, state=tmp_path / "half")
-    whole, half = (load_lifter(tmp_path / f"{name}.safetensors").network.state_dict() for name in ("whole", "half"))
+    whole, half = (torch_lifter(tmp_path / f"{name}.safetensors").network.module.state_dict() for name in ("whole", "half"))
     assert all(torch.equal(whole[name], half[name]) for name in whole)
     training.train(
         folder, output=tmp_path / "b.safetensors", plan=replace(plan, recipe=replace(plan.recipe, seed=1)), state=tmp_path / "b"
     )
-    other = load_lifter(tmp_path / "b.safetensors").network.state_dict()
+    other = torch_lifter(tmp_path / "b.safetensors").network.module.state_dict()
     assert not all(torch.equal(whole[name], other[name]) for name in whole)
 
 

@@ -26,7 +26,8 @@ from test_formats_glb import write_glb
 from test_marker_folders import TWO_BONES, amc
 
 from stpose_core.formats import save as save_capture
-from stpose_core.networks.temporal import TemporalConfig, TemporalNetwork
+from stpose_core.networks.lifting_configs import TemporalConfig
+from stpose_core.networks.temporal import TemporalNetwork
 
 SECONDS, MEGABYTES = 10.0, 250.0
 

@@ -24,13 +24,15 @@ from stpose_core.data import Camera, Motion, Pose3D
 from stpose_core.detect.types import Box, Detector, Image, Pose2D
 from stpose_core.errors import OutputError, StposeError, VideoError
 from stpose_core.lift import Lifter
+from stpose_core.lift.torch_network import TorchNetwork
 from stpose_core.live import LiveBody, LivePose, LiveReport, NewestFrame, run_live
 from stpose_core.live import source as live_source
 from stpose_core.live.one_euro import OneEuro
 from stpose_core.live.person import LivePerson
 from stpose_core.live.senders import VMC_BONES, JsonServer, VmcSender
 from stpose_core.live.source import LiveFrame
-from stpose_core.networks.temporal import TemporalConfig, TemporalNetwork
+from stpose_core.networks.lifting_configs import TemporalConfig
+from stpose_core.networks.temporal import TemporalNetwork
 
 EXAMPLE = Path(__file__).parents[1] / "examples"
 CAMERA = Camera(150.0, (80.0, 60.0))
@@ -89,7 +91,7 @@ def positions(pose: LivePose) -> dict[str, np.ndarray]:
 
 def lifter(config: TemporalConfig = CAUSAL) -> Lifter:
     torch.manual_seed(0)
-    return Lifter(TemporalNetwork(config))
+    return Lifter(TorchNetwork(TemporalNetwork(config)))
 
 
 def test_a_pose_becomes_the_rotations_that_give_it_back() -> None:

@@ -12,7 +12,8 @@ from scipy.spatial.transform import Rotation
 from stpose_core.errors import WeightsError
 from stpose_core.lift import load_lifter
 from stpose_core.lift.heatmaps import keypoint_blobs
-from stpose_core.networks.dilated import DilatedConfig, DilatedNetwork
+from stpose_core.lift.torch_network import torch_lifter
+from stpose_core.networks.dilated import DilatedNetwork
 from stpose_core.networks.discriminator import (
     Discriminator,
     DiscriminatorConfig,
@@ -21,9 +22,11 @@ from stpose_core.networks.discriminator import (
     kcs,
     temporal_kcs,
 )
-from stpose_core.networks.heads import MAP_CELLS, MAP_REACH, ProjectiveHeads, peaks, places
-from stpose_core.networks.lifting import config_of, make_network, name_of
-from stpose_core.networks.temporal import TemporalConfig, TemporalNetwork
+from stpose_core.networks.heads import MAP_CELLS, MAP_REACH, ProjectiveHeads, peaks
+from stpose_core.networks.lifting import make_network
+from stpose_core.networks.lifting_configs import DilatedConfig, TemporalConfig, config_of, name_of
+from stpose_core.networks.outputs import places
+from stpose_core.networks.temporal import TemporalNetwork
 from stpose_core.skeletons import H36M17
 from stpose_core.weights import write_weights
 
@@ -59,11 +62,11 @@ def test_weights_name_their_network(config: TemporalConfig | DilatedConfig, tmp_
     assert config_of(name_of(config), config.to_dict()) == config
     header = {"architecture": name_of(config), "network": config.to_dict()}
     write_weights(tmp_path / "a.safetensors", network.state_dict(), "temporal", header)
-    assert type(load_lifter(tmp_path / "a.safetensors").network) is type(network)
+    assert type(torch_lifter(tmp_path / "a.safetensors").network.module) is type(network)
     # Files from before there were two networks say nothing, and hold the multi-stride one.
     write_weights(tmp_path / "b.safetensors", network.state_dict(), "temporal", {"network": config.to_dict()})
     if isinstance(config, TemporalConfig):
-        assert isinstance(load_lifter(tmp_path / "b.safetensors").network, TemporalNetwork)
+        assert isinstance(torch_lifter(tmp_path / "b.safetensors").network.module, TemporalNetwork)
     else:
         with pytest.raises(WeightsError, match="does not match"):
             load_lifter(tmp_path / "b.safetensors")
@@ -218,8 +221,8 @@ def test_a_projective_output_makes_metres_of_places_depths_and_size() -> None:
     raw[..., 2] = (points[..., 2] - points[..., :1, 2]) / metric[..., None]
     root = torch.stack((torch.zeros(1, 5), torch.zeros(1, 5), metric.log()), -1)
     nothing = torch.zeros(1, 5, 17)
-    said = (raw, root, nothing, nothing, torch.zeros(1, 5, 3), torch.full((1, 5, 17), 20.0), nothing[..., :0])
-    heads.split = lambda features: said  # type: ignore[method-assign]
+    parts = (raw.flatten(2), root, nothing, nothing, torch.zeros(1, 5, 3), torch.full((1, 5, 17), 20.0), nothing[..., :0])
+    heads.values = lambda features: torch.cat(parts, -1)  # type: ignore[method-assign]
     true = points - points[..., :1, :]
     assert (heads(torch.zeros(1, 1, 5), seen, size).pose - true).abs().max() < 1e-5
     assert (heads(torch.zeros(1, 1, 5), seen, torch.zeros(1, 5)).pose - true).abs().max() > 0.05  # no perspective

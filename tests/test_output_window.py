@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from stpose_core.networks.heads import TemporalOutput, averaged
-from stpose_core.networks.temporal import TemporalConfig, TemporalNetwork
+from stpose_core.networks.lifting_configs import TemporalConfig
+from stpose_core.networks.outputs import TemporalOutput, averaged
+from stpose_core.networks.temporal import TemporalNetwork
 
 TINY = {"latent": 16, "width": 8, "strides": (1, 2), "dropout": 0.0}
 

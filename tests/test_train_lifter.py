@@ -12,9 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from small_mocap import write_folder
+from small_mocap import REST, write_folder
 from stpose_cli.main import run as command
 from stpose_training import lifter as module
 from stpose_training.data.mocap import MotionBank, load_mocap
@@ -26,8 +27,10 @@ from stpose_training.recipe import NETWORKS, PRESETS, Plan, Recipe, critic_weigh
 
 from stpose_core.errors import TrainingError
 from stpose_core.lift import load_lifter
+from stpose_core.lift.torch_network import torch_lifter
 from stpose_core.networks.dilated import DilatedNetwork
-from stpose_core.networks.lifting import config_of, make_network, reads_maps
+from stpose_core.networks.lifting import make_network
+from stpose_core.networks.lifting_configs import config_of, reads_maps
 from stpose_core.networks.temporal import TemporalNetwork
 
 TINY = {"latent": 16, "width": 8, "strides": [1, 2], "dropout": 0.1}
@@ -57,11 +60,37 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
-    return load_lifter(path).network.state_dict()
+    return torch_lifter(path).network.module.state_dict()
 
 
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("straight", [False, True])
+def test_a_run_with_straight_knees_learns_from_corrected_legs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, straight: bool
+) -> None:
+    folder = write_folder(tmp_path)
+    crouched = REST.copy()
+    crouched[[2, 5], 1] += 0.08  # knees of 25 degrees, of somebody who stands still
+    with np.load(folder / "free_train.npz") as clips:
+        np.savez(folder / "free_train.npz", **{name: np.repeat(crouched[None], len(clips[name]), axis=0) for name in clips.files})
+    banks: list[MotionBank] = []
+
+    class Kept(MotionBank):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            banks.append(self)
+
+    monkeypatch.setattr(module, "MotionBank", Kept)
+    plan = Plan(replace(SHORT, steps=1, straight_knees=straight), dimensions=TINY)
+    train(folder, output=tmp_path / "a.safetensors", plan=plan, state=tmp_path / "state")
+    recorded = MotionBank(load_mocap(folder), "cpu").frames
+    moved = (banks[0].frames - recorded).norm(dim=-1).amax(0)
+    knees = [2, 5]
+    assert all(moved[joint] == 0 for joint in range(17) if joint not in knees)
+    assert all((moved[joint] > 0.005) == straight for joint in knees)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +108,7 @@ def test_training_learns_and_what_it_writes_can_be_loaded(
     train(folder, output=tmp_path / "b.safetensors", plan=untaught, state=tmp_path / "control")
     control = json.loads((tmp_path / "control" / "log.jsonl").read_text())
     assert rows[-1]["cmu_validation"]["mpjpe"] < 0.7 * control["cmu_validation"]["mpjpe"]
-    assert isinstance(load_lifter(tmp_path / "a.safetensors").network, kind)
+    assert isinstance(torch_lifter(tmp_path / "a.safetensors").network.module, kind)
 
 
 @pytest.mark.parametrize("critic", [0.0, 0.05])
@@ -322,7 +351,7 @@ def test_two_processes_train_together(folder: Path, tmp_path: Path, alone: dict[
     log = [json.loads(line) for line in (tmp_path / "two" / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in log] == [6]
     assert done.stdout.count("step 6 {") == 1  # one of them speaks for both
-    assert isinstance(load_lifter(tmp_path / "a.safetensors").network, TemporalNetwork)
+    assert isinstance(torch_lifter(tmp_path / "a.safetensors").network.module, TemporalNetwork)
 
 
 def test_a_run_can_begin_with_weights_of_another(folder: Path, tmp_path: Path) -> None:

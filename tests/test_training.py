@@ -28,7 +28,7 @@ from stpose_training.losses import (
 from stpose_training.recipe import Recipe, learning_rate, severity
 
 from stpose_core.errors import FormatError
-from stpose_core.networks.heads import TemporalOutput
+from stpose_core.networks.outputs import TemporalOutput
 from stpose_core.skeletons import H36M17
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from stpose_core import container
 from stpose_core.errors import OutputError, VideoError
+from stpose_core.picture_memory import PictureMemory
 from stpose_core.video import frame_times, probe, read_frames
 from stpose_core.video_writer import PreviewWriter
 
@@ -398,3 +399,24 @@ def test_the_times_of_all_frames_are_known_without_decoding_them(tmp_path: Path,
         assert np.abs(times - np.arange(len(times)) / probe(path).fps).max() > 0.2, "control: an even grid is elsewhere"
     with pytest.raises(VideoError):
         frame_times(tmp_path / "missing.mp4")
+
+
+def test_the_memory_of_a_picture_is_used_again_only_when_nobody_holds_it() -> None:
+    memory = PictureMemory()
+    image = np.random.default_rng(0).integers(0, 255, (700, 800, 3), dtype=np.uint8)
+    first = memory.copied(image)
+    part = first[100:200, 5:]  # a view keeps the whole picture
+    place = first.__array_interface__["data"][0]
+    del first
+    second = memory.copied(255 - image[::-1])
+    assert second.__array_interface__["data"][0] != place
+    assert (part == image[100:200, 5:]).all()
+    assert (second == 255 - image[::-1]).all()
+    assert second.flags.c_contiguous
+    assert second.flags.writeable
+    del part
+    third = memory.copied(image)
+    assert third.__array_interface__["data"][0] == place
+    del memory
+    assert (third == image).all(), "pictures outlive their memory's owner"
+    assert (second == 255 - image[::-1]).all()

@@ -32,8 +32,9 @@ from stpose_core.formats.bvh import read_bvh
 from stpose_core.lift import load_lifter
 from stpose_core.networks.configs import FinderConfig, SpatialConfig
 from stpose_core.networks.finder import FinderNetwork
+from stpose_core.networks.lifting_configs import TemporalConfig
 from stpose_core.networks.spatial import SpatialNetwork
-from stpose_core.networks.temporal import TemporalConfig, TemporalNetwork
+from stpose_core.networks.temporal import TemporalNetwork
 from stpose_core.track.resample import track_to_keypoints
 from stpose_core.weights import write_weights
 

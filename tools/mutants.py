@@ -41,6 +41,8 @@ AREAS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "world": (
         ("stpose_core/world/*.py",),
         (
+            "tests/test_world_feet.py",
+            "tests/test_world_camera.py",
             "tests/test_world.py",
             "tests/test_camera_motion.py",
             "tests/test_true_contacts.py",

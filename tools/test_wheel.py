@@ -130,7 +130,9 @@ def check_training(installed: Installed, source: Path) -> None:
     installed.python("-c", code, path=source / "tests")
     told = installed.stpose(*arguments)
     expect("step 3" in told and "mpjpe" in told, "training ends with its measures", told)
-    size = installed.python("-c", "from stpose_core import load_lifter as load; print(load('lifter.safetensors').network.training)")
+    size = installed.python(
+        "-c", "from stpose_core import load_lifter as load; print(load('lifter.safetensors').network.config.causal)"
+    )
     expect(size.strip() == "False", "the weights that were trained load", size)
 
 

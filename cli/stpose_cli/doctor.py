@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from importlib import import_module, metadata
 
 import click
 
 import stpose_core
+from stpose_core.devices import may_accelerate
 from stpose_core.errors import StposeError
 from stpose_core.extras import how_to_install, install_command
 
-PACKAGES = ("torch", "numpy", "scipy", "av", "safetensors")
+PACKAGES = ("numpy", "scipy", "av", "onnxruntime", "safetensors")
 EXTRAS = {
-    "train": ("lightning-fabric", "tensorboard"),
+    "gpu": ("torch",),
+    "train": ("torch", "lightning-fabric", "tensorboard"),
     "synth": ("anny", "pillow"),
     "datasets": ("h5py", "cdflib"),
     "fast": ("openvino",),
@@ -137,10 +140,10 @@ def _weights(problems: list[str]) -> str:
     """The weights of both lifters, read as a capture reads them."""
     texts = []
     try:
-        from stpose_core.weights import LIFTER, LIVE_LIFTER, read_weights
+        from stpose_core.weights import LIFTER, LIVE_LIFTER, read_arrays
 
         for path in (LIFTER, LIVE_LIFTER):
-            tensors, _ = read_weights(path, "temporal")
+            tensors, _ = read_arrays(path, "temporal")
             texts.append(f"{path.name}, {path.stat().st_size / 1e6:.1f} MB, {len(tensors)} tensors")
     except (StposeError, ImportError) as error:
         problems.append(f"{error}; install stpose again")
@@ -164,11 +167,13 @@ def _opencv(problems: list[str]) -> str:
 
 
 def _devices() -> list[str]:
+    names = [f"cpu ({os.cpu_count()} cores)"]
     try:
         import torch
     except (ImportError, OSError):
-        return ["none"]  # reported with the packages
-    names = [f"cpu ({torch.get_num_threads()} threads)"]
+        if may_accelerate():
+            names.append(f"a graphics card may be there, which the extra gpu uses; {how_to_install('gpu')}")
+        return names
     if torch.cuda.is_available():
         names += [f"cuda ({torch.cuda.get_device_name(index)})" for index in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():

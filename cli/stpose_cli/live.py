@@ -81,20 +81,19 @@ def live(options: LiveOptions) -> None:
     The skeleton is sent as VMC (over UDP) or as lines of JSON (a TCP server), with a delay of about a tenth of a second. Stop it
     with Ctrl-C; it then prints the rate and the delay.
     """
-    import torch
-
     from stpose_core.detect import KeypointFile
     from stpose_core.devices import choose_device
     from stpose_core.lift import load_lifter
     from stpose_core.live import LiveReport, NewestFrame, run_live
     from stpose_core.live.senders import JsonServer, VmcSender
     from stpose_core.pipeline import open_detector
+    from stpose_core.threads import one_thread
     from stpose_core.weights import LIVE_LIFTER
 
-    torch.set_num_threads(1)  # one frame at a time is too little work to share
     if options.focal is not None and options.fov is not None:
         raise OptionError("focal and fov both set the focal length; give only one of them")
     with contextlib.ExitStack() as stack:
+        stack.enter_context(one_thread())
         senders: list[Sender] = []
         if options.vmc:
             senders.append(VmcSender(*options.vmc))

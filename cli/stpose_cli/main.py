@@ -87,6 +87,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (StposeError, click.ClickException) as error:
         return _fail(str(error))
     except ImportError as error:
+        if error.name == "torch":
+            from stpose_core.extras import how_to_install
+
+            return _fail(f"this needs PyTorch; {how_to_install('train')}")
         return _fail(f"a package does not load: {error}; stpose doctor lists what to install")
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED

@@ -15,7 +15,7 @@ from stpose_cli.commands import FILE
 from stpose_cli.outputs import check_not_input
 from stpose_core.errors import OptionError
 from stpose_core.files import check_output
-from stpose_core.formats import FORMATS, UNITS, check_suffix, load_people, save
+from stpose_core.formats import FORMATS, UNITS, format_of, load_people, save
 from stpose_core.rigs import RIGS
 
 if TYPE_CHECKING:
@@ -102,9 +102,10 @@ def info(source: Path, as_json: bool) -> None:
 
 def _read(source: Path, out: Path, person: int | None, overwrite: bool) -> list[Motion]:
     """The people of a file. Raises StposeError before anything is read where the output cannot be written."""
-    check_suffix(out)
+    chosen = format_of(out)
     check_not_input([out], [source])
     check_output(out, overwrite)
+    chosen.check_packages()
     people = list(load_people(source))
     if person is None:
         return people

@@ -57,6 +57,8 @@ def plan_jobs(videos: Sequence[Path], out: str, everyone: bool, kind: str, overw
     existing file is a problem of its own job only. Raises OutputError if no job could write anything.
     """
     path = Path(out)
+    if out == "-":
+        raise OutputError("a motion is not written to standard output; give the name of a file")
     if not is_folder(out):
         known = [entry.suffix for entry in FORMATS]
         if path.suffix.lower() not in known:
@@ -64,8 +66,11 @@ def plan_jobs(videos: Sequence[Path], out: str, everyone: bool, kind: str, overw
         if many or (everyone and not format_of(path).several):
             what = "many videos" if many else "--person all"
             raise OutputError(f"{out} is one file; for {what} give a folder (its name ending in /)")
-        return [Job(videos[0], check_output(path, overwrite), False)]
+        check_output(path, overwrite)
+        format_of(path).check_packages()
+        return [Job(videos[0], path, False)]
     _check_folder(path)
+    format_of(f"a.{kind}").check_packages()
     jobs = [Job(video, path / f"{name}.{kind}", everyone) for video, name in zip(videos, unique_names(videos))]
     return [_checked(job, overwrite) for job in jobs]
 

@@ -53,7 +53,8 @@ class Reports:
 
     def summary(self, counts: Counts, seconds: float, manifest: Path) -> None:
         """The end of the batch."""
-        print(f"{counts} in {seconds:.0f} s; {manifest}", flush=True)
+        where = f"; {manifest}" if manifest.is_file() else ""
+        print(f"{counts} in {seconds:.0f} s{where}", flush=True)
 
     def close(self) -> None:
         """Called once, also after an error."""
@@ -69,7 +70,13 @@ class JsonReports(Reports):
         _say(event="skipped", video=video, files=[str(file) for file in files])
 
     def summary(self, counts: Counts, seconds: float, manifest: Path) -> None:
-        _say(event="summary", video="", **asdict(counts), seconds=round(seconds, 2), manifest=str(manifest))
+        _say(
+            event="summary",
+            video="",
+            **asdict(counts),
+            seconds=round(seconds, 2),
+            manifest=str(manifest) if manifest.is_file() else "",
+        )
 
 
 class TableReports(Reports):

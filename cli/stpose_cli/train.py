@@ -35,6 +35,7 @@ class RecipeChanges:
     critic: float | None
     masked: float | None
     confused: float | None
+    straight_knees: bool | None
     seed: int | None
     threads: int | None
     evaluate_every: int | None
@@ -82,6 +83,9 @@ class LifterOptions(RecipeChanges):
 @click.option("--critic", type=click.FloatRange(0), help="Weight of the spatio-temporal discriminator; 0 disables it.")
 @click.option("--masked", type=click.FloatRange(0, 1), help="Share of samples with hidden joints.")
 @click.option("--confused", type=click.FloatRange(0, 1), help="Share of samples with left and right of some joints swapped.")
+@click.option(
+    "--straight-knees", is_flag=True, default=None, help="Straighten recorded legs that stand; marker mocap bends their knees."
+)
 @click.option("--seed", type=int, help="Random seed. The same seed gives the same run.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.")
 @click.option("--evaluate-every", type=click.IntRange(1), help="Steps between validations. Each validation also writes FILE.")

@@ -6,22 +6,29 @@ import numpy as np
 
 from stpose_core.data import Array, Motion
 
+_BLOCK = 4096  # frames at a time: the rotations of a long motion are larger than the motion
+
 
 def forward_kinematics(motion: Motion) -> Array:
     """(T, J, 3) joint positions of a motion in metres, world axes, y up."""
-    return world_frames(motion)[1]
-
-
-def world_frames(motion: Motion) -> tuple[Array, Array]:
-    """(T, J, 3, 3) rotations of the joints of a motion in the world, and (T, J, 3) their positions in metres."""
-    frames = np.empty((len(motion), len(motion.names), 3, 3))
     places = np.empty((len(motion), len(motion.names), 3))
-    if not len(motion):
+    for start in range(0, len(motion), _BLOCK):
+        some = slice(start, start + _BLOCK)
+        places[some] = world_frames(motion, some)[1]
+    return places
+
+
+def world_frames(motion: Motion, some: slice = slice(None)) -> tuple[Array, Array]:
+    """(T, J, 3, 3) rotations of the joints of a motion in the world, and (T, J, 3) their positions in metres; of some frames."""
+    rotations, root = motion.rotations[some], motion.root[some]
+    frames = np.empty((len(root), len(motion.names), 3, 3))
+    places = np.empty((len(root), len(motion.names), 3))
+    if not len(root):
         return frames, places
     for joint, parent in enumerate(motion.parents):
-        local = matrices(motion.rotations[:, joint])
+        local = matrices(rotations[:, joint])
         if parent < 0:
-            frames[:, joint], places[:, joint] = local, motion.root + motion.offsets[joint]
+            frames[:, joint], places[:, joint] = local, root + motion.offsets[joint]
         else:
             frames[:, joint] = frames[:, parent] @ local
             places[:, joint] = places[:, parent] + frames[:, parent] @ motion.offsets[joint]

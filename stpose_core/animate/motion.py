@@ -18,6 +18,7 @@ from stpose_core.animate.smooth import bridge, confidence, find_spikes, smooth_b
 from stpose_core.data import Array, CameraPath, Motion, Pose3D
 from stpose_core.errors import FormatError, NoPersonError
 from stpose_core.skeletons import H36M17
+from stpose_core.threads import one_thread
 from stpose_core.world.contacts import Legs, shown
 from stpose_core.world.ground import clearance, room_from_camera, stand
 from stpose_core.world.legs import plant
@@ -27,6 +28,7 @@ _CROWN = H36M17.joints.index("head_top")
 _ANKLES = H36M17.index("l_ankle", "r_ankle")
 
 
+@one_thread()
 def animate(
     pose: Pose3D, smooth: float = 0.4, *, camera: CameraPath | None = None, origin: tuple[float, float] | None = None
 ) -> Motion:
@@ -58,17 +60,19 @@ def animate(
     root = moved if smooth > 0 else root
     root = plant(body, root, contacts, ankle, pose.fps, firm=smooth > 0, toes=foot_turns(body, pose, start.world, smooth))
     root = root - ([root[0, 0], 0.0, root[0, 2]] if origin is None else [origin[0], 0.0, origin[1]])
+    tall, offsets, rotations = start.stature, body.offsets, local_rotations(body.frames)
+    del start, body  # half of what a long clip takes here
     motion = Motion(
         names=NAMES,
         parents=parents(),
-        offsets=body.offsets,
-        rotations=local_rotations(body.frames),
+        offsets=offsets,
+        rotations=rotations,
         root=root,
         contacts=shown(contacts),
         filled=~pose.posed | pose.hidden.all(axis=1),  # bridged frames have a pose, but no detection
         fps=pose.fps,
     )
-    return with_fingers(motion, pose, start.stature, smooth)
+    return with_fingers(motion, pose, tall, smooth)
 
 
 def standpoint(pose: Pose3D, camera: CameraPath | None = None) -> tuple[float, float]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stpose_core.data import Capture, Motion
     from stpose_core.formats.markers import Points
 
-__all__ = ["FORMATS", "Format", "check_suffix", "load_capture", "load_motion", "load_people", "save"]
+__all__ = ["FORMATS", "Format", "format_of", "load_capture", "load_motion", "load_people", "save"]
 
 UNITS = ("cm", "m")
 
@@ -29,7 +29,7 @@ UNITS = ("cm", "m")
 class Format:
     """A kind of file. suffix: with its dot, in lower case. title: what such a file holds. module: the one that writes and reads it.
     readable: whether a motion can be read back. several: whether a file may hold several people. points: whether it holds points
-    without rotations, from which a motion is estimated."""
+    without rotations, from which a motion is estimated. needy: whether writing needs more than stpose's own dependencies."""
 
     suffix: str
     title: str
@@ -37,10 +37,16 @@ class Format:
     readable: bool = True
     several: bool = False
     points: bool = False
+    needy: bool = False
 
     def write(self, people: Sequence[Motion | Capture], path: Path, units: str) -> None:
         """Write to a path, which is replaced. people: one, unless `several`. units: "cm" or "m", in formats that have a choice."""
         self._load().write(people if self.several else people[0], path, units)
+
+    def check_packages(self) -> None:
+        """Raise OutputError if a package or program that writes such files is missing."""
+        if self.needy:
+            self._load().check_packages(self.suffix)
 
     def read(self, path: str | Path) -> tuple[Motion, ...]:
         """The motion of each person in a file. Raises FormatError if the file is damaged or something else."""
@@ -59,12 +65,12 @@ FORMATS = (
     Format(".bvh", "animated skeleton", "stpose_core.formats.bvh"),
     Format(".glb", "skeletons with a dressed figure", "stpose_core.formats.glb", several=True),
     Format(".vrma", "animation of a VRM avatar", "stpose_core.formats.vrma"),
-    Format(".usda", "skeletons with a dressed figure, as text", "stpose_core.formats.usd", several=True),
-    Format(".usdc", "skeletons with a dressed figure", "stpose_core.formats.usd", several=True),
-    Format(".usdz", "skeletons with a dressed figure, packed", "stpose_core.formats.usd", several=True),
-    Format(".fbx", "skeletons with a dressed figure", "stpose_core.formats.fbx", readable=False, several=True),
+    Format(".usda", "skeletons with a dressed figure, as text", "stpose_core.formats.usd", several=True, needy=True),
+    Format(".usdc", "skeletons with a dressed figure", "stpose_core.formats.usd", several=True, needy=True),
+    Format(".usdz", "skeletons with a dressed figure, packed", "stpose_core.formats.usd", several=True, needy=True),
+    Format(".fbx", "skeletons with a dressed figure", "stpose_core.formats.fbx", readable=False, several=True, needy=True),
     Format(".trc", "positions of the joints as markers", "stpose_core.formats.trc", points=True),
-    Format(".c3d", "positions of the joints as markers", "stpose_core.formats.c3d", points=True),
+    Format(".c3d", "positions of the joints as markers", "stpose_core.formats.c3d", points=True, needy=True),
     Format(".csv", "positions of the joints", "stpose_core.formats.csv", points=True),
     Format(".json", "skeletons and positions of the joints", "stpose_core.formats.json", several=True),
     Format(".npz", "everything: 2D joints, 3D joints, motion", "stpose_core.formats.npz"),
@@ -78,11 +84,6 @@ def format_of(path: str | Path) -> Format:
     if found is None:
         raise FormatError(f"{path}: unknown format '{suffix}'; known: {', '.join(entry.suffix for entry in FORMATS)}")
     return found
-
-
-def check_suffix(path: str | Path) -> str:
-    """The suffix of a path in lower case. Raises FormatError if no format has it."""
-    return format_of(path).suffix
 
 
 def save(

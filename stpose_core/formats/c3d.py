@@ -18,15 +18,22 @@ from stpose_core.formats import motion_of
 from stpose_core.formats.markers import Points, markers
 
 
+def check_packages(suffix: str) -> None:
+    """Raise OutputError if ezc3d is missing."""
+    try:
+        import ezc3d  # noqa: F401
+    except ImportError as error:
+        raise OutputError(f"a {suffix} needs the package ezc3d; {how_to_install('c3d')}") from error
+
+
 def write(thing: Motion | Capture, path: str | Path, units: str = "mm") -> None:
     """Write the joint centres of a capture, or of a motion, as a `Format` does; always in millimetres.
 
     Raises OutputError if ezc3d is missing.
     """
-    try:
-        import ezc3d
-    except ImportError as error:
-        raise OutputError(f"a .c3d needs the package ezc3d; {how_to_install('c3d')}") from error
+    check_packages(".c3d")
+    import ezc3d
+
     motion = motion_of(thing)
     points = markers(motion, path)
     labels, places = list(points.labels), 1000.0 * points.places

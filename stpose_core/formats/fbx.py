@@ -50,6 +50,11 @@ def write(people: Sequence[Motion | Capture], path: str | Path, units: str = "cm
         raise OutputError(f"cannot write {path}: Blender failed: {one_line(lines[-1] if lines else 'no message')}")
 
 
+def check_packages(suffix: str) -> None:
+    """Raise OutputError if there is no Blender."""
+    blender_command()
+
+
 def blender_command() -> list[str]:
     """The words that run the script which exports. Raises OutputError if there is no Blender."""
     chosen = os.environ.get(BLENDER)

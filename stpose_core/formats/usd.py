@@ -23,12 +23,19 @@ from stpose_core.formats.names import unique
 from stpose_core.reading import one_line
 
 
+def check_packages(suffix: str) -> None:
+    """Raise OutputError if usd-core is missing."""
+    try:
+        from pxr import Usd  # noqa: F401
+    except ImportError as error:
+        raise OutputError(f"a {suffix} needs the package usd-core; {how_to_install('usd')}") from error
+
+
 def write(people: Sequence[Motion | Capture], path: str | Path, units: str = "m") -> None:
     """Write the motions of people, as a `Format` does; always in metres. Raises OutputError if usd-core is missing or fails."""
-    try:
-        from pxr import Tf, Usd, UsdGeom, UsdUtils
-    except ImportError as error:
-        raise OutputError(f"a {Path(path).suffix} needs the package usd-core; {how_to_install('usd')}") from error
+    check_packages(Path(path).suffix)
+    from pxr import Tf, Usd, UsdGeom, UsdUtils
+
     motions = [motion_of(person) for person in people]
     for motion in motions:
         check(motion, path)

@@ -10,6 +10,7 @@ trained on marker mocap by `python -m stpose_training.flexion`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -21,11 +22,10 @@ from stpose_core.data import Array, Keypoints, Pose3D
 from stpose_core.lift.normalise import VISIBLE_SCORE
 from stpose_core.skeletons import H36M17, convert
 from stpose_core.weights import FLEXION, read_arrays
-from stpose_core.world.contacts import resampled
+from stpose_core.world.contacts import BLOCK, NETWORK_FPS, network_blocks, resampled
 
 Single = NDArray[np.float32]
 
-NETWORK_FPS = 30.0  # frames per second that the network works at
 FEATURES = 130
 FARTHEST = 4.0  # standard deviations from the mean to which features are limited
 CENTRES = np.array([0, 5, 10, 15, 20, 25, 30, 36, 43, 50, 58, 67, 77, 88, 100, 114, 130, 150], np.float64)
@@ -50,6 +50,7 @@ _MIRROR = list(H36M17.mirror)
 _FLIP = np.array([-1.0, 1.0, 1.0])
 _NEAREST = 0.2  # m
 _LONGEST = 95  # percentile of the lengths that a limb shows
+_LAYERS = (("near", 1), ("far", 3))  # with frames between their taps
 _LEG_OF_ARM = 1 / 0.7  # both limbs give the size of the body: an arm is shorter by this
 
 
@@ -62,10 +63,12 @@ def flexion(pose: Pose3D, keypoints: Keypoints) -> tuple[Array, Array]:
     angles, spread = np.zeros((len(pose), len(LIMBS))), np.zeros((len(pose), len(LIMBS)))
     if not len(posed):
         return angles, spread
-    values = features(pose, keypoints)
-    frames = len(values)
-    grid = np.arange(0, max(1, round((frames - 1) * NETWORK_FPS / pose.fps)) + 1) * pose.fps / NETWORK_FPS
-    found, unsure = reading(distribution(resampled(values, grid)))
+    frames, reach = len(pose), sum(_reach(name, apart) for name, apart in _LAYERS)
+    readings = []
+    source = _Source.of(pose, keypoints)
+    for chosen, at, kept in network_blocks(frames, pose.fps, reach):
+        readings.append([part[kept] for part in reading(distribution(resampled(source.features(chosen), at)))])
+    found, unsure = (np.concatenate(parts) for parts in zip(*readings))
     for part, limbs in PARTS.items():
         found[:, limbs] = corrected(found[:, limbs], _weights()[f"{part}.curve"].astype(np.float64))
     back = np.arange(frames) * NETWORK_FPS / pose.fps
@@ -99,69 +102,110 @@ def features(pose: Pose3D, keypoints: Keypoints) -> Array:
 
     Frames without a pose have the values of the last one with a pose, or of the first.
     """
-    points = keypoints if keypoints.skeleton == H36M17.name else convert(keypoints, H36M17.name)
-    posed = np.flatnonzero(pose.posed)
-    nearest = posed[np.maximum(np.searchsorted(posed, np.arange(len(pose)), side="right") - 1, 0)]
-    score = np.where(points.score >= VISIBLE_SCORE, points.score, 0.0)[posed]
-    root = pose.root[posed].copy()
+    return _Source.of(pose, keypoints).features(slice(0, len(pose)))
+
+
+@dataclass(frozen=True)
+class _View:
+    """N frames, as a camera sees them that looks straight at the pelvis.
+
+    joints: (N, 17, 3) metres. off: (N, 17, 2) metres from there to where they are seen, 0 for joints that are not. score: (N, 17).
+    sigma: (N, 17) metres. up: (N, 3) against gravity. depth: (N,) metres to the pelvis.
+    """
+
+    joints: Array
+    off: Array
+    score: Array
+    sigma: Array
+    up: Array
+    depth: Array
+
+    def lengths(self) -> Array:
+        """(N, 4, 6) metres that each limb shows: first bone, second bone and both, in space and then in the picture."""
+        picture = self.joints[..., :2] + self.off
+        found = [
+            np.linalg.norm(points[:, limb[start]] - points[:, limb[end]], axis=-1)
+            for limb in LIMBS
+            for points in (self.joints, picture)
+            for start, end in ((0, 1), (1, 2), (0, 2))
+        ]
+        return np.stack(found, axis=1).reshape(len(picture), len(LIMBS), 6)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A clip whose features are made some frames at a time: those of a long clip would be its largest array by far.
+
+    posed: (N,) frames with a pose. usual: (4, 6) metres, the usual length of what `_View.lengths` gives. longest: (4, 2) the
+    longest that the clip shows of a limb, in space and in the picture, as a share of the usual length.
+    """
+
+    pose: Pose3D
+    points: Keypoints
+    posed: NDArray[np.int64]
+    usual: Array
+    longest: Array
+
+    @staticmethod
+    def of(pose: Pose3D, keypoints: Keypoints) -> _Source:
+        points = keypoints if keypoints.skeleton == H36M17.name else convert(keypoints, H36M17.name)
+        posed = np.flatnonzero(pose.posed)
+        blocks = [posed[start : start + BLOCK] for start in range(0, len(posed), BLOCK)]
+        lengths = np.concatenate([_view(pose, points, rows).lengths() for rows in blocks])
+        usual, longest = np.empty((len(LIMBS), 6)), np.empty((len(LIMBS), 2))
+        for limb in range(len(LIMBS)):
+            both = lengths[:, [limb, limb ^ 1]]
+            upper, lower = (max(float(np.median(both[..., bone])), 1e-3) for bone in (0, 1))
+            usual[limb] = [upper, lower, upper + lower] * 2
+            longest[limb] = [np.percentile(both[..., whole] / (upper + lower), _LONGEST) for whole in (2, 5)]
+        return _Source(pose, points, posed, usual, longest)
+
+    def features(self, frames: slice) -> Array:
+        """(N, 4, 130) those of some frames, see `features`."""
+        rows = np.maximum(np.searchsorted(self.posed, np.arange(frames.start, frames.stop), side="right") - 1, 0)
+        view = _view(self.pose, self.points, self.posed[rows[0] : rows[-1] + 1])
+        lengths, bent = view.lengths(), bend(view.joints)
+        columns = []
+        for number in range(len(LIMBS)):
+            whole = self.usual[number, 2]
+            scale = whole if number in PARTS["knee"] else _LEG_OF_ARM * whole
+            sides, towards = [view.joints, view.off, view.score, view.sigma], view.up
+            if number % 2 == 0:  # right limbs are seen in the mirror
+                sides = [part[:, _MIRROR] for part in sides]
+                sides[0], sides[1], towards = sides[0] * _FLIP, sides[1] * _FLIP[:2], towards * _FLIP
+            body, error, sure, sigma = sides
+            columns.append(
+                np.concatenate(
+                    [
+                        body[:, 1:].reshape(len(body), -1) / scale,
+                        np.clip(error.reshape(len(error), -1) / scale, -0.5, 0.5),
+                        sure,
+                        np.log(np.clip(sigma / scale, 1e-3, 1.0)),
+                        towards,
+                        bent[:, [number, number ^ 1]],
+                        lengths[:, number] / self.usual[number],
+                        np.tile(self.longest[number], (len(body), 1)),
+                        np.log(view.depth / scale)[:, None],
+                    ],
+                    axis=1,
+                )
+            )
+        return np.stack(columns, axis=1)[rows - rows[0]]
+
+
+def _view(pose: Pose3D, points: Keypoints, rows: NDArray[np.int64]) -> _View:
+    """Frames with a pose. points: h36m17."""
+    score = np.where(points.score[rows] >= VISIBLE_SCORE, points.score[rows], 0.0)
+    root = pose.root[rows]
     root[:, 2] = np.maximum(root[:, 2], _NEAREST)
-    axes = minimal_rotation(unit(root), np.array([0.0, 0.0, 1.0]))  # of a camera that looks straight at the pelvis
+    axes = minimal_rotation(unit(root), np.array([0.0, 0.0, 1.0]))
     depth = np.linalg.norm(root, axis=1)
-    joints = np.einsum("tij,tkj->tki", axes, pose.xyz[posed])
-    rays = (np.nan_to_num(points.xy[posed]) - np.asarray(pose.camera.centre)) / pose.camera.focal
+    joints = np.einsum("tij,tkj->tki", axes, pose.xyz[rows])
+    rays = (np.nan_to_num(points.xy[rows]) - np.asarray(pose.camera.centre)) / pose.camera.focal
     seen = np.einsum("tij,tkj->tki", axes, np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1))
     place = seen[..., :2] / np.maximum(seen[..., 2:], 0.05) * (joints[..., 2:] + depth[:, None, None])
     off = np.where(score[..., None] > 0, place - joints[..., :2], 0.0)
-    up, bent = turn(axes, np.broadcast_to(pose.up, root.shape)), bend(joints)
-    columns = []
-    for number, limb in enumerate(LIMBS):
-        lengths, scale = _lengths(joints, joints[..., :2] + off, limb)
-        scale = scale if number in PARTS["knee"] else _LEG_OF_ARM * scale
-        sides = [joints, off, score, pose.sigma[posed]]
-        towards = up
-        if number % 2 == 0:  # right limbs are seen in the mirror
-            sides = [part[:, _MIRROR] for part in sides]
-            sides[0], sides[1], towards = sides[0] * _FLIP, sides[1] * _FLIP[:2], up * _FLIP
-        body, error, sure, sigma = sides
-        columns.append(
-            np.concatenate(
-                [
-                    body[:, 1:].reshape(len(body), -1) / scale,
-                    np.clip(error.reshape(len(error), -1) / scale, -0.5, 0.5),
-                    sure,
-                    np.log(np.clip(sigma / scale, 1e-3, 1.0)),
-                    towards,
-                    bent[:, [number, number ^ 1]],
-                    lengths,
-                    np.log(depth / scale)[:, None],
-                ],
-                axis=1,
-            )
-        )
-    return np.stack(columns, axis=1)[np.searchsorted(posed, nearest)]
-
-
-def _lengths(joints: Array, picture: Array, limb: tuple[int, ...]) -> tuple[Array, float]:
-    """(T, 8) lengths of a limb as shares of its usual one, and the usual one in metres.
-
-    joints: (T, 17, 3). picture: (T, 17, 2) where they are seen, metres. First bone, second bone and both, in space and in the
-    picture, and the longest that the clip shows of both.
-    """
-    both = [list(limb), [_MIRROR[joint] for joint in limb]]
-    space, flat = (np.stack([points[:, side] for side in both]) for points in (joints, picture))
-
-    def long(points: Array, start: int, end: int) -> Array:
-        return np.asarray(np.linalg.norm(points[:, :, start] - points[:, :, end], axis=-1))
-
-    upper, lower = (max(float(np.median(long(space, *bone))), 1e-3) for bone in ((0, 1), (1, 2)))
-    whole = upper + lower
-    shares = [
-        long(points, *bone) / usual
-        for points in (space, flat)
-        for bone, usual in (((0, 1), upper), ((1, 2), lower), ((0, 2), whole))
-    ]
-    most = [np.full(len(joints), np.percentile(shares[number], _LONGEST)) for number in (2, 5)]
-    return np.stack([*(share[0] for share in shares), *most], axis=1), whole
+    return _View(joints, off, score, pose.sigma[rows], turn(axes, np.broadcast_to(pose.up, root.shape)), depth)
 
 
 @lru_cache(maxsize=1)
@@ -176,7 +220,7 @@ def distribution(values: Array) -> Array:
         own = {name.removeprefix(f"{part}."): array for name, array in weights.items() if name.startswith(f"{part}.")}
         signal = np.clip((values[:, limbs] - own["mean"]) / own["spread"], -FARTHEST, FARTHEST).astype(np.float32)
         signal = np.maximum(_convolved(signal, own, "first", 1), 0.0)
-        for name, apart in (("near", 1), ("far", 3)):
+        for name, apart in _LAYERS:
             signal = signal + np.maximum(_convolved(signal, own, name, apart), 0.0)
         logits = _convolved(signal, own, "last", 1).astype(np.float64)
         raised = np.exp(logits - logits.max(-1, keepdims=True))
@@ -191,6 +235,11 @@ def _convolved(signal: Single, weights: dict[str, Single], name: str, apart: int
     padded = np.pad(signal, ((reach, reach), (0, 0), (0, 0)), mode="edge")
     taps = (padded[tap * apart : tap * apart + len(signal)] @ kernel[tap] for tap in range(len(kernel)))
     return np.asarray(weights[f"{name}.bias"] + sum(taps), np.float32)
+
+
+def _reach(name: str, apart: int) -> int:
+    """Frames on each side that a layer reads."""
+    return max(len(_weights()[f"{part}.{name}.weight"].T) // 2 * apart for part in PARTS)
 
 
 def reading(chances: Array) -> tuple[Array, Array]:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from scipy.special import expit
 
 from stpose_core.data import Camera, Keypoints, Pose3D
+from stpose_core.devices import choose_device
 from stpose_core.errors import WeightsError
-from stpose_core.lift.heatmaps import HeatMaps, keypoint_blobs
+from stpose_core.extras import how_to_install
 from stpose_core.lift.normalise import BOX_REACH, VISIBLE_SCORE, PersonView, network_inputs, person_view
-from stpose_core.networks.lifting import MULTI_STRIDE, LiftingNetwork, config_of, make_network, reads_maps
-from stpose_core.networks.temporal import TemporalConfig
+from stpose_core.networks.lifting_configs import MULTI_STRIDE, LiftingConfig, TemporalConfig, config_of, reads_maps
+from stpose_core.networks.outputs import TemporalOutput
+from stpose_core.networks.plain import PlainNetwork
 from stpose_core.reading import one_line
 from stpose_core.skeletons import H36M17, convert
-from stpose_core.weights import LIFTER, filled, read_weights
+from stpose_core.threads import one_thread
+from stpose_core.weights import LIFTER, read_arrays
+
+if TYPE_CHECKING:
+    from stpose_core.lift.heatmaps import HeatMaps
 
 TRAINING_FPS = 30.0
 """Frame rate of the marker mocap in training; tempo was varied from half to double."""
@@ -92,6 +97,16 @@ def _rays(xy: NDArray[np.float64], camera: Camera) -> NDArray[np.float64]:
     return (xy - np.asarray(camera.centre)) / camera.focal
 
 
+class Network(Protocol):
+    """A lifting network of arrays: `stpose_core.networks.plain.PlainNetwork` or `stpose_core.lift.torch_network.TorchNetwork`."""
+
+    @property
+    def config(self) -> LiftingConfig: ...
+
+    def __call__(self, inputs: NDArray[np.float32], context: NDArray[np.float32]) -> TemporalOutput:
+        """joints (B, T, J, 4) and context (B, T, 4) -> outputs of the frames T - 2 * config.context in the middle."""
+
+
 class Lifter:
     """Lifts Keypoints of one person to Pose3D. Created by `load_lifter`.
 
@@ -99,9 +114,8 @@ class Lifter:
     visible joint, whose height is the score and whose width grows with falling score. They contain no additional information.
     """
 
-    def __init__(self, network: LiftingNetwork, device: torch.device | str = "cpu") -> None:
-        self.network = network.eval().to(device)
-        self.device = torch.device(device)
+    def __init__(self, network: Network) -> None:
+        self.network: Any = network
         self.reads_maps = reads_maps(network.config)
 
     @property
@@ -115,6 +129,7 @@ class Lifter:
         """Frames on each side of its outputs that `lift_window` requires."""
         return self.network.config.context + BOX_REACH
 
+    @one_thread()
     def __call__(
         self, keypoints: Keypoints, camera: Camera | None = None, flip: bool = True, maps: HeatMaps | None = None
     ) -> Pose3D:
@@ -156,7 +171,6 @@ class Lifter:
             places = chosen[start // between : start // between + len(block.xyz[::between])]
             yield slice(places.start, places.stop, places.step), _take(block, slice(None, None, between))
 
-    @torch.inference_mode()
     def lift_window(
         self,
         rays: NDArray[np.float64],
@@ -167,12 +181,10 @@ class Lifter:
         """(T + 2 * margin, 17, 2) -> the T frames in the middle. The only place where the network is called.
 
         maps: the heat maps of all these frames, and the camera of the rays."""
-        ray = torch.from_numpy(np.ascontiguousarray(rays)).float()[None].to(self.device)
-        seen = torch.from_numpy(np.ascontiguousarray(score)).float()[None].to(self.device)
+        ray, seen = np.asarray(rays, np.float32)[None], np.asarray(score, np.float32)[None]
         pose, root, sigma, hidden, up, contacts = self._views(ray, seen, maps, mirrored=False)
         if flip:
-            mirror = list(H36M17.mirror)
-            side = torch.tensor([-1.0, 1.0, 1.0], device=self.device)
+            mirror, side = list(H36M17.mirror), np.array([-1, 1, 1], np.float32)
             other = self._views(ray[:, :, mirror] * side[:2], seen[:, :, mirror], maps, mirrored=True)
             pose = (pose + other[0][:, :, mirror] * side) / 2
             root = (root + other[1] * side) / 2
@@ -180,8 +192,7 @@ class Lifter:
             up = up + other[4] * side
             if contacts.shape[-1]:
                 contacts = (contacts + other[5][..., _OTHER_FOOT]) / 2
-        # Moved to the CPU first, because MPS has no double precision.
-        outputs = [value[0].cpu().double().numpy() for value in (pose, root, sigma, hidden, up, torch.sigmoid(contacts))]
+        outputs = [value[0].astype(np.float64) for value in (pose, root, sigma, hidden, up, expit(contacts))]
         core = slice(self.margin, len(score) - self.margin)
         missing = np.asarray(score < VISIBLE_SCORE)
         absent = ~_bridged(~missing.all(axis=1), self.network.config.causal)[core]
@@ -194,31 +205,24 @@ class Lifter:
         return frames
 
     def _views(
-        self, rays: Tensor, score: Tensor, maps: tuple[HeatMaps, Camera] | None, mirrored: bool
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        self, rays: NDArray[np.float32], score: NDArray[np.float32], maps: tuple[HeatMaps, Camera] | None, mirrored: bool
+    ) -> tuple[NDArray[np.float32], ...]:
         view = person_view(rays, score, self.network.config.causal)
         inputs, context = network_inputs(rays, score, view)
-        if self.reads_maps:
-            inputs = keypoint_blobs(inputs).draw() if maps is None else self._maps(view, *maps, mirrored)
         # The box of a frame requires all its neighbours; the outer frames are used only for that.
         inner = slice(BOX_REACH, rays.shape[1] - BOX_REACH)
-        out = self.network(inputs[:, inner], context[:, inner])
+        if maps is None:
+            out = self.network(inputs[:, inner], context[:, inner])
+        else:
+            out = self.network.read_maps(maps[0], view, maps[1], context[:, inner], inner, mirrored)
         core = slice(self.margin, rays.shape[1] - self.margin)
         near = PersonView(view.rotation[:, core], view.size[:, core], view.known[:, core])
-        unknown = torch.where(near.known, 0.0, torch.nan)[..., None]
+        unknown = np.where(near.known, np.float32(0), np.float32(np.nan))[..., None]
         pose = near.to_camera(out.pose) + unknown[..., None]
         root = near.root_to_camera(out.root) + unknown
-        up = near.to_camera(F.normalize(out.up, dim=-1)) * near.known[..., None]
-        return pose, root, torch.exp(out.log_sigma.clamp(-7, 1)), out.hidden, up, out.contacts
-
-    def _maps(self, view: PersonView, maps: HeatMaps, camera: Camera, mirrored: bool) -> Tensor:
-        """Heat maps in the view of the person, or, mirrored, in the view of the mirror image."""
-        if not mirrored:
-            return maps.seen_in(view, camera)
-        # The view of the mirror image is the mirror image of the view: x changes sign, and so do rotations about y and z.
-        sign = torch.tensor([-1.0, 1.0, 1.0], device=self.device)
-        own = PersonView(view.rotation * sign[:, None] * sign, view.size, view.known)
-        return maps.seen_in(own, camera)[:, :, list(H36M17.mirror)].flip(-1)
+        length = np.linalg.norm(out.up, axis=-1, keepdims=True)
+        up = near.to_camera(out.up / np.maximum(length, 1e-12)) * near.known[..., None]
+        return pose, root, np.exp(out.log_sigma.clip(-7, 1)), out.hidden, up, out.contacts
 
 
 @dataclass
@@ -312,20 +316,43 @@ def _assemble(parts: Iterable[tuple[slice, _Frames]], total: int, points: Keypoi
     return Pose3D(xyz, root, hidden, sigma, direction, points.fps, H36M17.name, camera, contacts)
 
 
-def load_lifter(path: str | Path | None = None, device: str = "cpu") -> Lifter:
-    """The lifter with the bundled weights, or with those of a .safetensors file.
+Made = TypeVar("Made")
 
-    The network may read keypoints or heat maps, see `Lifter`.
+
+def read_lifter(path: str | Path | None, make: Callable[[LiftingConfig, dict[str, NDArray[Any]]], Made]) -> Made:
+    """What `make` makes of the dimensions and the tensors of a weights file, by default of the bundled one.
+
     Raises WeightsError if the file is missing, damaged, or belongs to another network.
     """
     path = Path(path) if path else LIFTER
-    tensors, config = read_weights(path, "temporal")
+    tensors, config = read_arrays(path, "temporal")
     try:
         name = str(config.get("architecture", MULTI_STRIDE))
         dimensions = config_of(name, dict(config["network"]))  # type: ignore[call-overload]
         if dimensions.joints != len(H36M17.joints):
             raise WeightsError(f"{path} contains a network of {dimensions.joints} joints; the lifter needs {len(H36M17.joints)}")
-        network = filled(lambda: make_network(dimensions), tensors)
+        return make(dimensions, tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{path} does not match the temporal network: {one_line(error)}") from error
-    return Lifter(network, device)
+
+
+def load_lifter(path: str | Path | None = None, device: str = "cpu") -> Lifter:
+    """The lifter with the bundled weights, or with those of a .safetensors file.
+
+    device: as for `stpose_core.devices.choose_device`. The network may read keypoints or heat maps, see `Lifter`; heat maps, and
+    other devices than the processor, need torch. Raises WeightsError if the file is missing, damaged, or belongs to another
+    network, or if torch is needed and missing; StposeError if there is no such device.
+    """
+
+    place = choose_device(device)
+
+    def made(config: LiftingConfig, tensors: dict[str, NDArray[Any]]) -> Network:
+        if place == "cpu" and not reads_maps(config):
+            return PlainNetwork(config, tensors)
+        try:
+            from stpose_core.lift.torch_network import made_of
+        except ModuleNotFoundError as error:
+            raise WeightsError(f"a lifter that reads heat maps needs PyTorch; {how_to_install('gpu')}") from error
+        return made_of(config, tensors, place)
+
+    return Lifter(read_lifter(path, made))

@@ -5,16 +5,15 @@ are converted to rays, and projected by a virtual camera that points at the pers
 are then independent of scale and place in the picture, which the network receives separately (the context channels). This is a
 decision of this project; the paper crops the image around the person instead.
 
-All functions use torch, batched over a leading dimension. Training and lifting share them, so that both have the same inputs.
+All functions take numpy arrays or torch tensors, batched over a leading dimension: training (torch) and lifting (numpy) share them,
+so that both have the same inputs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from stpose_core.networks.outputs import Values, constant, hann, library_of, over_time
 
 BOX_REACH = 16
 """Frames on each side over which the box of a person is smoothed."""
@@ -32,99 +31,96 @@ class PersonView:
     """The person's own camera in each frame. rotation: (B, T, 3, 3), camera axes -> person's axes (z towards the person);
     size: (B, T) angular size (tangent units); known: (B, T) whether there is a detection near the frame."""
 
-    rotation: Tensor
-    size: Tensor
-    known: Tensor
+    rotation: Values
+    size: Values
+    known: Values
 
-    def to_camera(self, points: Tensor) -> Tensor:
+    def to_camera(self, points: Values) -> Values:
         """(B, T, ..., 3) in the person's axes -> camera axes."""
         extra = points.ndim - 3
         rotation = self.rotation.reshape(*self.rotation.shape[:2], *([1] * extra), 3, 3)
-        return (rotation.transpose(-1, -2) @ points.unsqueeze(-1)).squeeze(-1)
+        return (rotation.swapaxes(-1, -2) @ points[..., None])[..., 0]
 
-    def root_to_camera(self, root: Tensor) -> Tensor:
+    def root_to_camera(self, root: Values) -> Values:
         """The network's root head (B, T, 3) -> pelvis in camera axes, metres."""
-        depth = torch.exp(root[..., 2].clamp(-4, 6)) / self.size
-        flat = root[..., :2] * self.size.unsqueeze(-1)
-        return self.to_camera(torch.cat((flat, torch.ones_like(depth).unsqueeze(-1)), -1) * depth.unsqueeze(-1))
+        xp = library_of(root)
+        depth = (xp.exp(root[..., 2].clip(-4, 6)) / self.size)[..., None]
+        flat = root[..., :2] * self.size[..., None]
+        return self.to_camera(xp.concatenate((flat, xp.ones_like(depth)), -1) * depth)
 
-    def camera_to_root(self, position: Tensor) -> Tensor:
+    def camera_to_root(self, position: Values) -> Values:
         """Inverse of `root_to_camera`: pelvis (B, T, 3) in camera axes -> target of the root head."""
-        seen = (self.rotation @ position.unsqueeze(-1)).squeeze(-1)
-        depth = seen[..., 2].clamp_min(0.05)
-        flat = seen[..., :2] / depth.unsqueeze(-1) / self.size.unsqueeze(-1)
-        return torch.cat((flat, torch.log(depth * self.size).unsqueeze(-1)), -1)
+        xp = library_of(position)
+        seen = (self.rotation @ position[..., None])[..., 0]
+        depth = seen[..., 2].clip(0.05, None)
+        flat = seen[..., :2] / depth[..., None] / self.size[..., None]
+        return xp.concatenate((flat, xp.log(depth * self.size)[..., None]), -1)
 
 
-def _window(causal: bool, like: Tensor) -> Tensor:
-    """(1, 1, 2 * BOX_REACH + 1) Hann weights of neighbouring frames; if causal, 0 for later frames."""
-    window = torch.hann_window(2 * BOX_REACH + 3, periodic=False, dtype=like.dtype, device=like.device)[1:-1]
-    if causal:
-        window[BOX_REACH + 1 :] = 0
-    return window.reshape(1, 1, -1)
+def _smooth(values: Values, weights: Values, taps: list[float]) -> Values:
+    """Mean of (B, T, C) over neighbouring frames, weighted by the taps and by the weights (B, T)."""
+    return over_time(values * weights[..., None], taps) / over_time(weights, taps).clip(1e-6, None)[..., None]
 
 
-def _smooth(values: Tensor, weights: Tensor, kernel: Tensor) -> Tensor:
-    """Mean of (B, T, C) over the kernel's frames, weighted by it and by the weights (B, T)."""
-    total = F.conv1d(weights.unsqueeze(1), kernel, padding=BOX_REACH)
-    batch, frames, channels = values.shape
-    stacked = (values * weights.unsqueeze(-1)).transpose(1, 2).reshape(batch * channels, 1, frames)
-    summed = F.conv1d(stacked, kernel, padding=BOX_REACH).reshape(batch, channels, frames)
-    return (summed / total.clamp_min(1e-6)).transpose(1, 2)
-
-
-def view_rotation(centre: Tensor) -> Tensor:
+def view_rotation(centre: Values) -> Values:
     """(..., 2) ray to the person (x/z, y/z) -> (..., 3, 3) the smallest rotation of that ray to the z axis."""
-    ray = F.normalize(torch.cat((centre, torch.ones_like(centre[..., :1])), -1), dim=-1)
-    x, y, z = ray.unbind(-1)
+    xp = library_of(centre)
+    length = xp.sqrt((centre**2).sum(-1) + 1)
+    x, y, z = centre[..., 0] / length, centre[..., 1] / length, 1 / length
     common = 1 / (1 + z)  # z > 0, because rays point forward
     rows = (
-        torch.stack((1 - x * x * common, -x * y * common, -x), -1),
-        torch.stack((-x * y * common, 1 - y * y * common, -y), -1),
-        torch.stack((x, y, z), -1),
+        xp.stack((1 - x * x * common, -x * y * common, -x), -1),
+        xp.stack((-x * y * common, 1 - y * y * common, -y), -1),
+        xp.stack((x, y, z), -1),
     )
-    return torch.stack(rows, -2)
+    return xp.stack(rows, -2)
 
 
-def person_view(rays: Tensor, score: Tensor, causal: bool = False) -> PersonView:
+def person_view(rays: Values, score: Values, causal: bool = False) -> PersonView:
     """rays: (B, T, J, 2) = (x/z, y/z) of each joint; score: (B, T, J), 0 if not detected. causal: do not use later frames.
 
     Centre and size are a weighted mean and spread of the visible joints (smoother than a bounding box, which jumps when a limb is
     hidden), smoothed over +-16 frames. Frames further from any detection are not known; their view points straight ahead.
     """
-    visible = (score >= VISIBLE_SCORE).to(rays.dtype)
-    rays = torch.where(visible.unsqueeze(-1) > 0, rays, torch.zeros_like(rays))
-    joint_weight = visible * torch.tensor(_CENTRE_WEIGHTS, dtype=rays.dtype, device=rays.device)
-    mass = joint_weight.sum(-1)
+    xp = library_of(rays)
+    seen, nothing = score >= VISIBLE_SCORE, xp.zeros_like(score)
+    visible = xp.where(seen, xp.ones_like(score), nothing)
+    rays = xp.where(seen[..., None], rays, nothing[..., None])
+    joint_weight = visible * constant(_CENTRE_WEIGHTS, rays)
+    mass, count = joint_weight.sum(-1), visible.sum(-1)
     # One or two joints have a centre but no size, so they are ignored.
-    weight = mass * (visible.sum(-1) >= 3)
-    kernel = _window(causal, rays)
-    near = F.conv1d((weight > 0).to(rays.dtype).unsqueeze(1), kernel, padding=BOX_REACH).squeeze(1) > 0
-    centre = (rays * joint_weight.unsqueeze(-1)).sum(-2) / mass.clamp_min(1e-6).unsqueeze(-1)
-    centre = torch.where(near.unsqueeze(-1), _smooth(centre, weight, kernel), torch.zeros_like(centre))
+    weight = xp.where(count >= 3, mass, nothing[..., 0])
+    taps = hann(BOX_REACH)
+    if causal:
+        taps[BOX_REACH + 1 :] = [0.0] * BOX_REACH
+    near = over_time(weight, taps) > 0
+    centre = (rays * joint_weight[..., None]).sum(-2) / mass.clip(1e-6, None)[..., None]
+    centre = xp.where(near[..., None], _smooth(centre, weight, taps), nothing[..., :1])
     rotation = view_rotation(centre)
     flat = _turned(rays, rotation)
-    middle = (flat * visible.unsqueeze(-1)).sum(-2) / visible.sum(-1).clamp_min(1).unsqueeze(-1)
-    spread = (((flat - middle.unsqueeze(-2)) ** 2).sum(-1) * visible).sum(-1) / visible.sum(-1).clamp_min(1)
-    log_size = _smooth(0.5 * torch.log(spread.clamp_min(_SIZE_FLOOR**2)).unsqueeze(-1), weight, kernel)[..., 0]
-    size = torch.where(near, 2 * torch.exp(log_size), torch.ones_like(log_size))
-    return PersonView(rotation, size.clamp_min(_SIZE_FLOOR), near)
+    middle = (flat * visible[..., None]).sum(-2) / count.clip(1, None)[..., None]
+    spread = (((flat - middle[..., None, :]) ** 2).sum(-1) * visible).sum(-1) / count.clip(1, None)
+    log_size = _smooth(0.5 * xp.log(spread.clip(_SIZE_FLOOR**2, None))[..., None], weight, taps)[..., 0]
+    size = xp.where(near, 2 * xp.exp(log_size), xp.ones_like(log_size))
+    return PersonView(rotation, size.clip(_SIZE_FLOOR, None), near)
 
 
-def _turned(rays: Tensor, rotation: Tensor) -> Tensor:
+def _turned(rays: Values, rotation: Values) -> Values:
     """(B, T, J, 2) rays in a camera that is rotated by (B, T, 3, 3)."""
-    direction = torch.cat((rays, torch.ones_like(rays[..., :1])), -1) @ rotation.transpose(-1, -2)
-    return direction[..., :2] / direction[..., 2:].clamp_min(0.05)
+    xp = library_of(rays)
+    direction = xp.concatenate((rays, xp.ones_like(rays[..., :1])), -1) @ rotation.swapaxes(-1, -2)
+    return direction[..., :2] / direction[..., 2:].clip(0.05, None)
 
 
-def network_inputs(rays: Tensor, score: Tensor, view: PersonView) -> tuple[Tensor, Tensor]:
+def network_inputs(rays: Values, score: Values, view: PersonView) -> tuple[Values, Values]:
     """-> joints (B, T, J, 4) and context (B, T, 4) for TemporalNetwork. Hidden joints are set to zero and flagged."""
-    visible = (score >= VISIBLE_SCORE) & view.known.unsqueeze(-1)
-    rays = torch.where(visible.unsqueeze(-1), rays, torch.zeros_like(rays))
-    flat = _turned(rays, view.rotation) / view.size[..., None, None]
-    joints = torch.cat((flat.clamp(-8, 8), score.unsqueeze(-1), torch.ones_like(score).unsqueeze(-1)), -1)
-    joints = joints * visible.unsqueeze(-1)
+    xp = library_of(rays)
+    visible = (score >= VISIBLE_SCORE) & view.known[..., None]
+    nothing = xp.zeros_like(score)[..., None]
+    flat = _turned(xp.where(visible[..., None], rays, nothing), view.rotation) / view.size[..., None, None]
+    joints = xp.concatenate((flat.clip(-8, 8), score[..., None], xp.ones_like(score)[..., None]), -1)
+    joints = xp.where(visible[..., None], joints, nothing)
     # The third row of the rotation is the viewing direction.
-    context = torch.cat((view.rotation[..., 2, :2], torch.log(view.size).unsqueeze(-1)), -1)
-    known = view.known.unsqueeze(-1).to(rays.dtype)
-    return joints, torch.cat((context * known, known), -1)
+    one = xp.ones_like(view.size)[..., None]
+    context = xp.concatenate((view.rotation[..., 2, :2], xp.log(view.size)[..., None], one), -1)
+    return joints, xp.where(view.known[..., None], context, xp.zeros_like(one))

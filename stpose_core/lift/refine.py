@@ -16,17 +16,17 @@ number of standard deviations:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-import torch
 from scipy.optimize import minimize
-from torch import Tensor
+from scipy.sparse import csr_array
 
 from stpose_core.data import Array, Keypoints, Mask, Pose3D
 from stpose_core.lift.flexion import LIMBS, flexion
 from stpose_core.lift.normalise import VISIBLE_SCORE
 from stpose_core.skeletons import H36M17, convert
+from stpose_core.threads import one_thread
 
 KNOTS = 5.0
 """Knots a second."""
@@ -42,26 +42,14 @@ _STEPS = 60
 _PIECE, _OVERLAP = 60.0, 2.0  # s
 _NEAREST = 0.1  # metres
 
-_CHILDREN = tuple(range(1, len(H36M17.joints)))
-_PARENTS = tuple(H36M17.parents[joint] for joint in _CHILDREN)
-_SIDES = tuple((left - 1, right - 1) for left, right in H36M17.pairs)  # bones, by their child's place in _CHILDREN
-_HINGES = tuple(zip(*LIMBS))
+_CHILDREN = list(range(1, len(H36M17.joints)))
+_PARENTS = [H36M17.parents[joint] for joint in _CHILDREN]
+_LEFT, _RIGHT = (list(side) for side in zip(*((left - 1, right - 1) for left, right in H36M17.pairs)))  # places in _CHILDREN
+_HINGES = [list(part) for part in zip(*LIMBS)]
 
 
-@dataclass(frozen=True)
-class _Splines:
-    """Values of uniform cubic B-splines: frame t is the sum over k of weights[t, k] * knots[places[t, k]]."""
-
-    places: Tensor
-    weights: Tensor
-    count: int
-
-    def __call__(self, knots: Tensor) -> Tensor:
-        return (knots[self.places] * self.weights[..., None]).sum(1)
-
-
-def _splines(posed: Mask, fps: float) -> _Splines:
-    """One spline for each run of frames with poses; runs are independent."""
+def _splines(posed: Mask, fps: float) -> csr_array:
+    """(N, knots) values of uniform cubic B-splines in the frames with poses: one spline for each run of them."""
     frames = np.flatnonzero(posed)
     places, weights, used = [], [], 0
     for run in np.split(frames, np.flatnonzero(np.diff(frames) > 1) + 1):
@@ -72,9 +60,11 @@ def _splines(posed: Mask, fps: float) -> _Splines:
         places.append(used + before[:, None] + np.arange(4))
         weights.append(values)
         used += int(before[-1]) + 4
-    return _Splines(torch.from_numpy(np.concatenate(places)), torch.from_numpy(np.concatenate(weights)), used)
+    rows = np.repeat(np.arange(len(frames)), 4)
+    return csr_array((np.concatenate(weights).ravel(), (rows, np.concatenate(places).ravel())), shape=(len(frames), used))
 
 
+@one_thread()
 def refine(pose: Pose3D, keypoints: Keypoints) -> Pose3D:
     """The pose (h36m17) fitted to `keypoints`, from which it was lifted; hidden, sigma and up are unchanged.
 
@@ -126,54 +116,82 @@ def _pieces(frames: int, fps: float) -> list[tuple[slice, Array]]:
 
 
 def _fit(
-    xyz: Array, root: Array, sigma: Array, rays: Array, score: Array, bends: tuple[Array, Array], splines: _Splines
+    xyz: Array, root: Array, sigma: Array, rays: Array, score: Array, bends: tuple[Array, Array], splines: csr_array
 ) -> tuple[Array, Array]:
     """The same frames: (N, 17, 3), (N, 3), (N, 17), (N, 17, 2) tangent units, (N, 17) -> new xyz and root."""
-    first, begin, ray = torch.from_numpy(xyz), torch.from_numpy(root), torch.from_numpy(rays)
-    trust = (torch.from_numpy(score) / _SURE) ** 2
-    depth = begin[:, None, 2:].clamp_min(_NEAREST)
+    depth = np.maximum(root[:, None, 2:], _NEAREST)
+    trust, scaled = (score / _SURE) ** 2, depth / _SEEN
     # The first row belongs to the pelvis, whose relative position is always zero; it holds the correction of the root.
-    scale = torch.cat((_ROOT * depth, _PRIOR * torch.from_numpy(sigma)[:, 1:, None]), 1)
+    scale = np.concatenate((_ROOT * depth, _PRIOR * sigma[:, 1:, None]), axis=1)
+    back = splines.T.tocsr()
 
-    def corrected(knots: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        change = splines(knots.unflatten(0, (splines.count, -1))).unflatten(1, (-1, 3))
+    def corrected(knots: Array) -> tuple[Array, Array, Array]:
+        change = (splines @ knots.reshape(splines.shape[1], -1)).reshape(*scale.shape[:2], 3)
         moved = change * scale
-        relative = torch.cat((first[:, :1], first[:, 1:] + moved[:, 1:]), 1)
-        return relative, begin + moved[:, 0], change
+        relative = np.concatenate((xyz[:, :1], xyz[:, 1:] + moved[:, 1:]), axis=1)
+        return relative, root + moved[:, 0], change
 
-    said, sure = (torch.from_numpy(part) for part in bends)
-
-    def loss(knots: Tensor) -> Tensor:
+    def loss_and_slope(knots: Array) -> tuple[float, Array]:
         relative, place, change = corrected(knots)
-        absolute = relative + place[:, None]
-        off = (absolute[..., :2] / absolute[..., 2:].clamp_min(_NEAREST) - ray) * depth / _SEEN
-        reprojection = (trust * 2 * ((1 + off.square().sum(-1)).sqrt() - 1)).sum()
-        length = (relative[:, list(_CHILDREN)] - relative[:, list(_PARENTS)]).norm(dim=-1).clamp_min(1e-3)
-        mean = length.mean(0)
-        steady = (length / mean).log().square().sum()
-        left, right = mean[[one for one, _ in _SIDES]], mean[[other for _, other in _SIDES]]
-        even = len(length) * (left / right).log().square().sum()
-        bent = ((_bend(relative) - said) / sure).square().sum()
-        return reprojection + change.square().sum() + (steady + even) / _BONE**2 + bent
+        seen, along = _reprojection(relative + place[:, None], rays, trust, scaled)
+        bones, pulled = _bones(relative)
+        bent, turned = _bends(relative, *bends)
+        slope = along + pulled + turned
+        slope[:, 0] = along.sum(axis=1)
+        slope = slope * scale + 2 * change
+        return seen + bones + bent + float((change**2).sum()), (back @ slope.reshape(len(slope), -1)).ravel()
 
-    def loss_and_slope(values: Array) -> tuple[float, Array]:
-        with torch.enable_grad():
-            knots = torch.tensor(values, requires_grad=True)
-            value = loss(knots)
-            (slope,) = torch.autograd.grad(value, knots)
-        return value.item(), slope.numpy()
-
-    # SciPy's optimiser: the first use of torch.optim loads its compiler, which takes longer than most clips.
-    start = np.zeros(splines.count * first.shape[1] * 3)
+    start = np.zeros(splines.shape[1] * scale.shape[1] * 3)
     found = minimize(loss_and_slope, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS})
-    with torch.no_grad():
-        relative, place, _ = corrected(torch.from_numpy(found.x))
-    return relative.numpy(), place.numpy()
+    relative, place, _ = corrected(found.x)
+    return relative, place
 
 
-def _bend(joints: Tensor) -> Tensor:
-    """(N, 17, 3) -> (N, 4) radians by which knees and elbows are bent."""
-    start, middle, end = (joints[:, list(part)] for part in _HINGES)
+# Each term with its slope: of joints (N, 17, 3) -> the sum, and its derivative by the joints, of the same shape.
+
+
+def _reprojection(joints: Array, rays: Array, trust: Array, scaled: Array) -> tuple[float, Array]:
+    """joints: in camera axes. rays, trust: of the detections. scaled: (N, 1, 1) standard deviations for a tangent unit."""
+    depth = np.maximum(joints[..., 2:], _NEAREST)
+    ray = joints[..., :2] / depth
+    off = (ray - rays) * scaled
+    bound = np.sqrt(1 + (off**2).sum(axis=-1))
+    pull = (2 * trust / bound)[..., None] * off * scaled / depth
+    deeper = -(pull * ray).sum(axis=-1, keepdims=True) * (joints[..., 2:] > _NEAREST)
+    return float((2 * trust * (bound - 1)).sum()), np.concatenate((pull, deeper), axis=-1)
+
+
+def _bones(joints: Array) -> tuple[float, Array]:
+    """Bone lengths that vary over time, or between left and right."""
+    bone = joints[:, _CHILDREN] - joints[:, _PARENTS]
+    length = np.maximum(np.linalg.norm(bone, axis=-1), 1e-3)
+    mean, frames = length.mean(axis=0), len(length)
+    away = np.log(length / mean)
+    uneven = np.log(mean[_LEFT] / mean[_RIGHT])
+    by_mean = -2 * away.sum(axis=0) / mean
+    by_mean[_LEFT] += 2 * frames * uneven / mean[_LEFT]
+    by_mean[_RIGHT] -= 2 * frames * uneven / mean[_RIGHT]
+    pull = ((2 * away / length + by_mean / frames) / length)[..., None] * bone
+    slope = np.zeros_like(joints)
+    for number, (child, parent) in enumerate(zip(_CHILDREN, _PARENTS)):
+        slope[:, child] += pull[:, number]
+        slope[:, parent] -= pull[:, number]
+    return float((away**2).sum() + frames * (uneven**2).sum()) / _BONE**2, slope / _BONE**2
+
+
+def _bends(joints: Array, said: Array, sure: Array) -> tuple[float, Array]:
+    """Knees and elbows that bend otherwise than by `said` (N, 4) radians, in standard deviations (N, 4)."""
+    start, middle, end = (joints[:, part] for part in _HINGES)
     upper, lower = middle - start, end - middle
-    across = (torch.linalg.cross(upper, lower).square().sum(-1) + 1e-8).sqrt()
-    return torch.atan2(across, (upper * lower).sum(-1))
+    normal = np.cross(upper, lower)
+    across, along = np.sqrt((normal**2).sum(axis=-1) + 1e-8), (upper * lower).sum(axis=-1)
+    off = (np.arctan2(across, along) - said) / sure
+    by = (2 * off / sure / (across**2 + along**2))[..., None]
+    turn = normal * (along / across)[..., None]
+    by_upper = by * (np.cross(lower, turn) - across[..., None] * lower)
+    by_lower = by * (np.cross(turn, upper) - across[..., None] * upper)
+    slope = np.zeros_like(joints)
+    slope[:, _HINGES[0]] -= by_upper
+    slope[:, _HINGES[1]] += by_upper - by_lower
+    slope[:, _HINGES[2]] += by_lower
+    return float((off**2).sum()), slope

@@ -8,53 +8,15 @@ inputs and the heads of TemporalNetwork, so that both are trained and used in th
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from math import prod
 
 import torch
 from torch import Tensor, nn
 
-from stpose_core.networks.dimensions import check_dimensions
-from stpose_core.networks.heads import Heads, TemporalOutput
-from stpose_core.networks.temporal import CONTEXT_CHANNELS, KEYPOINT_CHANNELS, Block
-
-# Limits of the dimensions in a weights file.
-_RANGES = {"joints": (1, 200), "channels": (1, 2048)}
-_KERNELS, _MOST_KERNELS = (1, 3, 5, 7), 6
-
-
-@dataclass(frozen=True)
-class DilatedConfig:
-    """The dimensions of a DilatedNetwork. kernels: of the expanding convolution and of each block after it; the receptive field is
-    their product: (3, 3, 3, 3) covers 81 frames, (3, 3, 3, 3, 3) covers 243. channels and dropout as published."""
-
-    joints: int = 17
-    channels: int = 1024
-    kernels: tuple[int, ...] = (3, 3, 3, 3)
-    dropout: float = 0.25
-
-    def to_dict(self) -> dict[str, object]:
-        """Plain values, for the header of a weights file."""
-        return {**asdict(self), "kernels": list(self.kernels)}
-
-    @staticmethod
-    def from_dict(values: dict[str, object]) -> DilatedConfig:
-        """The inverse of `to_dict`. Values are untrusted. Raises ValueError if they are unknown, of a wrong type or absurd."""
-        check_dimensions(values, DilatedConfig, _RANGES)
-        kernels = values.get("kernels", DilatedConfig.kernels)
-        if not isinstance(kernels, list | tuple) or not 1 <= len(kernels) <= _MOST_KERNELS:
-            raise ValueError(f"kernels must be a list of 1 to {_MOST_KERNELS} numbers, got {kernels!r:.40}")
-        if not all(type(kernel) is int and kernel in _KERNELS for kernel in kernels):
-            raise ValueError(f"kernels must be of {', '.join(map(str, _KERNELS))}, got {kernels!r:.40}")
-        return DilatedConfig(**{**values, "kernels": tuple(kernels)})  # type: ignore[arg-type]
-
-    causal = False
-    """Outputs depend on equally many earlier and later frames."""
-
-    @property
-    def context(self) -> int:
-        """Frames that an output needs on each side."""
-        return (prod(self.kernels) - 1) // 2
+from stpose_core.networks.heads import Heads
+from stpose_core.networks.lifting_configs import CONTEXT_CHANNELS, KEYPOINT_CHANNELS, DilatedConfig
+from stpose_core.networks.outputs import TemporalOutput
+from stpose_core.networks.temporal import Block
 
 
 class DilatedNetwork(nn.Module):

@@ -64,7 +64,7 @@ def read_arrays(path: str | Path, kind: str) -> tuple[dict[str, NDArray[Any]], d
 
 
 def _read(path: Path, kind: str, with_tensors: bool) -> tuple[dict[str, NDArray[Any]], dict[str, object]]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError, deserialize, safe_open
 
     if not path.is_file():
         raise WeightsError(f"{path} is not a regular file" if path.exists() else f"no weights at {path}")
@@ -72,12 +72,11 @@ def _read(path: Path, kind: str, with_tensors: bool) -> tuple[dict[str, NDArray[
         with safe_open(path, framework="np") as file:
             header = file.metadata() or {}
             names = list(file.keys()) if with_tensors else []
-            brief = any(file.get_slice(name).get_dtype() == "BF16" for name in names)
-        # numpy has no bfloat16; torch is slow to import.
-        with safe_open(path, framework="pt" if brief else "np") as file:
-            values_of = {name: file.get_tensor(name) for name in names}
+            brief = {name for name in names if file.get_slice(name).get_dtype() == "BF16"}
+            arrays = {name: _array(file.get_tensor(name)) for name in names if name not in brief}
+        if brief:  # numpy has no bfloat16
+            arrays |= {name: _from_brief(part) for name, part in deserialize(path.read_bytes()) if name in brief}
         config = json.loads(header.get("config", "null"))
-        arrays = {name: _array(values) for name, values in values_of.items()}
         unsound = next((name for name, values in arrays.items() if not np.isfinite(values).all()), None)
     # Damage may cause an error in safetensors, in numpy, or in the JSON of the config.
     except (SafetensorError, ValueError, TypeError, AttributeError, KeyError, RuntimeError, OSError) as error:
@@ -89,9 +88,14 @@ def _read(path: Path, kind: str, with_tensors: bool) -> tuple[dict[str, NDArray[
     return arrays, config
 
 
-def _array(values: Any) -> NDArray[Any]:
-    """An array of numpy or tensor of torch as an array of its own, floating-point ones in float32."""
-    array = values if isinstance(values, np.ndarray) else np.asarray(values.float() if values.is_floating_point() else values)
+def _from_brief(part: Mapping[str, Any]) -> NDArray[np.float32]:
+    """A tensor in bfloat16, the upper half of float32, as safetensors gives its bytes and shape."""
+    upper = np.frombuffer(part["data"], "<u2").astype(np.uint32) << 16
+    return upper.view(np.float32).reshape(part["shape"])
+
+
+def _array(array: NDArray[Any]) -> NDArray[Any]:
+    """An array of its own, floating-point ones in float32."""
     with np.errstate(over="ignore"):  # what float32 cannot hold is not finite, which is refused
         return array.astype(np.float32 if array.dtype.kind == "f" else array.dtype)
 

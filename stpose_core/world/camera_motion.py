@@ -45,7 +45,8 @@ class CameraMotion:
         width, height = (side // self._step for side in image_size)
         centre = np.array(self._camera.centre) / self._step - 0.5
         self._lens = Lens(self._camera.focal / self._step, centre, (width, height))
-        self._tracks: list[ViewTrack] = []
+        self._paths: list[Followed] = []  # of all tracks, the current one included
+        self._track: ViewTrack
         self._other: ViewTrack | None = None  # a view that matches no earlier one: a new path, or an object that passes by
         self._waiting: list[Glance] = []
         self._looked, self._wait = 0.0, 0.0
@@ -68,8 +69,8 @@ class CameraMotion:
         self._thumbnail = thumbnail
         if cut:
             self._catch_up()
-            self._tracks.append(ViewTrack(glance, self._lens, self._draw))
-            self._other, self._looked, self._wait = None, time, 0.0
+            self._begin(ViewTrack(glance, self._lens, self._draw))
+            self._looked, self._wait = time, 0.0
             return
         self._waiting.append(glance)
         if time - self._looked >= self._wait - 1e-6:
@@ -78,25 +79,29 @@ class CameraMotion:
     def path(self) -> CameraPath:
         """The path of the camera over all frames so far."""
         self._catch_up()
-        paths = [Followed(track.start, track.links, track.lost) for track in self._tracks]
-        return solve(paths, self._count, self._camera, self._lens, self._known, self._decide)
+        return solve(self._paths, self._count, self._camera, self._lens, self._known, self._decide)
+
+    def _begin(self, track: ViewTrack) -> None:
+        """Begin a path. The track before is dropped with its key frames; its matches remain."""
+        self._paths.append(Followed(track.start, track.links, track.lost))
+        self._track, self._other = track, None
 
     def _catch_up(self) -> None:
         """Match the last waiting frame, and those before it if the picture has moved further than expected."""
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        track = self._tracks[-1]
+        track = self._track
         match = track.find(waiting[-1])
         if len(waiting) > 1 and (match is None or self._lens.apart(track.pose, match.pose)[0] > 2 * SLOW):
             for glance in waiting[:-1]:
-                self._take(glance, self._tracks[-1].find(glance))
-            match = self._tracks[-1].find(waiting[-1])
+                self._take(glance, self._track.find(glance))
+            match = self._track.find(waiting[-1])
         self._take(waiting[-1], match)
 
     def _take(self, glance: Glance, match: Match | None) -> None:
         self._looked, self._wait = glance.time, 0.0
-        track = self._tracks[-1]
+        track = self._track
         if match is not None:
             self._other = None
             speed = track.take(glance, match)
@@ -117,5 +122,4 @@ class CameraMotion:
             return
         self._other.take(glance, found)
         if glance.time - self._other.began >= LOST:
-            self._tracks.append(self._other)
-            self._other = None
+            self._begin(self._other)

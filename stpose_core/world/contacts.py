@@ -8,6 +8,7 @@ a part across the camera's ray and one along it, because the distance of a perso
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,21 +18,21 @@ from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
 from stpose_core.animate.frames import ramp, unit
 from stpose_core.data import Array, Mask
-from stpose_core.weights import CONTACTS, read_weights
+from stpose_core.weights import CONTACTS, read_arrays
 
 Single = NDArray[np.float32]
 
-NETWORK_FPS = 30.0  # frames per second that the network works at
+NETWORK_FPS = 30.0  # frames per second that networks for contacts and for flexion work at
 FEATURES = 22
 ALONG = (1, 3, 21)  # features that are the log of a speed along the ray, + SLOWEST
 SLOWEST = 0.05  # m/s, added to speeds before their log
 FARTHEST = 4.0  # standard deviations from the mean to which features are limited
-_BLOCK = 1024  # frames a pass: limits memory for clips of any length
+BLOCK = 1024  # frames a pass
 _ON, _OFF = 0.5, 0.3
 _AROUND = 0.5  # s before and after in which a foot's lowest height counts as the ground under it
 _HIGHEST = 0.3  # m above the ground; greater heights are cut to this
+_VELOCITY = 0.012  # s, standard deviation of the filter before speeds are taken
 _HELD_UP = 0.28  # m above the ground from which on no foot is in contact
-_ABOVE_GROUND = 8  # index of that feature
 _USUAL_LEG = 0.85  # m from hip to ankle: all bodies are scaled to it
 
 
@@ -55,15 +56,23 @@ class Legs:
         shift = root[:, None]
         return Legs(self.pelvis + root, self.hips + shift, self.knees + shift, self.ankles + shift, self.ray, self.length)
 
+    def __getitem__(self, frames: slice) -> Legs:
+        pelvis, hips, knees, ankles, ray = self.pelvis, self.hips, self.knees, self.ankles, self.ray
+        return Legs(pelvis[frames], hips[frames], knees[frames], ankles[frames], ray[frames], self.length)
+
 
 def foot_probabilities(legs: Legs, fps: float) -> Array:
     """(T, 4) probabilities of contact: left heel, left toe, right heel, right toe."""
-    values = features(legs, fps)
-    frames = len(values)
-    grid = np.arange(0, max(1, round((frames - 1) * NETWORK_FPS / fps)) + 1) * fps / NETWORK_FPS
-    raw = resampled(_probabilities(resampled(values, grid)), np.arange(frames) * NETWORK_FPS / fps)
+    frames, margin = len(legs.pelvis), round(_AROUND * fps) + round(5 * _VELOCITY * fps) + 2
+    reach = sum(len(kernel) // 2 for kernel, _ in _layers()[2])
+    found = []
+    for chosen, at, kept in network_blocks(frames, fps, reach):
+        first = max(0, chosen.start - margin)  # the features of a frame tell of its neighbours, too
+        values = features(legs[first : chosen.stop + margin], fps)[chosen.start - first : chosen.stop - first]
+        found.append(_probabilities(resampled(values, at))[kept])
+    raw = resampled(np.concatenate(found), np.arange(frames) * NETWORK_FPS / fps)
     # A foot may be held still in the air for longer than in any recording: then its height alone decides.
-    low = ramp(values[..., _ABOVE_GROUND], _HELD_UP, 0.5 * _HELD_UP)
+    low = ramp(_above_ground(legs.ankles[..., 1] * (_USUAL_LEG / legs.length), fps), _HELD_UP, 0.5 * _HELD_UP)
     return np.asarray((raw * low[..., None]).reshape(frames, 4))
 
 
@@ -77,8 +86,7 @@ def features(legs: Legs, fps: float) -> Array:
     across, along, rising = _speeds(ankles, legs.ray, fps)
     body_across, body_along, _ = _speeds(pelvis, legs.ray, fps)
     height = ankles[..., 1]
-    ground = minimum_filter1d(height.min(axis=1), 2 * round(_AROUND * fps) + 1, mode="nearest")[:, None]
-    above = np.minimum(height - ground, _HIGHEST)
+    above = _above_ground(height, fps)
     place = ankles - pelvis
     ahead = (place * forward).sum(-1)
     passing = (_velocity(place, fps) * forward).sum(-1)
@@ -112,27 +120,23 @@ def features(legs: Legs, fps: float) -> Array:
     return np.stack(columns, axis=-1)
 
 
+def _above_ground(height: Array, fps: float) -> Array:
+    """(T, 2) metres of the feet above the lowest place near in time, from their heights (T, 2)."""
+    ground = minimum_filter1d(height.min(axis=1), 2 * round(_AROUND * fps) + 1, mode="nearest")[:, None]
+    return np.minimum(height - ground, _HIGHEST)
+
+
 @lru_cache(maxsize=1)
 def _layers() -> tuple[Single, Single, list[tuple[Single, Single]]]:
     """Mean and standard deviation of the features, and kernel (taps, inputs, outputs) and bias of each layer."""
-    tensors, _ = read_weights(CONTACTS, "contacts")
-    arrays = {name: np.asarray(tensor.numpy(), np.float32) for name, tensor in tensors.items()}
+    arrays, _ = read_arrays(CONTACTS, "contacts")
     count = sum(name.endswith("weight") for name in arrays)
     layers = [(arrays[f"layer{n}.weight"].transpose(2, 1, 0), arrays[f"layer{n}.bias"]) for n in range(count)]
     return arrays["mean"], arrays["spread"], layers
 
 
 def _probabilities(values: Array) -> Array:
-    """(T, 2, 2) of heel and toe of both feet, from features (T, 2, 22) at 30 frames per second. Memory does not grow with T."""
-    reach = sum(len(kernel) // 2 for kernel, _ in _layers()[2])
-    blocks = []
-    for start in range(0, len(values), _BLOCK):
-        first, stop = max(0, start - reach), start + _BLOCK
-        blocks.append(_block(values[first : stop + reach])[start - first : stop - first])
-    return np.concatenate(blocks)
-
-
-def _block(values: Array) -> Array:
+    """(T, 2, 2) of heel and toe of both feet, from features (T, 2, 22) at 30 frames per second."""
     mean, spread, layers = _layers()
     signal = np.clip((values - mean) / spread, -FARTHEST, FARTHEST).astype(np.float32)
     for number, (kernel, bias) in enumerate(layers):
@@ -141,6 +145,20 @@ def _block(values: Array) -> Array:
         padded = np.pad(signal, ((reach, reach), (0, 0), (0, 0)), mode="edge")
         signal = bias + sum(padded[tap : tap + len(values)] @ kernel[tap] for tap in range(len(kernel)))
     return np.asarray(1 / (1 + np.exp(-np.clip(signal, -30.0, 30.0))), dtype=np.float64)
+
+
+def network_blocks(frames: int, fps: float, reach: int) -> Iterator[tuple[slice, Array, slice]]:
+    """A clip in blocks for a network that works at NETWORK_FPS, so that memory does not grow with its length.
+
+    For each block: the frames of the clip that it needs; where in them the network's frames are (N,), for `resampled`; and which of
+    the N are to be kept, the others being the `reach` frames on each side that the network reads.
+    """
+    grid = np.arange(0, max(1, round((frames - 1) * NETWORK_FPS / fps)) + 1) * fps / NETWORK_FPS
+    for start in range(0, len(grid), BLOCK):
+        first, stop = max(0, start - reach), min(start + BLOCK + reach, len(grid))
+        low = min(int(grid[first]), frames - 1)
+        high = min(int(grid[stop - 1]) + 2, frames)
+        yield slice(low, high), grid[first:stop] - low, slice(start - first, start - first + BLOCK)
 
 
 def resampled(values: Array, at: Array) -> Array:
@@ -157,7 +175,7 @@ def _velocity(points: Array, fps: float) -> Array:
     """(T, ..., 3) m/s of points (T, ..., 3), over two frames at 30 fps and as long a time at any rate."""
     if len(points) < 2:
         return np.zeros_like(points)
-    return np.asarray(np.gradient(gaussian_filter1d(points, 0.012 * fps, axis=0, mode="nearest"), axis=0) * fps)
+    return np.asarray(np.gradient(gaussian_filter1d(points, _VELOCITY * fps, axis=0, mode="nearest"), axis=0) * fps)
 
 
 def _speeds(points: Array, ray: Array, fps: float) -> tuple[Array, Array, Array]:

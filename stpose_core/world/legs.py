@@ -14,7 +14,7 @@ from stpose_core.animate import hinge
 from stpose_core.animate.body import INDEX
 from stpose_core.animate.feet import foot_frames
 from stpose_core.animate.frames import about, across, minimal_rotation, ramp, turn, unit
-from stpose_core.animate.rotations import Body, world_positions
+from stpose_core.animate.rotations import Body
 from stpose_core.animate.smooth import whittaker
 from stpose_core.data import Array
 from stpose_core.world.contacts import decided
@@ -56,30 +56,27 @@ def plant(
     where it was detected. Returns the root, moved to where the legs reach the ground.
     """
     on = np.where(decided(contacts, *_LOCKED), contacts, 0.0)
-    places = world_positions(body, root)
     feet = [
-        _leg(side, limb, places, on[:, 2 * number : 2 * number + 2], toes.get(side)) for number, (side, limb) in enumerate(_SIDES)
+        _leg(side, limb, _joints(body, root, side), on[:, 2 * number : 2 * number + 2], toes.get(side))
+        for number, (side, limb) in enumerate(_SIDES)
     ]
     for _ in range(_PASSES if firm and len(root) >= _SHORTEST * fps else 0):
         root = _carry(body, feet, root, ankle, fps)
-        places = world_positions(body, root)
         missing, weight = np.zeros_like(root), np.full((len(root), 1), 1e-3)
         for foot in feet:
             held = foot.contacts.max(axis=1, keepdims=True)
-            missing += held * foot.hold(body, places, ankle, fps)
+            missing += held * foot.hold(body, root, ankle, fps)
             weight += held
         root = root + whittaker(missing / weight, np.ones(len(root)), _ROOT_HERTZ, fps, order=2)
-    places = world_positions(body, root)
     for foot in feet:
-        foot.stand(body, places, ankle, fps)
+        foot.stand(body, root, ankle, fps)
     return root
 
 
 def _carry(body: Body, feet: Sequence[_Leg], root: Array, ankle: float, fps: float) -> Array:
     """Raises, lowers and rolls the pelvis, so that legs that stand keep the bends of their knees. Returns the root (T, 3)."""
-    places = world_positions(body, root)
     held = np.stack([foot.contacts.max(axis=1) for foot in feet], axis=1)
-    rise = np.stack([foot.rise(body, places, ankle, fps) for foot in feet], axis=1)
+    rise = np.stack([foot.rise(body, root, ankle, fps) for foot in feet], axis=1)
     width = float(np.linalg.norm(body.offsets[INDEX["LeftUpLeg"]] - body.offsets[INDEX["RightUpLeg"]]))
     both = ramp(minimum_filter1d(held.min(axis=1), 2 * round(_STANDS * fps) + 1, mode="nearest"), *_BOTH)
     roll = both * _ROLL * np.tanh((rise[:, 0] - rise[:, 1]) / width / _ROLL)
@@ -103,15 +100,15 @@ class _Leg:
     contacts: Array
     toes: Array | None
 
-    def stand(self, body: Body, places: Array, ankle: float, fps: float) -> None:
+    def stand(self, body: Body, root: Array, ankle: float, fps: float) -> None:
         """Sets the frames of the foot."""
-        foot = self._foot(body, places[:, INDEX[self.side + "Foot"]], ankle, fps)
+        foot = self._foot(body, _joints(body, root, self.side)[2], ankle, fps)
         for name in ("Foot", "ToeBase", "ToeEnd"):
             body.put(self.side + name, foot)
 
-    def hold(self, body: Body, places: Array, ankle: float, fps: float) -> Array:
+    def hold(self, body: Body, root: Array, ankle: float, fps: float) -> Array:
         """Moves the leg towards its contacts. Returns (T, 3) metres by which the ankle misses its goal."""
-        hip, knee, end = (places[:, INDEX[self.side + joint]] for joint in ("UpLeg", "Leg", "Foot"))
+        hip, knee, end = _joints(body, root, self.side)
         goal = self._goal(body, end, ankle, fps)
         knee, end = reach(hip, knee, end, goal, body[self.side + "UpLeg"][..., 2], self.bend)
         upper, lower = hinge.limb_frames(body["Hips"], unit(knee - hip), unit(end - knee), self.limb, fps)
@@ -119,9 +116,9 @@ class _Leg:
         body.put(self.side + "Leg", lower)
         return goal - end
 
-    def rise(self, body: Body, places: Array, ankle: float, fps: float) -> Array:
+    def rise(self, body: Body, root: Array, ankle: float, fps: float) -> Array:
         """(T,) metres by which the hip is to rise for a leg that keeps the bend of its knee and reaches its contacts."""
-        hip, end = (places[:, INDEX[self.side + joint]] for joint in ("UpLeg", "Foot"))
+        hip, _, end = _joints(body, root, self.side)
         wanted = hip - self._goal(body, end, ankle, fps)
         upper, lower = (float(np.linalg.norm(body.offsets[INDEX[self.side + joint]])) for joint in ("Leg", "Foot"))
         length = np.sqrt(upper**2 + lower**2 + 2 * upper * lower * np.cos(self.bend))
@@ -146,8 +143,15 @@ class _Leg:
         return foot_frames(shin, end, toe, ankle, self.contacts, fps, down)
 
 
-def _leg(side: str, limb: hinge.Hinge, places: Array, contacts: Array, toes: Array | None) -> _Leg:
-    hip, knee, end = (places[:, INDEX[side + joint]] for joint in ("UpLeg", "Leg", "Foot"))
+def _joints(body: Body, root: Array, side: str) -> tuple[Array, Array, Array]:
+    """(T, 3) hip, knee and ankle of a leg, metres. root: (T, 3)."""
+    hip = root + turn(body["Hips"], body.offsets[INDEX[side + "UpLeg"]])
+    knee = hip + turn(body[side + "UpLeg"], body.offsets[INDEX[side + "Leg"]])
+    return hip, knee, knee + turn(body[side + "Leg"], body.offsets[INDEX[side + "Foot"]])
+
+
+def _leg(side: str, limb: hinge.Hinge, joints: tuple[Array, Array, Array], contacts: Array, toes: Array | None) -> _Leg:
+    hip, knee, end = joints
     distance, upper, lower = (np.linalg.norm(a - b, axis=1) for a, b in ((end, hip), (knee, hip), (end, knee)))
     return _Leg(side, limb, _bend(distance, upper, lower), contacts, toes)
 

@@ -21,8 +21,10 @@ from torch.optim.swa_utils import AveragedModel
 from stpose_core.data import Keypoints
 from stpose_core.detect import Detector, KeypointFile
 from stpose_core.errors import DetectorError, TrainingError
-from stpose_core.lift import Lifter, load_lifter
-from stpose_core.networks.lifting import LiftingConfig, LiftingNetwork, name_of
+from stpose_core.lift import Lifter
+from stpose_core.lift.torch_network import TorchNetwork, torch_lifter
+from stpose_core.networks.lifting import LiftingNetwork
+from stpose_core.networks.lifting_configs import LiftingConfig, name_of
 from stpose_core.options import CaptureOptions
 from stpose_core.pipeline import capture, open_detector
 from stpose_core.video import probe
@@ -151,7 +153,7 @@ def adapt(
     plan = plan or Adaptation()
     torch.set_num_threads(plan.threads)
     learned, judged = keep_apart(clips)
-    old = load_lifter(weights, device)
+    old = torch_lifter(weights, device)
     check_inputs(old.network.config)
     say(f"learning from {len(learned)} clips, measuring on {len(judged)}")
     if len(clips) == 1 and min(frames_with_a_person(learned[0]), frames_with_a_person(judged[0])) < LEAST_SEEN:
@@ -159,7 +161,7 @@ def adapt(
             f"one clip of {len(clips[0])} frames is too short to keep a fifth apart; "
             f"give more clips, or one of {5 * LEAST_SEEN} frames with a person"
         )
-    new = Lifter(learn(old, learned, plan, data, say), device)
+    new = Lifter(TorchNetwork(learn(old, learned, plan, data, say), device))
     before, after = quality(old, judged), quality(new, judged)
     say(table(before, after))
     checked = check(old, new, data) if data else {}
@@ -179,16 +181,16 @@ def adapt(
         "adaptation": asdict(plan),
         "adapted_from": (weights or LIFTER).name,
     }
-    write_weights(output, new.network.state_dict(), "temporal", header)
+    write_weights(output, new.network.module.state_dict(), "temporal", header)
     return Adapted(new, before, after, checked)
 
 
 def check(old: Lifter, new: Lifter, data: Path) -> dict[str, tuple[float, float]]:
     """MPJPE in mm of both on each set of held-out marker mocap, of people that are never trained on."""
-    sets = held_out(data, old.network.config, old.device)
-    both_of = {name: [validate(lifter.network, batches)["mpjpe"] for lifter in (old, new)] for name, batches in sets.items()}
+    sets = held_out(data, old.network.config, old.network.device)
+    both_of = {name: [validate(lifter.network.module, batches)["mpjpe"] for lifter in (old, new)] for name, batches in sets.items()}
     for lifter in (old, new):
-        lifter.network.eval()
+        lifter.network.module.eval()
     return {name: (was, now) for name, (was, now) in both_of.items()}
 
 
@@ -203,10 +205,11 @@ def learn(
 
     The same seed gives the same network on the same machine.
     """
-    fabric = make_fabric(lifter.device.type, "bf16-mixed")
-    bank = MotionBank(load_mocap(data) if data else lifted_motions(lifter, clips), lifter.device)
-    films = FootageBank(clips, lifter.device)
-    network = copy.deepcopy(lifter.network)
+    device = lifter.network.device
+    fabric = make_fabric(device.type, "bf16-mixed")
+    bank = MotionBank(load_mocap(data) if data else lifted_motions(lifter, clips), device)
+    films = FootageBank(clips, device)
+    network: LiftingNetwork = copy.deepcopy(lifter.network.module)
     average = AveragedModel(network, avg_fn=moving_average(plan.ema))
     model, optimiser = fabric.setup(network, torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=0.0))
     looks: list[Look] = []
@@ -214,9 +217,9 @@ def learn(
     means: dict[str, float] = {}
     for step in range(plan.steps):
         if step % stage == 0 and step // stage < _ROUNDS:
-            looks = looks_of(Lifter(cast(LiftingNetwork, average.module), lifter.device), clips)
+            looks = looks_of(Lifter(TorchNetwork(cast(LiftingNetwork, average.module), device)), clips)
         torch.manual_seed(plan.seed * 1_000_003 + step)  # dropout draws from the global generator
-        random = Random(plan.seed * 1_000_003 + step, lifter.device)
+        random = Random(plan.seed * 1_000_003 + step, device)
         batch = _draw(bank, films, looks, plan, network.config, random, step >= stage)
         network.train()
         hold_norms(network)  # a few clips of one camera are too few for the statistics

@@ -14,12 +14,14 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 from stpose_core.errors import TrainingError
-from stpose_core.networks.lifting import LiftingNetwork, config_of, make_network, reads_maps
+from stpose_core.networks.lifting import LiftingNetwork, make_network
+from stpose_core.networks.lifting_configs import config_of, reads_maps
 from stpose_core.weights import write_weights
 from stpose_training.checkpoint import check_same_run, load_start, read_checkpoint, save_checkpoint
 from stpose_training.critic import Critic
 from stpose_training.data.contacts import with_contacts
 from stpose_training.data.footage import FootageBank, load_footage
+from stpose_training.data.knees import with_straight_knees
 from stpose_training.data.mocap import MotionBank, load_mocap
 from stpose_training.data.samples import Batch
 from stpose_training.feed import Source, feed
@@ -185,6 +187,8 @@ def train(
     torch.set_num_threads(recipe.threads)
     state.mkdir(parents=True, exist_ok=True)
     clips = load_mocap(data)
+    if recipe.straight_knees:
+        clips = with_straight_knees(clips)
     bank = MotionBank(with_contacts(data, clips) if recipe.contacts else clips, fabric.device)
     films = FootageBank(load_footage(footage), fabric.device) if footage else None
     run = Run(plan, fabric, state / "checkpoint.pt", start)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stpose_core.networks.heads import TemporalOutput
+from stpose_core.networks.outputs import TemporalOutput
 from stpose_core.skeletons import H36M17
 from stpose_training.data.samples import Batch
 

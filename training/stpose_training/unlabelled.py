@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from stpose_core.errors import TrainingError
-from stpose_core.networks.heads import TemporalOutput
-from stpose_core.networks.lifting import LiftingConfig, reads_maps
+from stpose_core.networks.lifting_configs import LiftingConfig, reads_maps
+from stpose_core.networks.outputs import TemporalOutput
 from stpose_training.data.footage import Seen
 from stpose_training.data.samples import Batch
 from stpose_training.losses import bone_length_spread

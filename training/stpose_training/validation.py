@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 
 from stpose_core.metrics import acceleration_error, mpjpe, pa_mpjpe
-from stpose_core.networks.lifting import LiftingConfig, LiftingNetwork, reads_maps
+from stpose_core.networks.lifting import LiftingNetwork
+from stpose_core.networks.lifting_configs import LiftingConfig, reads_maps
 from stpose_training.data.bodies import Random
 from stpose_training.data.cameras import film
 from stpose_training.data.contacts import with_contacts
