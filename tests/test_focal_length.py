@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -38,6 +40,11 @@ def test_without_noise_it_is_exact_to_the_last_step_of_the_search() -> None:
     focals = np.geomspace(180.0, 600.0, 6)
     found = [measured_focal(links(focal, 25.0, noise=0.0), SIZE) for focal in focals]
     assert found == pytest.approx(list(focals), rel=0.004)
+
+
+def test_it_is_that_of_the_first_frame_though_the_camera_has_zoomed_since() -> None:
+    zoomed = [replace(link, zoom=float(np.log(1.3))) for link in links(1.3 * 260.0, 25.0)]
+    assert measured_focal(zoomed, SIZE) == pytest.approx(260.0, rel=0.03)
 
 
 def test_what_cannot_be_measured_is_unknown() -> None:

@@ -301,19 +301,19 @@ def test_the_shift_is_the_least_squares_solution() -> None:
 
 def test_a_contact_that_slips_loses_its_weight() -> None:
     random = np.random.default_rng(1)
-    points = np.cumsum(random.uniform(0.005, 0.03, (10, 1, 3)), axis=0) * [1.0, 0.0, 1.0]
-    standing, known = np.ones((10, 1)), np.tile(np.eye(3), (10, 1, 1))
+    points = np.cumsum(random.uniform(0.005, 0.03, (10, 2, 3)), axis=0) * [1.0, 0.0, 1.0]
+    standing, known = np.ones((10, 2)), np.tile(np.eye(3), (10, 1, 1))
     stiff = Stiffness(speed=0.05, height=1e6, acceleration=8.0, slip=0.5)
     speed = np.linalg.norm(np.diff(points, axis=0), axis=-1) * FPS
     weight = (FPS / 0.05) ** 2 / (1 + (speed / 0.5) ** 2) ** 2  # Geman and McClure
-    found = settle(points, standing, np.zeros(1), known, stiff, FPS)
-    assert found == pytest.approx(dense(points, weight, np.zeros((10, 1)), known, 8.0), abs=1e-7)
+    found = settle(points, standing, np.zeros(2), known, stiff, FPS)
+    assert found == pytest.approx(dense(points, weight, np.zeros((10, 2)), known, 8.0), abs=1e-7)
     # Along the ray, 0.6 of the movement does not count as slip.
     ray = np.tile([0.0, 0.0, -1.0], (10, 1))
     steps = np.diff(points, axis=0) * [1.0, 1.0, 0.4]
     weight = (FPS / 0.05) ** 2 / (1 + (np.linalg.norm(steps, axis=-1) * FPS / 0.5) ** 2) ** 2
-    found = settle(points, standing, np.zeros(1), known, stiff, FPS, ray=ray)
-    assert found == pytest.approx(dense(points, weight, np.zeros((10, 1)), known, 8.0), abs=1e-7)
+    found = settle(points, standing, np.zeros(2), known, stiff, FPS, ray=ray)
+    assert found == pytest.approx(dense(points, weight, np.zeros((10, 2)), known, 8.0), abs=1e-7)
 
 
 def test_two_frames_are_not_settled() -> None:

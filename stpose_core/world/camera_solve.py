@@ -128,9 +128,7 @@ def _middle(turns: Turns, lens: Lens) -> slice:
 
 
 def _between(at: Array, turns: Turns, count: int) -> Turns:
-    """Poses of all `count` frames from those `at` some."""
+    """Poses of all `count` frames from those `at` two or more."""
     frames = np.clip(np.arange(count), at[0], at[-1])
-    if len(at) == 1:
-        return Turns(np.repeat(turns.rotation, count, 0), np.repeat(turns.zoom, count))
     rotation = Slerp(at, Rotation.from_matrix(turns.rotation))(frames).as_matrix()
     return Turns(np.asarray(rotation), np.interp(frames, at, turns.zoom))
