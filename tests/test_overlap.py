@@ -75,7 +75,7 @@ def standing(x: float, y: float, height: float = 120.0) -> Pose2D:
 
 
 def nothing_painted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(painting, "_draw", lambda bodies, xy, skeleton: None)
+    monkeypatch.setattr(painting, "_draw", lambda bodies, xy, skeleton, value: None)
 
 
 @pytest.mark.parametrize("painted", [True, False])

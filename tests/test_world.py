@@ -14,12 +14,14 @@ from stpose_core.animate import animate, forward_kinematics
 from stpose_core.animate.body import INDEX
 from stpose_core.animate.frames import minimal_rotation, unit
 from stpose_core.data import Array, CameraPath, Motion, Pose3D
+from stpose_core.skeletons import H36M17
 from stpose_core.world.contacts import Legs, decided, foot_probabilities, shown
 from stpose_core.world.gait import carried, gait_velocity
 from stpose_core.world.legs import reach
 from stpose_core.world.solve import Stiffness, settle
 
 FIRM = Stiffness(speed=0.003, height=0.01, acceleration=6.0, slip=1.0)
+LEGS = (("l_hip", "l_knee", "l_ankle"), ("r_hip", "r_knee", "r_ankle"))
 AHEAD = np.tile([0.0, 0.0, -1.0], (90, 1))
 
 
@@ -99,10 +101,19 @@ def test_the_legs_tell_the_speed_and_a_camera_that_stays_is_not_carried() -> Non
     speed = gait_velocity(ankles, hips, 30.0)
     wanted = true.root[-1] / 6.0
     assert np.abs(speed[30:-30].mean(axis=0) - wanted * [1, 0, 1]).max() < 0.12
-    assert carried(true.root, speed, 30.0)[1].max() < 0.05
-    assert carried(0 * true.root, speed, 30.0)[1].min() > 0.9
+    ahead = np.tile([1.0, 0.0, 0.0], (len(true), 1))
+    assert carried(true.root, speed, hips, ahead, 30.0)[1].max() < 0.05
+    assert carried(0 * true.root, speed, hips, ahead, 30.0)[1].min() > 0.9
     standing = np.tile(ankles[:1], (len(ankles), 1, 1))
     assert np.abs(gait_velocity(standing, hips, 30.0)).max() < 0.05
+
+
+def test_the_speed_of_the_legs_turns_with_the_body() -> None:
+    true = walk(6.0)
+    turn = Rotation.from_rotvec(2 * np.pi / 2.5 * np.arange(len(true))[:, None] / 30.0 * np.array([0.0, 1.0, 0.0])).as_matrix()
+    ankles = np.einsum("tij,tkj->tki", turn, feet(true) - true.root[:, None])
+    speed = np.linalg.norm(gait_velocity(ankles, turn @ [0.2, 0.0, 0.0], 30.0), axis=1)
+    assert speed[30:-30].mean() == pytest.approx(true.root[-1, 2] / 6.0, rel=0.15)
 
 
 def test_a_path_of_another_length_is_refused() -> None:
@@ -247,6 +258,19 @@ def test_a_leg_reaches_its_goal_with_its_bones_and_the_plane_of_its_knee() -> No
     same, there = reach(hip, knee, ankle, ankle, np.tile([0.0, 0.0, 1.0], (len(hip), 1)), had(hip, knee, ankle))
     assert np.allclose(same, knee)
     assert np.allclose(there, ankle)
+
+
+def test_the_pelvis_gives_way_to_legs_that_stand_and_not_their_knees() -> None:
+    turned = {"UpLeg": -0.1, "Leg": 0.2}
+    fold = {side + joint: np.tile([angle, 0.0, 0.0], (120, 1)) for side in ("Left", "Right") for joint, angle in turned.items()}
+    joints = h36m(body(fold, np.tile([0.0, 0.90, 0.0], (120, 1)), 30.0))
+    joints[:, H36M17.index("l_hip", "l_knee", "l_ankle"), 1] -= 0.02
+    motion = animate(noisy(seen(joints, 30.0), 0.002))
+    found = h36m(motion)
+    assert np.abs(feet(motion)[30:-30, 0, 1] - feet(motion)[30:-30, 1, 1]).max() < 0.012, "both feet are on the floor"
+    bends = [np.degrees(np.median(had(*(found[30:-30, joint] for joint in H36M17.index(*names))))) for names in LEGS]
+    assert abs(bends[0] - bends[1]) < 10.0, "they would be at 0 and 17 degrees, if each knee took up its centimetre"
+    assert np.mean(bends) == pytest.approx(np.degrees(0.2), abs=4.0)
 
 
 def test_a_goal_out_of_reach_moves_the_knee_without_a_pop() -> None:

@@ -102,9 +102,10 @@ def info(source: Path, as_json: bool) -> None:
 
 def _read(source: Path, out: Path, person: int | None, overwrite: bool) -> list[Motion]:
     """The people of a file. Raises StposeError before anything is read where the output cannot be written."""
-    format_of(out).check_packages()
+    chosen = format_of(out)
     check_not_input([out], [source])
     check_output(out, overwrite)
+    chosen.check_packages()
     people = list(load_people(source))
     if person is None:
         return people

@@ -66,8 +66,9 @@ def plan_jobs(videos: Sequence[Path], out: str, everyone: bool, kind: str, overw
         if many or (everyone and not format_of(path).several):
             what = "many videos" if many else "--person all"
             raise OutputError(f"{out} is one file; for {what} give a folder (its name ending in /)")
+        check_output(path, overwrite)
         format_of(path).check_packages()
-        return [Job(videos[0], check_output(path, overwrite), False)]
+        return [Job(videos[0], path, False)]
     _check_folder(path)
     format_of(f"a.{kind}").check_packages()
     jobs = [Job(video, path / f"{name}.{kind}", everyone) for video, name in zip(videos, unique_names(videos))]

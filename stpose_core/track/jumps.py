@@ -21,14 +21,14 @@ LEAP = 0.5  # share of its distance from the path that a joint must have moved i
 TRUST = 0.5  # share of the score that a corrected joint keeps
 _STIFF = 0.07  # seconds; the path follows movements that take several times as long
 _WIDE, _NARROW, _ROUNDS = 0.4, 0.1, 10  # torsos: distance of an outlier in the first and in the last step, and the steps between
-_FEWEST = 5  # detections that a path needs
+FEWEST = 5  # detections that a path needs
 
 
 def correct_jumps(track: Track) -> Track:
     """A copy of the track in which joints that briefly jump off their path are moved back onto it, with half of their score."""
     track = track.copied()
     for rows in track.stretches():
-        if len(rows) < _FEWEST:
+        if len(rows) < FEWEST:
             continue
         part = slice(int(rows[0]), int(rows[-1]) + 1)
         xy, score = track.xy[part].astype(float), track.score[part].astype(float)
@@ -47,17 +47,28 @@ def leaps(times: Floats, xy: Floats, score: Floats) -> tuple[NDArray[np.bool_], 
     """
     seen = np.isfinite(xy).all(-1)
     weight = np.square(np.where(seen, score, 0.0))
-    places = np.where(seen[..., None], xy, 0.0)
+    path = robust_path(times, xy, weight)
+    aside = np.where(seen[..., None], xy - path, np.nan)
+    wrong = np.stack([_away(times, aside[:, joint]) for joint in range(xy.shape[1])], 1)
+    # A joint with too few other detections has no path.
+    wrong &= (seen & ~wrong).sum(0) >= FEWEST
+    if wrong.any():
+        path = _smoothed(np.where(seen[..., None], xy, 0.0), np.where(wrong, 0.0, weight), _rigidity(times))
+    return wrong, path
+
+
+def robust_path(times: Floats, xy: Floats, weight: Floats) -> Floats:
+    """(T, J, 2) smooth paths through the joints that hardly follow outliers.
+
+    times: (T,) seconds; xy: (T, J, 2) in torsos; weight: (T, J), the square of the score for a usual detection, 0 where xy is NaN.
+    """
+    places = np.where(np.isfinite(xy).all(-1)[..., None], xy, 0.0)
     rigid = _rigidity(times)
     kept = weight
     for width in np.geomspace(_WIDE, _NARROW, _ROUNDS):
         path = _smoothed(places, kept, rigid)
         kept = weight / (1 + (np.linalg.norm(places - path, axis=-1) / width) ** 2)
-    aside = np.where(seen[..., None], places - path, np.nan)
-    wrong = np.stack([_away(times, aside[:, joint]) for joint in range(xy.shape[1])], 1)
-    # A joint with too few other detections has no path.
-    wrong &= (seen & ~wrong).sum(0) >= _FEWEST
-    return wrong, _smoothed(places, np.where(wrong, 0.0, weight), rigid) if wrong.any() else path
+    return path
 
 
 def _away(times: Floats, aside: Floats) -> NDArray[np.bool_]:

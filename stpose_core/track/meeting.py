@@ -27,6 +27,7 @@ Detections = list[tuple[float, int, Pose2D]]
 EXCHANGED, STRANGE = 1.5, 6.0  # of `Person.unlike`: a larger difference means exchanged poses; a larger value, another person
 HIDDEN_SECONDS = 2.0  # a lost person may stay behind another person for this long
 _AROUND = 0.3  # of the largest box of a group: margin of the part of the picture that is searched for people behind them
+_SMALLEST = 0.4  # of that box: a smaller find behind them is no person near them, but mostly a remnant of a painted body
 CLAIM_FRAMES = 5  # of a new person's first detections are compared with those of the people who are followed
 
 
@@ -103,12 +104,15 @@ def find_behind(detector: Detector, group: Sequence[Person], frame: Frame) -> It
     """Poses of people whom a search finds if those of the group are painted out."""
     height, width = frame.image.shape[:2]
     boxes = [seen_box(person.pose) for person in group]
-    margin = _AROUND * max(box.size for box in boxes)
+    size = max(box.size for box in boxes)
+    margin = _AROUND * size
     x0, y0 = (max(0, int(min(low) - margin)) for low in zip(*((box.x0, box.y0) for box in boxes)))
     x1, y1 = (max(1, int(max(high) + margin)) for high in zip(*((box.x1, box.y1) for box in boxes)))
     painted = Painted(frame.image, [person.pose for person in group], detector.skeleton)
     part = painted.image[y0 : min(y1, height), x0 : min(x1, width)]
     for box in detector.find(np.ascontiguousarray(part)) if part.size else []:
+        if box.size < _SMALLEST * size:
+            continue
         pose = verified(detector, painted.image, detector.pose(painted.image, box.moved(np.array([x0, y0]))))
         if pose is not None and not painted.covers(pose):
             yield pose

@@ -38,9 +38,11 @@ class Painted:
         self._skeleton = skeleton
         self.bodies = _drawn(image, front, skeleton)
         self.image: Image = image.copy()
-        self.image[self.bodies > 0] = _GREY
+        _paint(self.image, self.bodies)
         if own is not None:
-            self.image[(_drawn(image, behind, skeleton) > 0) & (_drawn(image, [own], skeleton) == 0)] = _GREY
+            beside = _drawn(image, behind, skeleton)
+            _draw(beside, own.xy.astype(float), skeleton, 0)
+            _paint(self.image, beside)
 
     def covers(self, pose: Pose2D) -> bool:
         """Whether most of the visible arms, legs and trunk of a pose lie on the bodies: it is made of what is left of them."""
@@ -52,14 +54,21 @@ class Painted:
         return bool((self.bodies[y[inside], x[inside]] > 0).sum() > (1 - _OPEN) * len(x))
 
 
+def _paint(image: Image, bodies: NDArray[np.uint8]) -> None:
+    # Bodies are a small part of the picture, and a mask of all of it takes half as long as a network.
+    x, y, width, height = cv2.boundingRect(bodies)
+    there = slice(y, y + height), slice(x, x + width)
+    image[there][bodies[there] > 0] = _GREY
+
+
 def _drawn(image: Image, poses: Iterable[Pose2D], skeleton: str) -> NDArray[np.uint8]:
     bodies = np.zeros(image.shape[:2], np.uint8)
     for pose in poses:
-        _draw(bodies, pose.xy.astype(float), skeleton)
+        _draw(bodies, pose.xy.astype(float), skeleton, 255)
     return bodies
 
 
-def _draw(bodies: NDArray[np.uint8], xy: Floats, skeleton: str) -> None:
+def _draw(bodies: NDArray[np.uint8], xy: Floats, skeleton: str, value: int) -> None:
     names = get_skeleton(skeleton)
     left, right, l_hip, r_hip = xy[names.index("l_shoulder", "r_shoulder", "l_hip", "r_hip")]
     top, low = (left + right) / 2, (l_hip + r_hip) / 2
@@ -69,17 +78,17 @@ def _draw(bodies: NDArray[np.uint8], xy: Floats, skeleton: str) -> None:
     for side in ("l", "r"):
         for start, end, beyond, radius in _BONES:
             a, b = xy[names.index(f"{side}_{start}", f"{side}_{end}")]
-            _line(bodies, a, b + beyond * (b - a), radius * torso)
+            _line(bodies, a, b + beyond * (b - a), radius * torso, value)
     for a, b in ((left, right), (l_hip, r_hip), (left, r_hip), (right, l_hip)):
-        _line(bodies, a, b, _NECK * torso)
+        _line(bodies, a, b, _NECK * torso, value)
     head = top + _UP * (top - low)
-    _line(bodies, top, low, _TRUNK * torso)
-    _line(bodies, top, head, _NECK * torso)
-    _line(bodies, head, head, _HEAD * torso)
+    _line(bodies, top, low, _TRUNK * torso, value)
+    _line(bodies, top, head, _NECK * torso, value)
+    _line(bodies, head, head, _HEAD * torso, value)
 
 
-def _line(bodies: NDArray[np.uint8], a: Floats, b: Floats, radius: float) -> None:
+def _line(bodies: NDArray[np.uint8], a: Floats, b: Floats, radius: float, value: int) -> None:
     ends = np.stack([a, b])
     if np.isfinite(ends).all() and np.abs(ends).max() < 1e5:
         (x0, y0), (x1, y1) = ends.round().astype(int).tolist()
-        cv2.line(bodies, (x0, y0), (x1, y1), 255, max(1, round(2 * radius)))
+        cv2.line(bodies, (x0, y0), (x1, y1), value, max(1, round(2 * radius)))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+from scipy.ndimage import minimum_filter1d
 from scipy.spatial.transform import Rotation
 
 from stpose_core.animate import hinge
 from stpose_core.animate.body import INDEX
 from stpose_core.animate.feet import foot_frames
-from stpose_core.animate.frames import about, across, minimal_rotation, turn, unit
+from stpose_core.animate.frames import about, across, minimal_rotation, ramp, turn, unit
 from stpose_core.animate.rotations import Body
 from stpose_core.animate.smooth import whittaker
 from stpose_core.data import Array
@@ -25,12 +26,18 @@ _FIRM = Stiffness(speed=0.003, height=0.03, acceleration=6.0, slip=1.0)
 _MOST = np.radians(14.0)  # by which the bend of a knee is changed
 _ABOUT_STRAIGHT = np.radians(15.0)
 _FARTHEST = 0.12  # m, largest displacement of a foot: a contact that asks for more is wrong
-_PASSES = 2
+_PASSES = 2  # rounds of carrying the pelvis and holding the feet
+_UPRIGHT = (0.55, 0.75)  # height of a hip above its ankle, as a share of their distance, from which on the pelvis gives way
+_RISE = 0.02  # m that the pelvis rises or falls in one round at most: a leg that asks for more is not upright, or does not stand
+_DOUBT = 0.3  # contacts (squared) that are as much as none
+# Roll of the pelvis, at most in one round, and its cut-off; contacts of both feet, for so many seconds before and after, from
+# which on it rolls: in walking, it would take up what the contacts are early or late.
+_ROLL, _ROLL_HERTZ, _BOTH, _STANDS = np.radians(6.0), 1.0, (0.3, 0.6), 0.4
 _SHORTEST = 0.3  # s: a shorter clip does not show which foot stands
 # Thresholds of contacts that hold a foot: lower than those of contacts that a motion shows, because a foot that is not held slides
 # by 3 cm a frame, while one that is held in error is hardly moved (`Stiffness.slip`).
 _LOCKED = (0.3, 0.15)
-_ROOT_HERTZ = 3.0  # cut-off of what the root moves for legs that do not reach the ground
+_ROOT_HERTZ = 2.0  # cut-off of what the root moves for legs that do not reach the ground
 
 
 def plant(
@@ -54,6 +61,7 @@ def plant(
         for number, (side, limb) in enumerate(_SIDES)
     ]
     for _ in range(_PASSES if firm and len(root) >= _SHORTEST * fps else 0):
+        root = _carry(body, feet, root, ankle, fps)
         missing, weight = np.zeros_like(root), np.full((len(root), 1), 1e-3)
         for foot in feet:
             held = foot.contacts.max(axis=1, keepdims=True)
@@ -63,6 +71,22 @@ def plant(
     for foot in feet:
         foot.stand(body, root, ankle, fps)
     return root
+
+
+def _carry(body: Body, feet: Sequence[_Leg], root: Array, ankle: float, fps: float) -> Array:
+    """Raises, lowers and rolls the pelvis, so that legs that stand keep the bends of their knees. Returns the root (T, 3)."""
+    held = np.stack([foot.contacts.max(axis=1) for foot in feet], axis=1)
+    rise = np.stack([foot.rise(body, root, ankle, fps) for foot in feet], axis=1)
+    width = float(np.linalg.norm(body.offsets[INDEX["LeftUpLeg"]] - body.offsets[INDEX["RightUpLeg"]]))
+    both = ramp(minimum_filter1d(held.min(axis=1), 2 * round(_STANDS * fps) + 1, mode="nearest"), *_BOTH)
+    roll = both * _ROLL * np.tanh((rise[:, 0] - rise[:, 1]) / width / _ROLL)
+    mean = (held**2 * rise).sum(axis=1) / ((held**2).sum(axis=1) + _DOUBT)
+    up, roll = (
+        whittaker(values[:, None], np.ones(len(root)), hertz, fps, order=2)[:, 0]
+        for values, hertz in ((mean, _ROOT_HERTZ), (roll, _ROLL_HERTZ))
+    )
+    body.put("Hips", about(body["Hips"][..., 2], roll) @ body["Hips"])
+    return np.asarray(root + up[:, None] * np.array([0.0, 1.0, 0.0]))
 
 
 @dataclass(frozen=True)
@@ -85,17 +109,30 @@ class _Leg:
     def hold(self, body: Body, root: Array, ankle: float, fps: float) -> Array:
         """Moves the leg towards its contacts. Returns (T, 3) metres by which the ankle misses its goal."""
         hip, knee, end = _joints(body, root, self.side)
-        ball = body.offsets[INDEX[self.side + "ToeBase"]]
-        parts = np.stack([end, end + turn(self._foot(body, end, ankle, fps), ball)], axis=1)
-        known = np.tile(np.eye(3) / _FREE**2, (len(end), 1, 1))
-        shift = settle(parts, self.contacts, np.array([ankle, ankle + ball[1]]), known, _FIRM, fps)
-        far = np.linalg.norm(shift, axis=1, keepdims=True)
-        goal = end + shift * _FARTHEST * np.tanh(far / _FARTHEST) / np.maximum(far, 1e-9)
+        goal = self._goal(body, end, ankle, fps)
         knee, end = reach(hip, knee, end, goal, body[self.side + "UpLeg"][..., 2], self.bend)
         upper, lower = hinge.limb_frames(body["Hips"], unit(knee - hip), unit(end - knee), self.limb, fps)
         body.put(self.side + "UpLeg", upper)
         body.put(self.side + "Leg", lower)
         return goal - end
+
+    def rise(self, body: Body, root: Array, ankle: float, fps: float) -> Array:
+        """(T,) metres by which the hip is to rise for a leg that keeps the bend of its knee and reaches its contacts."""
+        hip, _, end = _joints(body, root, self.side)
+        wanted = hip - self._goal(body, end, ankle, fps)
+        upper, lower = (float(np.linalg.norm(body.offsets[INDEX[self.side + joint]])) for joint in ("Leg", "Foot"))
+        length = np.sqrt(upper**2 + lower**2 + 2 * upper * lower * np.cos(self.bend))
+        height = np.sqrt(np.maximum(length**2 - (wanted[:, [0, 2]] ** 2).sum(axis=1), 0.0))
+        return np.asarray(ramp(wanted[:, 1] / length, *_UPRIGHT) * _RISE * np.tanh((height - wanted[:, 1]) / _RISE))
+
+    def _goal(self, body: Body, end: Array, ankle: float, fps: float) -> Array:
+        """(T, 3) where the ankle, now at `end` (T, 3), is to be for contacts that stay in place on the floor."""
+        ball = body.offsets[INDEX[self.side + "ToeBase"]]
+        parts = np.stack([end, end + turn(self._foot(body, end, ankle, fps), ball)], axis=1)
+        known = np.tile(np.eye(3) / _FREE**2, (len(end), 1, 1))
+        shift = settle(parts, self.contacts, np.array([ankle, ankle + ball[1]]), known, _FIRM, fps)
+        far = np.linalg.norm(shift, axis=1, keepdims=True)
+        return np.asarray(end + shift * _FARTHEST * np.tanh(far / _FARTHEST) / np.maximum(far, 1e-9))
 
     def _foot(self, body: Body, end: Array, ankle: float, fps: float) -> Array:
         toe = body.offsets[INDEX[self.side + "ToeBase"]] + body.offsets[INDEX[self.side + "ToeEnd"]]

@@ -38,7 +38,8 @@ def follow_gait(legs: Legs, root: Array, fps: float) -> tuple[Array, Array]:
 
     legs: relative to the pelvis. root: (T, 3) metres for a camera that stays in place.
     """
-    path, share = carried(root, gait_velocity(legs.ankles, legs.hips[:, 0] - legs.hips[:, 1], fps), fps)
+    hips = legs.hips[:, 0] - legs.hips[:, 1]
+    path, share = carried(root, gait_velocity(legs.ankles, hips, fps), hips, legs.ray, fps)
     return root + path, share
 
 
