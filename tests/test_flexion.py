@@ -82,10 +82,10 @@ def test_a_straight_leg_that_was_lifted_bent_comes_out_straight(
 ) -> None:
     keypoints = shown(person(np.full(FRAMES, 3.0), turn))
     lifted = lifter(keypoints, CAMERA)
-    assert knees(lifted) > 11.0
-    assert knees(refine(lifted, keypoints)) < 10.0
+    assert knees(lifted) > 10.0
+    assert knees(refine(lifted, keypoints)) < min(10.0, knees(lifted) - 2.0)
     monkeypatch.setattr(fitting, "flexion", as_lifted)
-    assert knees(refine(lifted, keypoints)) > 11.0, "control: as the lifter bends them"
+    assert knees(refine(lifted, keypoints)) > knees(lifted) - 0.2, "control: as the lifter bends them"
 
 
 @pytest.mark.parametrize("turn", [45.0, 90.0])
@@ -110,8 +110,8 @@ def test_what_is_not_seen_stays_as_it_was_lifted(lifter: Lifter) -> None:
     said, _ = flexion(lifted, hidden)
     seen, _ = flexion(lifter(keypoints, CAMERA), keypoints)
     left = np.abs(said - bend(lifted.xyz))[:, KNEES]
-    assert np.degrees(np.median(left)) < 4.0
-    assert np.degrees(np.median(np.abs(seen - bend(lifter(keypoints, CAMERA).xyz))[:, KNEES])) > 4.0, "control: visible legs change"
+    assert np.degrees(np.median(left)) < 0.5
+    assert np.degrees(np.median(np.abs(seen - bend(lifter(keypoints, CAMERA).xyz))[:, KNEES])) > 1.5, "control: visible legs change"
 
 
 def test_angles_do_not_depend_on_side_size_place_or_rate(lifter: Lifter) -> None:
