@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -234,3 +236,33 @@ def test_what_is_measured_is_the_network_in_both_precisions(cache: Path, monkeyp
 def test_a_foreign_network_stays_in_single_precision_and_is_not_kept(cache: Path, measured: list[Timing]) -> None:
     session = OpenVINOSession(finder_of(1), size=SIZE)
     assert (precision_of(session), len(measured), cache.exists()) == ("f32", 1, False)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the processors of each thread from /proc")
+def test_no_thread_is_bound_to_a_processor(cache: Path) -> None:
+    """OpenVINO binds its threads by itself: the networks of several processes would share one processor."""
+    done = subprocess.run([sys.executable, "-c", BOUND], capture_output=True, text=True, timeout=120, check=True, env=environment())
+    assert done.stdout.split()[-1] == "[]"
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+# A thread is bound while it computes.
+BOUND = f"""
+import contextlib, os, threading
+import numpy as np
+from graphs import finder_of
+from stpose_core.detect.sessions import OpenVINOSession
+session, own, bound = OpenVINOSession(finder_of(1), size={SIZE}, own=True), os.sched_getaffinity(0), set()
+picture = np.zeros((1, 3, {SIZE[1]}, {SIZE[0]}), np.float32)
+work = threading.Thread(target=lambda: [session.run(picture) for _ in range(1500)])
+work.start()
+while work.is_alive():
+    for task in os.listdir("/proc/self/task"):
+        with contextlib.suppress(OSError):
+            if os.sched_getaffinity(int(task)) != own:
+                bound.add(task)
+print(sorted(bound))
+"""

@@ -137,7 +137,8 @@ class OpenVINOSession:
             shape = output.get_partial_shape()
             if shape.is_static and prod(shape.to_shape()) * output.get_element_type().size > MOST_TENSOR:
                 raise ValueError(f"an array inside would be larger than {MOST_TENSOR / 1e9:.1f} GB")
-        settings = {"INFERENCE_NUM_THREADS": spare_threads(), "PERFORMANCE_HINT": "LATENCY"}
+        # Bound to processors, the threads of all workers of a batch would share the first ones.
+        settings = {"INFERENCE_NUM_THREADS": spare_threads(), "PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
         # Foreign networks in float32, as they were trained: what processors compute faster in moves peaks.
         self.precision = faster_precision(core, model, settings) if own else Precision(SINGLE, "as it was trained")
         self.description = f"OpenVINO {package.__version__.split('-')[0]} in {self.precision}"
