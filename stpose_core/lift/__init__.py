@@ -1,4 +1,4 @@
-"""Keypoints -> Pose3D. Torch is imported with the first name that is used of this package."""
+"""Keypoints -> Pose3D. Its modules are imported with the first name that is used of this package."""
 
 from __future__ import annotations
 
