@@ -18,15 +18,15 @@ from stpose_core.metrics import mpjpe
 from stpose_core.skeletons import H36M17
 from stpose_core.world.ground import room_from_camera
 
-pytest.importorskip("mediapipe", reason="the mediapipe extra is not installed")
-
 EXAMPLE = Path(__file__).parents[1] / "examples" / "walk.mp4"
 LIMBS = [1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16]
 
 
-@pytest.fixture(scope="module")
-def capture() -> Capture:
-    return sp.capture(EXAMPLE, detector="mediapipe")
+@pytest.fixture(scope="module", params=["builtin", "mediapipe"])
+def capture(request: pytest.FixtureRequest) -> Capture:
+    if request.param == "mediapipe":
+        pytest.importorskip("mediapipe", reason="the mediapipe extra is not installed")
+    return sp.capture(EXAMPLE, detector=request.param)
 
 
 @pytest.fixture(scope="module")
