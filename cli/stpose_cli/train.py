@@ -35,6 +35,7 @@ class RecipeChanges:
     critic: float | None
     masked: float | None
     confused: float | None
+    overlapped: float | None
     straight_knees: bool | None
     seed: int | None
     threads: int | None
@@ -83,6 +84,7 @@ class LifterOptions(RecipeChanges):
 @click.option("--critic", type=click.FloatRange(0), help="Weight of the spatio-temporal discriminator; 0 disables it.")
 @click.option("--masked", type=click.FloatRange(0, 1), help="Share of samples with hidden joints.")
 @click.option("--confused", type=click.FloatRange(0, 1), help="Share of samples with left and right of some joints swapped.")
+@click.option("--overlapped", type=click.FloatRange(0, 1), help="Share of samples in which another person passes in front.")
 @click.option(
     "--straight-knees", is_flag=True, default=None, help="Straighten recorded legs that stand; marker mocap bends their knees."
 )

@@ -56,7 +56,7 @@ def _draw(source: Source, recipe: Recipe, size: int, seed: int, severity: Callab
         batch=size - unlabelled,
         window=Window(frames=recipe.frames, reach=drawn, causal=source.causal),
         random=random,
-        faults=Faults(recipe.masked, hard, recipe.confused),
+        faults=Faults(recipe.masked, hard, recipe.confused, recipe.overlapped),
         maps=source.maps,
         recorded=recipe.recorded,
     )

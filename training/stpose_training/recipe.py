@@ -32,9 +32,10 @@ class Recipe:
     batch: samples a step, of all processes together. frames: outputs of a sample. reach: least number of frames drawn on each side
     of them, so that networks of different reach are trained on the same samples. rate, weight_decay, warmup (steps), ema: AdamW,
     its schedule, and the decay of the averaged weights. masked: share of samples with hidden joints; full_severity_at: share of the
-    run after which occlusion is most severe. confused: share of samples with left and right exchanged in some joints. recorded:
-    share of samples that keep their recorded posture, for which contacts are known. straight_knees: recorded knees are corrected so
-    that legs that stand are straight (`stpose_training.data.knees`). velocity, acceleration, bones, limbs, hinges,
+    run after which occlusion is most severe. confused: share of samples with left and right exchanged in some joints;
+    overlapped: in which another person passes in front. recorded: share of samples that keep their recorded posture, for which
+    contacts are known. straight_knees: recorded knees are corrected so that legs that stand are straight
+    (`stpose_training.data.knees`). velocity, acceleration, bones, limbs, hinges,
     contacts: weights of those losses; that of MPJPE is 1.
     footage: share of a batch from 2D-only clips, if some are given; reprojection: weight of that loss on them.
     critic: weight of the discriminator, 0 for none; it starts to learn after a share critic_from of the run, and its weight then
@@ -53,6 +54,7 @@ class Recipe:
     ema: float = 0.998
     masked: float = 0.5
     confused: float = 0.0
+    overlapped: float = 0.0
     recorded: float = 0.0
     straight_knees: bool = False
     full_severity_at: float = 0.4

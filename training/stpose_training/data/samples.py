@@ -18,6 +18,7 @@ from stpose_training.data.heatmaps import draw_blobs, independent
 from stpose_training.data.mocap import MotionBank
 from stpose_training.data.noise import detect
 from stpose_training.data.occlusion import hide
+from stpose_training.data.overlap import overlap
 
 
 @dataclass
@@ -122,11 +123,13 @@ def thin(rays: Tensor, score: Tensor, every: int) -> tuple[Tensor, Tensor]:
 @dataclass(frozen=True)
 class Faults:
     """Faults of the detections of a batch. masked: share of samples with hidden joints; severity: 0..1 of their occlusion;
-    confused: share of samples in which the detector confuses left and right."""
+    confused: share of samples in which the detector confuses left and right; overlapped: in which another person passes in
+    front."""
 
     masked: float = 0.0
     severity: float = 1.0
     confused: float = 0.0
+    overlapped: float = 0.0
 
 
 NO_FAULTS = Faults(severity=0.0)
@@ -150,6 +153,9 @@ def observe(
     rays, score, mixed = found.rays, found.score, torch.zeros_like(found.outside)
     if faults.confused:
         rays, score, mixed = confuse(rays, score, size_of(found.true), random, faults.confused)
+    if faults.overlapped:
+        rays, score, covered = overlap(rays, score, size_of(found.true), random, faults.overlapped)
+        mixed = mixed | covered
     rays, score, wrong = hide(rays, score, random, severity=faults.severity, share=faults.masked)
     wrong = wrong | mixed
     rays, score = thin(rays, score, every)
