@@ -119,33 +119,12 @@ def _captured(
         more: Progress = lambda stage, done, total: report(stage, before + done, before + (total or 0))  # noqa: E731
         seen = replace(observe(video, source, start, end, more), camera=seen.camera)
         chosen = choose_people(seen.tracks, options.person, size, len(seen.times))
-    from stpose_core.lift.parts import with_parts
-    from stpose_core.lift.refine import refine
-    from stpose_core.lift.visibility import without_flicker
-    from stpose_core.threads import one_thread
-
     lifted: list[tuple[Keypoints, Pose3D]] = []
     unposed: list[int] = []
     total = len(chosen) * len(seen.times)
     for number, track in enumerate(chosen):
         report("lift", number * len(seen.times), total)
-        keypoints = without_flicker(track_to_keypoints(track, seen.times, options.fps or info.fps, size))
-        with one_thread():
-            maps = _maps_of(source, lifter, track, keypoints, seen.times, video.frames(start, end))
-            known: dict[str, Any] = {} if camera is None else {"camera": camera}
-            pose3d = lifter(keypoints, **known) if maps is None else lifter(keypoints, maps=maps, **known)
-            if options.refine:
-                pose3d = refine(pose3d, keypoints)
-            if options.hands:
-                if isinstance(source, KeypointFile):
-                    keypoints = source.with_hands(track, keypoints, seen.times)
-                elif look is not None and pose3d.posed.any():
-                    from stpose_core.detect.hands import find_hands
-
-                    # A second pass over the frames: only the hands of people who were chosen are looked at.
-                    with closing(ahead(video.frames(start, end), AHEAD)) as frames:
-                        keypoints = find_hands(look, keypoints, pose3d, seen.times, (frame.image for frame in frames))
-            pose3d = with_parts(pose3d, keypoints)
+        keypoints, pose3d = _lift(track, seen.times, video, options, source, lifter, look)
         if pose3d.posed.any():
             lifted.append((keypoints, pose3d))
         else:
@@ -167,6 +146,43 @@ def _captured(
         which = f"{len(unposed)} of {len(chosen)} people (by size: {', '.join(map(str, unposed))})"
         _log.warning("%s: left out %s, detected in too few frames for a pose", info.path, which)
     return captures
+
+
+def _lift(
+    track: Track,
+    times: Array,
+    video: FrameSource,
+    options: CaptureOptions,
+    source: Detector | KeypointFile,
+    lifter: Lifter,
+    look: Look | None,
+) -> tuple[Keypoints, Pose3D]:
+    """The joints of one person at a constant rate, 2D and 3D; with hands if the options ask for them."""
+    from stpose_core.lift.parts import with_parts
+    from stpose_core.lift.refine import refine
+    from stpose_core.lift.visibility import without_flicker
+    from stpose_core.threads import one_thread
+
+    size = (video.info.width, video.info.height)
+    camera = options.camera_of(size)
+    keypoints = without_flicker(track_to_keypoints(track, times, options.fps or video.info.fps, size))
+    with one_thread():
+        maps = _maps_of(source, lifter, track, keypoints, times, video.frames(options.start, options.end))
+        # Any function of keypoints is a lifter, so it gets no more than is known.
+        known: dict[str, Any] = {"camera": camera, "maps": maps}
+        pose3d = lifter(keypoints, **{name: value for name, value in known.items() if value is not None})
+        if options.refine:
+            pose3d = refine(pose3d, keypoints)
+        if options.hands:
+            if isinstance(source, KeypointFile):
+                keypoints = source.with_hands(track, keypoints, times)
+            elif look is not None and pose3d.posed.any():
+                from stpose_core.detect.hands import find_hands
+
+                # A second pass over the frames: only the hands of people who were chosen are looked at.
+                with closing(ahead(video.frames(options.start, options.end), AHEAD)) as frames:
+                    keypoints = find_hands(look, keypoints, pose3d, times, (frame.image for frame in frames))
+        return keypoints, with_parts(pose3d, keypoints)
 
 
 def _upright_alike(poses: list[Pose3D]) -> list[Pose3D]:
