@@ -7,7 +7,7 @@ picture, the joints in the frame before, and the clothes. `claimed` corrects a t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,8 +26,6 @@ Detections = list[tuple[float, int, Pose2D]]
 
 EXCHANGED, STRANGE = 1.5, 6.0  # of `Person.unlike`: a larger difference means exchanged poses; a larger value, another person
 HIDDEN_SECONDS = 2.0  # a lost person may stay behind another person for this long
-_AROUND = 0.3  # of the largest box of a group: margin of the part of the picture that is searched for people behind them
-_SMALLEST = 0.4  # of that box: a smaller find behind them is no person near them, but mostly a remnant of a painted body
 CLAIM_FRAMES = 5  # of a new person's first detections are compared with those of the people who are followed
 
 
@@ -100,29 +98,12 @@ def again(detector: Detector, person: Person, frame: Frame) -> Pose2D | None:
     return None
 
 
-def find_behind(detector: Detector, group: Sequence[Person], frame: Frame) -> Iterator[Pose2D]:
-    """Poses of people whom a search finds if those of the group are painted out."""
-    height, width = frame.image.shape[:2]
-    boxes = [seen_box(person.pose) for person in group]
-    size = max(box.size for box in boxes)
-    margin = _AROUND * size
-    x0, y0 = (max(0, int(min(low) - margin)) for low in zip(*((box.x0, box.y0) for box in boxes)))
-    x1, y1 = (max(1, int(max(high) + margin)) for high in zip(*((box.x1, box.y1) for box in boxes)))
-    painted = Painted(frame.image, [person.pose for person in group], detector.skeleton)
-    part = painted.image[y0 : min(y1, height), x0 : min(x1, width)]
-    for box in detector.find(np.ascontiguousarray(part)) if part.size else []:
-        if box.size < _SMALLEST * size:
-            continue
-        pose = verified(detector, painted.image, detector.pose(painted.image, box.moved(np.array([x0, y0]))))
-        if pose is not None and not painted.covers(pose):
-            yield pose
-
-
 def next_pose(detector: Detector, person: Person, frame: Frame) -> Pose2D | None:
     """The person's pose in the next (or previous) frame; None if it cannot be determined."""
     expected = person.predicted(frame.time)
-    for box in (expected, person.pose.box, expected.moved(np.zeros(2), 1.3)):
-        pose = detector.pose(frame.image, snapped(box))
+    boxes = [snapped(box) for box in (expected, person.pose.box, expected.moved(np.zeros(2), 1.3))]
+    for box in dict.fromkeys(boxes):  # of a person who stands still, the first two are the same
+        pose = detector.pose(frame.image, box)
         if pose.presence >= HELD and is_in_picture(pose, frame.image) and person.can_continue_as(pose, frame.time):
             return pose
     return None
@@ -135,8 +116,8 @@ def claimed(stretch: Detections, followed: Sequence[Person], frames: Sequence[Fr
     for person in followed:
         clear = person.track.frames[min(person.clear, len(person.track)) - 1] if person.clear else -1
         gains = []
-        for _, index, pose in stretch[:CLAIM_FRAMES]:
-            own = pose_at(person.track, index)
+        for time, index, pose in stretch[:CLAIM_FRAMES]:
+            own = pose_at(person.track, index, time)
             if own is not None and clear < index:
                 gains.append(unlike(person, own, pictures[index]) - unlike(person, pose, pictures[index]))
         if gains and np.mean(gains) > EXCHANGED:

@@ -11,7 +11,7 @@ from stpose_core.detect.boxes import SEEN, extent
 from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
 from stpose_core.skeletons import get_skeleton
 from stpose_core.track.similarity import colour_similarity, joint_similarity
-from stpose_core.track.track import SELDOM_FRAMES, Track
+from stpose_core.track.track import SELDOM_SECONDS, Track
 
 HELD, SURE = 0.5, 0.9  # presence needed to keep tracking a person; presence needed to accept a new one
 SAME = 0.5  # joint similarity from which two poses in one frame are the same person
@@ -38,7 +38,7 @@ class Person:
     pose, time: the last detection. found: time of the last search that confirmed the person. colours: of the torso.
     velocity: (2,) pixels per second. since: row of the track at which the current stretch begins. shown: size in pixels summed over
     the frames. lost: not tracked at present. behind_cut: lost because of a shot cut. clear: number of detections up to the last one
-    that was clear of other people.
+    that was clear of other people. looked: time when a lost person was last looked for near others.
     """
 
     pose: Pose2D
@@ -52,6 +52,7 @@ class Person:
     lost: bool = False
     behind_cut: bool = False
     clear: int = 0
+    looked: float = -np.inf
 
     def expected(self, time: float) -> tuple[Floats, Floats, float] | None:
         """Where the person was last and should be by now, as `places` gives it, and the seconds since then; None where that was too
@@ -199,12 +200,13 @@ def similarity(a: Pose2D, b: Pose2D | None) -> float:
     return 0.0 if b is None else joint_similarity(a.xy, a.score, b.xy, b.score)
 
 
-def pose_at(track: Track, frame: int | np.int64) -> Pose2D | None:
+def pose_at(track: Track, frame: int, time: float) -> Pose2D | None:
     """The detection of a frame, or the nearest one if the person was not detected in every frame; None if there is none."""
     if not len(track):
         return None
-    row = int(np.abs(track.frames - frame).argmin())
-    return track.pose(row) if abs(track.frames[row] - frame) < (SELDOM_FRAMES if track.seldom else 1) else None
+    row = int(np.abs(track.times - time).argmin())
+    there = track.frames[row] == frame or (track.seldom and abs(track.times[row] - time) < SELDOM_SECONDS)
+    return track.pose(row) if there else None
 
 
 def explains(pose: Pose2D, box: Box) -> bool:

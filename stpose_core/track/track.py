@@ -13,7 +13,8 @@ from stpose_core.detect.types import Box, Floats, Pose2D
 from stpose_core.skeletons import get_skeleton
 
 LONGEST_GAP = 0.25  # seconds bridged by interpolation; longer gaps remain
-SELDOM_FRAMES = 3  # interval, in frames, at which people in the background are detected if only the largest is needed
+# Seconds after which people in the background are detected again if only the largest is needed: every third frame at 30 a second.
+SELDOM_SECONDS = 0.095
 
 
 class Track:
@@ -81,7 +82,8 @@ class Track:
         sizes = self.sizes()
         if self.seldom and len(self):
             passed = np.diff(self.frames, append=self.frames[-1] + 1)
-            sizes = sizes * np.where(passed <= SELDOM_FRAMES, passed, 1)
+            skipped = np.diff(self.times, append=self.times[-1]) < 2 * SELDOM_SECONDS
+            sizes = sizes * np.where(skipped, passed, 1)
         return float(sizes.sum())
 
     def stretches(self) -> list[NDArray[np.int64]]:

@@ -4,7 +4,7 @@ The policy, in the order of `PeopleTracker.update`:
 
 1. A shot cut loses everybody.
 2. Each followed person is looked at where they should be now: one pose a person and frame. Where only the largest person is asked
-   for, people in the background are looked at in every third frame.
+   for, people in the background are looked at, and looked for, ten times a second.
 3. People who touch are looked for from front to back, with the others painted out. A person who is not found is hidden, and looked
    for in every frame, where the path leads and at the last place.
 4. From time to time the whole picture is searched, and the surroundings of people with these people painted out. A new person must
@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stpose_core.detect.types import Detector, Floats, Pose2D
+from stpose_core.track.behind import find_behind
 from stpose_core.track.cuts import is_cut, thumbnail
-from stpose_core.track.meeting import HIDDEN_SECONDS, beside, claimed, find_behind, groups, meet, next_pose, touch
+from stpose_core.track.meeting import HIDDEN_SECONDS, beside, claimed, groups, meet, next_pose, touch
 from stpose_core.track.person import (
     SAME,
     SURE,
@@ -39,7 +40,7 @@ from stpose_core.track.person import (
 )
 from stpose_core.track.rejected import REJECTED, RejectedPlaces
 from stpose_core.track.similarity import colour_similarity, torso_colours
-from stpose_core.track.track import SELDOM_FRAMES, Track
+from stpose_core.track.track import SELDOM_SECONDS, Track
 
 if TYPE_CHECKING:
     from stpose_core.video import Frame
@@ -55,7 +56,6 @@ ALIKE = 0.7  # similarity of colours needed for that
 AWAY_SECONDS, AWAY_ALIKE, AWAY_RADII = 10.0, 0.92, 3.0  # or within this time near the same place, in clothes that are so similar
 LIVED_SECONDS, LIVED_FRAMES = 0.3, 3  # a shorter stretch is a flicker
 BACKGROUND = 0.67  # of the largest person's size, now and summed over time: people below it are in the background
-SELDOM_SECONDS = 0.095  # people in the background are looked at again after SELDOM_FRAMES or this time, whichever comes first
 UNCONFIRMED_SECONDS = 3.0  # followed for longer than this without a search that finds a person there: not a person
 
 
@@ -80,7 +80,7 @@ class PeopleTracker:
         self._ended: list[Track] = []
         self._buffer: deque[Frame] = deque()
         self._thumbnail: Floats | None = None
-        self._rejected = RejectedPlaces()
+        self._rejected, self._nobody_behind = RejectedPlaces(), RejectedPlaces()
         self._searched: tuple[float, int] | None = None  # time and number of the frame
         self._first, self._last, self._frames, self._searches, self._ids = 0.0, 0.0, 0, 0, 0
 
@@ -121,6 +121,7 @@ class PeopleTracker:
                 self._lose(person)
             self._buffer.clear()
             self._rejected.clear()
+            self._nobody_behind.clear()
             self._searched = None
         self._thumbnail = small
 
@@ -131,7 +132,8 @@ class PeopleTracker:
         for person in self._followed():
             person.shown += seen_box(person.pose).size
         for group in groups(self._followed(), frame.time):
-            hidden = [p for p in self._people if p.lost and not p.behind_cut and any(touch(o, p, frame.time) for o in group)]
+            lost = [p for p in self._people if p.lost and not p.behind_cut and any(touch(o, p, frame.time) for o in group)]
+            hidden = [p for p in lost if not self._can_wait(p, frame)]
             if len(group) + len(hidden) > 1:
                 self._follow_meeting(group, hidden, frame)
             elif self._can_wait(group[0], frame):
@@ -141,14 +143,13 @@ class PeopleTracker:
 
     def _can_wait(self, person: Person, frame: Frame) -> bool:
         """Whether a person in the background can be skipped in this frame."""
-        if (
-            not self._largest
-            or frame.index - person.track.frames[-1] >= SELDOM_FRAMES
-            or frame.time - person.time >= SELDOM_SECONDS
-        ):
-            return False
+        looked = person.looked if person.lost else person.time
+        return self._in_background(person) and frame.time - looked < SELDOM_SECONDS
+
+    def _in_background(self, person: Person) -> bool:
+        """Whether only the largest person is needed, which this is not."""
         size = seen_box(person.pose).size
-        return any(
+        return self._largest and any(
             size < BACKGROUND * seen_box(other.pose).size and person.shown < BACKGROUND * other.shown for other in self._followed()
         )
 
@@ -203,6 +204,8 @@ class PeopleTracker:
 
     def _follow_meeting(self, group: list[Person], hidden: list[Person], frame: Frame) -> None:
         """Follow people who touch one another, and look for people who were lost near them."""
+        for person in hidden:
+            person.looked = frame.time
         found = meet([*group, *hidden], self._detector, frame)
         for person, pose in found.items():
             if person.lost:
@@ -235,19 +238,22 @@ class PeopleTracker:
                 first = self._detector.pose(frame.image, box)
                 if first.presence < REJECTED:
                     self._rejected.add(frame.image, box, frame.time)
-                pose = verified(self._detector, frame.image, first)
-                if pose is None:
-                    continue
-                known = self._same(pose)
-                if not known:
-                    self._begin(pose, frame)
+                # A first look may lead to somebody who is followed: only new people need a second one.
+                known = self._same(first) if first.presence >= SURE else []
+                pose = None if known else verified(self._detector, frame.image, first)
+                if pose is not None:
+                    known = self._same(pose)
+                    if not known:
+                        self._begin(pose, frame)
             for person in known:
                 person.found = frame.time
         self._searches += 1
         for group in groups(self._followed(), frame.time):
             if len(group) == 1 and self._searches % BEHIND_SEARCHES != 1:
                 continue
-            for pose in find_behind(self._detector, group, frame):
+            if all(map(self._in_background, group)):
+                continue  # so is whoever is behind them
+            for pose in find_behind(self._detector, group, frame, self._followed(), self._nobody_behind):
                 if not self._same(pose):
                     self._begin(pose, frame)
         for person in self._followed():
@@ -285,7 +291,9 @@ class PeopleTracker:
         stretch = [(frame.time, frame.index, pose)]
         for past in reversed(self._buffer):
             earlier = next_pose(self._detector, new, past)
-            taken = [p for p in self._people if similarity(earlier, pose_at(p.track, past.index)) >= SAME] if earlier else []
+            taken = (
+                [p for p in self._people if similarity(earlier, pose_at(p.track, past.index, past.time)) >= SAME] if earlier else []
+            )
             if earlier is None or taken:
                 break
             new.moved_to(earlier, past.time)
