@@ -146,6 +146,50 @@ def test_the_largest_is_the_same_whether_others_are_looked_at_seldom_or_not(larg
     assert (by_sights is chosen) == (not largest)
 
 
+@pytest.mark.parametrize("fps", [24, 60, 120])
+def test_people_in_the_background_are_looked_at_ten_times_a_second_at_any_rate(fps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("test_tracker.FPS", fps)
+    near, far = Actor(lambda i: 60 + 30 * i / fps), Actor(lambda i: 280, GREEN, height=50, depth=2)
+    stage = Stage(near, far)
+    tracker = PeopleTracker(stage, largest=True)
+    for index in range(3 * fps):
+        tracker.update(stage.frame(index))
+    first, second = tracker.tracks
+    assert [share_on(first, near), share_on(second, far), len(first)] == [1.0, 1.0, 3 * fps]
+    assert len(second) == pytest.approx(3 / 0.095, rel=0.3)
+    assert np.diff(second.times).max() < 0.095 + 1 / fps
+    # It counts as shown all the time, as the other one does, at its own size.
+    assert second.shown() / first.shown() == pytest.approx(50 / 120, rel=0.05)
+
+
+@pytest.mark.parametrize("largest", [True, False])
+def test_hidden_people_of_the_background_are_looked_for_seldom_where_only_the_largest_is_asked_for(largest: bool) -> None:
+    near, far = Actor(lambda i: 160), Actor(lambda i: 190 if i < 40 else None, GREEN, height=50, depth=2)
+    stage = Stage(near, far)
+    tracker = PeopleTracker(stage, largest)
+    looks = []
+    for index in range(100):
+        before = stage.poses
+        tracker.update(stage.frame(index))
+        looks.append(stage.poses - before)
+    assert [len(track) for track in tracker.tracks] == [100, pytest.approx(14, abs=2) if largest else 40]
+    # While nobody is searched for, a frame takes one look, and a second one where the hidden person is looked for.
+    assert np.mean(np.array(looks[50:90]) >= 2) == (pytest.approx(0.35, abs=0.1) if largest else 1.0)
+
+
+def test_a_find_that_leads_to_somebody_who_is_followed_takes_one_look() -> None:
+    stage = Stage(Actor(lambda i: 160))
+    # Half as tall as the person: not their box, but a look there finds them.
+    stage.find = lambda image: [Box(130, 105, 190, 165, 0.9)] if image.shape[1::-1] == SIZE else []  # type: ignore[method-assign]
+    tracker = PeopleTracker(stage)
+    for index in range(121):
+        tracker.update(stage.frame(index))
+    (track,) = tracker.tracks
+    assert len(track) == 121, "the finds confirm the person"
+    # A look to follow in each frame but the first, two to begin, and one in each of four later searches.
+    assert stage.poses == 120 + 2 + 4
+
+
 def test_who_walks_by_in_the_background_is_one_person() -> None:
     """At 25 frames a second, where searches fall between the frames in which the person would be looked at."""
     near = Actor(lambda i: 20)

@@ -38,11 +38,12 @@ def decode(maps: Maps, stride: int) -> tuple[NDArray[np.float64], NDArray[np.flo
     mass = mass_of(np.asarray(maps, np.float32))
     smooth = _blur(height) @ mass @ _blur(width).T
     row, column = np.divmod(smooth.reshape(count, -1).argmax(1), width)
-    heights = np.pad(np.log(np.maximum(smooth, 1e-12)), ((0, 0), (1, 1), (1, 1)), mode="edge").astype(np.float64)
-    joint = np.arange(count)
+    joint, near = np.arange(count), np.arange(-1, 2)
+    rows, columns = (np.clip(peak[:, None] + near, 0, side - 1) for peak, side in ((row, height), (column, width)))
+    heights = np.log(np.maximum(smooth[joint[:, None, None], rows[:, :, None], columns[:, None]], 1e-12)).astype(np.float64)
 
     def at(dy: int, dx: int) -> NDArray[np.float64]:
-        return heights[joint, row + 1 + dy, column + 1 + dx]
+        return heights[:, 1 + dy, 1 + dx]
 
     slope_x, slope_y = (at(0, 1) - at(0, -1)) / 2, (at(1, 0) - at(-1, 0)) / 2
     xx, yy = at(0, 1) - 2 * at(0, 0) + at(0, -1), at(1, 0) - 2 * at(0, 0) + at(-1, 0)
@@ -53,7 +54,8 @@ def decode(maps: Maps, stride: int) -> tuple[NDArray[np.float64], NDArray[np.flo
     step = -np.stack([yy * slope_x - xy * slope_y, xx * slope_y - xy * slope_x], -1) / np.where(peaked, area, 1.0)[:, None]
     places = (np.stack([column, row], -1) + 0.5 + np.where(peaked[:, None], np.clip(step, -1, 1), 0.0)) * stride
     reach = np.arange(2 * _NEAR + 1)
-    padded = np.pad(mass, ((0, 0), (_NEAR, _NEAR), (_NEAR, _NEAR)))
+    padded = np.zeros((count, height + 2 * _NEAR, width + 2 * _NEAR), np.float32)
+    padded[:, _NEAR:-_NEAR, _NEAR:-_NEAR] = mass
     around = padded[joint[:, None, None], row[:, None, None] + reach[:, None], column[:, None, None] + reach]
     return places, np.minimum(around.sum((1, 2), dtype=np.float64), 1.0)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from stpose_core.detect.types import Box, Detector, Image, Pose2D
 from stpose_core.track.painting import Painted
-from stpose_core.track.person import SAME, Person, seen_box, similarity, verified
+from stpose_core.track.person import SAME, Person, explains, seen_box, similarity, verified
 from stpose_core.track.rejected import REJECTED, RejectedPlaces
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _AROUND = 0.3  # of the largest box of a group: margin of the part of the picture that is searched for people behind them
 _SMALLEST = 0.4  # of that box: a smaller find behind them is no person near them, but mostly a remnant of a painted body
 # Pixels of the longer side of that part, which the built-in finder searches in one pass; more where the largest person would have
-# fewer than _LARGEST of them, and the smallest who is looked for fewer than 64.
-_COARSE, _LARGEST = 400, 160
+# fewer than _LARGEST of them, and the smallest who is looked for fewer than 48.
+_COARSE, _LARGEST = 400, 120
 
 
 def find_behind(
@@ -36,7 +36,8 @@ def find_behind(
     (x0, y0), (x1, y1) = (min(b.x0 for b in boxes), min(b.y0 for b in boxes)), (max(b.x1 for b in boxes), max(b.y1 for b in boxes))
     painted = Painted(frame.image, [person.pose for person in group], detector.skeleton)
     for box in _searched(detector, painted.image, Box(x0 - margin, y0 - margin, x1 + margin, y1 + margin), size):
-        if box.size < _SMALLEST * size or rejected.holds(painted.image, box, frame.time):
+        known = any(explains(person.pose, box) for person in followed if person not in group)
+        if known or box.size < _SMALLEST * size or rejected.holds(painted.image, box, frame.time):
             continue
         first = detector.pose(painted.image, box)
         if first.presence < REJECTED:
