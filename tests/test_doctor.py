@@ -73,6 +73,7 @@ def test_doctor_says_what_the_detector_runs_in_and_why(
     without_builtin(monkeypatch, write_detector(tmp_path / "weights"))
     for name in ("_mediapipe", "_rtmpose"):
         monkeypatch.setattr(f"stpose_cli.doctor.{name}", lambda: (True, "not asked"))
+    monkeypatch.setattr("stpose_core.detect.runtime.may_have_half", lambda: True)
     monkeypatch.setattr(compiling, "_half_of", lambda core: "bf16")
     monkeypatch.setattr(compiling, "measure", lambda *runs: Timing(20.0, half))
     run(["doctor"])

@@ -178,7 +178,7 @@ def test_detection_does_not_import_torch(weights: str, tmp_path: Path) -> None:
     name = "builtin" if weights == "that ship" else str(write_tiny(tmp_path / "weights"))
     for device in ("auto", "cpu"):
         assert looked(tmp_path, name, device)["torch"] is (device == "auto" and torch.cuda.is_available())
-    with_openvino = looked(tmp_path, name, "cpu")
+    with_openvino = looked(tmp_path, name, "cpu", without=("onnxruntime",))
     with_onnxruntime = looked(tmp_path, name, "cpu", without=("openvino",))
     # Control: without a package that runs graphs it is torch.
     with_torch = looked(tmp_path, name, "cpu", without=("openvino", "onnxruntime"))
@@ -190,6 +190,30 @@ def test_detection_does_not_import_torch(weights: str, tmp_path: Path) -> None:
     assert with_onnxruntime["people"] == with_torch["people"]
     # Half precision: 0.05 of a score, and pixels where the joint is plain.
     np.testing.assert_allclose(with_openvino["score"], with_torch["score"], atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "package"),
+    [
+        ("flags : fpu avx2 f16c\n", "onnxruntime"),
+        ("flags : fpu avx512f avx512_bf16\n", "openvino"),
+        ("flags : fpu amx_bf16 amx_tile\n", "openvino"),
+        ("Features : fp asimd asimdhp\n", "openvino"),
+        (None, "openvino"),
+    ],
+)
+def test_without_half_precision_the_package_that_loads_faster_runs_networks(
+    cpuinfo: str | None, package: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("openvino")
+    pytest.importorskip("onnxruntime")
+    flags = tmp_path / "cpuinfo"
+    if cpuinfo is not None:
+        flags.write_text(cpuinfo)
+    monkeypatch.setattr("stpose_core.detect.compiling._FLAGS", flags)
+    monkeypatch.setenv("STPOSE_CACHE", str(tmp_path / "cache"))
+    runner = runtime.make_runner(read_finder(write_tiny(tmp_path / "weights") / "finder.safetensors"))
+    assert runner.description == package
 
 
 def test_a_runtime_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

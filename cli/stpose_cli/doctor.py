@@ -84,7 +84,7 @@ def _builtin() -> tuple[bool, str]:
     """Whether the weights of the built-in detector load, and whether `auto` prefers it."""
     from stpose_core.detect import has_passed
     from stpose_core.detect.builtin import BuiltinDetector
-    from stpose_core.detect.runtime import FASTEST_FIRST
+    from stpose_core.detect.runtime import PACKAGES
     from stpose_core.devices import choose_device
     from stpose_core.weights import DETECTOR
 
@@ -94,7 +94,7 @@ def _builtin() -> tuple[bool, str]:
         return False, str(error)
     choice = "the choice of auto" if has_passed(DETECTOR) else "the choice of auto if no other is installed"
     text = f"{choice}; runs in {runtime}"
-    if choose_device("auto") == "cpu" and not any(map(_version, FASTEST_FIRST)):
+    if choose_device("auto") == "cpu" and not any(map(_version, PACKAGES)):
         text += f"; OpenVINO is several times as fast; {how_to_install('fast')}"
     return True, text
 

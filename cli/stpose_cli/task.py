@@ -155,7 +155,7 @@ def load(options: CaptureOptions, several: bool, say: Progress | None) -> dict[s
     """The detector and the lifter, as `capture_people` takes them. several: they are for several videos. say: where to warn."""
     from stpose_core import load_lifter
     from stpose_core.detect import KeypointFile
-    from stpose_core.detect.runtime import FASTEST_FIRST
+    from stpose_core.detect.runtime import PACKAGES
     from stpose_core.devices import choose_device
     from stpose_core.pipeline import open_detector
 
@@ -163,7 +163,7 @@ def load(options: CaptureOptions, several: bool, say: Progress | None) -> dict[s
     source = open_detector(options.detector, options.device)
     if isinstance(source, KeypointFile) and several:
         raise DetectorError(f"{options.detector} holds the keypoints of one video, but several videos are given")
-    if say is not None and source.name == "builtin" and place == "cpu" and not any(map(find_spec, FASTEST_FIRST)):
+    if say is not None and source.name == "builtin" and place == "cpu" and not any(map(find_spec, PACKAGES)):
         say.warning(f"the built-in detector runs in torch; OpenVINO is several times as fast; {how_to_install('fast')}")
     return {"detector": source, "lifter": load_lifter(options.weights, device=place)}
 

@@ -25,6 +25,7 @@ SINGLE = "f32"
 _HINT = "INFERENCE_PRECISION_HINT"
 _NAMES = {"f32": "single precision", "bf16": "bfloat16", "f16": "float16"}
 _FLAGS = Path("/proc/cpuinfo")  # of Linux
+_HALF = {"avx512_bf16", "avx512_fp16", "amx_bf16", "amx_fp16"}  # in it: what OpenVINO computes in half precision with
 _log = logging.getLogger(__name__)
 
 
@@ -111,12 +112,24 @@ def _timing(file: Path | None) -> Timing | None:
 def _machine(core: Any) -> str:
     """What compiled networks and their speed depend on besides themselves: the version of OpenVINO and the processor."""
     processor = [core.get_property("CPU", what) for what in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
-    try:
-        # In virtual machines processors with AMX and without may bear the same name.
-        flags = next((line for line in _FLAGS.read_text(errors="replace").splitlines() if line.startswith("flags")), "")
-    except OSError:
-        flags = ""
+    # In virtual machines processors with AMX and without may bear the same name.
+    flags = _flags()
     return repr((import_module("openvino").__version__, processor, flags))
+
+
+def may_have_half() -> bool:
+    """Whether this processor may have instructions for half precision; True where the system does not tell."""
+    flags = _flags()
+    return not flags or not _HALF.isdisjoint(flags.split())
+
+
+def _flags() -> str:
+    """What the processor can do, as Linux tells it; "" elsewhere."""
+    try:
+        lines = _FLAGS.read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line for line in lines if line.startswith("flags")), "")
 
 
 def _hash(*known: str) -> str:

@@ -1,5 +1,6 @@
 """How the built-in detector's networks are run, a picture at a time: by OpenVINO or ONNX Runtime where one of them is installed,
-else by torch.
+else by torch. In single precision ONNX Runtime is no slower and loads faster; in half precision OpenVINO is faster, on some
+processors.
 
 `python benchmarks/runtimes.py` compares them; docs/benchmarks.md holds what was measured.
 """
@@ -11,13 +12,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stpose_core.detect.compiling import may_have_half
 from stpose_core.detect.networks import NetworkFile
 from stpose_core.detect.sessions import OnnxRuntimeSession, OpenVINOSession, Session, runtime
 from stpose_core.errors import DetectorError
 from stpose_core.reading import one_line
 
 Arrays = dict[str, NDArray[np.float32]]
-FASTEST_FIRST = ("openvino", "onnxruntime")
+PACKAGES = ("openvino", "onnxruntime")
+"""Packages that run the networks, the faster one first where the processor may have half precision, last where it has none."""
 
 
 class Runner(Protocol):
@@ -35,7 +38,7 @@ def make_runner(network: NetworkFile[Any], device: str = "cpu", size: tuple[int,
 
     Raises DetectorError if a runtime is installed but cannot run it, WeightsError if torch cannot load it.
     """
-    package = runtime(FASTEST_FIRST) if device == "cpu" else None
+    package = runtime(PACKAGES if may_have_half() else PACKAGES[::-1]) if device == "cpu" else None
     if package is not None:
         return GraphRunner(network, package, size)
     from stpose_core.detect.torch_runner import TorchRunner
@@ -44,7 +47,7 @@ def make_runner(network: NetworkFile[Any], device: str = "cpu", size: tuple[int,
 
 
 class GraphRunner:
-    """Runs a network's graph in a package, one of FASTEST_FIRST. Loaded for each size of pictures.
+    """Runs a network's graph in a package, one of PACKAGES. Loaded for each size of pictures.
 
     Raises DetectorError if it cannot be loaded.
     """

@@ -42,7 +42,7 @@ def find_behind(
         first = detector.pose(painted.image, box)
         if first.presence < REJECTED:
             rejected.add(painted.image, box, frame.time)
-        # Of what is left of the painted people, or of somebody who is followed, no second look is needed.
+        # It shows what is left of the painted people, or a followed person: no second look is needed.
         if painted.covers(first) or any(similarity(person.pose, first) >= SAME for person in followed):
             continue
         pose = verified(detector, painted.image, first)

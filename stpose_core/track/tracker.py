@@ -238,7 +238,7 @@ class PeopleTracker:
                 first = self._detector.pose(frame.image, box)
                 if first.presence < REJECTED:
                     self._rejected.add(frame.image, box, frame.time)
-                # A first look may lead to somebody who is followed: only new people need a second one.
+                # A first look may lead to a followed person: only new people need a second one.
                 known = self._same(first) if first.presence >= SURE else []
                 pose = None if known else verified(self._detector, frame.image, first)
                 if pose is not None:
@@ -252,7 +252,7 @@ class PeopleTracker:
             if len(group) == 1 and self._searches % BEHIND_SEARCHES != 1:
                 continue
             if all(map(self._in_background, group)):
-                continue  # so is whoever is behind them
+                continue  # people behind them are in the background as well
             for pose in find_behind(self._detector, group, frame, self._followed(), self._nobody_behind):
                 if not self._same(pose):
                     self._begin(pose, frame)
