@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from small_mocap import REST, moving, write_folder
+from stpose_training import flexion as training
 from stpose_training.data.knees import LEGS, standing_flexion, straightened, with_straight_knees
 from stpose_training.data.mocap import Clip, MotionBank, load_mocap
-from stpose_training import flexion as training
 from stpose_training.flexion import FlexionNetwork, Windows, curve, fit, held_out, lifted_windows, predicted, soft
 
 from stpose_core.errors import StposeError
