@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 from small_mocap import REST, moving, write_folder
+from stpose_training import flexion as training
 from stpose_training.data.knees import LEGS, standing_flexion, straightened, with_straight_knees
 from stpose_training.data.mocap import Clip, MotionBank, load_mocap
-from stpose_training.flexion import FlexionNetwork, Windows, fit, held_out, lifted_windows, predicted, soft
+from stpose_training.flexion import FlexionNetwork, Windows, curve, fit, held_out, lifted_windows, predicted, soft
 
 from stpose_core.errors import StposeError
 from stpose_core.lift import flexion as library
@@ -29,8 +30,8 @@ def windows(seed: int, count: int = 24) -> Windows:
 
 
 def test_it_learns_what_the_features_say() -> None:
-    training, judged = windows(0), windows(1)
-    network = fit(training, "knee", 80, 0)
+    trained, judged = windows(0), windows(1)
+    network = fit(trained, "knee", 80, 0)
     error = np.abs(predicted(network, judged, "knee") - judged.angles[:, :, :2])
     assert np.median(error) < 8.0
     misled = Windows(judged.features[:, :, ::-1], judged.angles)
@@ -59,6 +60,20 @@ def test_the_library_computes_what_was_trained(tmp_path: Path, monkeypatch: pyte
         assert np.abs(found[:, limbs] - wanted).max() < 0.01  # the weights are stored as fp16
     monkeypatch.undo()
     assert np.abs(library.distribution(some.features[0].astype(np.float64)) - found).max() > 0.1, "control: the shipped weights"
+
+
+def test_the_curve_takes_half_of_the_bias_off_knees_and_all_of_it_off_elbows(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged, network = windows(3), fit(windows(4, 2), "knee", 1, 0)
+    biased = {part: 30 + 0.6 * judged.angles[:, :, limbs] for part, limbs in library.PARTS.items()}
+    monkeypatch.setattr(training, "predicted", lambda network, windows, part: biased[part])
+    for part, left in (("knee", 0.5), ("elbow", 0.0)):
+        true = judged.angles[:, :, library.PARTS[part]]
+        found = library.corrected(biased[part], curve(network, judged, part))
+        for low, high in ((10, 20), (45, 60), (100, 120)):
+            inside = (true >= low) & (true < high)
+            before, after = (np.median(said[inside]) - np.median(true[inside]) for said in (biased[part], found))
+            assert abs(before) > 5, "control: it was biased"
+            assert after == pytest.approx(left * before, abs=0.6)
 
 
 def test_angles_are_shared_between_the_two_nearest_centres() -> None:

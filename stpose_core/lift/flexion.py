@@ -251,7 +251,7 @@ def reading(chances: Array) -> tuple[Array, Array]:
 
 
 def corrected(angles: Array, curve: Array | Single) -> Array:
-    """Degrees without half of the bias that the network has for people it was not trained on.
+    """Degrees without the bias, or a part of it, that the network has for people it was not trained on.
 
     curve: (2, N) readings, rising, and the angles that they stand for; beyond it the difference is constant.
     """

@@ -37,6 +37,7 @@ _SHORTEST = 0.3  # s: a shorter clip does not show which foot stands
 # Thresholds of contacts that hold a foot: lower than those of contacts that a motion shows, because a foot that is not held slides
 # by 3 cm a frame, while one that is held in error is hardly moved (`Stiffness.slip`).
 _LOCKED = (0.3, 0.15)
+_GRIP_HERTZ = 4.0  # cut-off of how far a leg may straighten to its contacts
 _ROOT_HERTZ = 2.0  # cut-off of what the root moves for legs that do not reach the ground
 
 
@@ -110,7 +111,10 @@ class _Leg:
         """Moves the leg towards its contacts. Returns (T, 3) metres by which the ankle misses its goal."""
         hip, knee, end = _joints(body, root, self.side)
         goal = self._goal(body, end, ankle, fps)
-        knee, end = reach(hip, knee, end, goal, body[self.side + "UpLeg"][..., 2], self.bend)
+        # The goal of a swinging foot lies on the way between two stances, mostly below it: it is no reason to straighten the leg.
+        grip = whittaker(self.contacts.max(axis=1, keepdims=True), np.ones(len(end)), _GRIP_HERTZ, fps, order=2)[:, 0]
+        straighter = _MOST * np.clip(grip, 0.0, 1.0)
+        knee, end = reach(hip, knee, end, goal, body[self.side + "UpLeg"][..., 2], self.bend, straighter)
         upper, lower = hinge.limb_frames(body["Hips"], unit(knee - hip), unit(end - knee), self.limb, fps)
         body.put(self.side + "UpLeg", upper)
         body.put(self.side + "Leg", lower)
@@ -156,17 +160,21 @@ def _leg(side: str, limb: hinge.Hinge, joints: tuple[Array, Array, Array], conta
     return _Leg(side, limb, _bend(distance, upper, lower), contacts, toes)
 
 
-def reach(hip: Array, knee: Array, ankle: Array, goal: Array, ahead: Array, had: Array) -> tuple[Array, Array]:
+def reach(
+    hip: Array, knee: Array, ankle: Array, goal: Array, ahead: Array, had: Array, straighter: Array | float = _MOST
+) -> tuple[Array, Array]:
     """Knee and ankle (T, 3) of a leg whose ankle is brought towards `goal`: the plane of the knee turns along with the leg.
 
     ahead: (T, 3) the front of the thigh, to which knees bend. had: (T,) radians of bend. It changes by 14 degrees at most, softly:
     near full extension a small step of the ankle is a large turn of the knee, and a goal that asks for more is a contact that
-    ended or began a moment off.
+    ended or began a moment off. straighter: (T,) radians by which the knee may straighten at most.
     """
     upper, lower = np.linalg.norm(knee - hip, axis=1), np.linalg.norm(ankle - knee, axis=1)
     line, wanted = ankle - hip, goal - hip
     turned = minimal_rotation(unit(line), unit(wanted))
-    bend = had + _MOST * np.tanh((_bend(np.linalg.norm(wanted, axis=1), upper, lower) - had) / _MOST)
+    change = _bend(np.linalg.norm(wanted, axis=1), upper, lower) - had
+    most = np.where(change > 0, _MOST, np.maximum(straighter, 1e-6))
+    bend = had + most * np.tanh(change / most)
     # A bend below nought stands for a goal out of reach.
     bend = np.maximum(bend, 0.0)
     distance = np.sqrt(upper**2 + lower**2 + 2 * upper * lower * np.cos(bend))
