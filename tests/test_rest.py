@@ -57,3 +57,32 @@ def test_each_part_rests_near_the_lowest_one_and_not_higher(part: str) -> None:
         parts[:, column, 1] = HEIGHTS[column] + height
         assert (resting(parts, soles, FPS)[:, column].min() > 0.5) == rests
         assert rests or resting(parts, soles, FPS)[:, column].max() < 0.02
+
+
+def test_slow_parts_rest_fast_ones_do_not_and_a_touch_is_short() -> None:
+    parts = np.zeros((90, len(PARTS), 3))
+    parts[..., 1] = HEIGHTS
+    soles = np.zeros((90, 2, 3))
+    along = np.arange(90)[:, None] / FPS
+
+    def rests(speed: float) -> float:
+        moving = parts.copy()
+        moving[..., 0] = speed * along
+        return float(resting(moving, soles, FPS)[30:60].mean())
+
+    assert rests(0.0) == pytest.approx(1.0)
+    assert rests(0.1) > 0.9
+    assert 0.2 < rests(0.4) < 0.6
+    assert rests(1.0) < 0.01
+    assert resting(parts[:1], soles[:1], FPS) == pytest.approx(np.ones((1, len(PARTS))))
+    lifted = parts.copy()
+    lifted[:, 0, 1] += 1.0
+    lifted[45, 0, 1] -= 1.0
+    assert resting(lifted, soles, FPS)[:, 0].max() < 0.3
+    up = parts.copy()
+    up[45:, :, 1] += 0.5
+    block = soles.copy()
+    block[45:, :, 1] += 0.5
+    later = resting(up, block, FPS)
+    assert later[51:55].max() < 0.05, "above what was the ground just before"
+    assert later[70:].min() > 0.9, "on the block"
