@@ -86,3 +86,41 @@ def test_slow_parts_rest_fast_ones_do_not_and_a_touch_is_short() -> None:
     later = resting(up, block, FPS)
     assert later[51:55].max() < 0.05, "above what was the ground just before"
     assert later[70:].min() > 0.9, "on the block"
+
+
+def test_joints_lie_half_the_thickness_of_their_part_above_the_floor() -> None:
+    assert all(0.02 <= height <= 0.1 for height in HEIGHTS)
+    height = dict(zip(PARTS, HEIGHTS))
+    assert height["Hips"] == height["UpperChest"] > height["Head"] > height["LeftLeg"] > height["LeftForeArm"] > height["LeftHand"]
+    assert all(height[name] == height[name.replace("Left", "Right")] for name in PARTS)
+
+
+def test_limbs_have_to_be_nearer_to_the_ground_than_the_trunk() -> None:
+    parts, soles = np.zeros((60, len(PARTS), 3)), np.zeros((60, 2, 3))
+    parts[..., 1] = HEIGHTS + 0.08
+    likely = resting(parts, soles, FPS)[30]
+    assert likely[:3].min() > 0.7, "of a body that lies, the trunk is lifted with a tilt"
+    assert likely[3:5] == pytest.approx(np.exp([-1.0, -1.0]), abs=0.01)
+    assert likely[5:].max() < 0.1
+    soles[..., 1] = 0.08
+    assert resting(parts, soles, FPS).min() > 0.99, "on ground that is as high"
+    parts[:, :, 1] -= 0.3
+    assert resting(parts, soles, FPS).min() > 0.99, "the soles are above them then"
+
+
+def test_the_ground_is_looked_for_half_a_second_around_at_each_rate() -> None:
+    for fps in (30.0, 60.0):
+        frames = round(3 * fps)
+        parts, soles = np.zeros((frames, len(PARTS), 3)), np.zeros((frames, 2, 3))
+        parts[..., 1] = HEIGHTS
+        soles[..., 1] = 0.5
+        parts[round(fps) :, :, 1] += 0.5
+        likely = resting(parts, soles, fps)[:, 0]
+        assert likely[round(1.15 * fps) : round(1.35 * fps)].max() < 0.07
+        assert likely[round(1.75 * fps) :].min() > 0.95
+    slow = np.zeros((5, len(PARTS), 3))
+    slow[..., 1] = HEIGHTS
+    slow[2:, :, 1] += 0.5
+    soles = np.full((5, 2, 3), 0.5)
+    assert resting(slow, soles, 0.5)[2, 0] < 0.5, "at a frame each other second, one frame around"
+    assert resting(slow, soles, 0.5)[4, 0] > 0.9

@@ -12,7 +12,7 @@ from stpose_core.animate.rotations import pose_body, world_positions
 from stpose_core.data import Array
 from stpose_core.world.contacts import Legs
 from stpose_core.world.rest import PARTS
-from stpose_core.world.travel import legs_of, travel
+from stpose_core.world.travel import follow_gait, legs_of, travel
 
 FPS = 30.0
 
@@ -97,3 +97,87 @@ def test_the_legs_of_a_body_are_those_of_its_joints() -> None:
     assert parts.shape == (4, len(PARTS), 3)
     for column, name in enumerate(PARTS):
         assert parts[:, column] == pytest.approx(places[:, INDEX[name]])
+
+
+def standing(contacts: list[float] | None, distance: float = 4.0, way: int = 0) -> float:
+    """Metres that the root of somebody who stands moves, while the picture drifts by 0.2 m in 4 s. way: axis. contacts: given."""
+    root = np.tile([0.0, 0.9, 0.0], (120, 1))
+    root[:, way] += np.linspace(0.0, 0.2, 120)
+    legs, parts = stander(root)
+    given = None if contacts is None else np.tile(contacts, (120, 1))
+    seen = np.ones((120, 2), bool)
+    return float(np.ptp(travel(legs, parts, root, np.full(120, distance), seen, np.zeros(120), FPS, given)[0][:, way]))
+
+
+def test_while_only_the_toes_stand_the_ankle_is_free() -> None:
+    assert standing([1.0, 1.0, 1.0, 1.0]) < 0.02
+    assert standing([0.0, 1.0, 0.0, 1.0]) > 0.15
+    assert standing([1.0, 0.0, 0.0, 1.0]) < 0.1, "one heel is enough"
+    assert standing([0.0, 1.0, 1.0, 0.0]) < 0.1
+
+
+def test_the_feet_tell_more_about_what_is_far_away_along_the_ray() -> None:
+    far, near = standing(None, distance=8.0, way=2), standing(None, distance=0.5, way=2)
+    assert far < 0.05
+    assert near > 1.5 * far, "at half a metre the picture shows the distance to 2.5 cm"
+    across = [standing(None, distance=distance) for distance in (8.0, 0.5)]
+    assert across[0] == pytest.approx(across[1], rel=0.05), "across the ray it shows as much at each distance"
+    assert np.isfinite(standing(None, distance=0.0, way=2))
+
+
+def test_feet_that_are_hidden_for_a_moment_keep_their_contacts() -> None:
+    root = np.tile([0.0, 0.9, 0.0], (120, 1))
+    legs, parts = stander(root)
+    distance, carry = np.full(120, 4.0), np.zeros(120)
+
+    def chance(hidden: slice) -> Array:
+        seen = np.ones((120, 2), bool)
+        seen[hidden, 0] = False
+        return travel(legs, parts, root, distance, seen, carry, FPS)[1]
+
+    assert chance(slice(60, 66)).min() > 0.5
+    long = chance(slice(45, 75))
+    assert long[52:68, :2].max() <= 0.2
+    assert long[52:68, 2:].min() > 0.5, "the other foot is seen"
+    assert long[:38].min() > 0.5
+
+
+def test_a_seat_that_rests_holds_the_path_like_a_foot() -> None:
+    root = np.tile([0.0, 0.1, 0.0], (120, 1))  # on the floor
+    root[:, 0] += np.linspace(0.0, 0.2, 120)
+    side = np.array([[0.1, 0.0, 0.0], [-0.1, 0.0, 0.0]])
+    hips, knees = np.tile(side, (120, 1, 1)), np.tile(side + [0.0, 0.2, 0.4], (120, 1, 1))
+    ankles = np.tile(side + [0.0, -0.1, 0.75], (120, 1, 1))
+    legs = Legs(np.zeros((120, 3)), hips, knees, ankles, np.tile([0.0, 0.0, -1.0], (120, 1)), 0.85)
+    parts = np.tile(np.array([[0.0, 0.0, 0.0], *[[0.0, 0.6, 0.0]] * 8]), (120, 1, 1))
+    unseen = np.zeros((120, 2), bool)
+    held = travel(legs, parts, root, np.full(120, 4.0), unseen, np.zeros(120), FPS)[0]
+    assert np.ptp(held[:, 0]) < 0.02
+    parts[:, 0, 1] = 0.6
+    free = travel(legs, parts, root, np.full(120, 4.0), unseen, np.zeros(120), FPS)[0]
+    assert np.ptp(free[:, 0]) > 0.15, "control: the seat is up"
+
+
+def test_a_camera_that_is_carried_follows_the_gait() -> None:
+    true = walk(6.0)
+    joints = h36m(true)
+    pelvis = joints[:, 0]
+    relative = joints - pelvis[:, None]
+    legs = Legs(
+        np.zeros_like(pelvis), relative[:, [4, 1]], relative[:, [5, 2]], relative[:, [6, 3]] - [0.0, ankle_height(LENGTHS), 0.0],
+        np.tile([1.0, 0.0, 0.0], (len(pelvis), 1)), 0.83,
+    )  # fmt: skip
+    stays = pelvis * [1.0, 1.0, 0.0]
+    path, share = follow_gait(legs, stays, FPS)
+    assert share.min() > 0.95
+    assert (path - stays)[-1, 2] == pytest.approx(pelvis[-1, 2], rel=0.2)
+    path, share = follow_gait(legs, pelvis, FPS)
+    assert share.max() < 0.05
+    assert path == pytest.approx(pelvis, abs=0.05)
+
+
+def test_a_person_too_near_for_a_direction_has_a_ray_of_less_than_one() -> None:
+    joints = h36m(still(2))
+    body = pose_body(bone_vectors(joints), LENGTHS, REST, FPS)
+    legs, _ = legs_of(body, np.array([[0.0, 0.0, -0.05], [0.0, 0.0, -0.2]]), 0.07)
+    assert legs.ray[:, 2] == pytest.approx([-0.25, -1.0])
