@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
-from stpose_core.world.key_frames import KeyFrame, _shown, small_picture, small_step
+from stpose_core.world.key_frames import KeyFrame, _shown, inside, small_picture, small_step, widened
 
 NOBODY = np.zeros((0, 4))
 
@@ -164,3 +164,80 @@ def test_sizes_that_do_not_divide_lose_their_last_rows_and_columns() -> None:
     small = small_picture(image, 8)
     assert small.shape == (5, 6)
     assert (small == 100).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "step"), [((480, 270), 1), ((640, 480), 1), ((1280, 720), 2), ((1080, 1920), 4), ((3840, 2160), 8), ((100, 80), 1)]
+)
+def test_pictures_are_brought_near_to_480_pixels(size: tuple[int, int], step: int) -> None:
+    assert small_step(*size) == step
+
+
+def test_a_small_picture_is_the_mean_of_its_green_pixels() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (41, 50, 3), dtype=np.uint8)
+    small = small_picture(image, 4)
+    assert small.shape == (10, 12)
+    mean = image[:40, :48, 1].reshape(10, 4, 12, 4).mean((1, 3))
+    assert np.abs(small - mean).max() <= 1.0
+    assert (small_picture(image, 1) == image[..., 1]).all()
+
+
+def test_points_in_boxes() -> None:
+    points = np.array([[1.0, 1.0], [5.0, 5.0], [5.0, 9.0], [10.0, 20.0]])
+    assert inside(points, np.array([[4.0, 4.0, 6.0, 8.0], [10.0, 20.0, 12.0, 22.0]])).tolist() == [False, True, False, True]
+    assert not inside(points, np.zeros((0, 4))).any()
+    wide = widened(np.array([[10.0, 20.0, 30.0, 120.0]]))
+    assert wide[0] == pytest.approx([-2.0, 8.0, 42.0, 132.0])
+    assert widened(np.zeros((0, 4))).shape == (0, 4)
+
+
+def spotted(spots: list[tuple[int, int]], shift: tuple[int, int] = (0, 0)) -> NDArray[np.uint8]:
+    """A grey picture, 160 x 90, with bright squares of 3 x 3 pixels at these places."""
+    picture = np.full((90, 160), 100, np.uint8)
+    for x, y in spots:
+        x, y = x + shift[0], y + shift[1]
+        picture[y - 1 : y + 2, x - 1 : x + 2] = 220
+    return picture
+
+
+SPOTS = [(20, 20), (44, 28), (76, 20), (108, 44), (140, 68), (28, 68), (92, 68)]
+
+
+def test_corners_are_the_spots_outside_people_and_black_bars() -> None:
+    key = KeyFrame.of(spotted(SPOTS), np.zeros((0, 4)))
+    near = np.linalg.norm(key.points[:, None] - np.array(SPOTS), axis=-1)
+    assert (near.min(0) < 3).all(), "each spot has a corner"
+    assert (near.min(1) < 6).all(), "and there are no others"
+    assert (key.contrast > 0).all()
+    boxed = KeyFrame.of(spotted(SPOTS), np.array([[100.0, 30.0, 159.0, 89.0]]))
+    away = np.linalg.norm(boxed.points[:, None] - np.array(SPOTS), axis=-1).min(0)
+    assert (away[[0, 1, 2, 5, 6]] < 3).all()
+    assert (away[[3, 4]] > 3).all()
+    barred = spotted(SPOTS)
+    barred[:30] = 5
+    points = KeyFrame.of(barred, np.zeros((0, 4))).points
+    assert len(points)
+    assert points[:, 1].min() > 36
+    assert not len(KeyFrame.of(np.full((90, 160), 100, np.uint8), np.zeros((0, 4))).points)
+    some = np.arange(len(key.points)) % 2 == 0
+    assert (key.only(some).points == key.points[some]).all()
+
+
+def test_corners_are_tracked_there_and_only_where_they_are() -> None:
+    rng = np.random.default_rng(0)
+    wall = rng.integers(60, 200, (30, 60)).astype(np.uint8)
+    wall = np.kron(wall, np.ones((6, 6), np.uint8))
+    first = wall[20:110, 20:180]
+    key = KeyFrame.of(first, np.zeros((0, 4)))
+    for shift, far in (((2, -1), False), ((2, -1), True)):
+        later = wall[20 - shift[1] : 110 - shift[1], 20 - shift[0] : 180 - shift[0]]
+        found, seen = key.track(later, key.points, far)
+        assert seen.mean() > 0.5
+        off = np.linalg.norm(found - key.points - shift, axis=1)[seen]
+        assert np.median(off) < 0.1
+        _, other = key.track(255 - later, key.points, far)
+        assert other.mean() < 0.3 * seen.mean(), "another picture"
+    assert key.aligned(first, np.eye(3)).points == pytest.approx(key.points, abs=1e-4)
+    found, seen = key.only(np.zeros(len(key.points), bool)).track(first, np.zeros((0, 2)), False)
+    assert found.shape == (0, 2)
+    assert seen.shape == (0,)
