@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stpose_core.data import Array
+from stpose_core.world import solve
 from stpose_core.world.solve import Stiffness, settle
 
 FPS = 30.0
@@ -80,3 +81,40 @@ def test_two_frames_are_not_settled() -> None:
     assert (
         settle(points, np.ones((2, 1)), np.zeros(1), np.tile(np.eye(3), (2, 1, 1)), Stiffness(0.1, 0.1, 1.0, 1.0), FPS) == 0
     ).all()
+
+
+def test_the_rounds_end_near_the_solution_for_what_is_lower_than_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    points, known = np.zeros((40, 2, 3)), np.tile(np.eye(3) / 0.05**2, (40, 1, 1))
+    stiff, on = Stiffness(speed=0.01, height=0.03, acceleration=4.0, slip=0.4), np.ones((40, 2))
+    points[..., 1] = 0.06 * (1 + 0.3 * np.sin(np.arange(40) / 6))[:, None]
+    found = settle(points, on, np.zeros(2), known, stiff, FPS)[:, 1].mean()
+    monkeypatch.setattr(solve, "_PASSES", 40)
+    assert found == pytest.approx(settle(points, on, np.zeros(2), known, stiff, FPS)[:, 1].mean(), rel=0.02)
+    monkeypatch.setattr(solve, "_PASSES", 1)
+    assert settle(points, on, np.zeros(2), known, stiff, FPS)[:, 1].mean() != pytest.approx(found, rel=0.1), "control: one"
+
+
+def test_what_is_higher_than_six_centimetres_is_left_on_its_step() -> None:
+    known, stiff = np.tile(np.eye(3) / 0.05**2, (60, 1, 1)), Stiffness(speed=0.01, height=0.03, acceleration=4.0, slip=0.4)
+
+    def left(height: float) -> float:
+        """Share of its height that a foot in contact keeps."""
+        points = np.zeros((60, 1, 3))
+        points[..., 1] = height
+        return float(1 + settle(points, np.ones((60, 1)), np.zeros(1), known, stiff, FPS)[30, 1] / height)
+
+    assert left(0.03) < 0.4
+    assert left(-0.03) == pytest.approx(left(0.03)), "below the floor as above it"
+    assert 0.3 < left(0.10) < 0.8
+    assert left(0.25) > 0.95
+
+
+def test_a_place_that_is_known_badly_in_one_direction_moves_there() -> None:
+    points = np.zeros((60, 1, 3))
+    points[..., 0] = points[..., 2] = 0.03 * np.sin(np.arange(60) / 10)[:, None]
+    direction = np.array([0.6, 0.0, 0.8])
+    known = np.eye(3) / 0.005**2 + (1 / 1.0**2 - 1 / 0.005**2) * direction[:, None] * direction
+    shift = settle(points, np.ones((60, 1)), np.zeros(1), np.tile(known, (60, 1, 1)), Stiffness(0.02, 0.03, 4.0, 1.0), FPS)
+    along, beside = shift @ direction, shift @ np.array([0.8, 0.0, -0.6])
+    assert np.ptp(along) > 0.05
+    assert np.ptp(beside) < 0.2 * np.ptp(along)
