@@ -122,6 +122,7 @@ def test_the_feet_tell_more_about_what_is_far_away_along_the_ray() -> None:
     assert near > 1.5 * far, "at half a metre the picture shows the distance to 2.5 cm"
     across = [standing(None, distance=distance) for distance in (8.0, 0.5)]
     assert across[0] == pytest.approx(across[1], rel=0.05), "across the ray it shows as much at each distance"
+    assert standing(None, distance=1.0, way=2) == pytest.approx(across[0], rel=0.05), "at one metre, to 5 cm either way"
     assert np.isfinite(standing(None, distance=0.0, way=2))
 
 

@@ -106,13 +106,15 @@ def test_a_frame_without_enough_corners_in_view_matches_nothing() -> None:
 def test_a_third_of_the_corners_in_view_has_to_agree() -> None:
     view, still = track(), glance(1, pose())
     shares = {}
-    for rows in (64, 16):
+    for rows in (64, 38):
         mixed = np.ascontiguousarray(still.picture[::-1, ::-1])
         mixed[:rows] = still.picture[:rows]
         shares[rows] = view.find(Glance(1, 1 / FPS, mixed, NOBODY))
     assert shares[64] is not None
     assert shares[64].link.share == pytest.approx(0.4, abs=0.15)
-    assert shares[16] is None
+    assert shares[38] is None
+    key = view._keys[0].frame.points
+    assert (key[:, 1] < 38 - 8).sum() >= 10, "control: enough corners agree, in number"
 
 
 def test_the_speed_of_the_picture_is_in_its_pixels_a_second() -> None:

@@ -55,7 +55,13 @@ WORLD = (
 AREAS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "rotations": (
         ("stpose_core/animate/rotations.py", "stpose_core/lift/rigid.py", "stpose_core/formats/euler.py"),
-        ("tests/test_animate_rotations.py", "tests/test_parts.py", "tests/test_animate.py", "tests/test_bvh.py"),
+        (
+            "tests/test_body_frames.py",
+            "tests/test_rigid.py",
+            "tests/test_animate_rotations.py",
+            "tests/test_parts.py",
+            "tests/test_bvh.py",
+        ),
     ),
     "occlusion": (("training/stpose_training/data/occlusion.py",), ("tests/test_occlusion.py", "tests/test_training.py")),
     "world": (
