@@ -135,6 +135,9 @@ def test_a_foot_that_was_seen_turned_out_is_turned_out() -> None:
     heading = {side: np.degrees(np.arctan2(*found[side + "Foot"][30, [0, 2], 2])) for side in ("Left", "Right")}
     assert heading["Right"] == pytest.approx(-30.0, abs=3.0)
     assert heading["Left"] == pytest.approx(0.0, abs=3.0)
+    found, root, ankle = pose()
+    plant(found, root + [0.0, 0.5, 0.0], np.zeros((60, 4)), ankle, FPS, toes=toes)
+    assert found["RightFoot"][30] == pytest.approx(toes["Right"][30], abs=0.02), "in the air as well, and level"
 
 
 def test_without_holding_only_the_feet_are_set() -> None:

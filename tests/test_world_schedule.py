@@ -184,3 +184,4 @@ def test_boxes_and_focal_length_are_those_of_the_small_picture(monkeypatch: pyte
     assert motion._lens.focal == 400.0
     assert motion._lens.size == (480, 270)
     assert motion._lens.centre == pytest.approx([239.375, 134.375])
+    assert CameraMotion((1923, 1083))._lens.size == (480, 270), "what does not divide is cut off"
