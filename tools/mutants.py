@@ -108,19 +108,27 @@ class Mutant:
 
 
 def mutants(module: Path) -> list[Mutant]:
-    """All mutants of a module, but for those in lines that raise an error or declare a dataclass: the wording of a message is no
-    behaviour, nor is whether a class is frozen."""
+    """All mutants of a module, but for those that change no behaviour: in lines that raise an error or declare a dataclass, where the
+    wording of a message or whether the class is frozen would change, and in annotations."""
     source = module.read_text(encoding="utf-8")
-    lines, nodes = source.splitlines(), list(_nodes(get_ast(source)))
+    lines, nodes, annotations = source.splitlines(), list(_nodes(get_ast(source))), _annotations(ast.parse(source))
     found = []
     for name in OPERATORS:
         operator = get_operator(name)()
-        places = [start[0] for node in nodes for start, _ in operator.mutation_positions(node)]
-        said = [lines[place - 1] for place in places]
-        found += [
-            Mutant(module, name, n, places[n]) for n, line in enumerate(said) if not re.search(r"raise |fail\(|@dataclass", line)
-        ]
+        places = [start for node in nodes for start, _ in operator.mutation_positions(node)]
+        for number, place in enumerate(places):
+            message = re.search(r"raise |fail\(|@dataclass", lines[place[0] - 1])
+            if not message and not any(start <= place < end for start, end in annotations):
+                found.append(Mutant(module, name, number, place[0]))
     return found
+
+
+def _annotations(module: ast.Module) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Where each annotation begins and ends: line and column."""
+    found = [getattr(node, name, None) for node in ast.walk(module) for name in ("annotation", "returns")]
+    return [
+        ((node.lineno, node.col_offset), (node.end_lineno or 0, node.end_col_offset or 0)) for node in found if node is not None
+    ]
 
 
 def _nodes(node: object) -> list[object]:
