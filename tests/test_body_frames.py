@@ -123,6 +123,16 @@ def test_a_shoulder_follows_its_clavicle_but_not_further_than_it_turns() -> None
     assert 40.0 < angle(pulled["UpperChest"], pulled["LeftShoulder"])[10] < 55.0
 
 
+def test_a_shoulder_is_seen_from_the_neck_where_constant_lengths_move_the_neck() -> None:
+    joints = h36m(still(FRAMES))
+    joints[:, 7:, 1] -= 0.06  # a trunk that is seen shorter than it is: all above it comes lower
+    found = pose_body(bone_vectors(joints), LENGTHS, REST, FPS)
+    for side in ("Left", "Right"):
+        assert angle(found["UpperChest"], found[side + "Shoulder"])[10] < 2.0
+    places = world_positions(found, np.zeros((FRAMES, 3)))
+    assert places[10, INDEX["Neck"], 1] == pytest.approx(joints[10, 8, 1] + 0.06 - joints[10, 0, 1], abs=0.01), "control"
+
+
 def test_hands_feet_and_ends_go_on_like_their_parents() -> None:
     found, _ = posed(LeftArm=[0.0, 30.0, -50.0], RightUpLeg=[-40.0, 0.0, 0.0], Head=[20.0, 0.0, 0.0])
     for side in ("Left", "Right"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from moving_body import LENGTHS, REST, h36m, still, walk
@@ -182,3 +184,16 @@ def test_a_person_too_near_for_a_direction_has_a_ray_of_less_than_one() -> None:
     body = pose_body(bone_vectors(joints), LENGTHS, REST, FPS)
     legs, _ = legs_of(body, np.array([[0.0, 0.0, -0.05], [0.0, 0.0, -0.2]]), 0.07)
     assert legs.ray[:, 2] == pytest.approx([-0.25, -1.0])
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_foot_that_stands_brings_the_body_down_to_the_floor(side: int) -> None:
+    root = np.tile([0.0, 0.93, 0.0], (120, 1))
+    legs, parts = stander(root)  # its soles are 3 cm above the floor
+    lifted = legs.ankles.copy()
+    lifted[:, 1 - side, 1] += 0.25
+    legs = replace(legs, ankles=lifted)
+    seen = np.ones((120, 2), bool)
+    moved, contacts = travel(legs, parts, root, np.full(120, 4.0), seen, np.zeros(120), FPS)
+    assert contacts[60, 2 * side] > 0.5 > contacts[60, 2 - 2 * side]
+    assert 0.9 <= moved[60, 1] < 0.915

@@ -108,8 +108,8 @@ class Mutant:
 
 
 def mutants(module: Path) -> list[Mutant]:
-    """All mutants of a module, but for those that change no behaviour: in lines that raise an error or declare a dataclass, where the
-    wording of a message or whether the class is frozen would change, and in annotations."""
+    """All mutants of a module, but for those that change no behaviour: in annotations, and in lines that raise an error or declare
+    a dataclass, where the wording of a message would change, or whether a class is frozen."""
     source = module.read_text(encoding="utf-8")
     lines, nodes, annotations = source.splitlines(), list(_nodes(get_ast(source))), _annotations(ast.parse(source))
     found = []
