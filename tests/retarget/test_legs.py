@@ -1,0 +1,129 @@
+"""Legs of two bones: what they reach, in which plane, and how far the hips come down for them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rigs import character, turn
+from test_solver import SOURCE_MAP, degrees, skeleton, source
+from walks import matrices, motion
+
+from stpose_core.retarget.ik import Leg
+from stpose_core.retarget.rotation import rotate
+from stpose_core.retarget.solver import Posed, retarget
+
+FRAMES = 12
+UP = np.array([0.0, 0.0, 1.0])
+
+
+def squat(knee: float, out: float = 0.0, proportions: tuple[float, float] = (1.0, 1.0)) -> Posed:
+    """A character whose knees are bent by so many degrees, the legs turned out."""
+    bends = {}
+    for side, way in (("Left", 1.0), ("Right", -1.0)):
+        bends[side + "UpLeg"] = [turn([1, 0, 0], -knee / 2) @ turn([0, 1, 0], way * out)] * FRAMES
+        bends[side + "Leg"] = [turn([1, 0, 0], knee)] * FRAMES
+    one = character("mixamo", proportions=proportions)
+    track = motion(matrices(bends, FRAMES), np.tile([0.0, 0.9, 0.0], (FRAMES, 1)))
+    return retarget(source(track), SOURCE_MAP, skeleton(one), one.named())
+
+
+def joints(posed: Posed, side: str = ".L") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    hip, knee, ankle = (posed.heads[part + side] for part in ("thigh", "shin", "foot"))
+    return hip, knee, ankle
+
+
+def bend(posed: Posed, side: str = ".L") -> np.ndarray:
+    hip, knee, ankle = joints(posed, side)
+    return degrees(knee - hip, ankle - knee)
+
+
+def reached(posed: Posed, side: str, goal: np.ndarray, hip: np.ndarray | None = None) -> Posed:
+    """With the leg turned towards a goal; the hips stay where they are."""
+    leg = Leg(posed, side)
+    upper, lower = leg.reach(goal, posed.heads["thigh" + side] if hip is None else hip)
+    return replace(posed, rotations={**posed.rotations, leg.slots[0]: upper, leg.slots[1]: lower}).placed()
+
+
+@pytest.mark.parametrize("knee", [5.0, 30.0, 70.0, 130.0])
+@pytest.mark.parametrize("side", [".L", ".R"])
+def test_the_ankle_comes_to_the_goal_and_the_knee_stays_in_its_plane(knee: float, side: str) -> None:
+    posed = squat(knee, out=15.0)
+    hip, before, ankle = joints(posed, side)
+    for part, aside in ((0.6, 0.0), (0.9, 0.15), (0.95, -0.1), (0.35, 0.0)):
+        goal = hip + part * 0.84 * np.array([aside, -0.1, -1.0]) / np.linalg.norm([aside, -0.1, -1.0])
+        after = reached(posed, side, goal)
+        assert joints(after, side)[2] == pytest.approx(goal, abs=1e-6)
+        lengths = [np.linalg.norm(one - other, axis=1) for one, other in zip(joints(after, side)[1:], joints(after, side))]
+        assert np.array(lengths) == pytest.approx(np.full((2, FRAMES), 0.42), abs=1e-9)
+        # The knee stays in front: the plane turns along with the leg.
+        wanted = np.cross(before - hip, ankle - before)
+        found = np.cross(joints(after, side)[1] - hip, goal - joints(after, side)[1])
+        assert degrees(found, wanted).max() < 30.0
+    assert reached(posed, side, ankle).rotations["thigh" + side] == pytest.approx(posed.rotations["thigh" + side], abs=1e-6)
+
+
+def test_thigh_and_shin_may_differ_in_length() -> None:
+    posed = squat(60.0)
+    goal = joints(posed)[0] + [0.0, 0.0, -0.5]
+    shin = np.linalg.norm(joints(posed)[2] - joints(posed)[1], axis=1)[0]
+    assert shin == pytest.approx(0.42)
+    skel = posed.anatomy.skeleton
+    heads = skel.heads.copy()
+    foot = [posed.anatomy.bones[slot] for slot in ("foot.L", "toe.L")]
+    heads[foot] += [0.0, 0.0, 0.12]  # a shin of 0.30 m
+    anatomy = type(posed.anatomy)(replace(skel, heads=heads), posed.anatomy.mapped)
+    short = replace(posed, anatomy=anatomy).placed()
+    assert Leg(short, ".L").lengths == pytest.approx((0.42, 0.30))
+    assert joints(reached(short, ".L", goal))[2] == pytest.approx(goal, abs=1e-6)
+
+
+def test_what_is_out_of_reach_is_reached_for() -> None:
+    posed = squat(30.0)
+    hip = joints(posed)[0]
+    far = reached(posed, ".L", hip + [0.3, 0.0, -1.5])
+    assert np.linalg.norm(joints(far)[2] - hip, axis=1) == pytest.approx(np.full(FRAMES, 0.9995 * 0.84))
+    assert degrees(joints(far)[2] - hip, np.array([0.3, 0.0, -1.5])).max() < 0.01
+    near = reached(posed, ".L", hip - [0.0, 0.0, 1e-4])
+    assert bend(near).max() > 175.0, "folded"
+    assert all(np.isfinite(turns).all() for turns in near.rotations.values())
+
+
+def test_a_leg_may_be_as_long_as_it_is_in_the_motion_or_bent_by_twenty_degrees() -> None:
+    for knee, longest in (
+        (60.0, np.cos(np.radians(10.0))),
+        (20.0, np.cos(np.radians(10.0))),
+        (8.0, np.cos(np.radians(4.0))),
+        (0.0, 0.9995),
+    ):
+        assert Leg(squat(knee), ".L").longest() == pytest.approx(np.full(FRAMES, 0.84 * longest), abs=2e-4)
+
+
+def test_the_hips_come_down_as_far_as_the_ankle_needs() -> None:
+    posed = squat(20.0)
+    leg, hip = Leg(posed, ".L"), joints(posed)[0]
+    longest = leg.longest()[0]
+    for aside, low in ((0.0, longest + 0.05), (0.3, longest), (0.2, longest - 0.01)):
+        ankle = hip + [aside, 0.0, -low]
+        drop = leg.drop(ankle, UP)
+        assert drop.min() > 0
+        assert np.linalg.norm(ankle - (hip - drop[:, None] * UP), axis=1) == pytest.approx(np.full(FRAMES, longest))
+    assert (leg.drop(hip + [0.0, 0.0, -longest + 0.01], UP) == 0).all(), "within reach"
+    assert (leg.drop(hip + [0.0, 0.0, 1.2], UP) == 0).all(), "above the hip: coming down does not help"
+    assert leg.drop(hip + [1.2, 0.0, -0.3], UP) == pytest.approx(np.full(FRAMES, 0.3)), "too far aside: as near as it can"
+
+
+def test_the_hinge_of_a_bent_leg_is_seen_and_that_of_a_straight_one_is_its_own() -> None:
+    for side in (".L", ".R"):
+        posed = squat(40.0, out=20.0)
+        hip, knee, ankle = joints(posed, side)
+        seen = np.cross(knee - hip, ankle - knee)
+        assert degrees(Leg(posed, side).hinge(), seen).max() < 0.1
+        straight = squat(0.5, out=20.0)
+        own = rotate(straight.turned("thigh" + side), straight.anatomy.hinge("leg" + side))
+        assert degrees(Leg(straight, side).hinge(), own).max() < 0.1
+    # A knee that bends the wrong way says nothing about its hinge.
+    wrong = squat(-40.0)
+    own = rotate(wrong.turned("thigh.L"), wrong.anatomy.hinge("leg.L"))
+    assert degrees(Leg(wrong, ".L").hinge(), own).max() < 0.1
