@@ -10,11 +10,13 @@ from rigs import character, turn
 from test_solver import SOURCE_MAP, degrees, skeleton, source
 from walks import matrices, motion
 
+from stpose_core.retarget import footplan
+from stpose_core.retarget.anatomy import Anatomy, hinges_in_motion
 from stpose_core.retarget.ik import Leg
-from stpose_core.retarget.rotation import rotate
+from stpose_core.retarget.rotation import angle_between, rotate
 from stpose_core.retarget.solver import Posed, retarget
 
-FRAMES = 12
+FRAMES, FPS = 12, 30.0
 UP = np.array([0.0, 0.0, 1.0])
 
 
@@ -127,3 +129,38 @@ def test_the_hinge_of_a_bent_leg_is_seen_and_that_of_a_straight_one_is_its_own()
     wrong = squat(-40.0)
     own = rotate(wrong.turned("thigh.L"), wrong.anatomy.hinge("leg.L"))
     assert degrees(Leg(wrong, ".L").hinge(), own).max() < 0.1
+
+
+def test_a_foot_rolls_over_its_ball_where_the_leg_is_too_short_for_its_heel() -> None:
+    posed = squat(20.0)
+    sole, foot, hip = posed.soles[".L"], posed.turned("foot.L"), joints(posed)[0]
+    longest = Leg(posed, ".L").longest()[0]
+    ankle = hip + [0.0, 0.0, -longest - 0.02]
+    on_ball = (np.arange(FRAMES) >= 5) & (np.arange(FRAMES) < 7)
+    lift = footplan._heel_lift(posed, ".L", foot, ankle, on_ball, FPS)
+    to_ankle = -sole.to_joint(foot)
+    there = ankle - to_ankle + rotate(lift, to_ankle)  # the ball stays where it is
+    reach = np.linalg.norm(there - hip, axis=1)
+    assert reach[on_ball] == pytest.approx(np.full(2, longest), abs=2e-3)
+    assert reach[on_ball].max() <= longest + 1e-9
+    assert (there[on_ball, 2] > ankle[on_ball, 2]).all(), "the heel comes up"
+    assert (lift[[0, -1]] == [1.0, 0.0, 0.0, 0.0]).all()
+    near = footplan._heel_lift(posed, ".L", foot, hip + [0.0, 0.0, -longest + 0.01], on_ball, FPS)
+    assert (near == [1.0, 0.0, 0.0, 0.0]).all(), "control: within reach"
+    far = footplan._heel_lift(posed, ".L", foot, hip + [0.0, 0.0, -longest - 0.5], on_ball, FPS)
+    assert np.degrees(angle_between([1.0, 0.0, 0.0, 0.0], far[6])) == pytest.approx(45.0, abs=0.1), "no further than 45 degrees"
+
+
+@pytest.mark.parametrize(("aside", "bend", "shown"), [(15.0, 60.0, True), (15.0, 4.0, False), (50.0, 60.0, False)])
+def test_a_motion_shows_the_hinge_of_an_arm_that_is_straight_at_rest(aside: float, bend: float, shown: bool) -> None:
+    """An elbow that bends about an axis that is so far from the usual one, about the arm."""
+    angle = np.radians(aside)
+    axis = [0.0, -np.cos(angle), np.sin(angle)]
+    bends = {"LeftForeArm": [turn(axis, part * bend) for part in np.linspace(0.3, 1.0, FRAMES)]}
+    bends["LeftArm"] = [turn([0, 0, 1], 5.0 * frame) for frame in range(FRAMES)]
+    moving = source(motion(matrices(bends, FRAMES), np.tile([0.0, 0.9, 0.0], (FRAMES, 1))))
+    found = hinges_in_motion(Anatomy(moving.skeleton, SOURCE_MAP), moving)
+    assert ("arm.L" in found) == shown
+    assert not {"arm.R", "leg.L", "leg.R"} & set(found), "those stay straight"
+    if shown:
+        assert found["arm.L"] == pytest.approx([0.0, -np.sin(angle), -np.cos(angle)], abs=0.02)
