@@ -145,12 +145,15 @@ class Reach:
 
     def of(self, mutant: Mutant, source: str, longest: float) -> list[str]:
         """The tests that reach the mutant's statement, the quickest first; of a module's or a class's statement, all that reach the
-        module's functions. longest: seconds of the longest test that is used."""
+        module's functions. longest: as for `quick`."""
         reached = self.lines.get(str(mutant.module), {})
         wanted = [line for line in _statement(ast.parse(source), mutant.line) if line in reached]
         names = {name for line in wanted for name in reached[line]}
-        chosen = [test for test in self.seconds if test in names or test.split("::")[0] in names]
-        return sorted((test for test in chosen if self.seconds[test] <= longest), key=lambda test: self.seconds[test])
+        return [test for test in self.quick(longest) if test in names or test.split("::")[0] in names]
+
+    def quick(self, longest: float) -> list[str]:
+        """The tests that take no more than so many seconds, the quickest first."""
+        return sorted((test for test, took in self.seconds.items() if took <= longest), key=lambda test: self.seconds[test])
 
 
 def _statement(module: ast.Module, line: int) -> list[int]:
@@ -275,6 +278,9 @@ def try_area(root: Path, area: str, given: argparse.Namespace, until: float) -> 
     every = [mutant for module in modules for mutant in mutants(module)]
     chosen = random.Random(f"{area} {given.seed}").sample(every, min(given.sample, len(every)))
     reach = record(root, modules, tests)
+    # The control: in this order, and in a fork like those of the mutants, nothing fails without a mutant.
+    if not survives(root, reach.quick(given.longest), sum(reach.seconds.values())):
+        raise SystemExit(f"{area}: the tests fail without a mutant in another order")
     killed = tried = 0
     for mutant in chosen:
         if time.monotonic() > until:
