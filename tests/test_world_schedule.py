@@ -144,6 +144,13 @@ def test_a_view_that_matches_nothing_for_half_a_second_begins_a_new_path(monkeyp
     assert (35, 0) in room.looked
 
 
+def test_half_a_second_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = Room(np.zeros(20), 100.0, unknown=set(range(10, 20)))
+    filmed(room, monkeypatch, fps=4.0)
+    assert (12, 0) in room.looked
+    assert (13, 0) not in room.looked
+
+
 def test_what_passes_by_for_less_than_half_a_second_begins_none(monkeypatch: pytest.MonkeyPatch) -> None:
     room = Room(np.zeros(60), 100.0, unknown=set(range(20, 34)))
     path = filmed(room, monkeypatch).path()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from stpose_core.data import Array
+from stpose_core.world.key_frames import KeyFrame
 from stpose_core.world.turning import Lens, Link, Turns
 from stpose_core.world.view_track import Glance, Key, Match, ViewTrack, _roll
 
@@ -229,6 +230,9 @@ def test_where_the_key_frame_is_lost_the_frame_before_or_an_older_one_helps() ->
     assert match is not None
     assert match.link.key == 0
     assert degrees(match.pose, pose(y=23.0)) < 0.2
+    further = view.find(glance(11, pose(y=29.0)))
+    assert further is not None, "it is looked for further around than usual"
+    assert degrees(further.pose, pose(y=29.0)) < 0.2
     view._keys = view._keys[1:]
     assert view.find(next_one) is None, "control: without it"
 
@@ -247,3 +251,28 @@ def test_a_view_without_corners_is_blind_until_it_has_some() -> None:
     view.take(glance(3, pose(y=1.0)), match)
     view._keys[0].frame = view._keys[0].frame.only(np.zeros(len(view._keys[0].frame.points), bool))
     assert not view.blind, "it has seen something"
+
+
+@pytest.mark.parametrize(
+    ("at", "turned"),
+    [
+        (pose(y=6.0), False), (pose(z=1.2), False), (pose(z=2.3), True), (pose(z=-2.3), True),
+        (pose(zoom=1.03), False), (pose(zoom=1.08), True), (pose(zoom=0.92), True),
+    ],
+)  # fmt: skip
+def test_the_key_frame_is_turned_before_corners_are_tracked_only_where_patches_look_different(
+    at: Turns, turned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aligned, calls = KeyFrame.aligned, []
+
+    def counted(self: KeyFrame, picture: NDArray[np.uint8], homography: Array) -> KeyFrame:
+        calls.append(homography)
+        return aligned(self, picture, homography)
+
+    monkeypatch.setattr(KeyFrame, "aligned", counted)
+    view = track()
+    view.pose = at
+    match = view.find(glance(1, at))
+    assert match is not None
+    assert degrees(match.pose, at) < 0.1
+    assert bool(calls) == turned
