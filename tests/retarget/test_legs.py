@@ -13,7 +13,7 @@ from walks import matrices, motion
 from stpose_core.retarget import footplan
 from stpose_core.retarget.anatomy import Anatomy, hinges_in_motion
 from stpose_core.retarget.ik import Leg
-from stpose_core.retarget.rotation import angle_between, rotate
+from stpose_core.retarget.rotation import about, angle_between, multiply, rotate
 from stpose_core.retarget.solver import Posed, retarget
 
 FRAMES, FPS = 12, 30.0
@@ -116,19 +116,19 @@ def test_the_hips_come_down_as_far_as_the_ankle_needs() -> None:
     assert leg.drop(hip + [1.2, 0.0, -0.3], UP) == pytest.approx(np.full(FRAMES, 0.3)), "too far aside: as near as it can"
 
 
-def test_the_hinge_of_a_bent_leg_is_seen_and_that_of_a_straight_one_is_its_own() -> None:
-    for side in (".L", ".R"):
-        posed = squat(40.0, out=20.0)
-        hip, knee, ankle = joints(posed, side)
-        seen = np.cross(knee - hip, ankle - knee)
-        assert degrees(Leg(posed, side).hinge(), seen).max() < 0.1
-        straight = squat(0.5, out=20.0)
-        own = rotate(straight.turned("thigh" + side), straight.anatomy.hinge("leg" + side))
-        assert degrees(Leg(straight, side).hinge(), own).max() < 0.1
-    # A knee that bends the wrong way says nothing about its hinge.
-    wrong = squat(-40.0)
-    own = rotate(wrong.turned("thigh.L"), wrong.anatomy.hinge("leg.L"))
-    assert degrees(Leg(wrong, ".L").hinge(), own).max() < 0.1
+@pytest.mark.parametrize(("knee", "seen"), [(40.0, True), (8.0, True), (1.0, False), (-40.0, False)])
+@pytest.mark.parametrize("side", [".L", ".R"])
+def test_the_hinge_of_a_bent_leg_is_seen_and_that_of_a_straight_one_is_its_own(knee: float, seen: bool, side: str) -> None:
+    """A thigh whose own hinge is turned by 25 degrees about it: a knee that is straight, or bends the wrong way, shows no other."""
+    posed = squat(knee, out=20.0)
+    hip, middle, ankle = joints(posed, side)
+    along = (middle - hip) / np.linalg.norm(middle - hip, axis=1, keepdims=True)
+    twisted = multiply(about(along, np.full(FRAMES, np.radians(25.0))), posed.rotations["thigh" + side])
+    posed = replace(posed, rotations={**posed.rotations, "thigh" + side: twisted}).placed()
+    own = rotate(posed.turned("thigh" + side), posed.anatomy.hinge("leg" + side))
+    plane = np.cross(middle - hip, ankle - middle)
+    assert degrees(own, plane).min() > 24.0, "control: they differ"
+    assert degrees(Leg(posed, side).hinge(), plane if seen else own).max() < 0.1
 
 
 def test_a_foot_rolls_over_its_ball_where_the_leg_is_too_short_for_its_heel() -> None:
@@ -164,3 +164,17 @@ def test_a_motion_shows_the_hinge_of_an_arm_that_is_straight_at_rest(aside: floa
     assert not {"arm.R", "leg.L", "leg.R"} & set(found), "those stay straight"
     if shown:
         assert found["arm.L"] == pytest.approx([0.0, -np.sin(angle), -np.cos(angle)], abs=0.02)
+
+
+def test_a_part_of_the_trunk_ends_where_the_next_one_begins() -> None:
+    one = character("mixamo", lean=10)
+    anatomy = Anatomy(skeleton(one), one.named())
+    trunk = [slot for slot in ("spine", "spine.2", "spine.3", "neck", "head") if slot in anatomy.bones]
+    assert len(trunk) == 5
+    for here, after in zip(trunk, trunk[1:]):
+        assert anatomy.end_of(here) == pytest.approx(anatomy.head_of(after))
+    for here, after in (("thigh.L", "shin.L"), ("upper_arm.R", "forearm.R"), ("forearm.R", "hand.R"), ("foot.R", "toe.R")):
+        assert anatomy.end_of(here) == pytest.approx(anatomy.head_of(after))
+    assert anatomy.end_of("head") == pytest.approx(anatomy.skeleton.tails[anatomy.bones["head"]])
+    bare = Anatomy(anatomy.skeleton, {slot: name for slot, name in one.named().items() if slot != "neck"})
+    assert bare.end_of(trunk[2]) == pytest.approx(bare.head_of("head")), "where the neck is not mapped"
