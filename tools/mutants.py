@@ -144,11 +144,12 @@ class Reach:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def of(self, mutant: Mutant, source: str, longest: float) -> list[str]:
-        """The tests that reach the mutant's statement, the quickest first; of a module's or a class's statement, all that reach the
-        module's functions. longest: as for `quick`."""
+        """The tests that reach the mutant's statement, the quickest first; for a statement outside functions, all in the files that
+        reach the module's functions: a test may look at a constant alone. longest: as for `quick`."""
         reached = self.lines.get(str(mutant.module), {})
-        wanted = [line for line in _statement(ast.parse(source), mutant.line) if line in reached]
-        names = {name for line in wanted for name in reached[line]}
+        lines, within = _statement(ast.parse(source), mutant.line)
+        names = {name for line in lines for name in reached.get(line, [])}
+        names = names if within else {name.split("::")[0] for name in names}
         return [test for test in self.quick(longest) if test in names or test.split("::")[0] in names]
 
     def quick(self, longest: float) -> list[str]:
@@ -156,9 +157,9 @@ class Reach:
         return sorted((test for test, took in self.seconds.items() if took <= longest), key=lambda test: self.seconds[test])
 
 
-def _statement(module: ast.Module, line: int) -> list[int]:
+def _statement(module: ast.Module, line: int) -> tuple[list[int], bool]:
     """The lines of the innermost statement around a line, without statements in it; of a function, or of statements outside
-    functions, those of the functions' bodies."""
+    functions, those of the functions' bodies. And whether the line is within a function."""
     functions = [node for node in ast.walk(module) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
 
     def around(node: ast.stmt) -> bool:
@@ -166,14 +167,14 @@ def _statement(module: ast.Module, line: int) -> list[int]:
 
     outer = [node for node in functions if around(node)]
     if not outer:
-        return [number for node in functions for number in _body(node)]
+        return [number for node in functions for number in _body(node)], False
     function = max(outer, key=lambda node: node.lineno)
     statements = [node for node in ast.walk(function) if isinstance(node, ast.stmt) and around(node)]
     innermost = max(statements, key=lambda node: (node.lineno, -(node.end_lineno or 0)))
     if innermost is function:
-        return _body(function)
+        return _body(function), True
     inner = [node.lineno for node in ast.walk(innermost) if isinstance(node, ast.stmt) and node is not innermost]
-    return list(range(innermost.lineno, min([*inner, (innermost.end_lineno or 0) + 1])))
+    return list(range(innermost.lineno, min([*inner, (innermost.end_lineno or 0) + 1]))), True
 
 
 def _body(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[int]:
