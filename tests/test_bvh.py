@@ -252,6 +252,13 @@ def test_locked_angles_still_mean_the_same_rotation(middle: float) -> None:
         np.testing.assert_allclose(turns("zxy", *here), turns("zxy", *there), atol=1e-7)
 
 
+@pytest.mark.parametrize("middle", [90.0, -90.0])
+def test_locked_angles_keep_the_first_one(middle: float) -> None:
+    degrees = np.array([[50.0, 0.9 * middle, 10.0], [50.0, middle, 10.0], [50.0, 0.9 * middle, 20.0]])
+    found = smooth_zxy(quaternions_from_euler("zxy", degrees[:, None]))[:, 0]
+    np.testing.assert_allclose(found, degrees, atol=1e-5)
+
+
 FOREIGN = """\ufeffhierarchy
 root mixamorig:Hips {
   offset 3 90 1   Channels 6 Xposition Yposition Zposition Yrotation Zrotation Xrotation

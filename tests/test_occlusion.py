@@ -174,3 +174,73 @@ def test_a_share_of_the_samples_is_masked_by_one_kind_or_two() -> None:
     assert hidden.mean() == pytest.approx(0.5 + 0.35 / 4, abs=0.03)
     assert (hidden & displaced).mean() == pytest.approx(0.35 / 2 * 0.9, abs=0.04)
     assert set(KINDS) == {"point", "part", "area", "frame", "run", "person", "displaced"}
+
+
+def test_runs_begin_anywhere_that_they_fit() -> None:
+    _, _, score, _ = masked("part", 600)
+    gone = (score == 0).any(-1)
+    first, length = gone.argmax(1), gone.sum(1)
+    place = first / (FRAMES - length)
+    assert place.min() < 0.02
+    assert place.max() > 0.98
+    assert place.mean() == pytest.approx(0.5, abs=0.04)
+    assert np.std(place) == pytest.approx(np.sqrt(1 / 12), abs=0.02)
+
+
+@pytest.mark.parametrize("severity", [0.2, 1.0])
+def test_an_area_is_as_large_as_a_body_and_near_it(severity: float) -> None:
+    """Its half sides are 0.3 to 0.5 + severity standard deviations of the joints, its middle 1.2 of them off theirs."""
+    random = np.random.default_rng(0)
+    rays = np.tile(random.normal(0, [0.1, 0.3], (4000, 1, 17, 2)), (1, 31, 1, 1))
+    _, score, _ = hide(
+        torch.from_numpy(rays).float(), torch.ones(4000, 31, 17), Random(5), share=1.0, kinds=("area",), severity=severity
+    )
+    hidden = (score.numpy() == 0).any(1)  # in some frame
+    middle = rays[:, 0].mean(1) + 1.2 * rays[:, 0].std(1, ddof=1) * random.normal(size=(4000, 2))
+    half = rays[:, 0].std(1, ddof=1) * random.uniform(0.3, 0.5 + severity, (4000, 2))
+    wanted = (np.abs(rays[:, 0] - middle[:, None]) < half[:, None]).all(-1)
+    assert hidden.mean() == pytest.approx(wanted.mean(), rel=0.06)
+    assert hidden.any(1).mean() == pytest.approx(wanted.any(1).mean(), rel=0.04)
+    assert hidden.sum(1).max() == pytest.approx(wanted.sum(1).max(), abs=2)
+
+
+def test_an_area_lies_where_the_person_is_in_the_middle_of_the_clip() -> None:
+    rays, _, score, _ = masked("area", 600)  # who walks from 0 to 1
+    places = rays[score == 0][:, 0]
+    assert places.mean() == pytest.approx(0.5, abs=0.03)
+
+
+def test_an_area_hides_for_up_to_half_as_long_again_as_a_limb_is_hidden() -> None:
+    still = torch.zeros(1500, 400, 17, 2)
+    still[:, :, 1::2] = 0.01  # all in about one place
+    _, score, _ = hide(still, torch.ones(1500, 400, 17), Random(2), share=1.0, kinds=("area",))
+    lengths = (score.numpy() == 0).any(-1).sum(1)
+    lengths = lengths[lengths > 0]
+    assert len(lengths) > 300
+    assert 14 <= lengths.min() <= 17
+    assert 185 <= lengths.max() <= 196
+    assert lengths.mean() == pytest.approx((15 + 195) / 2, rel=0.06)
+
+
+def test_no_joint_is_moved_further_than_a_body_is_wide_for_little_severity() -> None:
+    before, rays, _, wrong = masked("displaced", 400, severity=0.0)
+    few = wrong.any(1).sum(1) <= 4
+    off = np.abs(rays - before)[few][wrong[few]]
+    assert 0 < off.mean() < 0.02, "a twentieth of the severest"
+    assert masked("point", 400, severity=0.0)[2].mean() < 1, "nothing is without any masks"
+    none = hide(torch.zeros(20, 60, 17, 2), torch.ones(20, 60, 17), Random(0), share=0.0)
+    assert (none[1] == 1).all()
+    assert not none[2].any()
+
+
+def test_each_kind_is_drawn_as_often() -> None:
+    rays = torch.randn(4000, 60, 17, 2, generator=torch.Generator().manual_seed(0))
+    _, score, wrong = hide(rays, torch.ones(4000, 60, 17), Random(4), share=1.0, kinds=("person", "part", "displaced"))
+    gone = score.numpy() == 0
+    whole = gone.all(-1).any(1)
+    moved = (wrong.numpy() & ~gone).any((1, 2))
+    only = gone.any(-1).any(1) & ~whole
+    # Alone in 65 % of the samples, of which each kind has a third; or with a second draw among the three.
+    assert whole.mean() == pytest.approx(0.65 / 3 + 0.35 * 5 / 9, abs=0.03)
+    assert moved.mean() == pytest.approx((0.65 / 3 + 0.35 * 5 / 9) * 0.9, abs=0.03)
+    assert only.mean() == pytest.approx(0.65 / 3 + 0.35 * 3 / 9, abs=0.03)

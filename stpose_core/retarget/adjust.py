@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from .rotation import IDENTITY, Array, about, multiply, rotate
-from .slots import SIDES, SPINE, chain, parent_slot
+from .slots import SIDES, SLOTS, SPINE, chain, parent_slot
 from .solver import Posed
 
 
@@ -39,9 +39,9 @@ def adjusted(posed: Posed, by: Adjust) -> Posed:
     own = _own_turns(posed, by)
     total: dict[str, Array] = {}
     rotations = {}
-    for slot, rotation in posed.rotations.items():
+    for slot in chain(SLOTS, posed.rotations):  # each after what it hangs on
         total[slot] = multiply(_above(slot, posed, total), own.get(slot, IDENTITY))
-        rotations[slot] = multiply(total[slot], rotation)
+        rotations[slot] = multiply(total[slot], posed.rotations[slot])
     return replace(posed, anatomy=anatomy, rotations=rotations).placed()
 
 

@@ -55,12 +55,12 @@ def axis_angles(turns: Array) -> Array:
     """(T, 4) angle in rad and unit axis, without jumps: Blender's `rotation_axis_angle`."""
     turns = continuous(turns)
     sine = np.linalg.norm(turns[:, 1:], axis=1)
-    angle = np.unwrap(2 * np.arctan2(sine, turns[:, 0]))
+    angle = 2 * np.arctan2(sine, turns[:, 0])
     axis = np.where(sine[:, None] > 1e-9, turns[:, 1:] / np.maximum(sine, 1e-9)[:, None], [0.0, 1.0, 0.0])
-    # The axis never turns over: the angle passes through 0 instead. unwrap may add whole turns, which leave the axis as it is.
+    # The axis never turns over: the angle passes through 0, or a whole turn, instead.
     flips = np.where((axis[1:] * axis[:-1]).sum(-1) < 0, -1.0, 1.0)
-    signs = np.concatenate([[1.0], np.cumprod(flips)])[:, None]
-    return np.concatenate([signs * angle[:, None], signs * axis], axis=1)
+    signs = np.concatenate([[1.0], np.cumprod(flips)])
+    return np.concatenate([np.unwrap(signs * angle)[:, None], signs[:, None] * axis], axis=1)
 
 
 def turns_from_axis_angles(values: Array) -> Array:

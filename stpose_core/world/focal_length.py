@@ -44,7 +44,7 @@ def measured_focal(links: Sequence[Link], size: tuple[int, int]) -> float | None
     tried: Array = np.geomspace(widest, narrowest, _STEPS)
     costs = np.array([cost(focal) for focal in tried])
     best = int(costs.argmin())
-    if best in (0, _STEPS - 1) or costs[best] > POOR:
+    if best in (0, _STEPS - 1):
         return None
     low, high = tried[best - 1], tried[best + 1]
     for _ in range(_TRIED):
@@ -53,6 +53,6 @@ def measured_focal(links: Sequence[Link], size: tuple[int, int]) -> float | None
         best = int(np.clip(costs.argmin(), 1, 5))
         low, high = tried[best - 1], tried[best + 1]
     found = float(tried[best])
-    if min(cost(0.9 * found), cost(1.1 * found)) - cost(found) < SHARP:
-        return None
-    return found
+    least = cost(found)
+    sharp = min(cost(0.9 * found), cost(1.1 * found)) - least >= SHARP
+    return found if least <= POOR and sharp else None

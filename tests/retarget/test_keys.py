@@ -9,9 +9,11 @@ from stpose_core.retarget.keys import (
     EULER_ORDERS,
     axis_angles,
     euler_angles,
+    fewer_angles,
     fewer_rotations,
     fewer_values,
     resampled,
+    turns_from_axis_angles,
     turns_from_euler,
 )
 from stpose_core.retarget.rotation import about, angle_between, continuous, from_matrix, rotate, smallest, to_matrix, unit
@@ -81,3 +83,30 @@ def test_resampling_keeps_the_samples_that_both_rates_have() -> None:
     again, values = resampled(turns, times[:, None], times, np.arange(400) / 60)
     assert angle_between(again[::2], turns).max() < 1e-7
     assert np.allclose(values[:399, 0], np.arange(399) / 60)
+
+
+def test_axes_have_length_one_and_never_turn_over() -> None:
+    turns = swinging()[20:]  # from a turn of about 30 degrees on, through none at all
+    values = axis_angles(turns)
+    assert np.abs(values[0, 0]) > 0.3
+    assert np.linalg.norm(values[:, 1:], axis=1) == pytest.approx(np.ones(len(turns)))
+    assert (values[1:, 1:] * values[:-1, 1:]).sum(-1).min() > 0.5
+    assert np.abs(np.diff(values[:, 0])).max() < 0.2
+    assert angle_between(turns_from_axis_angles(values * [1.0, 3.0, 3.0, 3.0]), turns).max() < 1e-6, "axes of any length"
+    around = axis_angles(about([0.0, 0.0, 1.0], np.linspace(0.1, 12.0, 100)))
+    assert around[:, 0] == pytest.approx(np.linspace(0.1, 12.0, 100)), "more than a whole turn"
+
+
+@pytest.mark.parametrize("tolerance", [0.5, 3.0])
+def test_straight_lines_between_the_kept_angles_stay_within_the_tolerance(tolerance: float) -> None:
+    turns, frames = swinging(), np.arange(200.0)
+    angles = euler_angles(turns, "ZYX")
+    kept = fewer_angles(frames, angles, turns, lambda values: turns_from_euler(values, "ZYX"), np.radians(tolerance))
+    assert kept[0] == 0
+    assert kept[-1] == 199
+    assert 3 < len(kept) < 150
+    lines = np.stack([np.interp(frames, frames[kept], angles[kept, column]) for column in range(3)], axis=1)
+    assert np.degrees(angle_between(turns_from_euler(lines, "ZYX"), turns)).max() <= tolerance
+    fewer = np.delete(kept, len(kept) // 2)
+    lines = np.stack([np.interp(frames, frames[fewer], angles[fewer, column]) for column in range(3)], axis=1)
+    assert np.degrees(angle_between(turns_from_euler(lines, "ZYX"), turns)).max() > tolerance, "control: each key is needed"
