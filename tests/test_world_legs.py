@@ -9,8 +9,10 @@ from scipy.spatial.transform import Rotation
 
 from stpose_core.animate.body import INDEX, ankle_height
 from stpose_core.animate.bones import bone_vectors
+from stpose_core.animate.frames import unit
 from stpose_core.animate.rotations import Body, pose_body, world_positions
 from stpose_core.data import Array
+from stpose_core.world import legs as legs_module
 from stpose_core.world.legs import plant, reach
 
 FPS = 30.0
@@ -41,6 +43,17 @@ def test_a_knee_bends_as_far_as_the_goal_asks_and_by_no_more_than_14_degrees(deg
         moved, end = reach(HIP, knee, ankle, goal, FRONT, np.radians([degrees]))
         assert 12.0 < way * (bent(HIP, moved, end) - degrees) <= 14.0 + 1e-6
         assert end[0] / np.linalg.norm(end) == pytest.approx(goal[0] / np.linalg.norm(goal)), "in the goal's direction"
+
+
+def test_a_leg_that_may_not_straighten_turns_to_a_far_goal_and_bends_to_a_near_one() -> None:
+    knee, ankle = leg(40.0)
+    far, near = leg(34.0)[1] + [0.05, 0.0, 0.0], leg(46.0)[1]
+    moved, end = reach(HIP, knee, ankle, far, FRONT, np.radians([40.0]), straighter=np.zeros(1))
+    assert bent(HIP, moved, end) == pytest.approx(40.0, abs=1e-3)
+    assert unit(end) == pytest.approx(unit(far))
+    moved, end = reach(HIP, knee, ankle, near, FRONT, np.radians([40.0]), straighter=np.zeros(1))
+    assert bent(HIP, moved, end) == pytest.approx(46.0, abs=0.4)
+    assert bent(HIP, *reach(HIP, knee, ankle, far, FRONT, np.radians([40.0]))) < 36.0, "control: as if it stood"
 
 
 def test_a_leg_turns_to_a_goal_aside_with_its_knee() -> None:
@@ -86,6 +99,37 @@ def test_feet_that_hover_or_slide_a_little_are_held_on_the_floor() -> None:
     assert np.abs(after[10:-10, :, 1] - ankle).max() < 0.008
     slid = [np.abs(np.diff(feet[..., 0], axis=0))[10:-10].mean() for feet in (before, after)]
     assert slid[1] < 0.15 * slid[0]
+
+
+def test_a_leg_that_swings_between_two_low_stances_keeps_its_bend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The left foot hovers where it stands, so that the goal of its swing lies lower than the foot, too."""
+    ankle, frames = ankle_height(LENGTHS), 60
+    at, swing = np.arange(frames), (np.arange(frames) >= 20) & (np.arange(frames) < 38)
+    lifted = np.where(swing, np.sin(np.pi * (at - 19) / 19), 0.0)
+    folds = {"LeftUpLeg": -0.35 - 0.1 * lifted, "LeftLeg": 0.7 + 0.2 * lifted, "RightUpLeg": -0.2, "RightLeg": 0.4}
+    turns = {name: np.stack([np.broadcast_to(angle, frames), 0 * at, 0 * at], axis=1) for name, angle in folds.items()}
+    bones = bone_vectors(h36m(body(turns, np.zeros((frames, 3)), FPS)))
+    contacts = np.ones((frames, 4))
+    contacts[swing, :2] = 0.0
+
+    def straightened() -> float:
+        """Degrees by which the swinging knee loses of its bend, mean over the swing."""
+        posed = pose_body(bones, LENGTHS, REST, FPS)
+        bends = []
+        root = np.zeros((frames, 3))
+        root[:, 1] = ankle - world_positions(posed, root)[:, INDEX["RightFoot"], 1].mean()
+        for _ in range(2):
+            places = world_positions(posed, root)
+            upper, lower = (
+                places[:, INDEX[b]] - places[:, INDEX[a]] for a, b in (("LeftUpLeg", "LeftLeg"), ("LeftLeg", "LeftFoot"))
+            )
+            bends.append(np.degrees(np.arctan2(np.linalg.norm(np.cross(upper, lower), axis=1), (upper * lower).sum(1))))
+            root = plant(posed, root, contacts, ankle, FPS) if len(bends) == 1 else root
+        return float((bends[0] - bends[1])[swing].mean())
+
+    assert straightened() < 1.0
+    monkeypatch.setattr(legs_module, "_GRIP_HERTZ", 1e-2)
+    assert straightened() > 1.5, "control: a leg that gives way in the air as on the floor"
 
 
 def test_a_contact_far_off_the_floor_is_not_believed() -> None:
