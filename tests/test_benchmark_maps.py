@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import map_errors
+import map_samples
 import map_scenes
 import maps as benchmark
 import numpy as np
@@ -48,10 +50,10 @@ def scene_of(seed: int, frames: int = 80) -> Scene:
 
 def test_samples_of_scenes_have_the_axes_of_training() -> None:
     scene = scene_of(1)
-    part = benchmark.part_of(scene, np.arange(80), np.ones(80, bool), True)
+    part = map_samples.part_of(scene, np.arange(80), np.ones(80, bool), True)
     assert part.maps is not None
     size = torch.exp(part.context[..., 2])
-    for sample in (part, benchmark.mirrored(part)):
+    for sample in (part, map_samples.mirrored(part)):
         seen = sample.joints[..., 3] > 0
         assert seen.sum() == 80 * 15
         assert (project(sample.pose, sample.root, size) - sample.joints[..., :2])[seen].abs().max() < 1e-4
@@ -60,15 +62,15 @@ def test_samples_of_scenes_have_the_axes_of_training() -> None:
         place = (torch.stack((best % 24, best // 24), -1) + 0.5) * (2.8 / 24) - 1.4
         assert (place - project(sample.pose, sample.root, size)).abs().amax() < 2.8 / 24
         assert (sample.up[..., 1] < -0.9).all()
-    assert not torch.allclose(part.pose, benchmark.mirrored(part).pose, atol=0.05)
+    assert not torch.allclose(part.pose, map_samples.mirrored(part).pose, atol=0.05)
     # The control: with another camera the same joints have another place in space.
-    wide = benchmark.part_of(replace(scene, focal=scene.focal / 2), np.arange(80), np.ones(80, bool), False)
+    wide = map_samples.part_of(replace(scene, focal=scene.focal / 2), np.arange(80), np.ones(80, bool), False)
     assert torch.allclose(wide.root[..., 2] - part.root[..., 2], torch.tensor(2.0).log(), atol=0.02)
 
 
 def test_samples_are_the_same_with_and_without_maps() -> None:
     scenes = [scene_of(seed) for seed in range(2)]
-    plain, more, other = (benchmark.drawn(scenes, 4, 20, maps, seed) for maps, seed in ((False, 5), (True, 5), (True, 6)))
+    plain, more, other = (map_samples.drawn(scenes, 4, 20, maps, seed) for maps, seed in ((False, 5), (True, 5), (True, 6)))
     assert plain.maps is None
     assert more.maps is not None
     assert more.maps.shape == (4, 168, 17, 24, 24)
@@ -96,7 +98,7 @@ def test_what_hides_a_joint_is_told() -> None:
 
 @pytest.mark.parametrize("way", ["maps", "summary"])
 def test_maps_out_of_order_lose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
-    monkeypatch.setattr(benchmark, "OUTPUTS", 16)
+    monkeypatch.setattr(map_samples, "OUTPUTS", 16)
     torch.manual_seed(0)
     write_weights(
         tmp_path / "start.safetensors",
@@ -105,22 +107,22 @@ def test_maps_out_of_order_lose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         {"architecture": "multi-stride", "network": TINY.to_dict()},
     )
     scenes, held_out = [scene_of(seed) for seed in range(6)], [scene_of(seed) for seed in (20, 21)]
-    mixed = [replace(scene, maps=benchmark.shuffled(scene.maps, 1)) for scene in scenes]
+    mixed = [replace(scene, maps=map_errors.shuffled(scene.maps, 1)) for scene in scenes]
     found, folder = {}, write_folder(tmp_path)
     for name, reads, given in (("peaks", "peaks", scenes), ("maps", way, scenes), ("shuffled", way, mixed)):
         out = tmp_path / f"{name}.safetensors"
         start, state = tmp_path / "start.safetensors", tmp_path / name
         benchmark.tune(reads, given, folder, out, steps=200, rate=1e-2, size=8, start=start, state=state)
         lifter = torch_lifter(out)
-        found[name] = [benchmark.errors(lifter, scene, scene.maps) for scene in held_out]
+        found[name] = [map_errors.errors(lifter, scene, scene.maps) for scene in held_out]
         if name == "maps":
-            found["control"] = [benchmark.errors(lifter, scene, benchmark.shuffled(scene.maps)) for scene in held_out]
+            found["control"] = [map_errors.errors(lifter, scene, map_errors.shuffled(scene.maps)) for scene in held_out]
     hidden = {name: float(np.mean([made.plain[:, WRISTS].mean() for made in each])) for name, each in found.items()}
     print(hidden)
     assert hidden["maps"] < 0.8 * hidden["peaks"]
     assert hidden["maps"] < 0.8 * hidden["shuffled"]
     assert hidden["maps"] < 0.8 * hidden["control"]
-    text = benchmark.table(["peaks", "maps"], held_out, [found["peaks"], found["maps"]])
+    text = map_errors.table(["peaks", "maps"], held_out, [found["peaks"], found["maps"]])
     assert f"| hidden | 320 | {1000 * hidden['peaks']:.1f} / " in text
     assert "below the score that counts as seen | 320 |" in text
 

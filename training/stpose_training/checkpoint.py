@@ -52,7 +52,7 @@ def load_start(network: torch.nn.Module, weights: Path, kind: str) -> None:
     tensors, _ = read_weights(weights, kind)
     own = network.state_dict()
     if getattr(network.config, "inputs", "") == "heatmaps" and not any(name.startswith(_MAPS) for name in tensors):
-        kept = ("encoder.linear.weight", "encoder.linear.bias") if network.config.peaks else ()
+        kept = ("encoder.linear.weight", "encoder.linear.bias") if getattr(network.config, "peaks", False) else ()
         tensors = {name: value for name, value in tensors.items() if not name.startswith("encoder.") or name in kept}
         tensors |= {name: value for name, value in own.items() if name.startswith("encoder.") and name not in kept}
     if not any(name.startswith("attention.") for name in tensors):
