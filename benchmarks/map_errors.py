@@ -19,7 +19,7 @@ from stpose_core.skeletons import H36M17
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-_AROUND = 4  # cells of the detector's maps, each eight pixels of its view
+AROUND = 4  # cells of the detector's maps, each eight pixels of its view
 _LIMBS = list(H36M17.index(*LIMBS))
 
 
@@ -41,11 +41,15 @@ def errors(lifter: Lifter, scene: Scene, maps: HeatMaps | None) -> Errors:
     return Errors(plain, aligned)
 
 
+def true_places(scene: Scene) -> Floats:
+    """(T, 17, 2) pixels of the joints."""
+    middle = np.array(scene.keypoints.image_size) / 2
+    return np.asarray(scene.joints[..., :2] / scene.joints[..., 2:] * scene.focal + middle)
+
+
 def groups(scene: Scene) -> dict[str, Mask]:
     """The joints of a scene that a row of the table is about: (T, 17) each, without the pelvis."""
-    wide, high = scene.keypoints.image_size
-    flat = scene.joints[..., :2] / scene.joints[..., 2:] * scene.focal + np.array([wide, high]) / 2
-    swapped = exchanged_sides(np.nan_to_num(scene.keypoints.xy[:, _LIMBS]), flat[:, _LIMBS]).any(0)
+    swapped = exchanged_sides(np.nan_to_num(scene.keypoints.xy[:, _LIMBS]), true_places(scene)[:, _LIMBS]).any(0)
     every = np.ones(scene.state.shape, bool)
     every[:, 0] = False
     hidden = scene.state != SEEN
@@ -102,7 +106,7 @@ def one_maximum(maps: HeatMaps) -> HeatMaps:
     rows, columns = maps.values.shape[2:]
     best = maps.values.reshape(*maps.values.shape[:2], -1).argmax(-1)[..., None, None]
     down, across = np.abs(np.arange(rows)[:, None] - best // columns), np.abs(np.arange(columns) - best % columns)
-    return HeatMaps(maps.values * ((down <= _AROUND) & (across <= _AROUND)), maps.corner, maps.cell)
+    return HeatMaps(maps.values * ((down <= AROUND) & (across <= AROUND)), maps.corner, maps.cell)
 
 
 def counted_as_seen(maps: HeatMaps) -> HeatMaps:

@@ -17,13 +17,15 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import click
 import torch
 from map_errors import CHANGES, errors, table
-from map_information import information, places_of
+from map_information import better_of_two, information, judged, places_of, told
 from map_samples import Feed
 from map_scenes import FPS, KINDS, OnceDetector, Scene, Takes, load_scene, make
 from stpose_training.data.mocap import MotionBank, load_mocap
@@ -125,7 +127,13 @@ def tune_command(
 @main.command("inform", help="Print what maps tell of places in the picture beyond peaks and scores.")
 @_SCENES
 def inform(folder: Path) -> None:
-    click.echo(information(*(places_of(read_scenes(folder, split)) for split in ("train", "validation"))))
+    scenes = read_scenes(folder, "validation")
+    click.echo(information(places_of(read_scenes(folder, "train")), places_of(scenes)) + "\n")
+    lifter, same = load_lifter(), partial(replace)
+    changes: dict[str, Callable[[Scene], Scene]]
+    changes = {"peaks": same, "better of two maxima": better_of_two, "the same, judged": judged, "true places": told}
+    found = [[errors(lifter, change(scene), None) for scene in scenes] for change in changes.values()]
+    click.echo(table(list(changes), scenes, found))
 
 
 @main.command("measure", help="Print the errors of lifters (files, or `shipped`).")
