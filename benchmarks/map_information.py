@@ -136,7 +136,7 @@ def judged(scene: Scene) -> Scene:
     return replace(nearer, keypoints=replace(keypoints, score=score))
 
 
-def told(scene: Scene) -> Scene:
+def with_truth(scene: Scene) -> Scene:
     """The scene with every hidden joint found at its true place, with the score of a joint in view."""
     hidden = scene.state != SEEN
     keypoints = scene.keypoints

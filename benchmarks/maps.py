@@ -25,7 +25,7 @@ from pathlib import Path
 import click
 import torch
 from map_errors import CHANGES, errors, table
-from map_information import better_of_two, information, judged, places_of, told
+from map_information import better_of_two, information, judged, places_of, with_truth
 from map_samples import Feed
 from map_scenes import FPS, KINDS, OnceDetector, Scene, Takes, load_scene, make
 from stpose_training.data.mocap import MotionBank, load_mocap
@@ -39,6 +39,7 @@ from stpose_core.lift import load_lifter
 from stpose_core.networks.lifting_configs import reads_maps
 from stpose_core.weights import LIFTER, read_config
 
+BATCH = 8
 WAYS: dict[str, dict[str, object]] = {
     "peaks": {"inputs": "keypoints"},
     "maps": {"inputs": "heatmaps", "peaks": True},
@@ -47,19 +48,17 @@ WAYS: dict[str, dict[str, object]] = {
 """What a tuned lifter reads, as dimensions that differ from those of the lifter that it starts from."""
 
 
-def tune(
-    way: str, scenes: list[Scene], mocap: Path, out: Path, *, steps: int, rate: float, size: int, start: Path, state: Path
-) -> float:
+def tune(way: str, scenes: list[Scene], mocap: Path, out: Path, *, steps: int, rate: float, start: Path, state: Path) -> float:
     """Continue the training of `start` as one of WAYS; returns the seconds of it. It resumes from its checkpoint in `state`."""
     recipe = Recipe(
-        steps=steps, rate=rate, batch=size, warmup=steps // 10, ema=0.99, limbs=0.5, evaluate_every=steps, checkpoint_every=50
+        steps=steps, rate=rate, batch=BATCH, warmup=steps // 10, ema=0.99, limbs=0.5, evaluate_every=steps, checkpoint_every=50
     )
     header = read_config(start, "temporal")
     plan = Plan(recipe, str(header["architecture"]), {**dict(header["network"]), **WAYS[way]})  # type: ignore[call-overload]
     state.mkdir(parents=True, exist_ok=True)
     run = Run(plan, make_fabric("cpu", plan.recipe.precision), state / "checkpoint.pt", start)
     run.network.train()
-    source = Feed(scenes, MotionBank(load_mocap(mocap)), run.config.context, reads_maps(run.config), size)
+    source = Feed(scenes, MotionBank(load_mocap(mocap)), run.config.context, reads_maps(run.config), BATCH)
     journal = Journal(state, run.step, partial(click.echo, err=True))
     try:
         learn_through(run, source.batches(run.step), journal, lambda: run.write(out))  # type: ignore[arg-type]
@@ -112,15 +111,10 @@ def make_scenes(folder: Path, cache: Path, mocap: Path, split: str, first: int, 
 @click.option("-o", "--out", type=_FILE, required=True)
 @click.option("--steps", default=600, show_default=True)
 @click.option("--rate", default=3e-4, show_default=True)
-@click.option("--batch", default=8, show_default=True)
 @click.option("--start", type=_FILE, default=LIFTER, help="By default the shipped weights.")
 @click.option("--state", type=_FOLDER, default=Path("runs/maps"), show_default=True)
-def tune_command(
-    way: str, folder: Path, mocap: Path, out: Path, *, steps: int, rate: float, batch: int, start: Path, state: Path
-) -> None:
-    seconds = tune(
-        way, read_scenes(folder, "train"), mocap, out, steps=steps, rate=rate, size=batch, start=start, state=state / way
-    )
+def tune_command(way: str, folder: Path, mocap: Path, out: Path, *, steps: int, rate: float, start: Path, state: Path) -> None:
+    seconds = tune(way, read_scenes(folder, "train"), mocap, out, steps=steps, rate=rate, start=start, state=state / way)
     click.echo(f"{way}: {steps} steps in {seconds:.0f} s")
 
 
@@ -131,7 +125,7 @@ def inform(folder: Path) -> None:
     click.echo(information(places_of(read_scenes(folder, "train")), places_of(scenes)) + "\n")
     lifter, same = load_lifter(), partial(replace)
     changes: dict[str, Callable[[Scene], Scene]]
-    changes = {"peaks": same, "better of two maxima": better_of_two, "the same, judged": judged, "true places": told}
+    changes = {"peaks": same, "better of two maxima": better_of_two, "the same, judged": judged, "true places": with_truth}
     found = [[errors(lifter, change(scene), None) for scene in scenes] for change in changes.values()]
     click.echo(table(list(changes), scenes, found))
 
