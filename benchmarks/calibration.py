@@ -68,7 +68,7 @@ def ask(lifter: Lifter, bank: MotionBank, share: float, batches: int) -> Said:
     for _ in range(batches):
         positions = bank.windows(24, 128 + 2 * reach + 32, random.generator, tempo=(0.999, 1.001))
         batch = observe(film(positions, random), random, reach, Faults(share), maps=lifter.reads_maps, causal=network.config.causal)
-        out = network(batch.inputs, batch.context)
+        out = network(*batch.shown_to(network.config))
         core = slice(reach, batch.joints.shape[1] - reach)
         error = (out.pose - batch.pose).norm(dim=-1)
         seen = batch.joints[:, core, :, 3] > 0

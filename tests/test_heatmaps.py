@@ -14,6 +14,7 @@ from small_mocap import REST, moving, write_folder
 from stpose_cli.main import run as command
 from stpose_training import evaluate as judging
 from stpose_training import lifter as training
+from stpose_training.checkpoint import load_start
 from stpose_training.conditions import OCCLUSION, PLAIN, Take, film_clip
 from stpose_training.data.bodies import Random
 from stpose_training.data.footage import Window
@@ -29,7 +30,7 @@ from stpose_core.lift import lifter as lifting
 from stpose_core.lift.heatmaps import Blobs, HeatMaps, keypoint_blobs, spread_of
 from stpose_core.lift.normalise import network_inputs, person_view
 from stpose_core.lift.torch_network import TorchNetwork, torch_lifter
-from stpose_core.networks.heads import MAP_CELLS, MAP_REACH
+from stpose_core.networks.heads import MAP_CELLS, MAP_REACH, summaries
 from stpose_core.networks.lifting_configs import TemporalConfig
 from stpose_core.networks.temporal import TemporalNetwork
 from stpose_core.skeletons import H36M17
@@ -50,19 +51,22 @@ def bank(folder: Path) -> MotionBank:
     return MotionBank(load_mocap(folder))
 
 
-def map_reader() -> Lifter:
-    """An untrained lifter that reads heat maps."""
+def map_reader(peaks: bool) -> Lifter:
+    """An untrained lifter that reads heat maps, and with peaks also keypoints."""
     torch.manual_seed(0)
-    network = TemporalNetwork(TemporalConfig(inputs="heatmaps", latent=16, width=8, strides=(1, 2), map_features=4))
+    network = TemporalNetwork(TemporalConfig(inputs="heatmaps", latent=16, width=8, strides=(1, 2), map_features=4, peaks=peaks))
     torch.nn.init.normal_(network.heads.weight, std=0.3)
-    for layer in (network.encoder.cnn[0], network.encoder.joint[0], network.encoder.joint[2]):
+    encoder = network.encoder.maps if peaks else network.encoder
+    for layer in (encoder.cnn[0], encoder.joint[0], encoder.joint[2]):
         torch.nn.init.normal_(layer.weight, std=0.5)  # an untrained network hardly sees its maps
+    if peaks:
+        torch.nn.init.normal_(network.encoder.doubts.weight, std=0.5)
     return Lifter(TorchNetwork(network))
 
 
-@pytest.fixture(scope="module")
-def small() -> Lifter:
-    return map_reader()
+@pytest.fixture(scope="module", params=[False, True], ids=["maps", "both"])
+def small(request: pytest.FixtureRequest) -> Lifter:
+    return map_reader(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -337,6 +341,40 @@ def test_what_maps_tell_beyond_their_peaks_is_learnt_from() -> None:
 
     assert taught(blobs.draw()) < 0.05
     assert taught(peak.draw()) > 0.3  # the control: nothing tells
+
+
+@pytest.mark.parametrize("summary", [False, True])
+def test_a_network_that_reads_both_starts_as_one_that_reads_keypoints(tmp_path: Path, summary: bool) -> None:
+    torch.manual_seed(0)
+    small = {"latent": 16, "width": 8, "strides": (1,), "map_features": 4}
+    plain = TemporalNetwork(TemporalConfig(**small))  # type: ignore[arg-type]
+    torch.nn.init.normal_(plain.heads.weight, std=0.3)
+    write_weights(tmp_path / "plain.safetensors", plain.state_dict(), "temporal", {})
+    both = TemporalNetwork(TemporalConfig(**small, inputs="heatmaps", peaks=True, summary=summary))  # type: ignore[arg-type]
+    for network in (plain, both):
+        load_start(network.eval(), tmp_path / "plain.safetensors", "temporal")
+    joints, maps = torch.rand(2, 40, 17, 4), torch.rand(2, 40, 17, MAP_CELLS, MAP_CELLS)
+    wanted = plain(joints, torch.zeros(2, 40, 4)).pose
+    assert torch.allclose(both(maps, torch.zeros(2, 40, 4), joints).pose, wanted, atol=1e-6)
+    torch.nn.init.normal_(both.encoder.doubts.weight, std=0.5)
+    made = both(maps, torch.zeros(2, 40, 4), joints).pose
+    assert not torch.allclose(made, wanted, atol=1e-3)  # the control: then maps are read
+    assert not torch.allclose(both(maps.flip(-1), torch.zeros(2, 40, 4), joints).pose, made, atol=1e-3)
+
+
+def test_the_numbers_of_a_map_are_those_it_was_drawn_with() -> None:
+    place = torch.tensor([[0.5, -0.3], [-0.6, 0.7]]).expand(1, 1, 2, 2, 2)
+    height = torch.tensor([[0.08, 0.04], [0.08, 0.0]])[None, None]
+    maps = Blobs(place, height, torch.full_like(height, 0.12)).draw()
+    (both, one), cell = summaries(maps)[0, 0], 2 * MAP_REACH / MAP_CELLS
+    assert (both[:2] - place[0, 0, 0, 0]).abs().max() < cell
+    assert both[2] == pytest.approx(0.08, abs=0.01)
+    assert both[7] == pytest.approx(0.5, abs=0.1)
+    assert (both[8:] / both[7] - place[0, 0, 0, 1]).abs().max() < cell
+    assert both[3] == pytest.approx(0.5 * 2 / 3 - 0.6 / 3, abs=0.03)
+    assert one[3:7].tolist() == pytest.approx([0.5, -0.3, 0.12, 0.12], abs=0.01)
+    assert one[7] < 0.02  # the control: no second maximum
+    assert summaries(torch.zeros_like(maps)).abs().max() == 0
 
 
 @pytest.mark.parametrize("critic", [0.0, 0.05])

@@ -214,7 +214,8 @@ class Lifter:
         if maps is None:
             out = self.network(inputs[:, inner], context[:, inner])
         else:
-            out = self.network.read_maps(maps[0], view, maps[1], context[:, inner], inner, mirrored)
+            frames = (inputs[:, inner], context[:, inner])
+            out = self.network.read_maps(maps[0], view, maps[1], *frames, inner=inner, mirrored=mirrored)
         core = slice(self.margin, rays.shape[1] - self.margin)
         near = PersonView(view.rotation[:, core], view.size[:, core], view.known[:, core])
         unknown = np.where(near.known, np.float32(0), np.float32(np.nan))[..., None]

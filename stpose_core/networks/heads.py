@@ -70,3 +70,34 @@ def peaks(maps: Tensor) -> Tensor:
     place = torch.stack(((weight.sum(-2) * axis).sum(-1), (weight.sum(-1) * axis).sum(-1)), -1)
     visible = (height > LEAST_PEAK).to(maps.dtype).unsqueeze(-1)
     return torch.cat((place, height.unsqueeze(-1), torch.ones_like(visible)), -1) * visible
+
+
+SUMMARY = 10
+"""Numbers of a map that `summaries` gives."""
+
+
+def summaries(maps: Tensor) -> Tensor:
+    """(B, T, J, cells, cells) heat maps -> (B, T, J, SUMMARY), zero for an empty map.
+
+    Position and height of the peak, also where it is too low to count as visible; mean and standard deviation of the whole map
+    along x and y; height of the second maximum against the first, and its position times that. Positions in person sizes.
+    """
+    cells = maps.shape[-1]
+    axis = cell_centres(cells, maps.device)
+    height, best = maps.flatten(3).max(-1)
+    there = height > 1e-3
+    scaled = maps / height.clamp_min(1e-3)[..., None, None]
+    row, column = best // cells, best % cells
+    index = torch.arange(cells, device=maps.device)
+    down, across = (index - row.unsqueeze(-1)).abs(), (index - column.unsqueeze(-1)).abs()
+    rest = scaled * ~((down <= 3).unsqueeze(-1) & (across <= 3).unsqueeze(-2))
+    second, other = rest.flatten(3).max(-1)
+    columns, rows = scaled.sum(-2), scaled.sum(-1)
+    total = rows.sum(-1, keepdim=True).clamp_min(1e-3)
+    mean = torch.cat(((columns * axis).sum(-1, keepdim=True), (rows * axis).sum(-1, keepdim=True)), -1) / total
+    squares = torch.cat(((columns * axis**2).sum(-1, keepdim=True), (rows * axis**2).sum(-1, keepdim=True)), -1) / total
+    wide = (squares - mean**2).clamp_min(0).sqrt()
+    peak = torch.stack((axis[column], axis[row]), -1)
+    aside = torch.stack((axis[other % cells], axis[other // cells]), -1) * second.unsqueeze(-1)
+    numbers = torch.cat((peak, height.unsqueeze(-1), mean, wide, second.unsqueeze(-1), aside), -1)
+    return numbers * there.unsqueeze(-1)

@@ -35,9 +35,10 @@ class TemporalConfig:
     place_window: frames on each side over which the input positions of a projective output are averaged. output_window: frames on
     each side over which poses and roots are averaged (Hann weights), which removes jitter that the branches cannot resolve.
     visibility: whether the keypoint path receives scores and flags of hidden joints; otherwise, a hidden joint is placed in the
-    middle of the person. map_features: size of the encoding of a heat map. contacts: 4 for a head of heel and toe contacts, else 0.
-    look_ahead: number of later frames that an output may depend on, for live use; -1: as many as earlier ones. output_window and
-    place_window must not exceed it.
+    middle of the person. map_features: size of the encoding of a heat map. peaks: whether a network that reads heat maps also reads
+    the joints that belong to them, as the keypoint path does; summary: whether it then reads a few numbers of each map, without a
+    CNN. contacts: 4 for a head of heel and toe contacts, else 0. look_ahead: number of later frames that an output may depend on,
+    for live use; -1: as many as earlier ones. output_window and place_window must not exceed it.
     """
 
     inputs: str = "keypoints"
@@ -56,6 +57,8 @@ class TemporalConfig:
     output_window: int = 0
     contacts: int = 0
     look_ahead: int = -1
+    peaks: bool = False
+    summary: bool = False
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for the header of a weights file."""
@@ -67,8 +70,9 @@ class TemporalConfig:
         check_dimensions(values, TemporalConfig, _RANGES)
         if values.get("kernel", 1) % 2 == 0:  # type: ignore[operator]
             raise ValueError(f"kernel must be odd, got {values['kernel']}")
-        if type(values.get("visibility", True)) is not bool:
-            raise ValueError(f"visibility must be true or false, got {values['visibility']!r:.40}")
+        for name in ("visibility", "peaks", "summary"):
+            if type(values.get(name, True)) is not bool:
+                raise ValueError(f"{name} must be true or false, got {values[name]!r:.40}")
         inputs, strides = values.get("inputs", TemporalConfig.inputs), values.get("strides", TemporalConfig.strides)
         if values.get("contacts", 0) not in (0, 4):
             raise ValueError(f"contacts must be 0 or 4, got {values['contacts']!r:.40}")
@@ -177,3 +181,8 @@ def name_of(config: LiftingConfig) -> str:
 def reads_maps(config: LiftingConfig) -> bool:
     """Whether a network of these dimensions reads heat maps instead of keypoints."""
     return isinstance(config, TemporalConfig) and config.inputs == "heatmaps"
+
+
+def reads_both(config: LiftingConfig) -> bool:
+    """Whether a network of these dimensions reads heat maps and the joints that belong to them."""
+    return isinstance(config, TemporalConfig) and config.inputs == "heatmaps" and config.peaks

@@ -12,8 +12,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stpose_core.networks.heads import MAP_CELLS, Heads, ProjectiveHeads, peaks
-from stpose_core.networks.lifting_configs import CONTEXT_CHANNELS, INPUTS, KEYPOINT_CHANNELS, TemporalConfig, ahead_of, reach_of
+from stpose_core.networks.heads import MAP_CELLS, SUMMARY, Heads, ProjectiveHeads, peaks, summaries
+from stpose_core.networks.initial import zeros_
+from stpose_core.networks.lifting_configs import (
+    CONTEXT_CHANNELS,
+    INPUTS,
+    KEYPOINT_CHANNELS,
+    TemporalConfig,
+    ahead_of,
+    reach_of,
+    reads_both,
+)
 from stpose_core.networks.outputs import TemporalOutput, averaged, places
 
 
@@ -45,11 +54,40 @@ class HeatmapEncoder(nn.Module):
         self.joint = nn.Sequential(nn.Linear(9 * features, 2 * features), nn.ReLU(), nn.Linear(2 * features, features))
         self.linear = nn.Conv1d(config.joints * features + CONTEXT_CHANNELS, config.latent, 1)
 
-    def forward(self, maps: Tensor, context: Tensor) -> Tensor:
-        batch, frames, joints = maps.shape[:3]
+    def read(self, maps: Tensor) -> Tensor:
+        """-> (B, T, J * features)."""
         features = self.joint(self.cnn(maps.reshape(-1, 1, *maps.shape[3:])))
-        features = features.reshape(batch, frames, joints * features.shape[-1])
-        return self.linear(torch.cat((features, context), -1).transpose(1, 2))
+        return features.reshape(*maps.shape[:2], maps.shape[2] * features.shape[-1])
+
+    def forward(self, maps: Tensor, context: Tensor) -> Tensor:
+        return self.linear(torch.cat((self.read(maps), context), -1).transpose(1, 2))
+
+
+class DoubtEncoder(KeypointEncoder):
+    """As a KeypointEncoder, of maps and the joints that belong to them: what the maps show beside is added to that.
+
+    It is nothing at first, so that such a network can start as one that reads keypoints. With `summary`, a few numbers of each map
+    are read (`summaries`); otherwise, a CNN reads the square roots of the maps, in which low maps of hidden joints and second
+    maxima are higher.
+    """
+
+    def __init__(self, config: TemporalConfig) -> None:
+        super().__init__(config)
+        features, self.summary = config.map_features, config.summary
+        if self.summary:
+            self.joint = nn.Sequential(nn.Linear(SUMMARY, 2 * features), nn.ReLU(), nn.Linear(2 * features, features))
+        else:
+            self.maps = HeatmapEncoder(config)
+        self.doubts = nn.Conv1d(config.joints * (features + SUMMARY * self.summary), config.latent, 1, bias=False)
+        zeros_(self.doubts.weight)
+
+    def forward(self, maps: Tensor, context: Tensor, joints: Tensor) -> Tensor:  # type: ignore[override]  # one input more
+        if self.summary:
+            numbers = summaries(maps)
+            read = torch.cat((numbers, self.joint(numbers)), -1).flatten(2)
+        else:
+            read = self.maps.read(maps.sqrt())
+        return super().forward(joints, context) + self.doubts(read.transpose(1, 2))
 
 
 class Block(nn.Module):
@@ -111,7 +149,8 @@ class TemporalNetwork(nn.Module):
     """Latent features of frames -> branches at several strides -> concatenated -> heads. See TemporalOutput.
 
     forward(joints or maps, context) with T frames returns T - 2 * config.context frames. There is no internal padding; the caller
-    pads the ends of a clip.
+    pads the ends of a clip. With maps, forward takes the joints (B, T, J, 4) that belong to them as well; by default they are the
+    maps' peaks.
     """
 
     def __init__(self, config: TemporalConfig) -> None:
@@ -119,7 +158,8 @@ class TemporalNetwork(nn.Module):
         if config.inputs not in INPUTS:
             raise ValueError(f"inputs must be 'keypoints' or 'heatmaps', got '{config.inputs}'")
         self.config = config
-        self.encoder = HeatmapEncoder(config) if config.inputs == "heatmaps" else KeypointEncoder(config)
+        encoder = DoubtEncoder if reads_both(config) else HeatmapEncoder if config.inputs == "heatmaps" else KeypointEncoder
+        self.encoder = encoder(config)
         self.norm = nn.BatchNorm1d(config.latent)
         self.frame = nn.Sequential(*(FrameBlock(config.latent, config.dropout) for _ in range(config.frame_blocks)))
         self.branches = nn.ModuleList(Branch(config, stride) for stride in config.strides)
@@ -134,13 +174,16 @@ class TemporalNetwork(nn.Module):
         heads = ProjectiveHeads if config.output == "projective" else Heads
         self.heads = heads(merged + config.latent, config.joints, contacts=config.contacts)
 
-    def forward(self, inputs: Tensor, context: Tensor) -> TemporalOutput:
+    def forward(self, inputs: Tensor, context: Tensor, joints: Tensor | None = None) -> TemporalOutput:
         window, frames = self.config.output_window, inputs.shape[1]
         if frames <= 2 * self.config.context:
             raise ValueError(f"{frames} frames are too few: the network needs {2 * self.config.context + 1} for one output")
         reach = self.config.context - window
         used = frames - reach + max(reach_of(self.config, stride)[1] for stride in self.config.strides)
-        latent = self.frame(F.relu(self.norm(self.encoder(inputs[:, :used], context[:, :used]))))
+        if joints is None:
+            joints = peaks(inputs.float()) if self.config.inputs == "heatmaps" else inputs.float()
+        read = (inputs, context, joints) if reads_both(self.config) else (inputs, context)
+        latent = self.frame(F.relu(self.norm(self.encoder(*(part[:, :used] for part in read)))))
         scales = []
         for branch in self.branches:
             assert isinstance(branch, Branch)
@@ -152,7 +195,7 @@ class TemporalNetwork(nn.Module):
         core = slice(reach, frames - reach)
         # Context: log of the angular size, and whether it is known.
         size = torch.exp(context[:, core, 2].float()) * context[:, core, 3]
-        joints = peaks(inputs.float()) if self.config.inputs == "heatmaps" else inputs.float()
+        joints = joints.float()
         if not self.config.visibility:
             joints = torch.cat((joints[..., :3], torch.ones_like(joints[..., 3:])), -1)
         return averaged(self.heads(features, places(joints, self.config.place_window)[:, core], size), window)

@@ -225,7 +225,7 @@ def learn(
         hold_norms(network)  # a few clips of one camera are too few for the statistics
         for group in optimiser.param_groups:
             group["lr"] = _rate(plan, step)
-        output, rest = parted(model(*both(batch)), len(batch.pose))
+        output, rest = parted(model(*both(batch, network.config)), len(batch.pose))
         loss, parts = lifting_loss(output, batch, velocity=plan.velocity, bones=plan.bones)
         if batch.seen:
             added, more = unlabelled_loss(rest, batch.seen, plan.reprojection, plan.bones)

@@ -39,18 +39,22 @@ def check_same_run(path: Path, was: Mapping[str, object], now: Mapping[str, obje
         raise TrainingError(f"{path.parent} holds another run ({', '.join(changed)}); give another --state folder")
 
 
+_MAPS = ("encoder.cnn.", "encoder.doubts.")  # parts of encoders that read heat maps
+
+
 def load_start(network: torch.nn.Module, weights: Path, kind: str) -> None:
     """Loads a weights file into a network that is to be trained.
 
-    A lifter that reads heat maps may start from one that reads keypoints, except for its encoder; a lifter with contact outputs
-    from one without; a spatial network with attention from one without. The missing parts keep their initial values. Raises
-    TrainingError if the file holds a network of other dimensions.
+    A lifter that reads heat maps may start from one that reads keypoints, except for its encoder of maps; a lifter with contact
+    outputs from one without; a spatial network with attention from one without. The missing parts keep their initial values.
+    Raises TrainingError if the file holds a network of other dimensions.
     """
     tensors, _ = read_weights(weights, kind)
     own = network.state_dict()
-    if getattr(network.config, "inputs", "") == "heatmaps" and "encoder.cnn.0.weight" not in tensors:
-        tensors = {name: value for name, value in tensors.items() if not name.startswith("encoder.")}
-        tensors |= {name: value for name, value in own.items() if name.startswith("encoder.")}
+    if getattr(network.config, "inputs", "") == "heatmaps" and not any(name.startswith(_MAPS) for name in tensors):
+        kept = ("encoder.linear.weight", "encoder.linear.bias") if getattr(network.config, "peaks", False) else ()
+        tensors = {name: value for name, value in tensors.items() if not name.startswith("encoder.") or name in kept}
+        tensors |= {name: value for name, value in own.items() if name.startswith("encoder.") and name not in kept}
     if not any(name.startswith("attention.") for name in tensors):
         tensors = tensors | {name: value for name, value in own.items() if name.startswith("attention.")}
     added = getattr(network.config, "contacts", 0)

@@ -135,7 +135,7 @@ class Run:
         torch.manual_seed((self.recipe.seed * 1_000_003 + self.step) * self.fabric.world_size + self.fabric.global_rank)
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate(self.recipe, self.step, self.total)
-        made = self._model(*both(batch))
+        made = self._model(*both(batch, self.config))
         output, rest = parted(made, len(batch.pose))
         loss, parts = lifting_loss(output, batch, **{name: getattr(self.recipe, name) for name in _WEIGHTED})
         if batch.seen:

@@ -55,10 +55,10 @@ def check_inputs(config: LiftingConfig) -> None:
         raise TrainingError("footage holds keypoints; this network reads heat maps")
 
 
-def both(batch: Batch) -> tuple[Tensor, Tensor]:
-    """The network's inputs, joints or maps, and context, of the samples with 3D followed by those without, for one pass."""
+def both(batch: Batch, config: LiftingConfig) -> tuple[Tensor, ...]:
+    """What the network is called with, for the samples with 3D followed by those without, in one pass."""
     if batch.seen is None:
-        return batch.inputs, batch.context
+        return batch.shown_to(config)
     return torch.cat((batch.joints, batch.seen.joints)), torch.cat((batch.context, batch.seen.context))
 
 

@@ -49,7 +49,7 @@ def validate(network: LiftingNetwork, data: list[Batch]) -> dict[str, float]:
     elbows that are bent by that much and up to the next; `contact_f1` where contacts are known.
     """
     network.eval()
-    outputs = [network(batch.inputs, batch.context) for batch in data]
+    outputs = [network(*batch.shown_to(network.config)) for batch in data]
     network.train()
     predicted, true = torch.cat([output.pose.cpu() for output in outputs]), torch.cat([batch.pose.cpu() for batch in data])
     p, t = predicted.double().numpy(), true.double().numpy()

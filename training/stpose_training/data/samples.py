@@ -9,6 +9,7 @@ from torch import Tensor
 
 from stpose_core.lift.heatmaps import Blobs
 from stpose_core.lift.normalise import BOX_REACH, network_inputs, person_view
+from stpose_core.networks.lifting_configs import LiftingConfig, reads_both
 from stpose_training.data.bodies import Random, mirror, perturb, put_together, recombine, reorient, reshape, take_apart
 from stpose_training.data.cameras import Views, film
 from stpose_training.data.confusion import confuse
@@ -46,6 +47,10 @@ class Batch:
         """The joints as the network reads them: (B, T+, 17, 4), or maps (B, T+, 17, cells, cells). Maps are drawn on each call,
         because they are a hundred times as large."""
         return self.joints if self.blobs is None else self.blobs.draw()
+
+    def shown_to(self, config: LiftingConfig) -> tuple[Tensor, ...]:
+        """What a network of these dimensions is called with: joints or maps, context, and the joints if it reads both."""
+        return (self.inputs, self.context, *((self.joints,) if reads_both(config) else ()))
 
     def narrowed(self, frames: int) -> Batch:
         """The batch without so many frames at each end of the inputs; the targets stay."""

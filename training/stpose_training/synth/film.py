@@ -65,10 +65,10 @@ class Acting:
         """(T, 17, 3) Human3.6M joints in the world, metres."""
         return torch.stack([crowd.joints[0] for crowd in self.crowds]) + self.shift
 
-    def layer(self, frame: int, shot: Shot) -> Layer:
-        """The person in one frame."""
+    def layer(self, frame: int, shot: Shot, shadow: bool = True) -> Layer:
+        """The person in one frame. shadow: on the floor, which takes half of the time."""
         crowd = self.crowds[frame]
-        return _layer(self.kit, crowd, crowd.vertices + self.shift, self.looks, shot)
+        return _layer(self.kit, crowd, crowd.vertices + self.shift, self.looks, shot, shadow)
 
 
 Gestures = Callable[[Body, Rest, Tensor], Tensor]
@@ -139,7 +139,7 @@ def _placed(wardrobe: Wardrobe, rest: Rest, turns: Tensor, root: Tensor, outfit:
     return Crowd(**fields)
 
 
-def _layer(kit: Kit, crowd: Crowd, vertices: Tensor, looks: Looks, shot: Shot) -> Layer:
+def _layer(kit: Kit, crowd: Crowd, vertices: Tensor, looks: Looks, shot: Shot, shadow: bool) -> Layer:
     view = shot.view
     width, height = view.size
     cameras = Cameras(
@@ -163,7 +163,7 @@ def _layer(kit: Kit, crowd: Crowd, vertices: Tensor, looks: Looks, shot: Shot) -
     colour, depth = torch.zeros(height * width, 3), torch.full((height * width,), torch.inf)
     colour[hits.pixel] = colours(kit, crowd, looks, hits, lamp_light(crowd.normals, vertices, shot.light))
     depth[hits.pixel] = hits.depth
-    shade = floor_shadow(vertices[None], shot.background.floor, shot.light)[0]
+    shade = floor_shadow(vertices[None], shot.background.floor, shot.light)[0] if shadow else torch.zeros(height, width)
     return Layer(colour.view(height, width, 3), depth.view(height, width), shade)
 
 

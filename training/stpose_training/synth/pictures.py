@@ -29,7 +29,7 @@ label."""
 MASK = 2  # pixels of a picture per entry of its mask, each way
 
 # Metres of body in front of each joint (order of h36m17), at a height of 1.67 m: a surface closer to the camera hides the joint.
-_INSIDE = torch.tensor(
+INSIDE = torch.tensor(
     [0.22, 0.19, 0.13, 0.12, 0.19, 0.13, 0.12, 0.22, 0.18, 0.18, 0.17, 0.16, 0.12, 0.11, 0.16, 0.12, 0.11]
 )  # fmt: skip
 OPEN = ("hair", "hat", "skirt")  # garments whose inside is visible
@@ -322,7 +322,7 @@ def _states(
     at, whose = depth[page, fy, fx], owner[page, fy, fx]
     own = whose == torch.arange(len(places), device=places.device)[:, None]
     stature = (crowd.joints[:, 10] - crowd.joints[:, 0]).norm(dim=-1) / 0.75
-    room = _INSIDE.to(places) * stature.clamp(0.4, 1.2)[:, None]
+    room = INSIDE.to(places) * stature.clamp(0.4, 1.2)[:, None]
     behind = places[..., 2] - at
     hidden = torch.where(own, behind > room, (whose >= 0) & (behind > 0))
     hidden |= covered[page, y.long(), x.long()] > 0.5
