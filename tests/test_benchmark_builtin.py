@@ -11,8 +11,6 @@ import pytest
 
 from stpose_core.detect import has_passed
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-
 
 @pytest.fixture
 def benchmark() -> ModuleType:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import cv2
+import footage_sheet
 import numpy as np
 import pytest
 import torch
@@ -15,9 +13,6 @@ from torch import Tensor
 
 from stpose_core.networks.configs import SpatialConfig
 from stpose_core.networks.spatial import SpatialOutput
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-import footage_sheet
 
 
 def test_each_photograph_and_some_of_each_group_of_clips_are_shown() -> None:

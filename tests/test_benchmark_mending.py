@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -14,8 +12,6 @@ from test_jumps import FAR, KNEE, TORSO, walking
 from stpose_core.data import Keypoints
 from stpose_core.track.jumps import correct_jumps
 from stpose_core.track.sides import correct_sides
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -13,8 +12,6 @@ from test_train_spatial import SIZE, STANDING, write_cache
 
 from stpose_core.detect.types import Box, Pose2D
 from stpose_core.skeletons import H36M17
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 
 @pytest.fixture

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -12,7 +9,6 @@ from moving_body import body, still
 
 from stpose_core.animate import forward_kinematics
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 torch.set_num_threads(1)
 
 
