@@ -27,6 +27,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -265,8 +266,11 @@ def forked(root: Path, task: Any, seconds: int, quiet: bool = True) -> int:
         os.chdir(root)
         paths = [str(root / name) for name in PATHS]
         os.environ["PYTHONPATH"] = os.pathsep.join(paths)
-        sys.path[:] = [*paths, *(path for path in sys.path if not Path(path or ".").resolve().is_relative_to(ROOT))]
+        own = {(ROOT / name).resolve() for name in PATHS}
+        sys.path[:] = [*paths, *(path for path in sys.path if Path(path or ".").resolve() not in own)]
         status = task()
+    except Exception:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         os._exit(status)

@@ -95,7 +95,7 @@ def _builtin() -> tuple[bool, str]:
     choice = "the choice of auto" if has_passed(DETECTOR) else "the choice of auto if no other is installed"
     text = f"{choice}; runs in {runtime}"
     if choose_device("auto") == "cpu" and not any(map(_version, PACKAGES)):
-        text += f"; OpenVINO is several times as fast; {how_to_install('fast')}"
+        text += f"; OpenVINO and ONNX Runtime are faster; {how_to_install('fast')}"
     return True, text
 
 

@@ -164,7 +164,7 @@ def load(options: CaptureOptions, several: bool, say: Progress | None) -> dict[s
     if isinstance(source, KeypointFile) and several:
         raise DetectorError(f"{options.detector} holds the keypoints of one video, but several videos are given")
     if say is not None and source.name == "builtin" and place == "cpu" and not any(map(find_spec, PACKAGES)):
-        say.warning(f"the built-in detector runs in torch; OpenVINO is several times as fast; {how_to_install('fast')}")
+        say.warning(f"the built-in detector runs in torch; OpenVINO and ONNX Runtime are faster; {how_to_install('fast')}")
     return {"detector": source, "lifter": load_lifter(options.weights, device=place)}
 
 

@@ -20,7 +20,7 @@ from stpose_core.reading import one_line
 
 Arrays = dict[str, NDArray[np.float32]]
 PACKAGES = ("openvino", "onnxruntime")
-"""Packages that run the networks, the faster one first where the processor may have half precision, last where it has none."""
+"""Packages that run the networks: in this order where the processor may have half precision, else in the reverse order."""
 
 
 class Runner(Protocol):

@@ -56,7 +56,15 @@ def axis_angles(turns: Array) -> Array:
     turns = continuous(turns)
     sine = np.linalg.norm(turns[:, 1:], axis=1)
     angle = 2 * np.arctan2(sine, turns[:, 0])
-    axis = np.where(sine[:, None] > 1e-9, turns[:, 1:] / np.maximum(sine, 1e-9)[:, None], [0.0, 1.0, 0.0])
+    known = np.flatnonzero(sine > 1e-9)
+    axis = np.tile([0.0, 1.0, 0.0], (len(turns), 1))
+    if len(known):
+        # No turn has no axis, and neither has a whole one: it is that of the nearest frame that has one.
+        at = np.arange(len(turns))
+        after = np.searchsorted(known, at).clip(max=len(known) - 1)
+        before = (after - 1).clip(0)
+        nearest = known[np.where(np.abs(known[before] - at) <= np.abs(known[after] - at), before, after)]
+        axis = turns[nearest, 1:] / sine[nearest, None]
     # The axis never turns over: the angle passes through 0, or a whole turn, instead.
     flips = np.where((axis[1:] * axis[:-1]).sum(-1) < 0, -1.0, 1.0)
     signs = np.concatenate([[1.0], np.cumprod(flips)])

@@ -6,7 +6,7 @@ The policy, in the order of `PeopleTracker.update`:
 2. Each followed person is looked at where they should be now: one pose a person and frame. Where only the largest person is asked
    for, people in the background are looked at, and looked for, ten times a second.
 3. People who touch are looked for from front to back, with the others painted out. A person who is not found is hidden, and looked
-   for in every frame, where the path leads and at the last place.
+   for in every frame (one in the background: see 2), where the path leads and at the last place.
 4. From time to time the whole picture is searched, and the surroundings of people with these people painted out. A new person must
    be seen twice in the same way, and is then followed backwards through the frames since the last search.
 5. A person who stays lost for too long ends; one who returns by then is the same person, by place, size and colours. After two
@@ -291,10 +291,9 @@ class PeopleTracker:
         stretch = [(frame.time, frame.index, pose)]
         for past in reversed(self._buffer):
             earlier = next_pose(self._detector, new, past)
-            taken = (
-                [p for p in self._people if similarity(earlier, pose_at(p.track, past.index, past.time)) >= SAME] if earlier else []
-            )
-            if earlier is None or taken:
+            if earlier is None:
+                break
+            if any(similarity(earlier, pose_at(person.track, past.index, past.time)) >= SAME for person in self._people):
                 break
             new.moved_to(earlier, past.time)
             stretch.append((past.time, past.index, earlier))

@@ -51,6 +51,15 @@ def test_axis_and_angle() -> None:
     assert angle_between(about(values[:, 1:], values[:, 0]), turns).max() < 1e-6
 
 
+@pytest.mark.parametrize("angles", [[-0.3, 0.0, 0.3], [6.0, 2 * np.pi, 6.5], [0.0, 0.0, 0.2], [0.0, 0.0, 0.0]])
+def test_the_axis_stays_where_there_is_no_turn(angles: list[float]) -> None:
+    turns = about(np.tile([1.0, 0.0, 0.0], (len(angles), 1)), np.array(angles))
+    values = axis_angles(turns)
+    assert np.allclose(np.abs(np.diff(values[:, 1:], axis=0)), 0)
+    assert np.allclose(np.diff(values[:, 0] * values[0, 1]), np.diff(angles) if any(angles) else 0)
+    assert angle_between(turns_from_axis_angles(values), turns).max() < 1e-6
+
+
 def test_matrices_and_quaternions_agree() -> None:
     turns = swinging()
     assert angle_between(from_matrix(to_matrix(turns)), turns).max() < 1e-7
