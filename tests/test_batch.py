@@ -144,6 +144,16 @@ def test_a_batch_is_resumed(bar: BarDetector, takes: Path, tmp_path: Path, capsy
     assert len(load_motion(out / "a.bvh")) == 30
 
 
+def test_the_manifest_has_errors_from_before_there_was_a_folder(bar: BarDetector, takes: Path, tmp_path: Path) -> None:  # noqa: F811
+    out = tmp_path / "out"
+    (takes / "0.mp4").write_text("no video")
+    assert run(["mocap", str(takes), "-o", str(out), *ARGUMENTS]) == 2
+    assert [(Path(entry["video"]).name, entry["status"]) for entry in entries(out)][:2] == [("0.mp4", "error"), ("a.mp4", "done")]
+    # An error alone makes no folder.
+    assert run(["mocap", str(takes / "0.mp4"), "-o", str(tmp_path / "other") + "/", *ARGUMENTS]) == 2
+    assert not (tmp_path / "other").exists()
+
+
 def test_the_manifest_survives_a_full_disk_and_nonsense(tmp_path: Path) -> None:
     video = film(tmp_path / "a.mp4", 25, 3)
     (tmp_path / "a.bvh").touch()

@@ -153,6 +153,24 @@ def test_a_loop_ends_where_it_begins(seconds: float, tmp_path: Path) -> None:
     np.testing.assert_allclose(loop.rotations[: len(loop) - 9], motion.rotations[: len(loop) - 9])
 
 
+def turning(motion: Motion, after: float, degrees: float) -> Motion:
+    """From `after` seconds on, the body faces elsewhere."""
+    angle = np.radians(degrees) * (np.arange(len(motion)) / motion.fps >= after) / 2
+    rotations = motion.rotations.copy()
+    rotations[:, 0] = np.stack([np.cos(angle), 0 * angle, np.sin(angle), 0 * angle], axis=1)
+    return replace(motion, rotations=rotations)
+
+
+def test_a_loop_ends_before_the_body_turns_away() -> None:
+    motion = swinging(120)
+    loop = looped(turning(motion, 1.6, 160.0))
+    assert len(loop) in (29, 30, 31)
+    # Control: a body that sways by 20 degrees does not end it.
+    assert len(looped(turning(motion, 1.6, 20.0))) >= 60
+    with pytest.raises(OptionError, match="never faces as in the first frame"):
+        looped(turning(motion, 0.3, -160.0))
+
+
 def test_a_motion_that_is_too_short_for_a_loop_is_refused() -> None:
     with pytest.raises(OptionError, match=r"0\.5 s at least"):
         looped(body_motion(frames=10))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -179,6 +181,27 @@ def test_an_output_appears_whole_or_not_at_all(suffix: str, tmp_path: Path, monk
             save(missing, path, overwrite=True)
     assert path.read_text() == "the one before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_while_an_npz_is_written_is_one_error_and_nothing_more(tmp_path: Path) -> None:
+    pytest.importorskip("resource")
+    save(make_capture(), tmp_path / "a.npz")
+    code = """
+import resource, signal, sys
+from stpose_core.errors import OutputError
+from stpose_core.formats import load_capture, save
+capture = load_capture(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    save(capture, sys.argv[2])
+except OutputError as error:
+    print(type(error).__name__)
+"""
+    words = [sys.executable, "-c", code, str(tmp_path / "a.npz"), str(tmp_path / "b.npz")]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == ("OutputError", "")
+    assert [file.name for file in tmp_path.iterdir()] == ["a.npz"]
 
 
 def test_a_folder_without_permission_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stpose_cli.manifest import Manifest, inputs_of
 from stpose_cli.outputs import Job
@@ -119,6 +119,7 @@ class Batch:
         self._options, self._overwrite = options, overwrite
         self._fields, self._inputs = json.loads(options.to_json()), inputs_of(options)
         self._manifest = Manifest(out)
+        self._unwritten: list[tuple[Path, list[str], dict[str, Any]]] = []  # entries of errors before there was a folder
         self._reports = reports
         self._counts = Counts()
         self._running: dict[tuple[Path, int | None], _Running] = {}
@@ -243,12 +244,17 @@ class Batch:
         if result is not None:
             fields |= {"frames": result.frames, "fps": result.fps, "people": result.people, "seen": result.seen}
             fields |= {"detector": result.detector, "quality": result.quality, "advice": result.advice}
-        if job.problem or not (result or self._manifest.path.parent.is_dir()):
-            return  # nothing was tried, or there is no folder yet, which an error alone does not make
+        if job.problem:
+            return  # nothing was tried
+        self._unwritten.append((job.video, result.files if result else [], {**fields, "error": end.error, "tries": tries}))
+        if not (result or self._manifest.path.parent.is_dir()):
+            return  # there is no folder yet, which an error alone does not make
         try:
-            self._manifest.append(job.video, result.files if result else [], **fields, error=end.error, tries=tries)
+            for video, files, entry in self._unwritten:
+                self._manifest.append(video, files, **entry)
         except OutputError as error:
             progress.warning(str(error))
+        self._unwritten.clear()
 
     def _remove_partials(self, job: Job) -> None:
         for file in job.known():

@@ -13,6 +13,7 @@ from stpose_core.errors import OptionError
 
 _BLEND = 0.3  # s before the end of a loop, over which its pose turns into the first
 _SHORTEST_LOOP = 0.5  # s
+_FACING = np.radians(45.0)  # a loop ends where the body faces at most so far from where it faces in the first frame
 _SPEED = 0.1  # s: how much a difference in speed counts against one in pose
 
 
@@ -30,14 +31,21 @@ def cut(motion: Motion, start: float | None = None, end: float | None = None) ->
 def looped(motion: Motion) -> Motion:
     """The motion cut and blended so that its first frame follows its last one smoothly.
 
-    It ends where, in the second half of the clip, pose and speed are nearest to those of the first frame. Over the last 0.3 s the
+    It ends where pose and speed are nearest to those of the first frame and the body faces as it does there: in the second half of
+    the clip, or before if the body faces elsewhere in all of that. Over the last 0.3 s the
     rotations and the height of the root turn into those of the first frame; the path along the floor is kept, so that steps
-    still travel. Raises OptionError if the motion is too short.
+    still travel. Raises OptionError if the motion is too short, or turns away for good within 0.5 s.
     """
-    shortest = max(2, round(_SHORTEST_LOOP * motion.fps), len(motion) // 2)
+    shortest = max(2, round(_SHORTEST_LOOP * motion.fps))
     if len(motion) < shortest + 1:
         raise OptionError(f"a loop needs {_SHORTEST_LOOP:g} s at least; the motion lasts {len(motion) / motion.fps:.2f} s")
-    end = shortest + int(np.argmin(_distance(motion)[shortest:]))
+    ends = np.flatnonzero(_facing(motion) <= _FACING)
+    ends = ends[ends >= shortest]
+    if not len(ends):
+        raise OptionError("after the start, the body never faces as in the first frame; choose a range that can be repeated")
+    late = ends[ends >= len(motion) // 2]
+    ends = late if len(late) else ends
+    end = int(ends[np.argmin(_distance(motion)[ends])])
     count = min(end, round(_BLEND * motion.fps))
     steps = np.arange(1, count + 1) / (count + 1)
     weights = np.concatenate([np.zeros(end - count), steps * steps * (3 - 2 * steps)])
@@ -50,6 +58,13 @@ def looped(motion: Motion) -> Motion:
         rotations[:, joint] = (own * Rotation.from_rotvec(weights[:, None] * turn)).as_quat()[:, [3, 0, 1, 2]]
     root[:, 1] += weights * (motion.root[0, 1] - motion.root[end, 1])
     return replace(result, rotations=rotations, root=root)
+
+
+def _facing(motion: Motion) -> Array:
+    """(T,) radians about the vertical by which the root is turned from the first frame."""
+    turns = Rotation.from_quat(motion.rotations[:, 0][:, [1, 2, 3, 0]])
+    apart = (turns * turns[0].inv()).as_quat()
+    return np.asarray(2 * np.arctan2(np.abs(apart[:, 1]), np.abs(apart[:, 3])))
 
 
 def _distance(motion: Motion) -> Array:

@@ -6,6 +6,7 @@ another. Text is stored as arrays of characters.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -39,8 +40,10 @@ def read(path: str | Path) -> Motion:
 def write_npz(thing: Capture | Motion, path: str | Path) -> None:
     """Write a capture, or a motion alone, compressed. Overwrites."""
     content = _flat(thing, "" if isinstance(thing, Capture) else "motion.")
-    with Path(path).open("wb") as file:
-        np.savez_compressed(file, format=np.array(FORMAT), version=np.array(VERSION), **content)
+    # In memory first: an archive that a full disk cuts off would try to end itself later, with a traceback.
+    archive = io.BytesIO()
+    np.savez_compressed(archive, format=np.array(FORMAT), version=np.array(VERSION), **content)
+    Path(path).write_bytes(archive.getbuffer())
 
 
 def load_capture(path: str | Path) -> Capture:
