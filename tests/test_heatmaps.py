@@ -51,7 +51,7 @@ def bank(folder: Path) -> MotionBank:
     return MotionBank(load_mocap(folder))
 
 
-def map_reader(peaks: bool) -> Lifter:
+def map_reader(peaks: bool = False) -> Lifter:
     """An untrained lifter that reads heat maps, and with peaks also keypoints."""
     torch.manual_seed(0)
     network = TemporalNetwork(TemporalConfig(inputs="heatmaps", latent=16, width=8, strides=(1, 2), map_features=4, peaks=peaks))

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation, Slerp
 
 from stpose_core.retarget import rotation as turns
+
+# Blender has no scipy.
+transform = pytest.importorskip("scipy.spatial.transform")
+Rotation, Slerp = transform.Rotation, transform.Slerp
 
 RANDOM = np.random.default_rng(0)
 ONE, OTHER = (Rotation.random(50, random_state=seed) for seed in (1, 2))
 
 
-def wxyz(rotation: Rotation) -> np.ndarray:
+def wxyz(rotation: transform.Rotation) -> np.ndarray:
     return np.asarray(rotation.as_quat()[:, [3, 0, 1, 2]])
 
 
-def same(found: np.ndarray, rotation: Rotation) -> bool:
+def same(found: np.ndarray, rotation: transform.Rotation) -> bool:
     """Whether quaternions are those rotations, whatever their sign."""
     return np.allclose(np.abs((found * wxyz(rotation)).sum(-1)), 1.0) and np.allclose(np.linalg.norm(found, axis=-1), 1.0)
 
