@@ -244,3 +244,13 @@ def test_each_kind_is_drawn_as_often() -> None:
     assert whole.mean() == pytest.approx(0.65 / 3 + 0.35 * 5 / 9, abs=0.03)
     assert moved.mean() == pytest.approx((0.65 / 3 + 0.35 * 5 / 9) * 0.9, abs=0.03)
     assert only.mean() == pytest.approx(0.65 / 3 + 0.35 * 3 / 9, abs=0.03)
+
+
+def test_a_joint_that_is_not_reported_is_not_displaced_into_sight() -> None:
+    rays = torch.randn(200, 40, 17, 2, generator=torch.Generator().manual_seed(0))
+    score = torch.full((200, 40, 17), 0.8)
+    score[:, :, ::2] = 0
+    _, left, wrong = hide(rays, score, Random(5), share=1.0, kinds=("displaced",))
+    assert wrong[:, :, ::2].any()
+    assert (left[:, :, ::2] == 0).all()
+    assert (left[:, :, 1::2] > 0.15).all(), "control: who is reported stays in sight"

@@ -7,19 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
+from turning_camera import wall
 
 from stpose_core.world.key_frames import KeyFrame, _shown, inside, small_picture, small_step, widened
 
 NOBODY = np.zeros((0, 4))
-
-
-def wall(seed: int = 0, size: tuple[int, int] = (400, 300)) -> NDArray[np.uint8]:
-    """A picture (H, W) full of soft blobs of all sizes. size: (width, height)."""
-    random = np.random.default_rng(seed)
-    picture = np.zeros(size[::-1], np.float32)
-    for blur in (2, 4, 8):
-        picture += blur * cv2.GaussianBlur(random.normal(0, 40, picture.shape).astype(np.float32), (0, 0), blur)
-    return np.clip(128 + 1.2 * picture, 0, 255).astype(np.uint8)
 
 
 WALL = wall()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
+from turning_camera import wall
 
 from stpose_core.data import Array
 from stpose_core.world.key_frames import KeyFrame
@@ -22,15 +23,7 @@ NOBODY = np.zeros((0, 4))
 FPS = 30.0
 
 
-def wall() -> NDArray[np.uint8]:
-    random = np.random.default_rng(0)
-    picture = np.zeros((900, 1300), np.float32)
-    for blur in (2, 4, 8):
-        picture += blur * cv2.GaussianBlur(random.normal(0, 40, picture.shape).astype(np.float32), (0, 0), blur)
-    return np.clip(128 + 1.2 * picture, 0, 255).astype(np.uint8)
-
-
-WALL = wall()
+WALL = wall(size=(1300, 900))
 
 
 def pose(x: float = 0.0, y: float = 0.0, z: float = 0.0, zoom: float = 1.0) -> Turns:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from stpose_core.data import Array
@@ -46,3 +48,12 @@ def pan(frames: list[int], zoom: float = 0.0, start: int = 0) -> list[Link]:
         focal = FOCAL * np.exp(zoom * (key - start)), FOCAL * np.exp(zoom * (frame - start))
         found.append(link(frame, key, poses[1].T @ poses[0], focal, 60 - frame % 3))
     return found
+
+
+def wall(seed: int = 0, size: tuple[int, int] = (400, 300)) -> NDArray[np.uint8]:
+    """A picture (H, W) full of soft blobs of all sizes. size: (width, height)."""
+    random = np.random.default_rng(seed)
+    picture = np.zeros(size[::-1], np.float32)
+    for blur in (2, 4, 8):
+        picture += blur * cv2.GaussianBlur(random.normal(0, 40, picture.shape).astype(np.float32), (0, 0), blur)
+    return np.clip(128 + 1.2 * picture, 0, 255).astype(np.uint8)

@@ -99,5 +99,6 @@ def hide(
     crossed = swapped & which & random.chance(0.8, batch)[:, None, None]
     rays = torch.where(crossed.unsqueeze(-1), rays[:, :, list(H36M17.mirror)], rays)
     wrong |= moved | crossed
-    score = torch.where(wrong, (score * (0.5 + 0.5 * random.uniform(0, 1, batch, 1, 1))).clamp_min(0.16), score)
+    # A joint that is not reported at all stays so.
+    score = torch.where(wrong & (score > 0), (score * (0.5 + 0.5 * random.uniform(0, 1, batch, 1, 1))).clamp_min(0.16), score)
     return rays, torch.where(gone, torch.zeros_like(score), score), gone | wrong
