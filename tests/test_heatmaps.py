@@ -31,7 +31,8 @@ from stpose_core.lift.heatmaps import Blobs, HeatMaps, keypoint_blobs, spread_of
 from stpose_core.lift.normalise import network_inputs, person_view
 from stpose_core.lift.torch_network import TorchNetwork, torch_lifter
 from stpose_core.networks.heads import MAP_CELLS, MAP_REACH, summaries
-from stpose_core.networks.lifting_configs import TemporalConfig
+from stpose_core.networks.lifting import make_network
+from stpose_core.networks.lifting_configs import DilatedConfig, LiftingConfig, TemporalConfig, config_of, name_of
 from stpose_core.networks.temporal import TemporalNetwork
 from stpose_core.skeletons import H36M17
 from stpose_core.weights import write_weights
@@ -421,12 +422,15 @@ def test_without_the_visibility_channel_scores_and_flags_are_not_read() -> None:
     joints, context = torch.rand(1, 20, 17, 4), torch.zeros(1, 20, 4)
     other = joints.clone()
     other[..., 2:] = 0
+    configs: list[LiftingConfig] = []
     for visibility in (True, False):
-        config = TemporalConfig(latent=16, width=8, strides=(1,), visibility=visibility)
-        network = TemporalNetwork(config).eval()
+        configs.append(TemporalConfig(latent=16, width=8, strides=(1,), visibility=visibility))
+        configs.append(DilatedConfig(channels=16, kernels=(3, 3), visibility=visibility))
+    for config in configs:
+        network = make_network(config).eval()
         with torch.no_grad():
             same = torch.equal(network(joints, context).pose, network(other, context).pose)
             elsewhere = torch.equal(network(joints, context).pose, network(joints * 0.5, context).pose)
-        assert same is not visibility
+        assert same is not config.visibility
         assert not elsewhere
-        assert TemporalConfig.from_dict(config.to_dict()) == config
+        assert config_of(name_of(config), config.to_dict()) == config

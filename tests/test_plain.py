@@ -33,6 +33,7 @@ CONFIGS: dict[str, LiftingConfig] = {
     "without visibility": TemporalConfig(**SMALL, output="projective", visibility=False),  # type: ignore[arg-type]
     "other kernel": TemporalConfig(latent=8, width=6, strides=(1, 3, 4), kernel=3, spread=2),
     "dilated": DilatedConfig(channels=16, kernels=(3, 3, 5)),
+    "dilated without visibility": DilatedConfig(channels=16, kernels=(3, 3), visibility=False),
 }
 
 

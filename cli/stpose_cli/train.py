@@ -67,7 +67,7 @@ class LifterOptions(RecipeChanges):
     type=ANY,
     help="2D-only clips to train on: an .npz of stpose mocap, or a folder of them. May be given several times.",
 )
-@click.option("--preset", default="default", show_default=True, help="default, plain, maps, paper, or a .toml file.")
+@click.option("--preset", default="default", show_default=True, help="default, plain, maps, paper, published, or a .toml file.")
 @click.option("--network", metavar="NAME", help="multi-stride, dilated-81 or dilated-243.  [default: the preset's]")
 @click.option(
     "--state",

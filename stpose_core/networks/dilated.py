@@ -28,8 +28,9 @@ class DilatedNetwork(nn.Module):
             raise ValueError(f"kernels must be odd, got {config.kernels}")
         self.config = config
         first, *others = config.kernels
+        self.read = KEYPOINT_CHANNELS if config.visibility else 2
         self.expand = nn.Sequential(
-            nn.Conv1d(config.joints * KEYPOINT_CHANNELS + CONTEXT_CHANNELS, config.channels, first, bias=False),
+            nn.Conv1d(config.joints * self.read + CONTEXT_CHANNELS, config.channels, first, bias=False),
             nn.BatchNorm1d(config.channels),
             nn.ReLU(),
             nn.Dropout(config.dropout),
@@ -44,6 +45,6 @@ class DilatedNetwork(nn.Module):
         frames, reach = inputs.shape[1], self.config.context
         if frames <= 2 * reach:
             raise ValueError(f"{frames} frames are too few: the network needs {2 * reach + 1} for one output")
-        features = torch.cat((inputs.flatten(2), context), -1).transpose(1, 2)
+        features = torch.cat((inputs[..., : self.read].flatten(2), context), -1).transpose(1, 2)
         output: TemporalOutput = self.heads(self.blocks(self.expand(features)))
         return output

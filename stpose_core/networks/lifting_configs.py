@@ -70,9 +70,6 @@ class TemporalConfig:
         check_dimensions(values, TemporalConfig, _RANGES)
         if values.get("kernel", 1) % 2 == 0:  # type: ignore[operator]
             raise ValueError(f"kernel must be odd, got {values['kernel']}")
-        for name in ("visibility", "peaks", "summary"):
-            if type(values.get(name, True)) is not bool:
-                raise ValueError(f"{name} must be true or false, got {values[name]!r:.40}")
         inputs, strides = values.get("inputs", TemporalConfig.inputs), values.get("strides", TemporalConfig.strides)
         if values.get("contacts", 0) not in (0, 4):
             raise ValueError(f"contacts must be 0 or 4, got {values['contacts']!r:.40}")
@@ -127,12 +124,14 @@ _KERNELS, _MOST_KERNELS = (1, 3, 5, 7), 6
 @dataclass(frozen=True)
 class DilatedConfig:
     """The dimensions of a DilatedNetwork. kernels: of the expanding convolution and of each block after it; the receptive field is
-    their product: (3, 3, 3, 3) covers 81 frames, (3, 3, 3, 3, 3) covers 243. channels and dropout as published."""
+    their product: (3, 3, 3, 3) covers 81 frames, (3, 3, 3, 3, 3) covers 243. channels and dropout as published. visibility: as in
+    `TemporalConfig`; the published network has none."""
 
     joints: int = 17
     channels: int = 1024
     kernels: tuple[int, ...] = (3, 3, 3, 3)
     dropout: float = 0.25
+    visibility: bool = True
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for the header of a weights file."""

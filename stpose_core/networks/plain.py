@@ -202,7 +202,8 @@ class _Dilated:
 
     def __init__(self, config: DilatedConfig, tensors: _Tensors) -> None:
         first, *others = config.kernels
-        inputs = config.joints * KEYPOINT_CHANNELS + CONTEXT_CHANNELS
+        self.read = KEYPOINT_CHANNELS if config.visibility else 2
+        inputs = config.joints * self.read + CONTEXT_CHANNELS
         self.expand = tensors.layer("expand.0", (config.channels, inputs, first), norm="expand.1")
         dilations = [prod(config.kernels[: index + 1]) for index in range(len(others))]
         self.blocks = [
@@ -213,7 +214,9 @@ class _Dilated:
         self.heads = tensors.layer("heads", (sum(self.sizes), config.channels, 1), bias=True)
 
     def __call__(self, inputs: Single, context: Single) -> TemporalOutput:
-        return metric_output(np.stack([self._values(sample).T for sample in _channels(inputs, context)]), self.sizes)
+        return metric_output(
+            np.stack([self._values(sample).T for sample in _channels(inputs[..., : self.read], context)]), self.sizes
+        )
 
     def _values(self, sample: Single) -> Single:
         values = _rectified(self.expand(sample))
