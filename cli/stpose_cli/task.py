@@ -50,8 +50,8 @@ class Task:
 class Outcome:
     """The end of a task: a result, or an error in one line. sha256: checksum of the video.
 
-    pieces: how many the video gives. recorded: the detections in a piece, or None if there are none. fatal: the error concerns every
-    task. leaves: the process cannot take another task.
+    pieces: how many the video gives. recorded: the detections in a piece, or None if there are none. fatal: the error concerns
+    every task. leaves: the process cannot take another task.
     """
 
     result: Result | None = None

@@ -103,8 +103,8 @@ def _points(path: str | Path, data: bytes, parameters: dict[str, Any]) -> Points
 def _long(parameters: dict[str, Any]) -> int | None:
     """The number of frames of a file with more than its header can say: each field is two words of 16 bits, the lower one first.
     None if the file does not say it."""
-    ends = [parameters.get(f"TRIAL:ACTUAL_{name}_FIELD") for name in ("START", "END")]
-    if any(end is None or len(end) != 2 for end in ends):
+    ends = [parameters.get(f"TRIAL:ACTUAL_{name}_FIELD", ()) for name in ("START", "END")]
+    if any(len(end) != 2 for end in ends):
         return None
     first, last = (int(low) + (int(high) << 16) for low, high in ends)
     return last - first + 1
