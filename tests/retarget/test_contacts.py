@@ -14,6 +14,7 @@ from walks import matrices, motion
 from stpose_core.retarget import contacts, footplan
 from stpose_core.retarget.anatomy import Anatomy
 from stpose_core.retarget.contacts import ALWAYS, AUTO, GROUNDING, NEVER, standing
+from stpose_core.retarget.ground import smoothed
 from stpose_core.retarget.level import standing_level
 
 FPS = 30.0
@@ -122,12 +123,24 @@ def test_a_source_stands_where_its_feet_are_lowest_and_still(size: float) -> Non
     root = np.tile([0.0, 0.9, 0.0], (60, 1))
     root[15:, 1] += 0.1
     track = source(motion(matrices({}, 60), root))
-    skel = replace(track.skeleton, heads=size * track.skeleton.heads, tails=size * track.skeleton.tails)
-    large = replace(track, skeleton=skel, heads=size * track.heads, contacts=None)
-    anatomy = Anatomy(skel, SOURCE_MAP)
+    large = replace(track.scaled(size), contacts=None)
+    assert large.skeleton.heads == pytest.approx(size * track.skeleton.heads)
+    assert large.skeleton.tails == pytest.approx(size * track.skeleton.tails)
+    anatomy = Anatomy(large.skeleton, SOURCE_MAP)
     ankle = large.heads[0, anatomy.bones["foot.L"]] @ anatomy.up
     assert standing_level(anatomy, large) == pytest.approx(ankle)
     # Control: contacts on the step say where it stands.
     contacts = np.zeros((60, 4))
     contacts[20:, :2] = 1.0
     assert standing_level(anatomy, replace(large, contacts=contacts)) == pytest.approx(ankle + 0.1 * size)
+
+
+def test_a_foot_that_is_let_go_rises_over_three_frames() -> None:
+    held, lacking = mask("####..........####"), np.zeros(18)
+    lacking[6:12] = 0.02
+    up = footplan._clearance(np.zeros(18), np.where(held, 0.0, lacking), held, FPS)
+    soft = smoothed(lacking, 0.03 * FPS)
+    assert up[4:6] == pytest.approx(soft[4:6] * [1 / 3, 2 / 3])
+    assert up[12:14] == pytest.approx(soft[12:14] * [2 / 3, 1 / 3])
+    assert (up[6:12] >= 0.02).all()
+    assert (up[held] == 0).all()
