@@ -1,4 +1,4 @@
-"""When heels and toes count as standing, and which of a hold's frames a leg gives up."""
+"""When heels and toes count as standing, and where a source stands."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from test_places import walked
 from test_solver import SOURCE_MAP, source
 from walks import matrices, motion
 
-from stpose_core.retarget import contacts, footplan
+from stpose_core.retarget import contacts
 from stpose_core.retarget.anatomy import Anatomy
 from stpose_core.retarget.contacts import ALWAYS, AUTO, GROUNDING, NEVER, standing
-from stpose_core.retarget.ground import smoothed
 from stpose_core.retarget.level import standing_level
 
 FPS = 30.0
@@ -87,36 +86,6 @@ def test_a_foot_that_swings_does_not_stand() -> None:
     assert speed[~found[1:, 0] & ~found[:-1, 0]].max() > 1.5, "control: it swings"
 
 
-def hold(frames: int, first: int, end: int) -> np.ndarray:
-    shift = np.full((frames, 3), np.nan)
-    shift[first:end] = 0.0
-    return shift
-
-
-@pytest.mark.parametrize(
-    ("far", "most", "kept"),
-    [
-        (range(0, 30), 4, (9, 21)),  # so many frames at each end
-        (range(0, 30), 9, (11, 19)),  # a third of the hold at most
-        (range(0, 7), 4, (7, 25)), (range(23, 30), 4, (5, 23)),  # as far as it is out of reach
-        ([], 4, (5, 25)), (range(10, 20), 4, (5, 25)),
-    ],
-)  # fmt: skip
-def test_a_hold_gives_up_frames_at_its_ends_that_are_out_of_reach(far: list[int], most: int, kept: tuple[int, int]) -> None:
-    shift, out = hold(30, 5, 25), np.zeros(30, bool)
-    out[list(far)] = True
-    footplan._trim(shift, out, most)
-    assert (np.flatnonzero(np.isfinite(shift[:, 0])) == np.arange(*kept)).all()
-
-
-def test_a_hold_that_lasts_beyond_the_clip_keeps_that_end() -> None:
-    out = np.ones(30, bool)
-    for first, end, kept in ((0, 20, (0, 16)), (10, 30, (14, 30)), (0, 30, (0, 30))):
-        shift = hold(30, first, end)
-        footplan._trim(shift, out, 4)
-        assert (np.flatnonzero(np.isfinite(shift[:, 0])) == np.arange(*kept)).all()
-
-
 @pytest.mark.parametrize("size", [1.0, 0.3, 100.0])
 def test_a_source_stands_where_its_feet_are_lowest_and_still(size: float) -> None:
     """For most of the time it stands on a step of 10 cm; where it goes up, it is not still."""
@@ -133,14 +102,3 @@ def test_a_source_stands_where_its_feet_are_lowest_and_still(size: float) -> Non
     contacts = np.zeros((60, 4))
     contacts[20:, :2] = 1.0
     assert standing_level(anatomy, replace(large, contacts=contacts)) == pytest.approx(ankle + 0.1 * size)
-
-
-def test_a_foot_that_is_let_go_rises_over_three_frames() -> None:
-    held, lacking = mask("####..........####"), np.zeros(18)
-    lacking[6:12] = 0.02
-    up = footplan._clearance(np.zeros(18), np.where(held, 0.0, lacking), held, FPS)
-    soft = smoothed(lacking, 0.03 * FPS)
-    assert up[4:6] == pytest.approx(soft[4:6] * [1 / 3, 2 / 3])
-    assert up[12:14] == pytest.approx(soft[12:14] * [2 / 3, 1 / 3])
-    assert (up[6:12] >= 0.02).all()
-    assert (up[held] == 0).all()
