@@ -116,6 +116,18 @@ def test_a_bent_limb_shows_its_plane(plane: float) -> None:
     assert abs(faint[30]) < 0.12 * abs(plane) + 1e-9, "the plane of a straight one is noise"
 
 
+@pytest.mark.parametrize("fps", [30.0, 60.0])
+def test_the_plane_of_a_limb_is_one_over_a_few_tenths_of_a_second(fps: float) -> None:
+    """Noise from frame to frame is no turn; a plane that changes within a second is followed."""
+    frames = round(3 * fps)
+    noisy = [bent(np.full(1, 50.0), plane) for plane in 15.0 * (-1.0) ** np.arange(frames)]
+    twist = np.degrees(_off_hinge(*(np.concatenate(part) for part in zip(*noisy)), fps))
+    assert np.abs(twist[frames // 3 : -frames // 3]).max() < 1.0
+    slow = [bent(np.full(1, 50.0), plane) for plane in np.linspace(-20.0, 20.0, frames)]
+    twist = np.degrees(_off_hinge(*(np.concatenate(part) for part in zip(*slow)), fps))
+    assert twist[[frames // 4, frames // 2, -frames // 4]] == pytest.approx([-10.0, 0.0, 10.0], abs=1.0)
+
+
 def test_a_limb_that_passes_straight_keeps_the_plane_that_it_had() -> None:
     angle = np.full(90, 40.0)
     angle[40:50] = np.linspace(-1.0, -8.0, 10)  # past straight, for a third of a second
