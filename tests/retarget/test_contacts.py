@@ -99,6 +99,12 @@ def test_a_source_stands_where_its_feet_are_lowest_and_still(size: float) -> Non
     ankle = large.heads[0, anatomy.bones["foot.L"]] @ anatomy.up
     assert standing_level(anatomy, large) == pytest.approx(ankle)
     # Control: contacts on the step say where it stands.
-    contacts = np.zeros((60, 4))
-    contacts[20:, :2] = 1.0
-    assert standing_level(anatomy, replace(large, contacts=contacts)) == pytest.approx(ankle + 0.1 * size)
+    for columns in ([0, 1], [2, 3], [0], [2]):  # a heel alone, where no foot stands flat
+        contacts = np.zeros((60, 4))
+        contacts[20:, columns] = 0.5
+        assert standing_level(anatomy, replace(large, contacts=contacts)) == pytest.approx(ankle + 0.1 * size)
+    contacts[:5, :2] = 0.5
+    assert standing_level(anatomy, replace(large, contacts=contacts)) == pytest.approx(ankle), "a flat foot counts before heels"
+    contacts[:] = 0.0
+    contacts[20:, [1, 3]] = 1.0
+    assert standing_level(anatomy, replace(large, contacts=contacts)) == pytest.approx(ankle), "toes alone say nothing"

@@ -63,6 +63,16 @@ def test_contacts_by_speed_do_not_depend_on_the_size() -> None:
     assert (found[2] == found[0]).all()
 
 
+@pytest.mark.parametrize("shift", [np.zeros(3), SHIFT])
+def test_legs_alone_say_what_is_up(shift: np.ndarray) -> None:
+    skel, mapped = placed(shift, 1.0, 0.0)
+    legs = {slot: name for slot, name in mapped.items() if slot[:-2] in ("thigh", "shin", "foot", "toe") or slot == "hips"}
+    body = Anatomy(skel, legs)
+    assert body.up == pytest.approx([0.0, 0.0, 1.0], abs=1e-6)
+    assert body.left == pytest.approx([1.0, 0.0, 0.0], abs=1e-6)
+    assert body.forward == pytest.approx([0.0, -1.0, 0.0], abs=1e-6)
+
+
 @pytest.mark.parametrize("mode", [OBJECT, IN_PLACE])
 def test_what_carries_a_character_begins_on_its_floor(mode: str) -> None:
     posed = walked(SHIFT)[0]
