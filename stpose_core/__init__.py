@@ -9,6 +9,7 @@ Everything is loaded on first use: importing this package loads neither torch no
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from stpose_core.formats import load_capture, load_motion, load_people, save
     from stpose_core.lift import load_lifter
     from stpose_core.pipeline import capture, capture_people
+
+# ONNX Runtime's builds report to Microsoft unless this is set before the package is imported. A value of the user's own counts.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 

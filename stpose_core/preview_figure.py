@@ -15,7 +15,9 @@ _GROUND, _LINE, _PATH, _CAMERA = (238, 241, 245), (205, 211, 220), (120, 140, 18
 _LEFT, _RIGHT = (220, 50, 50), (40, 160, 75)
 _PEOPLE = ((110, 118, 130), (40, 110, 220), (220, 140, 20), (150, 70, 190), (20, 160, 170), (190, 90, 110))
 _FEET = ("LeftFoot", "LeftToeBase", "RightFoot", "RightToeBase")  # the columns of Motion.contacts
-_METRES = 2.6  # that a view is high
+_METRES = 2.6  # that a view of one person is high
+_WIDEST = 8.0  # metres; who is further away from the others may be outside
+_BESIDE = 0.6  # metres to the edge of the view from a person's root
 _TILT = 14.0  # degrees that a view looks down
 _FLOOR = 4  # metres of floor on each side
 
@@ -26,7 +28,7 @@ def colour_of_person(number: int) -> tuple[int, int, int]:
 
 
 class FigureView:
-    """Draws the people of captures in the world, seen from one side; the view moves along with the first person.
+    """Draws the people of captures in the world, seen from one side; the view moves along with them, and is as wide as they need.
 
     size: (width, height) pixels. yaw: degrees about the vertical from the front, where the camera of a person who faces it stands.
     """
@@ -35,11 +37,18 @@ class FigureView:
         self._motions = [capture.motion for capture in captures]
         self._places = [forward_kinematics(motion) for motion in self._motions]
         self._cameras = [camera_place(capture) for capture in captures[:1]]
-        self._size, self._scale = size, size[1] / _METRES
+        self._size = size
         turn, tilt = np.radians(yaw), np.radians(_TILT)
         right = np.array([np.cos(turn), 0.0, -np.sin(turn)])
         away = -np.array([np.sin(turn), 0.0, np.cos(turn)])
         self._axes = np.stack([right, np.cos(tilt) * np.array([0.0, 1.0, 0.0]) + np.sin(tilt) * away])  # rows: right, up
+        # On the floor, (people, T, 3), as long as the shortest motion; and their middle, (T, 3).
+        frames = min(map(len, self._motions))
+        roots = np.stack([places[:frames, 0] for places in self._places]) * np.array([1.0, 0.0, 1.0])
+        self._middles = (roots.min(axis=0) + roots.max(axis=0)) / 2
+        aside, up = np.abs((roots - self._middles) @ self._axes.T).max(axis=(0, 1))
+        wide = min(2 * (aside + _BESIDE), _WIDEST)
+        self._scale = min(size[1] / (_METRES + 2 * min(up, _WIDEST / 4)), size[0] / wide)
 
     def draw(self, frame: int) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB."""
@@ -47,7 +56,7 @@ class FigureView:
 
         width, height = self._size
         image = np.full((height, width, 3), _GROUND, np.uint8)
-        middle = self._places[0][frame, 0] * np.array([1.0, 0.0, 1.0])
+        middle = self._middles[frame]
         self._draw_floor(image, middle)
         for place in self._cameras:
             if place is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,5 +75,5 @@ def expected(what: str) -> Iterator[None]:
     """Convert errors caused by unexpected types, shapes or values in the block into a FormatError that begins with `what`."""
     try:
         yield
-    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
+    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, struct.error) as error:
         raise FormatError(f"{what} does not have the expected content ({one_line(repr(error))})") from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,8 +21,10 @@ SLOW = {
     "test_finder",
     "test_graph",
     "test_heatmaps",
+    "test_heatmaps_training",
     "test_labelled",
     "test_live",
+    "test_live_senders",
     "test_networks",
     "test_pieces",
     "test_setup",
@@ -48,3 +52,16 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STPOSE_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="module")
+def reading() -> Iterator[Any]:
+    """Reads files in another process, and measures time and memory."""
+    from hostile_kit import Reading
+
+    if not Path("/proc/self/clear_refs").is_file():
+        pytest.skip("peak memory is measured with /proc of Linux")
+    child = Reading()
+    yield child
+    child.process.terminate()
+    child.process.wait()

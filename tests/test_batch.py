@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -10,14 +11,19 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 from batch_kit import NOTES
 from fakes import BarDetector, film
+from stpose_cli.batch import Crash
 from stpose_cli.inputs import find_videos
 from stpose_cli.main import run
 from stpose_cli.manifest import Manifest, checksum, inputs_of
-from stpose_cli.outputs import unique_names
+from stpose_cli.outputs import Job, unique_names
+from stpose_cli.processes import Processes
+from stpose_cli.progress import NoProgress
+from stpose_cli.task import Outcome, Task
 from test_cli import ARGUMENTS, bar, fails, files  # noqa: F401 - a fixture
 
 from stpose_core.errors import FormatError, VideoError
@@ -271,6 +277,30 @@ def test_ctrl_c_finishes_what_runs_and_twice_stops(presses: int, tmp_path: Path)
         assert not out.exists()
     (pid,) = (int(file.name) for file in (tmp_path / "notes").iterdir())
     wait_for(lambda: not Path(f"/proc/{pid}").exists(), 20)
+
+
+@POSIX
+def test_a_worker_that_is_starting_is_not_ended_by_ctrl_c_and_ends_quietly_when_terminated(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Signals reach it while it imports, before it has handlers."""
+    task = Task(Job(tmp_path / "none.mp4", tmp_path / "a.bvh", False), CaptureOptions(device="cpu").to_json(), False, divide=2)
+
+    def end_after(sent: signal.Signals) -> Outcome | Crash:
+        pool = Processes(1, 60.0)
+        pool.submit(task, NoProgress())
+        (worker,) = multiprocessing.active_children()
+        os.kill(worker.pid or 0, sent)
+        try:
+            while not (found := pool.ended(60)):
+                pass
+        finally:
+            pool.close()
+        return found[0][1]
+
+    assert end_after(signal.SIGINT) == Outcome(error=f"there is no file {tmp_path / 'none.mp4'}", seconds=ANY)
+    assert end_after(signal.SIGTERM) == Crash("ended with status 143")
+    assert capfd.readouterr().err == ""
 
 
 @POSIX

@@ -7,9 +7,11 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+from stpose_cli.capture_options import Seconds
 from stpose_cli.main import run
 from test_formats import make_capture
 from test_formats_glb import body_motion
@@ -20,6 +22,7 @@ from stpose_core.animate.kinematics import forward_kinematics
 from stpose_core.data import Motion
 from stpose_core.errors import OptionError
 from stpose_core.formats import load_motion, load_people, save
+from stpose_core.formats.figure import rest_positions
 
 NECK = INDEX["Neck"]
 
@@ -51,6 +54,17 @@ def test_convert_renames(rig: str, name: str, tmp_path: Path) -> None:
     assert run(["convert", str(tmp_path / "a.bvh"), "-o", str(tmp_path / "b.bvh"), "--rig", rig, "--units", "m"]) == 0
     assert name in load_motion(tmp_path / "b.bvh").names
     assert load_motion(tmp_path / "b.bvh").root == pytest.approx(load_motion(tmp_path / "a.bvh").root, abs=1e-5)
+
+
+def test_convert_gives_the_names_of_stpose_back(tmp_path: Path) -> None:
+    motion = body_motion()
+    a, b, c = (str(tmp_path / name) for name in ("a.bvh", "b.bvh", "c.bvh"))
+    save(motion, a, rig="mixamo")
+    assert run(["convert", a, "-o", b, "--rig", "stpose"]) == 0
+    assert set(load_motion(b).names) == set(motion.names)
+    # Control: without the option, the names of the file stay.
+    assert run(["convert", a, "-o", c]) == 0
+    assert load_motion(c).names == load_motion(a).names
 
 
 def test_convert_takes_one_person_of_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,6 +119,52 @@ def test_info_gives_the_quality_of_a_capture(tmp_path: Path, capsys: pytest.Capt
     assert "advice" not in out
     assert re.search(r"jitter: +[1-9][0-9.]+ m/s", out)
     assert re.search(r"foot slide: +not known", out)
+
+
+def test_info_for_programs_has_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    motion = body_motion(frames=9)
+    contacts, filled = np.zeros((9, 4)), np.zeros(9, bool)
+    contacts[:3], filled[0] = 1.0, True
+    save(replace(make_capture(), motion=replace(motion, contacts=contacts, filled=filled)), tmp_path / "a.npz")
+    save(motion, tmp_path / "b.bvh")
+    save(motion, tmp_path / "c.trc")
+
+    def told(name: str) -> dict[str, object]:
+        assert run(["info", str(tmp_path / name), "--json"]) == 0
+        (person,) = json.loads(capsys.readouterr().out)["people"]
+        return dict(person)
+
+    found = told("a.npz")
+    assert found["height"] == pytest.approx(np.ptp(rest_positions(motion)[:, 1]), abs=1e-4)
+    assert (found["filled_frames"], found["foot_contacts"]) == (0.1111, 0.3333)
+    assert found["detected"] == 1.0
+    assert isinstance(found["foot_slide"], float)
+    assert isinstance(found["jitter"], float)
+    assert isinstance(found["hidden"], dict)
+    assert set(found["hidden"]) == {"legs", "arms", "head"}
+    assert (told("b.bvh")["foot_contacts"], told("b.bvh")["foot_slide"]) == (None, None)
+    assert told("c.trc")["missing"] == 0.0
+    assert run(["info", str(tmp_path / "a.npz")]) == 0
+    table = capsys.readouterr().out
+    assert re.search(rf"height: +{found['height']:.2f} m\n", table)
+    assert re.search(r"filled frames: +11 %\n +foot contacts: +33 %\n", table)
+
+
+@pytest.mark.parametrize("command", ["info", "convert", "trim", "view"])
+def test_a_video_is_for_mocap(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = {"info": [], "view": []}.get(command, ["-o", str(tmp_path / "b.glb"), *(["--loop"] if command == "trim" else [])])
+    assert "stpose mocap captures the motion in it" in error_of([command, str(tmp_path / "a.MP4"), *words], capsys)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90.0), ("1:59.5", 119.5), ("75:00", 4500.0), ("1:02:03", 3723.0)])
+def test_times(text: str, seconds: float) -> None:
+    assert Seconds().convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize("text", ["1:99", "1:60", "1:75:00", "1:2:3:4", "-1", "1:", ":5", "1e3", "٣"])
+def test_what_is_no_time(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is not a time; write seconds"):
+        Seconds().convert(text, None, None)
 
 
 def test_trim_keeps_the_frames_of_a_range(tmp_path: Path) -> None:

@@ -53,6 +53,24 @@ def test_an_unsupported_suffix_of_the_input(command: str, source: Path, capsys: 
     assert "'.abc'" in error_of([command, other, *target], capsys)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["info", ""], ["convert", "SOURCE", "-o", ""], ["mocap", "", "-o", "a.bvh"], ["mocap", "a.mp4", "-o", ""], ["pose", ""]],
+)
+def test_an_empty_name_is_not_the_current_folder(words: list[str], source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "the name is empty" in error_of([source if word == "SOURCE" else word for word in words], capsys)
+
+
+def test_a_file_of_motion_is_no_video(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = error_of(["mocap", source, "-o", source.with_name("b.glb")], capsys)
+    assert f"{source} is a file of motion, not a video; stpose convert" in told
+
+
+@pytest.mark.parametrize(("words", "what"), [(["a.mp4", "--jobs", "2"], "--jobs"), (["a.mp4", "b.mp4"], "many videos")])
+def test_a_batch_needs_a_folder(words: list[str], what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"a.bvh is one file; for {what} give a folder" in error_of(["mocap", *words, "-o", "a.bvh"], capsys)
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_an_unwritable_target(suffix: str, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     there = source.with_name(f"there{suffix}")

@@ -6,114 +6,21 @@ Files are read in another process, which measures its peak memory; a control sho
 from __future__ import annotations
 
 import io
-import json
 import pickle
 import struct
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import save
+from hostile_kit import MEGABYTES, SECONDS, Reading, refused
 from test_formats import make_capture
 from test_formats_glb import HOSTILE as HOSTILE_GLB
 from test_formats_glb import write_glb
 from test_marker_folders import TWO_BONES, amc
 
 from stpose_core.formats import save as save_capture
-from stpose_core.networks.lifting_configs import TemporalConfig
-from stpose_core.networks.temporal import TemporalNetwork
-
-SECONDS, MEGABYTES = 10.0, 250.0
-
-CHILD = """
-import importlib, json, re, sys, time
-from stpose_core.errors import StposeError
-import stpose_core.lift, stpose_core.detect.networks, stpose_training.data.mocap  # with torch, before memory is measured
-readers = {
-    "bvh": ["stpose_core.formats.bvh:read_bvh"],
-    "asf": ["stpose_core.formats.asf:read_asf"],
-    "amc": ["stpose_core.formats.asf:read_amc"],
-    "npz": ["stpose_core.formats:load_capture", "stpose_core.formats:load_motion", "stpose_core.detect:KeypointFile",
-            "stpose_core.arrays:read_arrays"],
-    "safetensors": ["stpose_core.lift:load_lifter", "stpose_core.detect.networks:load_spatial",
-                    "stpose_core.detect.networks:load_finder"],
-    "json": ["stpose_core.detect:KeypointFile", "stpose_core.formats:load_people"],
-    "glb": ["stpose_core.formats:load_people"],
-    "pkl": ["stpose_training.data.pickles:read_pickle"],
-    "mat": ["mat"],
-    "csv": ["stpose_training.data.mocap:load_mocap"],
-    "control": ["control"],
-}
-def function(name):
-    if name == "control":
-        return lambda path: len(bytearray(400_000_000))
-    if name == "mat":
-        from pathlib import Path
-        from stpose_training.data.mat import read_mat
-        return lambda path: read_mat(Path(path), "a")
-    module, name = name.split(":")
-    return getattr(importlib.import_module(module), name)
-def memory(what):
-    return int(re.search(what + r":\\s*(\\d+)", open("/proc/self/status").read()).group(1)) / 1000
-for line in sys.stdin:
-    kind, *paths = json.loads(line)
-    for name in readers[kind]:
-        open("/proc/self/clear_refs", "w").write("5")  # restarts the measurement of the peak
-        read, before, began, failed = function(name), memory("VmRSS"), time.process_time(), None
-        try:
-            read(*paths)
-        except BaseException as error:
-            failed = [type(error).__name__, isinstance(error, StposeError), str(error)]
-        print(json.dumps([failed, time.process_time() - began, memory("VmHWM") - before]), flush=True)
-    print(json.dumps(None), flush=True)
-"""
-
-
-class Reading:
-    """The process that reads."""
-
-    def __init__(self) -> None:
-        self.process = subprocess.Popen([sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def __call__(self, kind: str, *paths: Path) -> list[Any]:
-        """One [[error, whether it is a StposeError, message] or None, seconds, megabytes] for each reader of the kind."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps([kind, *map(str, paths)]) + "\n")
-        self.process.stdin.flush()
-        answers = []
-        while (answer := json.loads(self.process.stdout.readline())) is not None:
-            answers.append(answer)
-        return answers
-
-
-@pytest.fixture(scope="module")
-def reading() -> Any:
-    if not Path("/proc/self/clear_refs").is_file():
-        pytest.skip("peak memory is measured with /proc of Linux")
-    child = Reading()
-    yield child
-    child.process.terminate()
-    child.process.wait()
-
-
-def refused(answers: list[Any], words: str = "") -> None:
-    """Every reader refused the file with one line, quickly, with little memory."""
-    for failed, seconds, megabytes in answers:
-        assert failed is not None, "it was read"
-        name, expected, message = failed
-        assert expected, f"{name}: {message}"
-        assert "\n" not in message
-        assert len(message) < 1000
-        assert seconds < SECONDS
-        assert megabytes < MEGABYTES
-    assert words in " ".join(failed[2] for failed, _, _ in answers)
 
 
 def test_too_much_memory_would_be_noticed(reading: Reading, tmp_path: Path) -> None:
@@ -315,102 +222,6 @@ def test_npz_of_a_motion_with_wrong_values(name: str, value: np.ndarray, reading
 
 
 # Safetensors
-
-CONFIG = TemporalConfig(latent=8, width=4, kernel=1, strides=(1,))
-
-
-def weights(path: Path, kind: str = "temporal", config: object = None, tensors: dict[str, torch.Tensor] | None = None) -> Path:
-    own = {name: tensor.contiguous() for name, tensor in TemporalNetwork(CONFIG).state_dict().items()}
-    header = json.dumps({"network": CONFIG.to_dict()} if config is None else config)
-    path.write_bytes(save(own if tensors is None else tensors, metadata={"kind": kind, "config": header}))
-    return path
-
-
-def stated(path: Path, header: object, content: bytes = b"", length: int | None = None) -> Path:
-    """A file with this header."""
-    text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text) if length is None else length) + text + content)
-    return path
-
-
-def tensor(kind: str, shape: list[int], start: int, end: int) -> dict[str, object]:
-    return {"dtype": kind, "shape": shape, "data_offsets": [start, end]}
-
-
-HEADERS: dict[str, tuple[object, bytes, int | None]] = {
-    "a length of 2 ** 60": ({}, b"", 2**60),
-    "a length beyond the end": ({}, b"", 1000),
-    "no JSON": (b"\xff" * 100, b"", None),
-    "nested deeply": (b"[" * 100_000, b"", None),
-    "a list": ([], b"", None),
-    "overlapping tensors": ({"a": tensor("F32", [2], 0, 8), "b": tensor("F32", [2], 4, 12)}, bytes(12), None),
-    "a hole between tensors": ({"a": tensor("F32", [1], 0, 4), "b": tensor("F32", [1], 8, 12)}, bytes(12), None),
-    "an absurd shape": ({"a": tensor("F32", [2**62, 2**62], 0, 8)}, bytes(8), None),
-    "a shape that is not that of the bytes": ({"a": tensor("F32", [10**9], 0, 8)}, bytes(8), None),
-    "offsets that go back": ({"a": tensor("F32", [2], 8, 0)}, bytes(8), None),
-    "an unknown type": ({"a": tensor("F99", [2], 0, 8)}, bytes(8), None),
-    "text in the place of a shape": ({"a": {"dtype": "F32", "shape": "x", "data_offsets": [0, 8]}}, bytes(8), None),
-    "metadata that are no text": ({"__metadata__": {"kind": 3, "config": {}}}, b"", None),
-}
-
-
-@pytest.mark.parametrize("kind", HEADERS)
-def test_safetensors_headers(kind: str, reading: Reading, tmp_path: Path) -> None:
-    refused(reading("safetensors", stated(tmp_path / "a.safetensors", *HEADERS[kind])))
-
-
-BIG = {"latent": 2048, "width": 1024, "kernel": 9, "strides": [1, 2, 4, 8, 16, 32], "frame_blocks": 8}
-CONFIGS: dict[str, object] = {
-    "nothing": {},
-    "a list": [1, 2],
-    "no network": {"network": None},
-    "a network that is text": {"network": "temporal"},
-    "a network that is a list of pairs": {"network": [["latent", []]]},
-    "absurd dimensions": {"network": {"latent": 10**9}},
-    "dimensions that are no numbers": {"network": {"latent": "8"}},
-    "numbers of another type": {"network": {"latent": 8.0}},
-    "infinite dropout": {"network": {"dropout": float("inf")}},
-    "a large network": {"network": CONFIG.to_dict() | BIG},
-    "an architecture that nobody knows": {"architecture": ["x"], "network": CONFIG.to_dict()},
-}
-
-
-@pytest.mark.parametrize("kind", CONFIGS)
-def test_safetensors_configs(kind: str, reading: Reading, tmp_path: Path) -> None:
-    refused(reading("safetensors", weights(tmp_path / "a.safetensors", config=CONFIGS[kind])))
-    for other in ("spatial", "finder"):
-        refused(reading("safetensors", weights(tmp_path / "a.safetensors", other, CONFIGS[kind])))
-
-
-def test_safetensors_with_a_config_nested_deeply(reading: Reading, tmp_path: Path) -> None:
-    header = {"__metadata__": {"kind": "temporal", "config": "[" * 100_000}}
-    refused(reading("safetensors", stated(tmp_path / "a.safetensors", header)))
-    header = {"__metadata__": {"kind": "temporal", "config": '{"network": ' + "9" * 5000 + "}"}}
-    refused(reading("safetensors", stated(tmp_path / "a.safetensors", header)))
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_safetensors_with_values_that_are_not_finite(bad: float, reading: Reading, tmp_path: Path) -> None:
-    path = tmp_path / "a.safetensors"
-    good = {name: values.contiguous() for name, values in TemporalNetwork(CONFIG).state_dict().items()}
-    assert reading("safetensors", weights(path))[0][0] is None, "control"
-    good["heads.bias"][3] = bad
-    refused(reading("safetensors", weights(path, tensors=good)), "heads.bias contains values that are not finite")
-
-
-def test_safetensors_of_other_types_and_shapes(reading: Reading, tmp_path: Path) -> None:
-    path = tmp_path / "a.safetensors"
-    good = {name: values.contiguous() for name, values in TemporalNetwork(CONFIG).state_dict().items()}
-    for kind in (torch.float64, torch.bfloat16, torch.int32, torch.bool):
-        other = {name: values.to(kind) for name, values in good.items()}
-        assert reading("safetensors", weights(path, tensors=other))[0][0] is None, "other types are converted"
-    refused(reading("safetensors", weights(path, tensors={**good, "heads.bias": torch.zeros(3)})))
-    refused(reading("safetensors", weights(path, tensors={**good, "more": torch.zeros(3)})))
-    refused(reading("safetensors", weights(path, tensors={name: good[name] for name in list(good)[1:]})))
-    content = weights(path).read_bytes()
-    for length in (0, 7, 8, 100, len(content) - 1):
-        path.write_bytes(content[:length])
-        refused(reading("safetensors", path))
 
 
 # JSON, pickles, MATLAB, the index of mocap

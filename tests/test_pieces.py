@@ -12,6 +12,11 @@ import numpy as np
 import pytest
 from batch_kit import Feedback
 from fakes import film, lift_standing
+from stpose_cli.batch import Batch, ThisProcess
+from stpose_cli.outputs import Job
+from stpose_cli.progress import Progress
+from stpose_cli.reports import make_reports
+from stpose_cli.task import Task
 from test_batch import POSIX, entries, start, stpose, wait_for
 from test_cli import fails, files
 
@@ -20,6 +25,7 @@ from stpose_core.data import Capture
 from stpose_core.detect.boxes import snapped
 from stpose_core.detect.types import Box
 from stpose_core.frames import FrameSource, open_source
+from stpose_core.options import CaptureOptions
 from stpose_core.pieces import LEAD, Recorded, Recorder, Replayed, piece_ranges, record_piece
 
 FPS = 12.5
@@ -145,6 +151,38 @@ def test_the_pieces_of_a_video_are_recorded_by_workers(workers: tuple[str, ...],
     assert len(stages) > 3
     (entry,) = entries(out)
     assert (entry["status"], entry["frames"]) == ("done", round(93 * FPS))
+
+
+class Counted(ThisProcess):
+    """A pool for many workers that notes what it is given."""
+
+    size = 1024
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: list[Task] = []
+
+    def submit(self, task: Task, progress: Progress) -> None:
+        self.given.append(task)
+        super().submit(task, progress)
+
+
+@pytest.mark.parametrize("chunks", [1024, None])
+def test_a_video_gives_no_more_tasks_than_it_has_pieces(chunks: int | None, video: Path, tmp_path: Path) -> None:
+    """A pool starts a worker for each task that waits."""
+    short, bad = film(tmp_path / "short.mp4", FPS, 5), tmp_path / "bad.mp4"
+    bad.write_text("no video")
+    videos = [video, short, bad]
+    pool, jobs = Counted(), [Job(path, tmp_path / f"{path.stem}.bvh", False) for path in videos]
+    options = CaptureOptions(detector="batch_kit:Feedback", device="cpu", camera="static", end=62.0)
+    assert Batch(jobs, options, False, tmp_path, make_reports("none", 3), chunks).run(lambda: pool) == 2
+    given = [[task.piece for task in pool.given if task.job.video == path and task.divide is None] for path in videos]
+    assert given == [[(0, 2), (1, 2), None], [None], []]
+    assert {entry["video"]: entry["status"] for entry in entries(tmp_path)} == {
+        str(video): "done",
+        str(short): "done",
+        str(bad): "error",
+    }
 
 
 def test_pieces_need_workers(video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ from stpose_core.data import Camera, Capture, Keypoints, Motion, Pose3D
 from stpose_core.formats import load_motion
 from stpose_core.frames import VideoInfo, open_source
 from stpose_core.preview import drawn, write_preview
-from stpose_core.preview_figure import FigureView, camera_place
+from stpose_core.preview_figure import FigureView, camera_place, colour_of_person
 from stpose_core.report import write_report
 from stpose_core.video import read_frames
 
@@ -152,6 +152,23 @@ def test_the_preview_shows_the_motion_from_two_sides(capture: Capture, tmp_path:
     assert red[0].sum() > 300
     # The discs of the left foot's contact are there in the first half only: the floor below the ankle is red.
     assert red[0][290:].sum() > 2 * red[1][290:].sum()
+
+
+def test_the_views_show_all_people(capture: Capture) -> None:
+    """One walks, another stands 3 m beside: both are in the picture."""
+    shift = np.array([3.0, 0.0, 0.0])
+    other = replace(capture, motion=replace(capture.motion, root=np.repeat(capture.motion.root[:1] + shift, 30, axis=0)))
+
+    def trunks(people: list[Capture], frame: int) -> list[int]:
+        """The column of each person's trunk and head, which have a colour of their own, in pixels."""
+        image = FigureView(people, (720, 720), 25.0).draw(frame)
+        columns = [np.nonzero((image == colour_of_person(person)).all(axis=2))[1] for person in range(len(people))]
+        return [int(np.median(found)) if len(found) else -1 for found in columns]
+
+    assert trunks([capture], 29) == [pytest.approx(360, abs=16)]
+    first, second = trunks([capture, other], 29)
+    assert 40 < first < 280
+    assert 440 < second < 680
 
 
 def test_the_preview_is_in_step_with_a_video_of_a_variable_rate(capture: Capture, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from stpose_core.animate.body import INDEX
 from stpose_core.animate.setup import fitted_to_setup
 from stpose_core.data import Motion, Pose3D
 from stpose_core.errors import OptionError
+from stpose_core.formats.figure import rest_positions
 from stpose_core.options import CaptureOptions
 
 HEIGHT = 1.2  # m of the camera of moving_body
@@ -44,7 +45,9 @@ def test_the_height_of_the_camera_sets_the_scale_of_bones_and_path(factor: float
 def test_the_height_of_the_person_sets_the_scale_and_not_the_picture() -> None:
     lifted = small_walk(0.7)
     known = fitted_to_setup(lifted, CaptureOptions(actor_height=1.8))
-    assert leg(animate(known)) == pytest.approx(0.491 * 1.8, rel=0.02)
+    motion = animate(known)
+    assert np.ptp(rest_positions(motion)[:, 1]) == pytest.approx(1.8, abs=0.001), "from the soles to the top of the head"
+    assert leg(motion) == pytest.approx(0.491 * 1.8, rel=0.04), "the body has usual proportions"
     places, before = (pose.xyz + pose.root[:, None] for pose in (known, lifted))
     assert np.allclose(places[..., :2] / places[..., 2:], before[..., :2] / before[..., 2:])
     assert np.allclose(known.sigma / lifted.sigma, known.root[0, 2] / lifted.root[0, 2])

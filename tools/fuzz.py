@@ -49,10 +49,12 @@ def child(reader: str, arguments: list[str]) -> None:
         include=["stpose_core", "stpose_training", "fuzz_kit", "fuzz_motion", "fuzz_readers", "json", "zipfile", "pickletools"]
     ):
         from fuzz_readers import READERS
-    folder = Path(tempfile.mkdtemp(dir=arguments[0]))
-    read = READERS[reader].read
-    for seed in READERS[reader].seeds(folder):
-        read(seed, folder)
+
+        # Here, because many modules are imported at their first use, and only those imported here are seen.
+        folder = Path(tempfile.mkdtemp(dir=arguments[0]))
+        read = READERS[reader].read
+        for seed in READERS[reader].seeds(folder):
+            read(seed, folder)
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESSES, _ADDRESSES))
 
     last = Path(arguments[0], _LAST)
@@ -78,13 +80,13 @@ def child(reader: str, arguments: list[str]) -> None:
     atheris.Fuzz()
 
 
-def run(reader: str, minutes: float, out: Path) -> int:
-    """Fuzz for the given time, continuing after each finding. Returns the number of different findings."""
+def run(reader: str, minutes: float, out: Path, most: float = float("inf")) -> int:
+    """Fuzz for the given time, or up to so many executions. Goes on after a finding. Returns the number of different findings."""
     from fuzz_readers import READERS
 
     out.mkdir(parents=True, exist_ok=True)
     found: dict[str, Path] = {}
-    executions, began = 0, time.monotonic()
+    executions, features, began = 0, 0, time.monotonic()
     # In memory, because every input is written to a file.
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as work:
         corpus, words = Path(work, "corpus"), Path(work, "words")
@@ -92,12 +94,15 @@ def run(reader: str, minutes: float, out: Path) -> int:
         for seed in READERS[reader].seeds(Path(work)):
             (corpus / hashlib.sha1(seed).hexdigest()).write_bytes(seed)
         words.write_text("".join(_quoted(word) for word in READERS[reader].words))
-        while (left := minutes * 60 - (time.monotonic() - began)) > 1 and len(found) < _MOST_FINDINGS:
-            options = [f"-max_total_time={int(left)}", f"-timeout={_HANG}", "-rss_limit_mb=0", f"-dict={words}", "-max_len=200000",
-                       f"-artifact_prefix={work}/", "-print_final_stats=1", str(corpus)]  # fmt: skip
+        while (left := minutes * 60 - (time.monotonic() - began)) > 1 and executions < most and len(found) < _MOST_FINDINGS:
+            runs = -1 if most == float("inf") else int(most - executions)
+            options = [f"-max_total_time={int(left)}", f"-runs={runs}", f"-timeout={_HANG}", "-rss_limit_mb=0", "-max_len=200000",
+                       f"-dict={words}", f"-artifact_prefix={work}/", "-print_final_stats=1", str(corpus)]  # fmt: skip
             command = [sys.executable, __file__, reader, "--child", work, *options]
             ran = subprocess.run(command, capture_output=True, text=True, errors="replace")
             executions += max(map(int, re.findall(r"^#(\d+)", ran.stderr, re.MULTILINE)), default=0)
+            # What libFuzzer counts as covered: places in the code, each with the order of magnitude of how often it ran.
+            features = max(map(int, re.findall(r"ft: (\d+)", ran.stderr)), default=features)
             if not ran.returncode:
                 continue
             if not Path(work, _LAST).is_file():
@@ -109,7 +114,7 @@ def run(reader: str, minutes: float, out: Path) -> int:
                 found[what].write_bytes(content)
                 print(f"{found[what]}: {what}", flush=True)
     spent = (time.monotonic() - began) / 60
-    print(f"| {reader} | {executions} | {len(found)} | {spent:.1f} |", flush=True)
+    print(f"| {reader} | {executions} | {features} | {len(found)} | {spent:.1f} |", flush=True)
     return len(found)
 
 
@@ -128,6 +133,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("reader")
     parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--executions", type=float, default=float("inf"), help="end earlier, after so many")
     parser.add_argument("--out", type=Path, default=Path("fuzz-findings"), help="folder for findings")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="run one input")
     options = parser.parse_args()
@@ -140,7 +146,7 @@ def main() -> None:
         READERS[options.reader].read(options.replay.read_bytes(), Path(tempfile.mkdtemp()))
         print(f"{time.process_time() - began:.2f} s, {peak() - before:.0f} MB")
         return
-    sys.exit(1 if run(options.reader, options.minutes, options.out) else 0)
+    sys.exit(1 if run(options.reader, options.minutes, options.out, options.executions) else 0)
 
 
 if __name__ == "__main__":

@@ -10,25 +10,34 @@ from pathlib import Path
 import fuzz_kit
 from fuzz_kit import CUT, Reader
 
+from stpose_core.data import Motion
 from stpose_core.formats import format_of, load_people, save
 
 
-def _reader(suffix: str) -> Callable[[bytes, Path], None]:
-    """Reads the bytes as a file of motion, and solves a motion on its skeleton."""
+def _points(suffix: str) -> Callable[[bytes, Path], None]:
+    """Reads the bytes as a file of points."""
 
     def read(data: bytes, folder: Path) -> None:
-        path = fuzz_kit.file(folder, f"a{suffix}", _assembled(data) if suffix == ".glb" else data)
-        if format_of(path).points:
-            fuzz_kit.attempt(lambda: format_of(path).read_points(path))
-        fuzz_kit.attempt(lambda: [_solved(path, number) for number in range(len(load_people(path)))])
+        path = fuzz_kit.file(folder, f"a{suffix}", data)
+        fuzz_kit.attempt(lambda: format_of(path).read_points(path))
 
     return read
 
 
-def _solved(path: Path, number: int) -> None:
+def _motion(suffix: str, then: Callable[[Motion], object] = len) -> Callable[[bytes, Path], None]:
+    """Reads the bytes as a file of motion. then: what to do with each person's motion."""
+
+    def read(data: bytes, folder: Path) -> None:
+        path = fuzz_kit.file(folder, f"a{suffix}", _assembled(data) if suffix == ".glb" else data)
+        fuzz_kit.attempt(lambda: [then(motion) for motion in load_people(path)])
+
+    return read
+
+
+def _solve_on(motion: Motion) -> None:
+    """Solve another motion on the skeleton."""
     from stpose_core.animate.onto import onto
 
-    motion = load_people(path)[number]
     if len(motion) < 50 and len(motion.names) < 100:
         fuzz_kit.attempt(lambda: onto(fuzz_kit.body_motion(), motion))
 
@@ -48,18 +57,21 @@ def _seeds(suffix: str) -> Callable[[Path], list[bytes]]:
     def seeds(folder: Path) -> list[bytes]:
         path = folder / f"seed{suffix}"
         save(fuzz_kit.body_motion(), path, overwrite=True)
-        data = path.read_bytes()
-        if suffix != ".glb":
-            return [data]
-        length = struct.unpack_from("<I", data, 12)[0]
-        content = json.loads(data[20 : 20 + length])
-        content["meshes"], content["nodes"] = [], [node for node in content["nodes"] if "mesh" not in node]
-        content["scenes"] = [{"nodes": [len(content["nodes"]) - 1]}]
-        return [data, json.dumps(content).encode() + CUT + data[28 + length :]]
+        return [path.read_bytes()]
 
     return seeds
 
 
+def _glb_seeds(folder: Path) -> list[bytes]:
+    """A skeleton without the figure of a .glb, which is larger than what a fuzzer changes: of animated nodes, and of a skin."""
+    data = _seeds(".vrma")(folder)[0]
+    length = struct.unpack_from("<I", data, 12)[0]
+    content = json.loads(data[20 : 20 + length])
+    content["skins"] = [{"joints": list(range(len(content["nodes"])))}]
+    return [data, json.dumps(content).encode() + CUT + data[28 + length :]]
+
+
+# Words of the formats.
 _GLTF = (
     b'"nodes"', b'"children":[', b'"matrix":[', b'"rotation":[', b'"scale":[0,', b'"translation"', b'"skins"', b'"joints"',
     b'"animations"', b'"channels"', b'"samplers"', b'"interpolation":"STEP"', b'"CUBICSPLINE"', b'"bufferView":', b'"MAT4"',
@@ -71,9 +83,9 @@ _C3D = (b"LABELS", b"POINT", b"UNITS", b"RATE", b"Y_SCREEN", b"\xff\xff", b"\0\0
 _CSV = (b"time,", b"Hips_x,", b"nan", b"1e308", b",,", b"\n")
 
 MOTIONS = {
-    "glb": Reader(_reader(".glb"), _seeds(".glb"), _GLTF),
-    "motion": Reader(_reader(".json"), _seeds(".json"), _JSON),
-    "trc": Reader(_reader(".trc"), _seeds(".trc"), _TRC),
-    "c3d": Reader(_reader(".c3d"), _seeds(".c3d"), _C3D),
-    "csv": Reader(_reader(".csv"), _seeds(".csv"), _CSV),
+    "glb": Reader(_motion(".glb"), _glb_seeds, _GLTF),
+    "motion": Reader(_motion(".json", _solve_on), _seeds(".json"), _JSON),
+    "trc": Reader(_points(".trc"), _seeds(".trc"), _TRC),
+    "c3d": Reader(_points(".c3d"), _seeds(".c3d"), _C3D),
+    "csv": Reader(_motion(".csv"), _seeds(".csv"), _CSV),
 }

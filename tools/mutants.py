@@ -1,6 +1,6 @@
 """Mutation testing: small changes to the code, each of which the area's tests should notice.
 
-    pip install cosmic-ray coverage
+    pip install -c constraints.txt cosmic-ray coverage
     python tools/mutants.py rotations occlusion world bvh retarget --sample 40 --seed 1
 
 Cosmic Ray lists the mutants of an area's modules; a seeded sample of them is tried, one at a time, in a copy of the project. The

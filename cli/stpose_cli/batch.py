@@ -2,7 +2,8 @@
 
 A pool is this process, local processes (`processes.py`) or a Ray cluster (`ray_pool.py`). A task whose worker dies is repeated; a
 video that the manifest shows to be captured already is skipped. Where there are fewer videos than workers, each video is divided:
-its pieces are tasks of their own, and a last task makes the result from what they have recorded (`stpose_core.pieces`).
+a first task finds out how many pieces it gives, the pieces are tasks of their own, and a last task makes the result from what they
+have recorded (`stpose_core.pieces`).
 """
 
 from __future__ import annotations
@@ -164,14 +165,11 @@ class Batch:
         return replace(job, problem=f"{job.existing} exists already, but {changed}; --overwrite captures it again")
 
     def _divide(self, tasks: deque[Task], workers: int) -> Iterator[Task]:
-        """The tasks, or those of their pieces."""
+        """The tasks, or those that begin with dividing their videos."""
         count = self._chunks or workers // len(tasks)
         for task in tasks:
-            if count < 2 or task.job.problem or str(task.job.video) == "-":
-                yield task
-            else:
-                self._divided[task.job.video] = _Divided(count)
-                yield from (replace(task, piece=(number, count)) for number in range(count))
+            whole = count < 2 or task.job.problem or str(task.job.video) == "-"
+            yield task if whole else replace(task, divide=count)
 
     def _loop(self, tasks: deque[Task], pool: Pool, asked: threading.Event) -> None:
         while True:
@@ -214,6 +212,9 @@ class Batch:
             end = Outcome(error=f"{task.job.video}: the worker process {end.reason}, {tries} times")
         if end.fatal:
             raise StposeError(end.error or "")
+        if task.divide is not None and end.error is None:
+            tasks.extendleft(self._pieces(task, end))
+            return
         if task.piece is not None:
             self._piece_ended(task, end, tasks)
             return
@@ -225,6 +226,14 @@ class Batch:
             running.progress.error(end.error or "")
         self._reports.settled()
         self._note(task.job, end, tries, running.progress)
+
+    def _pieces(self, task: Task, end: Outcome) -> list[Task]:
+        """The tasks of the pieces of a video, the last one first; the whole video where it gives one piece."""
+        task = replace(task, divide=None)
+        if end.pieces < 2:
+            return [task]
+        self._divided[task.job.video] = _Divided(end.pieces, seconds=end.seconds)
+        return [replace(task, piece=(number, end.pieces)) for number in reversed(range(end.pieces))]
 
     def _piece_ended(self, task: Task, end: Outcome, tasks: deque[Task]) -> None:
         """After the last piece, the video is next. What a piece lacks because of an error, the last task detects itself."""

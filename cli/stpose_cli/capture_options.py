@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
+from stpose_cli.commands import ANY
 from stpose_core.formats import FORMATS, UNITS
 from stpose_core.options import CAMERAS, DEVICES, CaptureOptions, read_options
 from stpose_core.rigs import RIGS
@@ -19,14 +19,14 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Seconds(click.ParamType):
-    """A time in a video: seconds, mm:ss or hh:mm:ss, each with or without a fraction."""
+    """A time in a video: seconds, mm:ss or hh:mm:ss, each with or without a fraction; after a colon up to 59."""
 
     name = "time"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, int | float):
             return float(value)
-        if not re.fullmatch(r"(\d+:)?(\d+:)?\d+(\.\d*)?", str(value)):
+        if not re.fullmatch(r"(\d+:([0-5]?\d:)?[0-5]?\d|\d+)(\.\d*)?", str(value), re.ASCII):
             self.fail(f"'{value}' is not a time; write seconds (12.5) or mm:ss (1:12.5)", param, ctx)
         seconds = 0.0
         for part in str(value).split(":"):
@@ -44,7 +44,6 @@ class Number(click.FloatRange):
         return number
 
 
-_FILE = click.Path(path_type=Path)
 # Name, type, help. A default of None is not shown.
 _OPTIONS: tuple[tuple[str, Any, str], ...] = (
     ("detector", str, "auto, builtin, mediapipe, rtmpose, a pose network (.onnx), package.module:Class, or keypoints."),
@@ -54,7 +53,7 @@ _OPTIONS: tuple[tuple[str, Any, str], ...] = (
     ("start", Seconds(), "Start time in the video: seconds or mm:ss."),
     ("end", Seconds(), "End time in the video."),
     ("device", click.Choice(DEVICES), "Device that runs the networks."),
-    ("weights", _FILE, "Weights of the lifter, .safetensors.  [default: built-in]"),
+    ("weights", ANY, "Weights of the lifter, .safetensors.  [default: built-in]"),
     ("camera", click.Choice(CAMERAS), "static, or moving (rotation and zoom are estimated from the background); auto decides."),
     ("focal", Number(1, 1e6), "Focal length in pixels.  [default: unknown]"),
     ("fov", Number(5, 170), "Field of view in degrees along the longer side.  [default: unknown]"),
@@ -64,7 +63,7 @@ _OPTIONS: tuple[tuple[str, Any, str], ...] = (
     ("picture-fps", Number(1, 1000), "Pictures per second, if VIDEO is a folder of pictures."),
     ("format", click.Choice([entry.suffix[1:] for entry in FORMATS]), "Format of the files, if OUT is a folder."),
     ("units", click.Choice(UNITS), "Unit of length in .bvh."),
-    ("skeleton", _FILE, "Solve the motion on the skeleton of this .bvh, .glb or USD."),
+    ("skeleton", ANY, "Solve the motion on the skeleton of this .bvh, .glb or USD."),
     ("rig", click.Choice(RIGS), "Family of rigs whose joint names the files use."),
 )
 
@@ -72,7 +71,7 @@ _OPTIONS: tuple[tuple[str, Any, str], ...] = (
 def capture_options(command: Command) -> Command:
     """Add every option of a capture, and --options FILE, to a command. See `chosen_options`."""
     file = "Read options from a JSON file. Options on the command line take precedence."
-    command = click.option("--options", "options_file", metavar="FILE.json", type=_FILE, help=file)(command)
+    command = click.option("--options", "options_file", metavar="FILE.json", type=ANY, help=file)(command)
     refine = "Fit the 3D joints to the 2D joints over the whole clip."
     command = click.option("--refine/--no-refine", default=CaptureOptions.refine, show_default=True, help=refine)(command)
     hands = "Capture the fingers as well (needs mediapipe, or keypoints with hands)."

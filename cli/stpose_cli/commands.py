@@ -13,9 +13,20 @@ import click
 
 from stpose_core.errors import TrainingError
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
-FILE = click.Path(path_type=Path, dir_okay=False)
-ANY = click.Path(path_type=Path)
+
+class Named(click.Path):
+    """The path of a file or folder. An empty one, as an unset variable of a shell gives it, would be the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the name is empty; give that of a file or folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FOLDER = Named(path_type=Path, file_okay=False)
+FILE = Named(path_type=Path, dir_okay=False)
+ANY = Named(path_type=Path)
+NAME = Named()  # as text, with the / that ends the name of a folder
 DEVICE = click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]))
 THREADS = click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: 1, with CUDA all]")
 CACHE = click.option("--cache", required=True, metavar="FOLDER", type=FOLDER, help="Rendered pictures.")

@@ -7,7 +7,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from stpose_core.errors import VideoError
+from stpose_core.errors import FormatError, VideoError
+from stpose_core.formats import FORMATS
 
 _NAMES = "3gp avi flv gif m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv"
 VIDEO_SUFFIXES = frozenset(f".{name}" for name in _NAMES.split(" "))
@@ -36,6 +37,19 @@ def find_videos(given: Sequence[Path], out: str) -> tuple[list[Path], bool]:
         for video in videos:
             found.setdefault(os.path.realpath(video), video)
     return list(found.values()), several
+
+
+def not_a_video(path: Path) -> str | None:
+    """What to say of a file of motion that is given for a video; None for other files."""
+    if path.suffix.lower() in {entry.suffix for entry in FORMATS} and path.is_file():
+        return f"{path} is a file of motion, not a video; stpose convert writes it in another format, stpose view shows it"
+    return None
+
+
+def check_motion(path: Path) -> None:
+    """Raise FormatError for a video that is given for a file of motion."""
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        raise FormatError(f"{path} is a video, not a file of motion; stpose mocap captures the motion in it")
 
 
 def _expanded(path: Path, out: str) -> tuple[list[Path], bool]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stpose_cli.capture_options import Number
-from stpose_cli.commands import into
+from stpose_cli.commands import NAME, into
 from stpose_core.errors import DetectorError, OptionError
 from stpose_core.options import DEVICES, CaptureOptions
 
@@ -70,7 +70,7 @@ class LiveOptions:
 )
 @click.option("--smooth", type=Number(0, 1), default=CaptureOptions.smooth, show_default=True, help="0 none, 1 very strong.")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where the networks run.")
-@click.option("--weights", type=click.Path(), help="Causal lifter, .safetensors.  [default: built-in]")
+@click.option("--weights", type=NAME, help="Causal lifter, .safetensors.  [default: built-in]")
 @click.option("--focal", type=Number(1, 1e6), help="Focal length in pixels.  [default: unknown]")
 @click.option("--fov", type=Number(5, 170), help="Field of view in degrees over the longer side.  [default: unknown]")
 @click.option("--seconds", type=Number(0, 1e9), help="Stop after this time.  [default: at Ctrl-C]")

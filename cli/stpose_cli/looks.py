@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from stpose_cli.commands import ANY
 from stpose_core.errors import OutputError
 from stpose_core.files import check_output
 from stpose_core.options import CaptureOptions
@@ -62,8 +63,7 @@ class Looks:
 
 def look_options(command: Command) -> Command:
     """Adds --preview and --report to a command."""
-    kind = click.Path(path_type=Path)
     page = "Also write a web page: the motion in 3D, the video, curves and the quality."
-    command = click.option("--report", metavar="FILE.html", type=kind, help=page)(command)
+    command = click.option("--report", metavar="FILE.html", type=ANY, help=page)(command)
     film = "Also write a video: the joints drawn in, and the motion in 3D beside it."
-    return click.option("--preview", metavar="FILE.mp4", type=kind, help=film)(command)
+    return click.option("--preview", metavar="FILE.mp4", type=ANY, help=film)(command)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from stpose_cli.batch import Batch, Pool, ThisProcess
 from stpose_cli.capture_options import Number, capture_options, chosen_options, was_given
-from stpose_cli.inputs import find_videos
+from stpose_cli.commands import ANY, NAME
+from stpose_cli.inputs import find_videos, not_a_video
 from stpose_cli.looks import Looks, look_options
 from stpose_cli.outputs import Job, check_not_input, is_folder, plan_jobs
 from stpose_cli.progress import Progress, make_progress, warnings_to
@@ -28,8 +30,8 @@ SUFFIXES = ", ".join(entry.suffix for entry in FORMATS)
 
 
 @click.command()
-@click.argument("videos", nargs=-1, required=True, metavar="VIDEO...", type=click.Path(path_type=Path))
-@click.option("-o", "--out", required=True, metavar="OUT", type=str, help=f"A file ({SUFFIXES}), or a folder.")
+@click.argument("videos", nargs=-1, required=True, metavar="VIDEO...", type=ANY)
+@click.option("-o", "--out", required=True, metavar="OUT", type=NAME, help=f"A file ({SUFFIXES}), or a folder.")
 @capture_options
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @click.option("--jobs", metavar="N", type=click.IntRange(1, 1024), help="Capture N videos at a time, in processes of their own.")
@@ -85,8 +87,11 @@ def mocap(
         if chunks is not None and jobs is None and ray is None:
             raise OptionError("--chunks needs --jobs or --ray, whose workers take the pieces")
         found, several = find_videos(videos, out)
-        many = several or len(videos) > 1 or jobs is not None or ray is not None
-        planned = plan_jobs(found, out, options.person == "all", options.format, overwrite, many)
+        workers = "--jobs" if jobs is not None else "--ray" if ray is not None else None
+        batch_of = "many videos" if several or len(videos) > 1 else workers
+        many = batch_of is not None
+        planned = plan_jobs(found, out, options.person == "all", options.format, overwrite, batch_of)
+        planned = [replace(job, problem=not_a_video(job.video) or job.problem) for job in planned]
         looks = Looks(context.params["preview"], context.params["report"])
         looks.check(many, overwrite)
         written = [*(file for job in planned for file in job.known()), *looks.files]

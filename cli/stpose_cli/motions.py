@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,11 +13,12 @@ import click
 
 from stpose_cli.capture_options import Seconds
 from stpose_cli.commands import FILE
+from stpose_cli.inputs import check_motion
 from stpose_cli.outputs import check_not_input
 from stpose_core.errors import OptionError
 from stpose_core.files import check_output
 from stpose_core.formats import FORMATS, UNITS, format_of, load_people, save
-from stpose_core.rigs import RIGS
+from stpose_core.rigs import RIGS, recognised
 
 if TYPE_CHECKING:
     from stpose_core.data import Motion
@@ -33,12 +35,14 @@ _OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace a file that
 @click.command()
 @_SOURCE
 @_OUT
-@click.option("--rig", default="stpose", show_default=True, type=click.Choice(RIGS), help="Names of the joints; stpose keeps them.")
+@click.option("--rig", type=click.Choice(RIGS), help="Names of the joints.  [default: those of the file]")
 @click.option("--skeleton", metavar="FILE", type=FILE, help="Solve the motion on the skeleton of this .bvh, .glb or USD.")
 @_PERSON
 @_UNITS
 @_OVERWRITE
-def convert(source: Path, out: Path, rig: str, skeleton: Path | None, person: int | None, units: str, overwrite: bool) -> None:
+def convert(
+    source: Path, out: Path, rig: str | None, skeleton: Path | None, person: int | None, units: str, overwrite: bool
+) -> None:
     """Convert a file of motion to another format, to other names of the joints, or to another skeleton."""
     people = _read(source, out, person, overwrite)
     if skeleton is not None:
@@ -47,7 +51,9 @@ def convert(source: Path, out: Path, rig: str, skeleton: Path | None, person: in
         target = load_people(skeleton)[0]
         check_skeleton(target, skeleton)
         people = [onto(motion, target) for motion in people]
-    _write(people, out, units, overwrite, rig, skeleton)
+    if rig == "stpose":
+        people, skeleton = [recognised(motion) for motion in people], None
+    _write(people, out, units, overwrite, rig or "stpose", skeleton)
 
 
 @click.command()
@@ -80,8 +86,9 @@ def trim(
 def info(source: Path, as_json: bool) -> None:
     """Print what a file of motion holds: people, frames, rate, skeleton and, for a whole capture, its quality."""
     from stpose_core.errors import FormatError
-    from stpose_core.formats import format_of, load_capture
+    from stpose_core.formats import load_capture
 
+    check_motion(source)
     chosen = format_of(source)
     if chosen.points:
         people = [_points(chosen.read_points(source))]
@@ -97,11 +104,12 @@ def info(source: Path, as_json: bool) -> None:
     for number, found in enumerate(people, 1):
         click.echo(f"person {number} of {len(people)}")
         for name, value in found.items():
-            click.echo(f"  {name.replace('_', ' ') + ':':<17}{value}")
+            click.echo(f"  {name.replace('_', ' ') + ':':<17}{_text(name, value)}")
 
 
 def _read(source: Path, out: Path, person: int | None, overwrite: bool) -> list[Motion]:
     """The people of a file. Raises StposeError before anything is read where the output cannot be written."""
+    check_motion(source)
     chosen = format_of(out)
     check_not_input([out], [source])
     check_output(out, overwrite)
@@ -123,6 +131,7 @@ def _write(
 
 
 def _described(motion: Motion) -> dict[str, Any]:
+    """Facts about a motion, in the order of the table; numbers in the units of `_SHOWN`, None for what is not known."""
     import numpy as np
 
     from stpose_core.formats.figure import rest_positions
@@ -130,18 +139,17 @@ def _described(motion: Motion) -> dict[str, Any]:
     from stpose_core.rigs import rig_of
 
     slide, _, jitter = steadiness(motion)
-    joints = sum(not name.endswith("End") for name in motion.names)
     return {
         "frames": len(motion),
         "fps": round(motion.fps, 4),
         "seconds": round(len(motion) / motion.fps, 3),
         "skeleton": rig_of(motion) or "other",
-        "joints": joints,
-        "height": f"{float(np.ptp(rest_positions(motion)[:, 1])):.2f} m",
-        "filled_frames": _percent(motion.filled.mean()) if len(motion) else "none",
-        "foot_contacts": _percent((motion.contacts > 0.5).any(axis=1).mean()) if motion.contacts.any() else "not known",
-        "foot_slide": _figure(slide, ".2f", "cm a frame at 30 fps"),
-        "jitter": _figure(jitter, ".1f", "m/s^2"),
+        "joints": sum(not name.endswith("End") for name in motion.names),
+        "height": _number(np.ptp(rest_positions(motion)[:, 1])),
+        "filled_frames": _number(motion.filled.mean()) if len(motion) else None,
+        "foot_contacts": _number((motion.contacts > 0.5).any(axis=1).mean()) if motion.contacts.any() else None,
+        "foot_slide": _number(slide),
+        "jitter": _number(jitter),
     }
 
 
@@ -163,7 +171,7 @@ def _points(points: Points) -> dict[str, Any]:
         "seconds": round(len(points.places) / points.fps, 3),
         "skeleton": body,
         "markers": len(points.labels),
-        "missing": _percent(unseen.mean()),
+        "missing": _number(unseen.mean()),
     }
 
 
@@ -173,15 +181,31 @@ def _quality(capture: Any) -> dict[str, Any]:
     found = quality(capture)
     return {
         "detector": capture.detector,
-        "detected": _percent(found.seen),
-        "hidden": ", ".join(f"{part} {_percent(share)}" for part, share in found.hidden.items()),
-        "advice": advice(found) or "none",
+        "detected": _number(found.seen),
+        "hidden": {part: _number(share) for part, share in found.hidden.items()},
+        "advice": advice(found),
     }
 
 
-def _figure(value: float, digits: str, unit: str) -> str:
-    return f"{value:{digits}} {unit}" if value == value else "not known"
+def _number(value: Any) -> float | None:
+    """A number for JSON, which has no NaN."""
+    return round(float(value), 4) if math.isfinite(value) else None
 
 
-def _percent(share: float) -> str:
-    return f"{100 * float(share):.0f} %"
+# How the table shows numbers, and what it says instead of None.
+_SHOWN = {
+    **dict.fromkeys(("filled_frames", "foot_contacts", "missing", "detected"), "{:.0%}"),
+    "height": "{:.2f} m",
+    "foot_slide": "{:.2f} cm a frame at 30 fps",
+    "jitter": "{:.1f} m/s^2",
+}
+_NONE = {"filled_frames": "none", "advice": "none"}
+
+
+def _text(name: str, value: Any) -> str:
+    """A fact as the table shows it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{part} {_text('detected', share)}" for part, share in value.items())
+    if value is None:
+        return _NONE.get(name, "not known")
+    return _SHOWN[name].format(value).replace("%", " %") if name in _SHOWN else str(value)

@@ -49,12 +49,12 @@ def is_folder(out: str) -> bool:
     return os.path.isdir(out) or not Path(out).suffix or out.endswith(("/", os.sep))
 
 
-def plan_jobs(videos: Sequence[Path], out: str, everyone: bool, kind: str, overwrite: bool, many: bool = False) -> list[Job]:
+def plan_jobs(videos: Sequence[Path], out: str, everyone: bool, kind: str, overwrite: bool, batch: str | None = None) -> list[Job]:
     """A job for each video. out: a file for one person of one video, or for all of them in a format that
     holds several people; else a folder, which need not exist yet.
 
-    many: the videos are a batch, which needs a folder. kind: the format of the files in a folder, a suffix without its dot. An
-    existing file is a problem of its own job only. Raises OutputError if no job could write anything.
+    kind: the format of the files in a folder, a suffix without its dot. batch: what makes the videos a batch, which needs a folder;
+    None if they are none. An existing file is a problem of its own job only. Raises OutputError if no job could write anything.
     """
     path = Path(out)
     if out == "-":
@@ -63,8 +63,8 @@ def plan_jobs(videos: Sequence[Path], out: str, everyone: bool, kind: str, overw
         known = [entry.suffix for entry in FORMATS]
         if path.suffix.lower() not in known:
             raise OutputError(f"{out}: the name of a file must end in {', '.join(known)}, that of a folder in /")
-        if many or (everyone and not format_of(path).several):
-            what = "many videos" if many else "--person all"
+        what = batch or ("--person all" if everyone and not format_of(path).several else None)
+        if what:
             raise OutputError(f"{out} is one file; for {what} give a folder (its name ending in /)")
         check_output(path, overwrite)
         format_of(path).check_packages()

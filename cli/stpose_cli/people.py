@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from stpose_cli.capture_options import Seconds
+from stpose_cli.commands import ANY
 from stpose_cli.outputs import check_not_input
 from stpose_core.errors import OutputError
 from stpose_core.files import check_output
@@ -17,8 +18,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 @click.command()
-@click.argument("video", metavar="VIDEO", type=click.Path(path_type=Path))
-@click.option("-o", "--out", metavar="FILE.png", type=click.Path(path_type=Path), help="Write a picture with all people numbered.")
+@click.argument("video", metavar="VIDEO", type=ANY)
+@click.option("-o", "--out", metavar="FILE.png", type=ANY, help="Write a picture with all people numbered.")
 @click.option("--detector", default="auto", show_default=True, metavar="NAME", help="As of stpose mocap; also keypoints.")
 @click.option("--device", default="auto", show_default=True, type=click.Choice(DEVICES))
 @click.option("--start", type=Seconds(), help="Where to begin in the video: seconds or mm:ss.")

@@ -9,14 +9,15 @@ from typing import Any
 
 import click
 
+from stpose_cli.commands import ANY, NAME
 from stpose_cli.outputs import check_not_input
 from stpose_core.errors import DetectorError, OutputError
 from stpose_core.files import check_output, written_whole
 
 
 @click.command()
-@click.argument("pictures", nargs=-1, required=True, metavar="IMAGE|FOLDER|@LIST...")
-@click.option("-o", "--out", required=True, metavar="FILE.json", type=click.Path(path_type=Path), help="Output file.")
+@click.argument("pictures", nargs=-1, required=True, metavar="IMAGE|FOLDER|@LIST...", type=NAME)
+@click.option("-o", "--out", required=True, metavar="FILE.json", type=ANY, help="Output file.")
 @click.option(
     "--detector", default="auto", show_default=True, metavar="NAME", help="auto, builtin, mediapipe, rtmpose, a folder of weights."
 )

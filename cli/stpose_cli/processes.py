@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import FrameType
@@ -21,6 +22,7 @@ from stpose_cli.task import Outcome, Task, Worker
 from stpose_core.watchdog import watching
 
 _PATIENCE = 10.0  # seconds in which a worker that is terminated removes its unfinished files
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Processes:
@@ -37,9 +39,10 @@ class Processes:
     def submit(self, task: Task, progress: Progress) -> None:
         worker = next((worker for worker in self._workers if worker.task is None), None)
         if worker is None:
-            worker = _Process(self.size, self._hang, quiet=self._started > 0)
-            self._started += 1
-            self._workers.append(worker)
+            with _later():
+                worker = _Process(self.size, self._hang, quiet=self._started > 0)
+                self._started += 1
+                self._workers.append(worker)
         worker.submit(task, progress)
 
     def ended(self, seconds: float) -> list[tuple[Task, Outcome | Crash]]:
@@ -118,6 +121,27 @@ class _Process:
 
 
 @contextlib.contextmanager
+def _later() -> Iterator[None]:
+    """Ctrl-C and SIGTERM take effect after the block, and in processes started in it after `_now`: one that they end while it is
+    starting prints a traceback, because it has no handlers yet, or half of what its parent sends."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # which would unblock them
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _now() -> None:
+    """End the effect of `_later` in a process that was started in its block."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+
+
+@contextlib.contextmanager
 def _threads(count: int) -> Iterator[None]:
     """Processes started in the block compute with so many threads, unless the user has set another number."""
     given = os.environ.get("OMP_NUM_THREADS")
@@ -134,6 +158,7 @@ def _serve(connection: Connection, hang: float, quiet: bool) -> None:
     # Ctrl-C reaches every process of a terminal; the parent decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _terminate)
+    _now()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     say = _Sender(connection)
     worker = Worker(quiet)
@@ -171,6 +196,7 @@ class _Sender(NoProgress):
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # another one must not interrupt the end
     sys.exit(143)
 
 

@@ -29,12 +29,14 @@ if TYPE_CHECKING:
 class Task:
     """A job of a batch, as it is sent to another process. options: CaptureOptions as JSON.
 
-    piece: number from 0, and count: only the detections in this piece of the video are recorded. recorded: those of all pieces.
+    divide: only find out how many pieces the video gives, so many at most. piece: number from 0, and count: only the detections in
+    this piece are recorded. recorded: those of all pieces.
     """
 
     job: Job
     options: str
     overwrite: bool
+    divide: int | None = None
     piece: tuple[int, int] | None = None
     recorded: tuple[Recorded, ...] = ()
 
@@ -48,8 +50,8 @@ class Task:
 class Outcome:
     """The end of a task: a result, or an error in one line. sha256: checksum of the video.
 
-    recorded: the detections in a piece, or None if there are none. fatal: the error concerns every task. leaves: the process cannot
-    take another task.
+    pieces: how many the video gives. recorded: the detections in a piece, or None if there are none. fatal: the error concerns
+    every task. leaves: the process cannot take another task.
     """
 
     result: Result | None = None
@@ -58,6 +60,7 @@ class Outcome:
     seconds: float = 0.0
     fatal: bool = False
     leaves: bool = False
+    pieces: int = 1
     recorded: Recorded | None = None
 
 
@@ -83,6 +86,9 @@ class Worker:
             with warnings_to(say):
                 if task.job.problem:
                     raise OutputError(task.job.problem)
+                if task.divide is not None:
+                    pieces = _pieces(video, task.divide, options)
+                    return Outcome(seconds=time.monotonic() - began, pieces=pieces)
                 if task.piece is not None:
                     recorded = self._record(task.piece, video, options, say)
                     return Outcome(seconds=time.monotonic() - began, recorded=recorded)
@@ -120,7 +126,7 @@ class Worker:
         return self._loaded
 
     def _record(self, piece: tuple[int, int], video: Path, options: CaptureOptions, say: Progress) -> Recorded | None:
-        """The detections in a piece of a video; None if it has none, or the video is too short to be divided."""
+        """The detections in a piece of a video; None if it has none."""
         from stpose_core.detect import KeypointFile
         from stpose_core.frames import open_source
         from stpose_core.pieces import piece_ranges, record_piece
@@ -128,13 +134,20 @@ class Worker:
         number, count = piece
         with open_source(video, options.picture_fps) as source:
             ranges = piece_ranges(source.times(), count, options.start, options.end)
-            if len(ranges) < 2 or number >= len(ranges):
-                return None
             detector = self._networks(options, say)["detector"]
             if isinstance(detector, KeypointFile):
                 return None
             named = _Staged(say, lambda stage: f"{stage} {number + 1}/{len(ranges)}")
             return record_piece(source, detector, ranges[number], options.person in ("largest", "1"), named)
+
+
+def _pieces(video: Path, most: int, options: CaptureOptions) -> int:
+    """Into how many pieces a video is divided. Raises VideoError."""
+    from stpose_core.frames import open_source
+    from stpose_core.pieces import piece_ranges
+
+    with open_source(video, options.picture_fps) as source:
+        return len(piece_ranges(source.times(), most, options.start, options.end))
 
 
 class _Fatal(StposeError):

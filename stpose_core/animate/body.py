@@ -100,6 +100,14 @@ def rest_offsets(lengths: Array, rest: Rest) -> Array:
     return offsets
 
 
+def rest_height(offsets: Array) -> float:
+    """Metres from the soles to the top of the head in the rest pose. offsets: (J, 3), as `rest_offsets` gives them."""
+    heights = np.zeros(len(offsets))
+    for joint, parent in enumerate(PARENTS[1:], 1):
+        heights[joint] = heights[parent] + offsets[joint, 1]
+    return float(np.ptp(heights))
+
+
 def parents() -> NDArray[np.int64]:
     """(J,) Motion.parents."""
     return np.array(PARENTS, dtype=np.int64)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from stpose_core.animate.body import rest_height
 from stpose_core.animate.motion import start_of
 from stpose_core.data import Array, CameraPath, Pose3D
 from stpose_core.errors import OptionError
@@ -26,7 +27,7 @@ def fitted_to_setup(pose: Pose3D, options: CaptureOptions, camera: CameraPath | 
         return pose
     start = start_of(pose, options.smooth, camera)
     if options.actor_height is not None:
-        return _scaled(pose, options.actor_height / start.stature)
+        return _scaled(pose, options.actor_height / rest_height(start.body.offsets))
     height = float(np.median(start.height))
     if height < _LOWEST:
         raise OptionError(f"camera_height: the camera appears to be {height:.2f} m above the floor; give actor_height instead")

@@ -68,6 +68,7 @@ class OnnxRuntimeSession:
 
     def __init__(self, content: bytes, device: str = "cpu", size: tuple[int, int] | None = None) -> None:
         package = import_module("onnxruntime")
+        package.disable_telemetry_events()  # for Windows, where no variable does so; see stpose_core/__init__.py
         _bound_memory()
         providers = ["CPUExecutionProvider"]
         if device in ("cuda", "auto") and "CUDAExecutionProvider" in package.get_available_providers():

@@ -268,6 +268,8 @@ def _frames(asf: Skeleton, path: Path) -> tuple[dict[str, Array], bool]:
     missing = next((number for number, frame in enumerate(frames, 1) if "root" not in frame), None)
     if missing is not None:
         raise FormatError(f"{path}: frame {missing} does not place the root")
+    if len(frames) > 1 and (lost := sorted(frames[-2].keys() - frames[-1].keys())):
+        raise FormatError(f"{path}: the file ends in the middle of frame {len(frames)}, before {lost[0][:40]}")
     given = sum(len(values) for frame in frames for values in frame.values())
     check_table(path, len(frames), sum(max(1, len(bone.dof)) for bone in asf.bones.values()), given)
     return {

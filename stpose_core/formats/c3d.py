@@ -43,6 +43,8 @@ def write(thing: Motion | Capture, path: str | Path, units: str = "mm") -> None:
     file["parameters"]["POINT"]["LABELS"]["value"] = labels
     file.add_parameter("POINT", "X_SCREEN", ["+X"])
     file.add_parameter("POINT", "Y_SCREEN", ["+Z"])
+    for name, frame in (("START", 1), ("END", len(motion))):  # the header has 16 bits for each
+        file.add_parameter("TRIAL", f"ACTUAL_{name}_FIELD", [frame & 0xFFFF, frame >> 16])
     file.add_parameter("MANUFACTURER", "COMPANY", ["stpose"])
     x, y, z = places[..., 0].T, places[..., 1].T, places[..., 2].T
     file["data"]["points"] = np.stack([x, -z, y, np.ones_like(x)])

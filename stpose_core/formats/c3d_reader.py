@@ -88,8 +88,8 @@ def _points(path: str | Path, data: bytes, parameters: dict[str, Any]) -> Points
     width = 4 * count + analog
     at = (start - 1) * _BLOCK
     there = max(0, len(data) - at) // (width * kind.itemsize) if width and at > 0 else 0
-    claimed = last - first + 1
-    frames = there if last == _FULL else claimed
+    claimed = last - first + 1 if last != _FULL else _long(parameters)
+    frames = there if claimed is None else claimed
     if not 0 < frames <= there:
         raise ValueError(f"{claimed} frames of {count} points do not fit into the file")
     check_table(path, frames, width, len(data))
@@ -98,6 +98,16 @@ def _points(path: str | Path, data: bytes, parameters: dict[str, Any]) -> Points
         places = values[..., :3].astype(np.float64) * (1.0 if scale < 0 else scale) * _METRES[units]
     places[values[..., 3] < 0] = np.nan
     return Points.checked(path, labels, _y_up(path, places, parameters), nearest_rate(fps, 1e-5))
+
+
+def _long(parameters: dict[str, Any]) -> int | None:
+    """The number of frames of a file with more than its header can say: each field is two words of 16 bits, the lower one first.
+    None if the file does not say it."""
+    ends = [parameters.get(f"TRIAL:ACTUAL_{name}_FIELD", ()) for name in ("START", "END")]
+    if any(len(end) != 2 for end in ends):
+        return None
+    first, last = (int(low) + (int(high) << 16) for low, high in ends)
+    return last - first + 1
 
 
 def _y_up(path: str | Path, places: Array, parameters: dict[str, Any]) -> Array:

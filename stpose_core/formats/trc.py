@@ -49,7 +49,8 @@ def read(path: str | Path) -> Motion:
 
 def read_points(path: str | Path) -> Points:
     """The markers in a file of any program; y is taken to be up. Raises FormatError if it is damaged, or something else."""
-    lines = read_text(path).splitlines()
+    text = read_text(path)
+    lines = text.splitlines()
     if len(lines) < 6 or not lines[0].startswith("PathFileType"):
         raise FormatError(f"{path} is not a .trc: it does not begin with PathFileType")
     header = dict(zip(lines[1].split(), lines[2].split()))
@@ -59,11 +60,23 @@ def read_points(path: str | Path) -> Points:
     labels = [word.strip() for word in lines[3].split("\t")[2:] if word.strip()]
     rows = [(number, line.rstrip("\r\n")) for number, line in enumerate(lines, 1) if number > 5 and line.strip()]
     width = 2 + 3 * len(labels)
+    _check_whole(path, text, header, rows, width)
     check_table(path, len(rows), width, sum(len(line) for _, line in rows))
     values = np.full((len(rows), width), np.nan)
     for index, (number, line) in enumerate(rows):
         values[index] = _row(path, number, line, width)
     return Points.checked(path, labels, values[:, 2:].reshape(len(rows), len(labels), 3) * _METRES[units], _rate(path, header))
+
+
+def _check_whole(path: str | Path, text: str, header: dict[str, str], rows: list[tuple[int, str]], width: int) -> None:
+    """Raise FormatError for a file that was cut off: it has fewer rows than it says, or its last line is neither full nor ended."""
+    announced = header.get("NumFrames", "0")
+    if not (announced.isascii() and announced.isdigit() and len(announced) < 10):
+        raise FormatError(f"{path}, line 3: '{announced[:20]}' is no number of frames")
+    if len(rows) < int(announced):
+        raise FormatError(f"{path}, line 3: {announced} frames are announced, but {len(rows)} follow")
+    if rows and not text.endswith(("\n", "\r")) and rows[-1][1].count("\t") < width - 1:
+        raise FormatError(f"{path}, line {rows[-1][0]}: the file ends in the middle of a frame")
 
 
 def _row(path: str | Path, number: int, line: str, width: int) -> Array:

@@ -82,6 +82,13 @@ def test_fewer_keys_stay_within_the_tolerance(tolerance: float) -> None:
     assert len(keep) < 100
 
 
+@pytest.mark.parametrize(("middle", "kept"), [(1.0, [0, 2]), (1.02, [0, 2]), (1.2, [0, 1, 2])])
+def test_the_middle_of_three_keys_goes_if_it_is_on_the_line(middle: float, kept: list[int]) -> None:
+    values = np.array([[0.0], [middle], [2.0]])
+    assert fewer_values(np.arange(3.0), values, 0.03).tolist() == kept
+    assert fewer_values(np.arange(2.0), values[:2], 0.03).tolist() == [0, 1]
+
+
 def test_no_tolerance_keeps_every_key() -> None:
     assert len(fewer_rotations(np.arange(200.0), swinging(), 0.0)) == 200
 

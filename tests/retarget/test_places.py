@@ -63,6 +63,16 @@ def test_contacts_by_speed_do_not_depend_on_the_size() -> None:
     assert (found[2] == found[0]).all()
 
 
+@pytest.mark.parametrize("shift", [np.zeros(3), SHIFT])
+def test_legs_alone_say_what_is_up(shift: np.ndarray) -> None:
+    skel, mapped = placed(shift, 1.0, 0.0)
+    legs = {slot: name for slot, name in mapped.items() if slot[:-2] in ("thigh", "shin", "foot", "toe") or slot == "hips"}
+    body = Anatomy(skel, legs)
+    assert body.up == pytest.approx([0.0, 0.0, 1.0], abs=1e-6)
+    assert body.left == pytest.approx([1.0, 0.0, 0.0], abs=1e-6)
+    assert body.forward == pytest.approx([0.0, -1.0, 0.0], abs=1e-6)
+
+
 @pytest.mark.parametrize("mode", [OBJECT, IN_PLACE])
 def test_what_carries_a_character_begins_on_its_floor(mode: str) -> None:
     posed = walked(SHIFT)[0]
@@ -114,6 +124,18 @@ def test_a_bent_limb_shows_its_plane(plane: float) -> None:
     assert twist[30] == pytest.approx(plane, abs=0.5)
     faint = np.degrees(_off_hinge(*bent(np.full(60, 1.0), plane), FPS))
     assert abs(faint[30]) < 0.12 * abs(plane) + 1e-9, "the plane of a straight one is noise"
+
+
+@pytest.mark.parametrize("fps", [30.0, 60.0])
+def test_the_plane_of_a_limb_is_one_over_a_few_tenths_of_a_second(fps: float) -> None:
+    """Noise from frame to frame is no turn; a plane that changes within a second is followed."""
+    frames = round(3 * fps)
+    noisy = [bent(np.full(1, 50.0), plane) for plane in 15.0 * (-1.0) ** np.arange(frames)]
+    twist = np.degrees(_off_hinge(*(np.concatenate(part) for part in zip(*noisy)), fps))
+    assert np.abs(twist[frames // 3 : -frames // 3]).max() < 1.0
+    slow = [bent(np.full(1, 50.0), plane) for plane in np.linspace(-20.0, 20.0, frames)]
+    twist = np.degrees(_off_hinge(*(np.concatenate(part) for part in zip(*slow)), fps))
+    assert twist[[frames // 4, frames // 2, -frames // 4]] == pytest.approx([-10.0, 0.0, 10.0], abs=1.0)
 
 
 def test_a_limb_that_passes_straight_keeps_the_plane_that_it_had() -> None:
