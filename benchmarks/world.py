@@ -117,7 +117,11 @@ def main(data: Path, weights: Path | None, ignore_camera: bool, straight_knees: 
     figures = {}
     for name, pieces in sets.items():
         begun = time.perf_counter()
-        found = results(pieces, lifter, lambda pose, shot: animate(pose, camera=None if ignore_camera else shot.path), every)
+
+        def move(pose: Pose3D, shot: Shot) -> Motion:
+            return animate(pose, camera=None if ignore_camera else shot.path, keypoints=shot.keypoints)
+
+        found = results(pieces, lifter, move, every)
         click.echo(report(name, found))
         click.echo(f"{time.perf_counter() - begun:.0f} s\n", err=True)
         figures[name] = {f"{kind}, focal {'known' if known else 'unknown'}": measures(row) for (kind, known), row in found.items()}

@@ -136,7 +136,7 @@ def _captured(
         pose3d = fitted_to_setup(pose3d, options, path)
         if len(lifted) > 1 and origin is None:
             origin = standpoint(pose3d, path)
-        motion = animate(pose3d, options.smooth, camera=path, origin=origin)
+        motion = animate(pose3d, options.smooth, camera=path, origin=origin, keypoints=keypoints)
         captures.append(Capture(info, source.name, keypoints, pose3d, motion, float(seen.times[0])))
     report("lift", total, total)
     if not captures:

@@ -20,7 +20,7 @@ def sample(seed: int, frames: int = 150) -> Sample:
     values = rng.normal(size=(frames, 2, contacts.FEATURES))
     on = np.sin(np.arange(frames) / 8 + rng.uniform(0, 6, (2, 1))).T > 0
     values[..., 6] = np.where(on, 0.0, 1.0) + 0.1 * rng.normal(size=on.shape)
-    return Sample(f"subject {seed}", values, np.repeat(on[..., None], 2, axis=2))
+    return Sample(f"subject {seed}", values, values, np.repeat(on[..., None], 2, axis=2))
 
 
 def test_it_learns_what_the_features_say() -> None:
@@ -29,8 +29,25 @@ def test_it_learns_what_the_features_say() -> None:
     assert {piece.subject for piece in training}.isdisjoint(piece.subject for piece in judged)
     network = fit(training, 60, 0)
     assert min(f1(network, judged)) > 0.95
-    wrong = [Sample(piece.subject, piece.features, ~piece.contacts) for piece in judged]
+    wrong = [Sample(piece.subject, piece.features, piece.blind, ~piece.contacts) for piece in judged]
     assert max(f1(network, wrong)) < 0.1
+
+
+def test_some_samples_have_no_picture() -> None:
+    pieces = []
+    for number in range(6):
+        piece = sample(number)
+        hidden, told = piece.features.copy(), piece.features.copy()
+        hidden[..., 6] = 0.0  # what tells the contact is in the picture, and weakly in something else
+        told[..., 30], hidden[..., 30] = 0.0, piece.features[..., 6]
+        pieces.append(Sample(piece.subject, told, hidden, piece.contacts))
+    training, judged = held_out(pieces)
+    blind = [Sample(piece.subject, piece.blind, piece.blind, piece.contacts) for piece in judged]
+    network = fit(training, 150, 0)
+    assert min(f1(network, judged)) > 0.9
+    assert min(f1(network, blind)) > 0.85
+    only = fit([Sample(piece.subject, piece.features, piece.features, piece.contacts) for piece in training], 150, 0)
+    assert min(f1(only, blind)) < 0.8, "control: none is trained without a picture"
 
 
 def test_the_library_computes_what_was_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

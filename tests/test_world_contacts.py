@@ -49,12 +49,30 @@ def test_the_features_of_a_known_stride() -> None:
         np.linalg.norm([0.02, 0.75, 0.3]),
         *(0.2 - 0.3, 0.0 - 0.2),  # of shin and thigh, forward
         *body,
+        # The same ankles as in the picture, none of which is known: speed, rise, height, above the ground, score, ahead; outward.
+        *(np.log(across + slow), 0.1, 0.15, 0.13, 0.0, 0.0),
+        *(np.log(slow), 0.0, 0.02, 0.0, 0.0, 0.0),
+        *(np.log(across + slow), np.log(slow), 0.1, 0.3),
     ]
     assert left == pytest.approx(expected, abs=2e-3)
     swapped = [2, 3, 0, 1, 5, 4, 7, 6, 9, 8]
     assert right[:10] == pytest.approx(left[swapped], abs=1e-9)
     assert right[[10, 11, 12, 13]] == pytest.approx([np.log(0.1), other[2], place[2], 0.1], abs=2e-3)
     assert right[[15, 16, 17, 18, 19]] == pytest.approx([-0.1, -0.6, np.hypot(0.88, 0.1), 0.15, -0.05], abs=2e-3)
+
+
+def test_the_picture_shows_the_ankles_that_the_body_smooths_away() -> None:
+    legs, (at, frames) = strider(), ((np.arange(91) - 45) / FPS, 91)
+    off, score = np.zeros((frames, 2, 3)), np.full((frames, 2), 0.7)
+    off[:, 1] = at[:, None] * [0.4, 0.2, 0.0]
+    shown_by, without = features(replace(legs, off=off, score=score), FPS), features(legs, FPS)
+    assert shown_by[..., :22] == pytest.approx(without[..., :22]), "the body stays as it is"
+    right = shown_by[45, 1, 22:]
+    moving = np.log(np.hypot(0.4, 0.2) + 0.05)
+    assert right[:6] == pytest.approx([moving, 0.2, 0.02, 0.02 - (0.02 - 0.2 * 0.5), 0.7, 0.0], abs=0.02)
+    assert right[[12, 14, 15]] == pytest.approx([moving, 0.2, -0.4], abs=0.02)
+    assert shown_by[45, 0, [28, 29, 30, 32]] == pytest.approx(right[[0, 1, 2, 4]]), "the other foot is told of it"
+    assert without[45, 1, 26] == 0.0
 
 
 def test_features_depend_neither_on_the_size_nor_the_side_nor_the_heading() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import maximum_filter1d
 
 from stpose_core.animate.frames import about, across, frame, ramp, turn, unit
 from stpose_core.animate.smooth import held, whittaker
@@ -13,6 +14,7 @@ _LEFT = np.array([1.0, 0.0, 0.0])
 _PITCHES = np.radians(np.arange(-45.0, 71.0, 5.0))  # toes up .. toes down, of a foot against its shin
 _FOOT_HERTZ = 6.0
 _BLEND_HERTZ = 5.0
+_DEEP, _AROUND = 0.003, 0.07  # m that toes may be below the floor; s before and after in which they are raised as well
 
 
 def foot_frames(
@@ -34,7 +36,18 @@ def foot_frames(
     pitch = grounded * _pitch(shin, ground) + (1 - grounded) * air
     level = ground @ about(_LEFT, -_pitch(shin, ground))  # the heading and roll of a standing foot, the pitch of the shin
     blend = _mix(shin, level, grounded)
-    return np.asarray(blend @ about(_LEFT, pitch))
+    foot = blend @ about(_LEFT, pitch)
+    return np.asarray(foot @ about(_LEFT, -_sunk(foot, ankle, toe, fps)))
+
+
+def _sunk(foot: Array, ankle: Array, toe: Array, fps: float) -> Array:
+    """(T,) rad by which toes are to be raised that are below the floor: on the way between two poses above it, shins that lie take
+    them through it."""
+    tip = turn(foot, toe)
+    under = np.maximum(-(ankle[:, 1] + tip[:, 1]) - _DEEP, 0.0)
+    ahead = np.maximum(np.hypot(tip[:, 0], tip[:, 2]), 0.5 * float(np.linalg.norm(toe)))
+    around = maximum_filter1d(under / ahead, 2 * round(_AROUND * fps) + 1, mode="nearest")
+    return np.asarray(whittaker(around[:, None], np.ones(len(ankle)), _FOOT_HERTZ, fps, order=2)[:, 0])
 
 
 def _mix(first: Array, second: Array, part: Array) -> Array:

@@ -15,13 +15,14 @@ from stpose_core.animate.gaps import Gaps, fill_bones, fill_track
 from stpose_core.animate.root import from_ray, smooth_root, to_ray
 from stpose_core.animate.rotations import Body, local_rotations, pose_body
 from stpose_core.animate.smooth import bridge, confidence, find_spikes, smooth_bones
-from stpose_core.data import Array, CameraPath, Motion, Pose3D
+from stpose_core.data import Array, CameraPath, Keypoints, Motion, Pose3D
 from stpose_core.errors import FormatError, NoPersonError
 from stpose_core.skeletons import H36M17
 from stpose_core.threads import one_thread
-from stpose_core.world.contacts import Legs, shown
+from stpose_core.world.contacts import Legs, foot_probabilities, shown
 from stpose_core.world.ground import clearance, room_from_camera, stand
 from stpose_core.world.legs import plant
+from stpose_core.world.seen import with_picture
 from stpose_core.world.travel import follow_gait, legs_of, travel
 
 _CROWN = H36M17.joints.index("head_top")
@@ -30,7 +31,12 @@ _ANKLES = H36M17.index("l_ankle", "r_ankle")
 
 @one_thread()
 def animate(
-    pose: Pose3D, smooth: float = 0.4, *, camera: CameraPath | None = None, origin: tuple[float, float] | None = None
+    pose: Pose3D,
+    smooth: float = 0.4,
+    *,
+    camera: CameraPath | None = None,
+    origin: tuple[float, float] | None = None,
+    keypoints: Keypoints | None = None,
 ) -> Motion:
     """Turn a pose in camera axes into an animated skeleton in the world.
 
@@ -38,11 +44,12 @@ def animate(
     camera: how the camera moved, frame by frame; one that stands still if it is not given.
     origin: (x, z) of the motion's origin on the floor from the camera, metres in the world's axes (`standpoint`), for people who
     share a world; by default the person begins at the origin.
+    keypoints: those that the pose was lifted from. Foot contacts begin and end more exactly with them.
     The motion has the frames and the rate of the pose; frames without a pose are filled;
     they and those in which nothing was seen are marked in Motion.filled.
 
     Raises NoPersonError if no frame has a pose, FormatError if the joints are not Human3.6M's 17, ValueError for a
-    strength outside 0..1.
+    strength outside 0..1 and for a camera path or keypoints with other frames.
     """
     if not 0.0 <= smooth <= 1.0:
         raise ValueError(f"smooth must be a number from 0 to 1, got {smooth}")
@@ -52,11 +59,16 @@ def animate(
         raise NoPersonError(f"nothing to animate: none of the {len(pose)} frames has a pose")
     if camera is not None and len(camera) != len(pose):
         raise ValueError(f"a camera path of {len(camera)} frames does not belong to {len(pose)} poses")
-    start = start_of(pose, smooth, camera)
-    body, root, ankle = start.body, start.root, start.ankle
+    start = start_of(pose, smooth, camera, keypoints)
+    body, root, carry, ankle = start.body, start.root, start.carry, start.ankle
+    still = camera is None or camera.static
+    if not still:
+        # The contacts follow from a first guess of the path, and tell the speed better than the guess did.
+        heels = foot_probabilities(start.legs.at(root), pose.fps)[:, [0, 2]]
+        root, carry = follow_gait(start.legs, start.still, pose.fps, heels)
     visible = pose.posed[:, None] & ~pose.hidden[:, _ANKLES]
     turn_head_and_hands(body, start.rest, pose, start.crown, start.world, smooth)
-    moved, contacts = travel(start.legs, start.parts, root, start.distance, visible, start.carry, pose.fps, pose.contacts)
+    moved, contacts = travel(start.legs, start.parts, root, start.distance, visible, carry, pose.fps, pose.contacts, still)
     root = moved if smooth > 0 else root
     root = plant(body, root, contacts, ankle, pose.fps, firm=smooth > 0, toes=foot_turns(body, pose, start.world, smooth))
     root = root - ([root[0, 0], 0.0, root[0, 2]] if origin is None else [origin[0], 0.0, origin[1]])
@@ -90,7 +102,8 @@ class Start:
     """A posed body before its contacts are known.
 
     rest, stature (metres), world: (T, 3, 3) from camera axes: of person and view. crown: (T, 3) bone to the head's top.
-    legs, parts: relative to the pelvis. root: (T, 3) metres above the floor. distance: (T,) metres from the camera. height: (T,)
+    legs, parts: relative to the pelvis. still, root: (T, 3) metres above the floor, for a camera that stays in place, and with the
+    movement of one that is carried along. distance: (T,) metres from the camera. height: (T,)
     metres of the camera above the floor. ankle: metres of the ankle above the floor in standing. carry: (T,) in 0..1, where the
     camera is carried along.
     """
@@ -102,6 +115,7 @@ class Start:
     crown: Array
     legs: Legs
     parts: Array
+    still: Array
     root: Array
     distance: Array
     height: Array
@@ -109,7 +123,7 @@ class Start:
     carry: Array
 
 
-def start_of(pose: Pose3D, smooth: float, camera: CameraPath | None) -> Start:
+def start_of(pose: Pose3D, smooth: float, camera: CameraPath | None, keypoints: Keypoints | None = None) -> Start:
     """The body of a pose, posed and above the floor. Arguments as of `animate`."""
     bones, weights, rays = _clean(pose, smooth, camera)
     measured = weights * pose.posed[:, None]
@@ -119,21 +133,25 @@ def start_of(pose: Pose3D, smooth: float, camera: CameraPath | None) -> Start:
     lowest, part = clearance(skeleton.joints_from_bones(bones) + rays[:, None], ankle)
     visible = pose.posed & ~pose.hidden[np.arange(len(pose)), part]
     floor = stand(lowest, visible, pose.fps, steady=smooth > 0)
-    root = rays - floor[:, None] * np.array([0.0, 1.0, 0.0])
+    still = rays - floor[:, None] * np.array([0.0, 1.0, 0.0])
     legs, parts = legs_of(body, rays, ankle)
-    carry = np.zeros(len(pose))
+    distance, world = np.linalg.norm(rays, axis=1), world_from_camera(pose, camera)
+    if keypoints is not None:
+        legs = with_picture(legs, pose, keypoints, distance, world, ankle)
+    root, carry = still, np.zeros(len(pose))
     if camera is not None and not camera.static:
-        root, carry = follow_gait(legs, root, pose.fps)
+        root, carry = follow_gait(legs, still, pose.fps)
     return Start(
         body=body,
         rest=rest,
         stature=stature(lengths),
-        world=world_from_camera(pose, camera),
+        world=world,
         crown=bones[:, _CROWN],
         legs=legs,
         parts=parts,
+        still=still,
         root=root,
-        distance=np.linalg.norm(rays, axis=1),
+        distance=distance,
         height=-floor,
         ankle=ankle,
         carry=carry,

@@ -2,14 +2,15 @@
 
 The 17 joints do not include toes, so both parts of a foot are judged by the movement of its leg and of the other one. A small
 temporal convolutional network reads features of both legs (`features`) over 0.4 s before and after a frame. Speeds are split into
-a part across the camera's ray and one along it, because the distance of a person is known badly. The weights,
+a part across the camera's ray and one along it, because the distance of a person is known badly. Ankles are read twice: as the
+smoothed body has them, and as the picture shows them (seen.py), which tells better when a foot stops. The weights,
 `stpose_core/weights/contacts.safetensors`, are trained on marker mocap by `python -m stpose_training.contacts`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -23,7 +24,7 @@ from stpose_core.weights import CONTACTS, read_arrays
 Single = NDArray[np.float32]
 
 NETWORK_FPS = 30.0  # frames per second that networks for contacts and for flexion work at
-FEATURES = 22
+FEATURES = 38
 ALONG = (1, 3, 21)  # features that are the log of a speed along the ray, + SLOWEST
 SLOWEST = 0.05  # m/s, added to speeds before their log
 FARTHEST = 4.0  # standard deviations from the mean to which features are limited
@@ -31,7 +32,7 @@ BLOCK = 1024  # frames a pass
 _ON, _OFF = 0.5, 0.3
 _AROUND = 0.5  # s before and after in which a foot's lowest height counts as the ground under it
 _HIGHEST = 0.3  # m above the ground; greater heights are cut to this
-_VELOCITY = 0.012  # s, standard deviation of the filter before speeds are taken
+_VELOCITY, _CALM = 0.012, 0.04  # s, standard deviations of the filters before speeds are taken
 _HELD_UP = 0.28  # m above the ground from which on no foot is in contact
 _USUAL_LEG = 0.85  # m from hip to ankle: all bodies are scaled to it
 
@@ -42,6 +43,8 @@ class Legs:
 
     pelvis: (T, 3). hips, knees, ankles: (T, 2, 3); the height of an ankle is 0 where the foot stands flat on the floor.
     ray: (T, 3) unit vectors from the camera to the person. length: from hip to ankle.
+    off: (T, 2, 3) from each ankle to where the picture shows it. score: (T, 2) of its detection, 0 where there is none. None for
+    both: no picture is known.
     """
 
     pelvis: Array
@@ -50,20 +53,24 @@ class Legs:
     ankles: Array
     ray: Array
     length: float
+    off: Array | None = None
+    score: Array | None = None
 
     def at(self, root: Array) -> Legs:
         """The same legs moved by (T, 3) metres."""
         shift = root[:, None]
-        return Legs(self.pelvis + root, self.hips + shift, self.knees + shift, self.ankles + shift, self.ray, self.length)
+        hips, knees, ankles = self.hips + shift, self.knees + shift, self.ankles + shift
+        return replace(self, pelvis=self.pelvis + root, hips=hips, knees=knees, ankles=ankles)
 
     def __getitem__(self, frames: slice) -> Legs:
         pelvis, hips, knees, ankles, ray = self.pelvis, self.hips, self.knees, self.ankles, self.ray
-        return Legs(pelvis[frames], hips[frames], knees[frames], ankles[frames], ray[frames], self.length)
+        off, score = (None if values is None else values[frames] for values in (self.off, self.score))
+        return Legs(pelvis[frames], hips[frames], knees[frames], ankles[frames], ray[frames], self.length, off, score)
 
 
 def foot_probabilities(legs: Legs, fps: float) -> Array:
     """(T, 4) probabilities of contact: left heel, left toe, right heel, right toe."""
-    frames, margin = len(legs.pelvis), round(_AROUND * fps) + round(5 * _VELOCITY * fps) + 2
+    frames, margin = len(legs.pelvis), round(_AROUND * fps) + round(5 * _CALM * fps) + 2
     reach = sum(len(kernel) // 2 for kernel, _ in _layers()[2])
     found = []
     for chosen, at, kept in network_blocks(frames, fps, reach):
@@ -77,7 +84,10 @@ def foot_probabilities(legs: Legs, fps: float) -> Array:
 
 
 def features(legs: Legs, fps: float) -> Array:
-    """(T, 2, 22) input of the network for the left and the right foot; independent of the size of the body and of the side."""
+    """(T, 2, 38) input of the network for the left and the right foot; independent of the size of the body and of the side.
+
+    The last 16 tell of the ankles as the picture shows them; where no picture is known, as the body has them, with a score of 0.
+    """
     scale = _USUAL_LEG / legs.length
     pelvis, hips, knees, ankles = (part * scale for part in (legs.pelvis[:, None], legs.hips, legs.knees, legs.ankles))
     left = unit((hips[:, 0] - hips[:, 1]) * np.array([1.0, 0.0, 1.0]) + 1e-9)[:, None]
@@ -117,7 +127,22 @@ def features(legs: Legs, fps: float) -> Array:
         np.repeat(np.log(body_across + SLOWEST), 2, axis=1),
         np.repeat(np.log(body_along + SLOWEST), 2, axis=1),
     ]
-    return np.stack(columns, axis=-1)
+    seen = ankles if legs.off is None else ankles + scale * legs.off
+    score = np.zeros(height.shape) if legs.score is None else legs.score
+    return np.stack(columns + _of_seen(seen, score, legs.ray, forward, outward, fps), axis=-1)
+
+
+def _of_seen(ankles: Array, score: Array, ray: Array, forward: Array, outward: Array, fps: float) -> list[Array]:
+    """The features (T, 2) of ankles as the picture shows them (T, 2, 3). forward, outward: (T, F, 3) axes of the body."""
+    across, _, rising = _speeds(ankles, ray, fps)
+    calm, _, calm_rising = _speeds(ankles, ray, fps, _CALM)
+    velocity = _velocity(ankles, fps)
+    velocity = velocity - (velocity * ray[:, None]).sum(-1, keepdims=True) * ray[:, None]
+    height = ankles[..., 1]
+    ahead = (velocity * forward).sum(-1)
+    own = [np.log(across + SLOWEST), rising, height, _above_ground(height, fps), score, ahead]
+    alone = [np.log(calm + SLOWEST), np.log(calm[:, ::-1] + SLOWEST), calm_rising, (velocity * outward).sum(-1)]
+    return own + [values[:, ::-1] for values in own] + alone
 
 
 def _above_ground(height: Array, fps: float) -> Array:
@@ -171,16 +196,16 @@ def resampled(values: Array, at: Array) -> Array:
     return np.asarray(values[low] * (1 - part) + values[np.minimum(low + 1, len(values) - 1)] * part)
 
 
-def _velocity(points: Array, fps: float) -> Array:
-    """(T, ..., 3) m/s of points (T, ..., 3), over two frames at 30 fps and as long a time at any rate."""
+def _velocity(points: Array, fps: float, smooth: float = _VELOCITY) -> Array:
+    """(T, ..., 3) m/s of points (T, ..., 3), over two frames at 30 fps and as long a time at any rate. smooth: seconds."""
     if len(points) < 2:
         return np.zeros_like(points)
-    return np.asarray(np.gradient(gaussian_filter1d(points, _VELOCITY * fps, axis=0, mode="nearest"), axis=0) * fps)
+    return np.asarray(np.gradient(gaussian_filter1d(points, smooth * fps, axis=0, mode="nearest"), axis=0) * fps)
 
 
-def _speeds(points: Array, ray: Array, fps: float) -> tuple[Array, Array, Array]:
+def _speeds(points: Array, ray: Array, fps: float, smooth: float = _VELOCITY) -> tuple[Array, Array, Array]:
     """(T, F) speeds of points (T, F, 3) across the ray, along it, and upwards."""
-    velocity = _velocity(points, fps)
+    velocity = _velocity(points, fps, smooth)
     along = (velocity * ray[:, None]).sum(-1)
     across = np.linalg.norm(velocity - along[..., None] * ray[:, None], axis=-1)
     return across, np.abs(along), velocity[..., 1]

@@ -13,13 +13,13 @@ from stpose_core.animate.frames import ramp, unit
 from stpose_core.animate.smooth import whittaker
 from stpose_core.data import Array
 
-_HERTZ = 0.3  # walking speed changes slowly
+_HERTZ = 0.5  # walking speed changes slowly
 _SPREAD = 0.3  # m/s by which a standing foot may seem to move
 _LIFT = 0.05  # m by which the other foot is higher, for it to be the one that swings
 _ROUNDS = 12
 _ROLLS, _DEEP = 1.2, 1.5  # factors to the true speed across and along the ray: feet roll on, and lifted strides lack depth
 _WALKS = (0.3, 0.5)  # m/s of the legs from which on a person walks
-_MISSING = (0.4, 0.6)  # share of that speed that the picture lacks, from which on the camera is carried along
+_MISSING = (0.3, 0.5)  # share of that speed that the picture lacks, from which on the camera is carried along
 _MEMORY = 2.0  # s before and after over which that is judged
 _TURNING = 0.15  # s, over which the direction of the body is smoothed
 _LEVEL = np.array([1.0, 0.0, 1.0])
@@ -32,7 +32,7 @@ def gait_velocity(ankles: Array, hips: Array, fps: float) -> Array:
     """
     if len(ankles) < 3:
         return np.zeros_like(hips)
-    speed = np.gradient(gaussian_filter1d(ankles, 0.033 * fps, axis=0, mode="nearest"), axis=0) * fps * _LEVEL
+    speed = _ankle_speed(ankles, fps)
     lower = np.exp(-(ankles[..., 1] - ankles[..., 1].min(axis=1, keepdims=True)) / _LIFT)
     stands = 0.05 + 0.9 * lower / lower.sum(axis=1, keepdims=True)
     ahead = unit(np.cross(hips, [0.0, 1.0, 0.0]))
@@ -54,6 +54,14 @@ def gait_velocity(ankles: Array, hips: Array, fps: float) -> Array:
     return found
 
 
+def stance_velocity(ankles: Array, hips: Array, stands: Array, fps: float) -> Array:
+    """As `gait_velocity`, where it is known how likely each foot stands. stands: (T, 2) in 0..1."""
+    if len(ankles) < 3:
+        return np.zeros_like(hips)
+    weight = stands.sum(axis=1) + 1e-3
+    return _slow(-(stands[..., None] * _ankle_speed(ankles, fps)).sum(axis=1) / weight[:, None], weight, hips, fps)
+
+
 def carried(root: Array, gait: Array, hips: Array, ray: Array, fps: float) -> tuple[Array, Array]:
     """(T, 3) metres that the camera was carried along, and (T,) in 0..1, where it was: the person walks but stays in the picture.
 
@@ -73,6 +81,11 @@ def carried(root: Array, gait: Array, hips: Array, ray: Array, fps: float) -> tu
     missing = around((gait * (gait - seen)).sum(axis=1)) / np.maximum(around((gait**2).sum(axis=1)), 1e-3)
     share = ramp(missing, *_MISSING) * np.clip(gaussian_filter1d(walks, 0.5 * fps, mode="nearest"), 0.0, 1.0)
     return np.cumsum(share[:, None] * (gait - seen), axis=0) / fps, share
+
+
+def _ankle_speed(ankles: Array, fps: float) -> Array:
+    """(T, 2, 3) level velocities in m/s."""
+    return np.asarray(np.gradient(gaussian_filter1d(ankles, 0.033 * fps, axis=0, mode="nearest"), axis=0) * fps * _LEVEL)
 
 
 def _slow(values: Array, weights: Array, hips: Array, fps: float) -> Array:

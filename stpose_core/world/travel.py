@@ -9,8 +9,9 @@ from stpose_core.animate.body import INDEX
 from stpose_core.animate.rotations import Body, world_positions
 from stpose_core.data import Array, Mask
 from stpose_core.world.contacts import Legs, decided, foot_probabilities
-from stpose_core.world.gait import carried, gait_velocity
+from stpose_core.world.gait import carried, gait_velocity, stance_velocity
 from stpose_core.world.rest import HEIGHTS, JOINTS, resting
+from stpose_core.world.riding import rides
 from stpose_core.world.solve import Stiffness, settle
 
 _ACROSS, _ALONG = 0.05, 0.05  # standard deviation of the root's position: m across the ray, share of the distance along it
@@ -18,6 +19,7 @@ _GROUND = Stiffness(speed=0.01, height=0.03, acceleration=4.0, slip=0.4)
 # Standard deviation of the speed of standing feet, as a share of the walking speed: strides are lifted too short or too long.
 _STRIDE = 0.6
 _MOMENT, _UNKNOWN = 0.25, 0.2  # s; probability of contact of a foot that is not visible
+_RIDING = 0.1  # probability of contact, at most, on a floor that moves
 _ROUNDS = 2
 
 
@@ -33,13 +35,15 @@ def legs_of(body: Body, rays: Array, ankle: float) -> tuple[Legs, Array]:
     return Legs(np.zeros_like(rays), hips, knees, ankles - np.array([0.0, ankle, 0.0]), ray, length), places[:, JOINTS]
 
 
-def follow_gait(legs: Legs, root: Array, fps: float) -> tuple[Array, Array]:
+def follow_gait(legs: Legs, root: Array, fps: float, heels: Array | None = None) -> tuple[Array, Array]:
     """The root (T, 3) with the movement of a camera that is carried along, and (T,) in 0..1 where it is.
 
-    legs: relative to the pelvis. root: (T, 3) metres for a camera that stays in place.
+    legs: relative to the pelvis. root: (T, 3) metres for a camera that stays in place. heels: (T, 2) probabilities of contact, if
+    they are known: the speed is then that of the feet that stand by them, and not that of the lower foot.
     """
     hips = legs.hips[:, 0] - legs.hips[:, 1]
-    path, share = carried(root, gait_velocity(legs.ankles, hips, fps), hips, legs.ray, fps)
+    gait = gait_velocity(legs.ankles, hips, fps) if heels is None else stance_velocity(legs.ankles, hips, heels, fps)
+    path, share = carried(root, gait, hips, legs.ray, fps)
     return root + path, share
 
 
@@ -52,6 +56,7 @@ def travel(
     carry: Array,
     fps: float,
     given: Array | None = None,
+    still: bool = False,
 ) -> tuple[Array, Array]:
     """The root (T, 3) for which standing feet stay in place, and (T, 4) contact probabilities: left heel, toe, right heel, toe.
 
@@ -59,6 +64,7 @@ def travel(
     legs, parts: relative to the pelvis (`legs_of`). root: (T, 3) metres, y up, roughly above the floor. distance: (T,) metres
     from the camera. visible: (T, 2) frames in which the left and the right ankle were detected. carry: (T,) in 0..1, where the
     camera is carried along (`follow_gait`). given: (T, 4) contact probabilities from the network, NaN where there are none.
+    still: the camera stands still, so that the picture tells whether the floor moves (riding.py).
     """
     outer = legs.ray[:, :, None] * legs.ray[:, None, :]
     along = 1 / (_ALONG * np.maximum(distance, 0.2)) ** 2
@@ -75,6 +81,9 @@ def travel(
         if given is not None:
             contacts = np.where(np.isfinite(given), (contacts + given) / 2, contacts)
         contacts = np.where(known_feet, contacts, np.minimum(contacts, _UNKNOWN))
+        if still:
+            moves = rides(legs.ankles + (legs.ray * distance[:, None])[:, None], decided(contacts)[:, [0, 2]], fps)
+            contacts = np.where(moves[:, None], np.minimum(contacts, _RIDING), contacts)
         # While only the toes stand, the ankle turns about them: only a heel's contact holds the ankle in place.
         on = np.where(decided(contacts), contacts, 0.0)[:, [0, 2]]
         on = np.concatenate([on, resting(parts + moved[:, None], legs.ankles + moved[:, None], fps)], axis=1)

@@ -1,13 +1,14 @@
 """Trains the network that tells foot contacts: `python -m stpose_training.contacts --data MOCAP -o contacts.safetensors`.
 
 Marker mocap of the training subjects is filmed by virtual cameras with a detector's noise, lifted, fitted and smoothed as by
-`stpose mocap`. Input: features of the legs (`stpose_core.world.contacts.features`). Target: the recorded contacts.
+`stpose mocap`. Input: features of the legs (`stpose_core.world.contacts.features`). Target: the recorded contacts. Some samples
+have no picture, so that motions whose keypoints are not known have contacts, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -32,17 +33,19 @@ from stpose_training.data.mocap import MOCAP_FPS, load_mocap
 PIECE = round(20 * MOCAP_FPS)
 SHORTEST = round(1.5 * MOCAP_FPS)
 WINDOW, BATCH = 120, 48
-HIDDEN, TAPS = 32, 9
+HIDDEN, TAPS = 64, 13
 FASTEST = 0.8  # m/s along the ray that a person may seem to move
 NOISE = 0.1  # standard deviations of a feature that are added to it in training
+UNSEEN = 0.2  # share of the samples of which no picture is known
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One piece. features: (T, 2, 22). contacts: (T, 2, 2) of both feet, heel and toe."""
+    """One piece. features: (T, 2, 38); blind: those without a picture. contacts: (T, 2, 2) of both feet, heel and toe."""
 
     subject: str
     features: Array
+    blind: Array
     contacts: Mask
 
 
@@ -56,19 +59,20 @@ def samples(folder: Path, lifter: Lifter, shots: int, seed: int) -> Iterator[Sam
             piece = scene(folder, clip, slice(first, first + PIECE))
             for _ in range(shots):
                 number += 1
-                yield Sample(clip.subject, seen_features(lifter, shoot(piece, KINDS[number % len(KINDS)], number), number % 3 > 0),
-                             piece.contacts.reshape(-1, 2, 2))  # fmt: skip
+                seen, blind = shot_features(lifter, shoot(piece, KINDS[number % len(KINDS)], number), number % 3 > 0)
+                yield Sample(clip.subject, seen, blind, piece.contacts.reshape(-1, 2, 2))
 
 
-def seen_features(lifter: Lifter, shot: Shot, known: bool) -> Array:
-    """(T, 2, 22) the features of a shot. known: with its true focal length."""
+def shot_features(lifter: Lifter, shot: Shot, known: bool) -> tuple[Array, Array]:
+    """(T, 2, 38) the features of a shot, and without its picture. known: with its true focal length."""
     lifted = lifter(shot.keypoints, shot.camera if known else Camera.assumed(shot.keypoints.image_size))
-    start = start_of(refine(lifted, shot.keypoints), CaptureOptions.smooth, shot.path)
-    return features(start.legs.at(start.root), MOCAP_FPS)
+    start = start_of(refine(lifted, shot.keypoints), CaptureOptions.smooth, shot.path, shot.keypoints)
+    legs = start.legs.at(start.root)
+    return features(legs, MOCAP_FPS), features(replace(legs, off=None, score=None), MOCAP_FPS)
 
 
 class ContactNetwork(nn.Module):
-    """Three convolutions over time, the same for both feet. mean, spread: (22,) of the features."""
+    """Three convolutions over time, the same for both feet. mean, spread: (38,) of the features."""
 
     mean: Tensor
     spread: Tensor
@@ -82,7 +86,7 @@ class ContactNetwork(nn.Module):
         self.dropout = nn.Dropout1d(dropout)
 
     def forward(self, values: Tensor) -> Tensor:
-        """(B, T, 22) -> logits (B, T, 2) of heel and toe."""
+        """(B, T, 38) -> logits (B, T, 2) of heel and toe."""
         signal = ((values - self.mean) / self.spread).clamp(-FARTHEST, FARTHEST).transpose(1, 2)
         for number, layer in enumerate(self.layers):
             signal = self.dropout(signal.relu()) if number else signal
@@ -105,16 +109,18 @@ def fit(pieces: Sequence[Sample], steps: int, seed: int) -> ContactNetwork:
     draw = np.random.default_rng(seed)
     flat = np.concatenate([piece.features.reshape(-1, FEATURES) for piece in pieces])
     network = ContactNetwork(_tensor(flat.mean(0)), _tensor(flat.std(0) + 1e-3))
-    inputs, targets = [_tensor(piece.features) for piece in pieces], [_tensor(piece.contacts) for piece in pieces]
+    inputs = [(_tensor(piece.features), _tensor(piece.blind)) for piece in pieces]
+    targets = [_tensor(piece.contacts) for piece in pieces]
     share = np.array([len(piece.features) for piece in pieces], float)
     optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=3e-3, total_steps=max(2, steps), pct_start=0.1)
     network.train()
     for _ in range(steps):
         chosen = draw.choice(len(pieces), BATCH, p=share / share.sum())
-        rows = [_window(len(inputs[index]), draw) for index in chosen]
+        rows = [_window(len(targets[index]), draw) for index in chosen]
         feet = draw.integers(0, 2, BATCH)
-        value = torch.stack([inputs[index][row, foot] for index, row, foot in zip(chosen, rows, feet)])
+        blind = (draw.random(BATCH) < UNSEEN).astype(int)
+        value = torch.stack([inputs[index][without][row, foot] for index, without, row, foot in zip(chosen, blind, rows, feet)])
         goal = torch.stack([targets[index][row, foot] for index, row, foot in zip(chosen, rows, feet)])
         value = _misjudged_distance(value, draw)
         value = value + NOISE * network.spread * torch.randn(value.shape)
@@ -127,7 +133,7 @@ def fit(pieces: Sequence[Sample], steps: int, seed: int) -> ContactNetwork:
 
 
 def _misjudged_distance(values: Tensor, draw: np.random.Generator) -> Tensor:
-    """Features (B, T, 22) as if the whole person moved along the camera's ray as well, in half of the samples.
+    """Features (B, T, 38) as if the whole person moved along the camera's ray as well, in half of the samples.
 
     Lifters misjudge the distance of postures that are rare in training, such as squats, by half a metre within a second.
     """
@@ -172,8 +178,8 @@ def held_out(pieces: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder of marker mocap.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Weights to write, .safetensors.")
-@click.option("--steps", type=click.IntRange(1), default=500, show_default=True)
-@click.option("--shots", type=click.IntRange(1), default=1, show_default=True, help="Virtual cameras for each piece of 20 s.")
+@click.option("--steps", type=click.IntRange(1), default=1600, show_default=True)
+@click.option("--shots", type=click.IntRange(1), default=2, show_default=True, help="Virtual cameras for each piece of 20 s.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads.")
 def main(data: Path, output: Path, steps: int, shots: int, seed: int, threads: int) -> None:
