@@ -1,10 +1,15 @@
-"""Pictures of rendered heads whose expressions are known: the 52 facial actions of the package anny, named as ARKit's blend shapes.
+"""Rendered heads whose expressions are known: the 52 facial actions of the package anny, named as ARKit's blend shapes.
 
+    python benchmarks/face_films.py -o FOLDER [--people 2 3 4]
+
+Writes NAME.mp4 and NAME.npz for each person: expressions one after the other with the head still, then turns of the head with a
+resting face, then turns with an open mouth. The .npz holds the strength of each action and the turn of the head in each frame.
 The actions are MakeHuman's face units by Mika Suominen (CC0), bound to the body of `stpose_training.synth.body`.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +23,19 @@ from stpose_training.synth.poses import axis_turn
 from stpose_training.synth.scene import Light, Room, View, develop, empty_room, render
 from torch import Tensor
 
+from stpose_core.video_writer import PreviewWriter
+
+FPS = 15.0
+RAMP = (0.0, 1 / 3, 2 / 3, 1.0, 2 / 3, 1 / 3)  # of an expression
+EXPRESSIONS = (
+    ("jawOpen",), ("eyeBlinkLeft", "eyeBlinkRight"), ("eyeBlinkLeft",), ("eyeBlinkRight",), ("mouthSmileLeft", "mouthSmileRight"),
+    ("mouthSmileLeft",), ("browInnerUp", "browOuterUpLeft", "browOuterUpRight"), ("browDownLeft", "browDownRight"), ("mouthPucker",),
+    ("mouthFunnel",), ("mouthFrownLeft", "mouthFrownRight"), ("mouthLeft",), ("mouthRight",), ("jawLeft",), ("mouthRollLower",),
+    ("eyeLookOutLeft", "eyeLookInRight"), ("eyeLookInLeft", "eyeLookOutRight"), ("eyeWideLeft", "eyeWideRight"),
+    ("mouthUpperUpLeft", "mouthUpperUpRight"), ("mouthLowerDownLeft", "mouthLowerDownRight"), ("jawOpen", "mouthSmileRight"),
+)  # fmt: skip
+TURN = 30.0  # degrees to either side
+NOD = 15.0
 FINER = 2  # pixels of the rendering, each way, for one of the picture
 # Gender, age, muscle, weight, height, proportions: `stpose_training.synth.body.PHENOTYPES`.
 PEOPLE = (
@@ -57,10 +75,13 @@ class Sitter:
         self.eyes = float(self.rest.heads[0, body.bone("eye.L"), 2])
         height, zoom = (self.eyes - 0.03, 3.6) if closeup else (self.eyes - 0.1, 1.7)
         self.view = View((0.0, -1.3, height), (0.0, 0.0, height), zoom * size, (size, size)).enlarged(FINER)
+        self.size = (size, size)
         self.light = Light()
         self.background = empty_room(self.view, Room(), self.light)
 
-    def picture(self, expression: Mapping[str, float], yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> NDArray[np.uint8]:
+    def picture(
+        self, expression: Mapping[str, float], yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0
+    ) -> NDArray[np.uint8]:
         """(H, W, 3) RGB. expression: the strength of each action. yaw, pitch, roll: degrees by which the head is turned to its
         left, down, and to its left shoulder."""
         vertices = self.rest.vertices.clone()
@@ -78,3 +99,39 @@ class Sitter:
         root = self.rest.heads[:, 0]
         posed = self.body.pose(Rest(vertices, self.rest.heads), turns[None], root)
         return develop(render(self.body, posed, self.look, self.view, self.background, self.light), FINER)[0].numpy()
+
+
+def script() -> list[tuple[dict[str, float], float, float]]:
+    """The expression, the yaw and the pitch of each frame."""
+    frames: list[tuple[dict[str, float], float, float]] = []
+    for names in EXPRESSIONS:
+        frames += [(dict.fromkeys(names, strength), 0.0, 0.0) for strength in RAMP]
+    around = np.sin(np.linspace(0, 2 * np.pi, 25))
+    frames += [({}, TURN * float(part), 0.0) for part in around]
+    frames += [({}, 0.0, NOD * float(part)) for part in around[::2]]
+    frames += [({"jawOpen": 0.7}, TURN * float(part), 0.0) for part in around[::2]]
+    return frames
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--people", type=int, nargs="+", default=(2, 3, 4))
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    actions, frames = load_actions(options.out / "actions.npz"), script()
+    names = sorted(actions)
+    strengths = np.array([[expression.get(name, 0.0) for name in names] for expression, _, _ in frames])
+    for number in options.people:
+        sitter, path = Sitter(number, actions), options.out / f"person{number}.mp4"
+        with PreviewWriter(path, FPS, sitter.size) as writer:
+            for expression, yaw, pitch in frames:
+                writer.write(sitter.picture(expression, yaw, pitch))
+        turns = np.array([(yaw, pitch) for _, yaw, pitch in frames])
+        np.savez_compressed(path.with_suffix(".npz"), names=np.array(names), strengths=strengths, turns=turns)
+        print(path, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -54,7 +54,9 @@ def _own_curves(curves: Mapping[str, Any], frames: int) -> dict[str, Array]:
     owned = {}
     for name, values in curves.items():
         if not (isinstance(name, str) and name.isidentifier() and len(name) <= _LONGEST_NAME):
-            raise ValueError(f"a curve has the name {str(name)[:40]!r}, which is no identifier of {_LONGEST_NAME} characters at most")
+            raise ValueError(
+                f"a curve has the name {str(name)[:40]!r}, which is no identifier of {_LONGEST_NAME} characters at most"
+            )
         owned[name] = _own(values, np.float64, (frames,), f"curve {name}")
         if not (np.isnan(owned[name]) | ((owned[name] >= 0) & (owned[name] <= 1))).all():
             raise ValueError(f"curve {name} has values outside 0..1")

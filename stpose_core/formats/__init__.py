@@ -123,7 +123,9 @@ def save(
     as_character = _is_character(character, chosen) and len(people) == 1 and rig == "stpose"
     if not (chosen.curves or as_character) and any(motion_of(person).curves for person in people):
         holding = ", ".join(entry.suffix for entry in FORMATS if entry.curves)
-        _log.warning("%s: left out the face, which a %s does not hold; use %s, or .glb with --skeleton", path, chosen.suffix, holding)
+        _log.warning(
+            "%s: left out the face, which a %s does not hold; use %s, or .glb with --skeleton", path, chosen.suffix, holding
+        )
     with written_whole(path, overwrite) as temporary:
         try:
             if as_character:

@@ -79,27 +79,39 @@ _TOGETHER = 0.03  # lips that are further apart at rest: the mouth is never clos
 _PRICE, _RIDGE = 2.0, 4.0  # of a strength, in standard deviations of the distances: linear and square
 _LEAST_SHARE = 0.4  # what the price leaves of a shape is not enlarged any further
 _ROUNDS = 40
+_PROFILE = np.radians(60.0)  # a head that is turned further hides half of its face
+_DOUBT = np.radians(45.0)  # turned so far, twice as much counts as error as from the front
+_LARGE = 50.0  # pixels between the outer corners of the eyes; in smaller faces errors are larger
 _CALM = 40.0  # standard deviations a second: distances that change so fast are smoothed half as strongly
 
 
 def face_curves(points: NDArray[np.float32], fps: float, smooth: float = 0.4) -> dict[str, Array]:
     """The 52 curves (T,) in 0..1 of the landmarks LANDMARKS (T, N, 3): x, y in pixels, z in pixels away from the camera.
 
-    Frames in which the face is not seen are NaN, in the curves as in the landmarks. Blend shapes that landmarks do not show
-    (`shown`) are 0 where the face is seen. smooth: as of `stpose_core.animate.animate`.
+    Frames in which the face is not seen, or in profile, are NaN. Blend shapes that landmarks do not show (`shown`) are 0 where the
+    face is seen. smooth: as of `stpose_core.animate.animate`.
     """
+    points = points.astype(np.float64)
     seen = np.isfinite(points).all(axis=(1, 2))
+    turns = np.tile(np.eye(3), (len(points), 1, 1))
+    turns[seen] = face_shapes(points[seen])[1]
+    yaw = np.abs(of_turn(turns)[:, 0])
+    seen &= yaw < _PROFILE
     curves = {name: np.where(seen, 0.0, np.nan) for name in ARKIT}
     if seen.any():
         known = _known()
-        shapes, turns = face_shapes(points[seen].astype(np.float64))
+        shapes, turns = face_shapes(points[seen])
         measured = distances(shapes) - of_turn(turns) @ known.turned
-        changes = _changes(measured, _rest(measured, turns))
         whole = np.zeros((len(points), len(DISTANCES)))
-        whole[seen] = changes / known.sigma
-        found = strengths(_smoothed(bridge(whole, ~seen), seen, smooth, fps) * known.sigma)
+        whole[seen] = _changes(measured, _rest(measured, turns)) / known.sigma
+        whole = _smoothed(bridge(whole, ~seen), seen, smooth, fps)
+        eyes = [LANDMARKS.index(index) for index in (33, 263)]
+        apart = np.linalg.norm(np.diff(points[seen][:, eyes], axis=1)[:, 0], axis=-1)
+        found = strengths(whole[seen] * known.sigma, np.maximum(_LARGE / apart, 1.0) * (1 + (yaw[seen] / _DOUBT) ** 4))
         for number, name in enumerate(known.names):
-            curves[name][seen] = found[seen, number]
+            curves[name][seen] = found[:, number]
+        for side in ("Left", "Right"):
+            curves[f"eyeSquint{side}"] *= 1 - curves[f"eyeBlink{side}"]  # closed lids show no squint
         # As ARKit has it, lips that are closed over an open jaw are both: what is measured is the two together.
         curves["jawOpen"] = np.minimum(curves["jawOpen"] + curves["mouthClose"], 1.0)
     return curves
@@ -212,13 +224,15 @@ def _smoothed(values: Array, seen: Mask, smooth: float, fps: float) -> Array:
     return result
 
 
-def strengths(changes: Array) -> Array:
-    """(T, K) in 0..1 of the blend shapes `shown` that best explain changes (T, D) of the distances: coordinate descent."""
+def strengths(changes: Array, doubt: Array | float = 1.0) -> Array:
+    """(T, K) in 0..1 of the blend shapes `shown` that best explain changes (T, D) of the distances: coordinate descent.
+
+    doubt: (T,) how many times as large as usual the errors of the distances are."""
     known = _known()
     basis, target = known.responses / known.sigma, changes / known.sigma
     gram = basis @ basis.T
     found = np.zeros((len(changes), len(basis)))
-    wanted = target @ basis.T - _PRICE * np.linalg.norm(basis, axis=1)
+    wanted = target @ basis.T - _PRICE * np.reshape(doubt, (-1, 1)) * np.linalg.norm(basis, axis=1)
     for _ in range(_ROUNDS):
         for shape in range(len(basis)):
             rest = wanted[:, shape] - found @ gram[shape] + found[:, shape] * gram[shape, shape]

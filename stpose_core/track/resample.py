@@ -43,9 +43,7 @@ def track_to_keypoints(track: Track, frame_times: Floats, fps: float, image_size
     return Keypoints(xy, score, fps, image_size, track.skeleton)
 
 
-def neighbours(
-    times: Floats, grid: Floats, fps: float
-) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats, NDArray[np.bool_]]:
+def neighbours(times: Floats, grid: Floats, fps: float) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats, NDArray[np.bool_]]:
     """Where each point of a grid of times lies among rising times (N,), at least one: the index before and after it, the share of
     the way from the one to the other, and whether the two may be interpolated: it is next to one of them, or between two that
     are at most 0.25 s apart."""
