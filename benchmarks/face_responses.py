@@ -34,12 +34,14 @@ UNSEEN = (
 TURNS = [(yaw, 0) for yaw in (-40, -30, -20, -10, 10, 20, 30, 40)] + [(0, pitch) for pitch in (-20, -10, 10, 20)]
 TURNS += [(yaw, pitch) for yaw in (-20, 20) for pitch in (-15, 15)]
 AJAR = 0.6  # of jawOpen, with which mouthClose is measured: its response is that of a jaw that is open behind closed lips
-# Of the distance of the eyes' outer corners, by which the iris moves at full strength of eyeLookUp or eyeLookDown. Not measured: the
-# network hardly moves the irises of rendered eyes up and down, other than those of real ones.
+# Of the distance of the eyes' outer corners, by which the iris moves at full strength of eyeLookUp or eyeLookDown. Not measured:
+# the network hardly moves the irises of rendered eyes up and down, other than those of real ones.
 IRIS_UP = 0.03
-# The actions move rendered brows by 6 mm and the network follows by half of that; lids likewise. In real clips it sees them move further.
+# The actions move rendered brows by 6 mm and the network follows by half of that; lids likewise. In real clips it sees them move
+# further.
 FURTHER = {"brow": 1.6, "eyeWide": 1.5, "eyeSquint": 1.5}
 JITTER = 0.008  # of the distance of the eyes' outer corners: what a distance varies by from frame to frame in real clips
+_UPPER = [name.startswith(("lids", "lower_lid", "iris", "inner_brow", "outer_brow", "brow")) for name in face.DISTANCES]
 Pose = tuple[str, int, int]
 
 
@@ -91,7 +93,7 @@ def _swap() -> tuple[NDArray[np.intp], Array]:
 def mean_face(rest: list[Array]) -> Array:
     """(R, 3) the rigid landmarks of the mean of resting faces, symmetric, the middle of the eyes at the origin."""
     rigid = [face.LANDMARKS.index(index) for index in face.RIGID]
-    other = {**{left: right for right, left in face.PAIRS}, **{right: left for right, left in face.PAIRS}}
+    other = dict([*face.PAIRS, *((left, right) for right, left in face.PAIRS)])
     order = [face.RIGID.index(other.get(index, index)) for index in face.RIGID]
     outer = [face.RIGID.index(index) for index in (33, 263)]
     sized = []
@@ -109,10 +111,18 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--people", type=int, nargs="+", default=PEOPLE)
     parser.add_argument("-o", "--out", type=Path, default=Path(face.__file__).with_suffix(".json"))
+    parser.add_argument(
+        "--landmarks", type=Path, help="write only the landmarks, of the first person, as tests/test_face.py reads them"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     look = MediaPipeFace()
     people = [{key: landmarks(look, picture) for key, picture in pictures(n, options.folder).items()} for n in options.people]
+    if options.landmarks is not None:
+        names = np.array(["|".join(map(str, key)) for key in people[0]])
+        hundredths = np.round(100 * np.stack(list(people[0].values()))).astype(np.int16)
+        np.savez_compressed(options.landmarks, names=names, hundredths=hundredths)
+        return
     content = measured(people)
     with written_whole(options.out, overwrite=True) as partial:
         partial.write_text(_text(content), encoding="utf-8", newline="\n")
@@ -151,6 +161,7 @@ def measured(people: list[dict[Pose, Array]]) -> dict[str, object]:
                 mean[[out, up]] = 0.0  # `lift.face` leaves out the iris of a closed eye
             if name.startswith("eyeLook") and name.lower().endswith({"l": "left", "r": "right"}[side]):
                 mean[up] = IRIS_UP * (("Up" in name) - 1.0 * ("Down" in name))
+        mean[[upper != name.startswith(("brow", "eye")) for upper in _UPPER]] = 0.0
         return mean * next((factor for start, factor in FURTHER.items() if name.startswith(start)), 1.0)
 
     rest = np.stack([person["", 0, 0] for person in people])

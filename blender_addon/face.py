@@ -1,4 +1,4 @@
-"""Curves of a face: kept with the action of a rig that was made from a track, and keyed on the shape keys of a character's meshes."""
+"""Curves of a face: kept with the action of a rig that was made from a track, and keyed on the shape keys of a character."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from stpose_core.skeletons import H36M17, convert
 from stpose_core.track.resample import neighbours
 
 FOUND = 0.5  # how likely there is a face, from which on its landmarks count
-# Metres at the person: side of the box around a head, and from the body's head joint to the middle of a face that is something else.
+# Metres at the person: side of the box around a head, and from the body's head joint to the middle of another person's face.
 _BOX, _APART = 0.30, 0.15
 _AROUND = 1.5  # side of the box against the landmarks' extent, as MediaPipe's own graph takes it
 _EYES = (33, 263)  # outer corners of the right and the left eye

@@ -5,8 +5,8 @@
 2. A few distances of this shape are measured, such as that between the lids. Their values at rest come from the clip itself: the
    median over the frames in which the head faces the camera and the lips are together.
 3. How each blend shape changes the distances, and what a turn of the head adds to them, was measured on rendered heads
-   (`benchmarks/face_responses.py`, kept in face.json). The strengths in 0..1 whose changes together come nearest to the measured ones
-   are the curves: least squares with a price for each strength, so that few of them explain much.
+   (`benchmarks/face_responses.py`, kept in face.json). The strengths in 0..1 whose changes together come nearest to those of the
+   clip are the curves: least squares with a price for each strength, so that few of them explain much.
 """
 
 from __future__ import annotations
@@ -70,10 +70,13 @@ _CENTRE = {
 }
 DISTANCES = (*(f"{name}_{side}" for side in "lr" for name in _SIDES), *_CENTRE)
 _AT = {name: number for number, name in enumerate(DISTANCES)}
-_LIDS, _IRIS = [[_AT[f"{name}_{side}"] for side in "lr"] for name in ("lids", "iris_up")]
+# Of each eye: the distances of the lids, and those of the iris.
+_EYES = [([_AT[f"{name}_{side}"] for name in ("lids", "lower_lid")], [_AT[f"iris_{way}_{side}"] for way in ("out", "up")])
+         for side in "lr"]  # fmt: skip
 
 _FRONT = np.radians(20.0)  # the head faces the camera if it is turned no further
 _CLOSED = 0.2  # of the distance of open lids: what is left between closed ones
+_SHUT = 0.6  # of a blink, from which on the iris is hidden
 _LEAST_LIDS = 0.03  # of the distance of the outer corners of the eyes
 _TOGETHER = 0.03  # lips that are further apart at rest: the mouth is never closed in the clip
 _PRICE, _RIDGE = 2.0, 4.0  # of a strength, in standard deviations of the distances: linear and square
@@ -123,9 +126,12 @@ def shown() -> tuple[str, ...]:
 
 
 class Known:
-    """What was measured on rendered heads. mean: (R, 3) the rigid landmarks; outer corners of the eyes are 1 apart. names: of K blend
-    shapes. responses: (K, D) what each adds to the distances; mouthClose, with the jaw open behind the lips. turned: (4, D) what a turn of the head adds, see `of_turn`. sigma:
-    (D,) errors of the distances. lids: their distance in an open eye."""
+    """What was measured on rendered heads.
+
+    mean: (R, 3) the rigid landmarks; outer corners of the eyes are 1 apart. names: of K blend shapes. responses: (K, D) what each
+    adds to the distances; mouthClose with the jaw open behind the lips. turned: (4, D) what a turn of the head adds, see `of_turn`.
+    sigma: (D,) errors of the distances. lids: their distance in an open eye.
+    """
 
     def __init__(self, content: dict[str, object]) -> None:
         array = lambda name: np.array(content[name], dtype=np.float64) / 1000  # noqa: E731
@@ -198,17 +204,13 @@ def _rest(measured: Array, turns: Array) -> Array:
 
 
 def _changes(measured: Array, rest: Array) -> Array:
-    """(N, D) the distances less those at rest. Those of the lids are relative to the eye's opening; the iris stays where it was while
-    they are closed."""
+    """(N, D) the distances less those at rest. Those of the lids are relative to the eye's opening; while they are closed, the iris
+    goes straight from where it was to where it is next seen."""
     changes, known = measured - rest, _known()
-    for lids, iris in zip(_LIDS, _IRIS):
-        scale = known.lids / max(rest[lids], _LEAST_LIDS)
-        shut = np.maximum(changes[:, lids] * scale / (1 - _CLOSED), -known.lids)
-        closed: Mask = shut < -0.6 * known.lids
-        changes[:, lids], changes[:, lids + 1] = shut, scale * changes[:, lids + 1]
-        moving = [iris - 1, iris]
-        if not closed.all():
-            changes[:, moving] = bridge(changes[:, moving], closed)
+    for lids, iris in _EYES:
+        changes[:, lids] *= known.lids / max(rest[lids[0]], _LEAST_LIDS)
+        changes[:, lids[0]] = np.maximum(changes[:, lids[0]] / (1 - _CLOSED), -known.lids)
+        changes[:, iris] = bridge(changes[:, iris], changes[:, lids[0]] < -_SHUT * known.lids)
     return changes
 
 

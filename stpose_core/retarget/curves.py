@@ -30,8 +30,8 @@ FADE = 0.2
 def matched(shapes: Iterable[str], curves: Iterable[str]) -> dict[str, str]:
     """For each shape of a mesh that follows a curve, the name of the curve.
 
-    Case, dots, spaces and underscores do not count, "L" and "R" at the end stand for Left and Right, and what stands before the last
-    dot or colon may be left out: eyeBlink_L, EYE_BLINK_LEFT and blendShape1.eyeBlinkLeft follow eyeBlinkLeft.
+    Case, dots, spaces and underscores do not count, "L" and "R" at the end stand for Left and Right, and what stands before the
+    last dot or colon may be left out: eyeBlink_L, EYE_BLINK_LEFT and blendShape1.eyeBlinkLeft follow eyeBlinkLeft.
     """
     known = {}
     for curve in curves:

@@ -33,8 +33,8 @@ class TrackError(Exception):
 
 @dataclass(frozen=True)
 class Motion:
-    """What a track holds, in the file's own axes (y up, metres). The fields are those of stpose_core.data.Motion, but curves have no
-    gaps: where the face is not seen it is at rest."""
+    """What a track holds, in the file's own axes (y up, metres). The fields are those of stpose_core.data.Motion; curves have no
+    gaps, and are at rest where the face is not seen."""
 
     names: tuple[str, ...]
     parents: NDArray[np.int64]
