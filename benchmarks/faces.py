@@ -5,8 +5,8 @@
 
 For each action: the correlation of its curve with its strength while the head is still; the curve where the action is at full
 strength alone; and the largest other curve there ("other"), means over people. Then, for a resting face whose head turns: the mean
-of all curves, the 95th percentile of the largest curve of a frame, and the largest of all, with its name; and for an open mouth on a
-turning head, the mean and the spread of jawOpen.
+of all curves, the 95th percentile of the largest curve of a frame, and the largest of all, with its name; and for an open mouth on
+a turning head, the mean and the spread of jawOpen.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 python tools/face_picture.py --folder FOLDER -o docs/images/face.jpg
 
-FOLDER keeps the facial actions, as for benchmarks/face_responses.py. The person is not among those that `lift/face.json` was measured on.
+FOLDER keeps the facial actions, as for benchmarks/face_responses.py. `lift/face.json` was not measured on this person.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from stpose_core.detect.mediapipe_face import MediaPipeFace
 from stpose_core.files import written_whole
 from stpose_core.lift.face import face_curves
 
-PERSON, SIDE, LINES = 2, 240, 6
+PERSON, SIDE, LINES = 2, 240, 3
 EXPRESSIONS: tuple[dict[str, float], ...] = (
     {}, {"jawOpen": 0.7}, {"eyeBlinkLeft": 1.0, "mouthSmileLeft": 0.8, "mouthSmileRight": 0.4},
     {"browInnerUp": 1.0, "mouthFunnel": 0.8},

@@ -197,6 +197,8 @@ def _rest(measured: Array, turns: Array) -> Array:
     front = turned <= max(_FRONT, float(np.percentile(turned, 20)))
     together = front & (measured[:, _AT["gap"]] <= np.median(measured[front, _AT["gap"]]))
     rest = np.median(measured[together], axis=0)
+    aside = [iris[0] for _, iris in _EYES]
+    rest[aside] = rest[aside].mean()  # eyes that look straight ahead are mirror images, wherever they look in the clip
     if rest[_AT["gap"]] > _TOGETHER:
         jaw = known.responses[known.names.index("jawOpen")]
         rest = rest - jaw * rest[_AT["gap"]] / jaw[_AT["gap"]]
