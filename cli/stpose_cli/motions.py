@@ -138,6 +138,7 @@ def _described(motion: Motion) -> dict[str, Any]:
         "skeleton": rig_of(motion) or "other",
         "joints": joints,
         "height": f"{float(np.ptp(rest_positions(motion)[:, 1])):.2f} m",
+        "face": _percent(np.isfinite(next(iter(motion.curves.values()))).mean()) if motion.curves and len(motion) else "none",
         "filled_frames": _percent(motion.filled.mean()) if len(motion) else "none",
         "foot_contacts": _percent((motion.contacts > 0.5).any(axis=1).mean()) if motion.contacts.any() else "not known",
         "foot_slide": _figure(slide, ".2f", "cm a frame at 30 fps"),
