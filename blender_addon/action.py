@@ -36,7 +36,7 @@ class Channel:
 
 
 def write_action(
-    obj: bpy.types.Object | bpy.types.Camera,
+    obj: bpy.types.Object | bpy.types.Camera | bpy.types.Key,
     name: str,
     channels: Sequence[Channel],
     where: str = ACTION,

@@ -190,7 +190,8 @@ class Capture:
     """What to capture. The fields after the video are those of stpose's CaptureOptions, with the same defaults.
 
     person: a word or a number of `stpose mocap`; "all" gives a track for each person. start, end: seconds, None for the whole
-    video. hands: fingers too. camera: whether the camera stands still or moves. refine: fit the 3D joints to the picture.
+    video. hands: fingers too. face: its curves too. camera: whether the camera stands still or moves. refine: fit the 3D joints to
+    the picture.
     """
 
     video: Path
@@ -201,6 +202,7 @@ class Capture:
     detector: str = "auto"
     device: str = "auto"
     hands: bool = False
+    face: bool = False
     camera: str = "auto"
     refine: bool = True
 

@@ -45,6 +45,7 @@ class STPOSE_PT_capture(_Step, bpy.types.Panel):
             column.prop(settings, "end")
         column.prop(settings, "smooth")
         column.prop(settings, "hands_too")
+        column.prop(settings, "face_too")
         column.prop(settings, "filmed")
         column.prop(settings, "refine")
         _draw_people(layout, context, settings)
@@ -55,6 +56,7 @@ class STPOSE_PT_capture(_Step, bpy.types.Panel):
             button.filepath, button.smooth = settings.video, settings.smooth
             button.person = str(settings.number) if settings.person == "number" else settings.person
             button.hands, button.filmed, button.refine = settings.hands_too, settings.filmed, settings.refine
+            button.face = settings.face_too
             button.start, button.end = _range(settings)
             _scenery(button, settings)
             _draw_end(layout, context)

@@ -133,6 +133,7 @@ class STPoseSettings(Offsets, bpy.types.PropertyGroup):
     start: FloatProperty(name="Start", description="Seconds into the video", min=0, unit="TIME_ABSOLUTE")
     end: FloatProperty(name="End", description="Seconds into the video", min=0, default=10, unit="TIME_ABSOLUTE")
     hands_too: BoolProperty(name="Hands", description="Capture fingers too; needs MediaPipe, or keypoints with hands")
+    face_too: BoolProperty(name="Face", description="Capture the face too, for shape keys named as ARKit's; needs MediaPipe")
     smooth: FloatProperty(name="Smoothing", description="0 none, 1 very strong", default=Capture.smooth, min=0, max=1)
     filmed: EnumProperty(name="Filmed By", description="How the camera moved", items=FILMED)
     refine: BoolProperty(

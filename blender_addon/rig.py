@@ -10,6 +10,7 @@ from mathutils import Vector
 
 from .action import write_action
 from .armature import channels, read_skeleton
+from .face import keep_curves
 from .retarget.anatomy import Anatomy
 from .retarget.attachment import attachments
 from .retarget.motion import Motion, to_track
@@ -64,11 +65,11 @@ def build_rig(context: bpy.types.Context, motion: Motion, name: str, first: int 
         bone.custom_shape = shape
     obj.show_in_front = True
     context.view_layer.update()
-    animate(context, obj, track, first)
+    keep_curves(animate(context, obj, track, first), motion.curves, first)
     return obj
 
 
-def animate(context: bpy.types.Context, obj: bpy.types.Object, track: Track, first: int) -> None:
+def animate(context: bpy.types.Context, obj: bpy.types.Object, track: Track, first: int) -> bpy.types.Action:
     """Key the track's motion on the rig that was made from it."""
     skeleton = read_skeleton(obj)
     order = [track.skeleton.index(name) for name in skeleton.names]
@@ -82,6 +83,7 @@ def animate(context: bpy.types.Context, obj: bpy.types.Object, track: Track, fir
     action = write_action(obj, obj.name, keyed)
     if track.contacts is not None:
         _set_contacts(action, track.contacts, float(first))
+    return action
 
 
 class Puppet:

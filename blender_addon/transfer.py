@@ -24,6 +24,7 @@ from .armature import (
     set_home,
     set_switches,
 )
+from .face import curves_at, key_shapes
 from .findmap import guess_map
 from .ikcontrols import ik_channels
 from .restpose import rest_of
@@ -204,6 +205,7 @@ def transfer(
     if bake.ik and solved.taker.ik:
         solved.report.notes += _key_ik(context, target, action, solved.taker, solved.frames, solved.tolerance)
     keep_contacts(action, source, solved.frames)
+    solved.report.notes += key_shapes(target, source.name, curves_at(source, solved.frames), solved.frames, bake.where)
     solved.report.action = action.name
     context.scene.frame_set(context.scene.frame_current)
     say(1.0)

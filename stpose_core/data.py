@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+MOST_CURVES, _LONGEST_NAME = 200, 64
+
 
 def _own(value: object, dtype: type, shape: tuple[int | None, ...], what: str) -> np.ndarray:
     """A contiguous copy of the value. Raises ValueError if it has another shape; None stands for any size."""
@@ -43,6 +45,22 @@ def _own_parts(parts: Mapping[str, Any], whole: Keypoints | Pose3D) -> dict[str,
             kind = type(whole).__name__
             raise ValueError(f"part '{name:.40}' is not {kind} of the same {len(whole)} frames, or has parts of its own")
     return {name: replace(part) for name, part in parts.items()}
+
+
+def _own_curves(curves: Mapping[str, Any], frames: int) -> dict[str, Array]:
+    """Copies of curves. Raises ValueError unless they have this many frames, values in 0..1 or NaN, and identifiers as names."""
+    if len(curves) > MOST_CURVES:
+        raise ValueError(f"{len(curves)} curves are more than {MOST_CURVES}")
+    owned = {}
+    for name, values in curves.items():
+        if not (isinstance(name, str) and name.isidentifier() and len(name) <= _LONGEST_NAME):
+            raise ValueError(
+                f"a curve has the name {str(name)[:40]!r}, which is no identifier of {_LONGEST_NAME} characters at most"
+            )
+        owned[name] = _own(values, np.float64, (frames,), f"curve {name}")
+        if not (np.isnan(owned[name]) | ((owned[name] >= 0) & (owned[name] <= 1))).all():
+            raise ValueError(f"curve {name} has values outside 0..1")
+    return owned
 
 
 @dataclass(frozen=True)
@@ -213,6 +231,8 @@ class Motion:
     root: (T, 3) metres, position of joint 0.
     contacts: (T, 4) in 0..1: left heel, left toe, right heel, right toe on the ground.
     filled: (T,) frames without a detection, interpolated from their neighbours.
+    curves: (T,) in 0..1 by name, such as ARKit's "jawOpen": how far the face is from rest; NaN in frames in which it is not seen.
+    Names are identifiers; 200 at most.
     """
 
     names: tuple[str, ...]
@@ -223,6 +243,7 @@ class Motion:
     contacts: Array
     filled: Mask
     fps: float
+    curves: Mapping[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         frames, joints = len(self.rotations), len(self.names)
@@ -234,6 +255,7 @@ class Motion:
         object.__setattr__(self, "contacts", _own(self.contacts, np.float64, (frames, 4), "contacts"))
         object.__setattr__(self, "filled", _own(self.filled, np.bool_, (frames,), "filled"))
         object.__setattr__(self, "fps", _check_fps(self.fps))
+        object.__setattr__(self, "curves", _own_curves(self.curves, frames))
         if joints and (self.parents[0] != -1 or (self.parents < -1).any() or (self.parents >= np.arange(joints)).any()):
             raise ValueError("parents[0] must be -1 and every other parent must come before its child")
 

@@ -51,6 +51,7 @@ class CaptureOptions:
     direction of gravity. camera_height: metres of the camera above the floor; actor_height: standing height of the person in
     metres. Either sets the scale of body and path; at most one of them.
     hands: capture fingers: with the hand network of MediaPipe, or from a keypoint file that contains hand joints.
+    face: capture the face, as curves named as ARKit's blend shapes, with the face network of MediaPipe.
     picture_fps: frame rate of a folder of pictures, which have no time stamps.
     format: suffix of files in a folder, without the dot. units: unit of length in formats with a choice, "cm" or "m".
     rig: joint names in the files, a name of `stpose_core.rigs.RIGS`.
@@ -73,6 +74,7 @@ class CaptureOptions:
     camera_pitch: float | None = None
     actor_height: float | None = None
     hands: bool = False
+    face: bool = False
     picture_fps: float = PICTURE_FPS
     format: str = "bvh"
     units: str = "cm"

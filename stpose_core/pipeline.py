@@ -37,6 +37,7 @@ from stpose_core.world.camera_path import on_grid
 
 if TYPE_CHECKING:
     from stpose_core.detect import Detector
+    from stpose_core.detect.faces import Look as LookAtFace
     from stpose_core.detect.hands import Look
     from stpose_core.lift import Lifter
     from stpose_core.lift.heatmaps import HeatMaps
@@ -104,6 +105,7 @@ def _captured(
     size, start, end = (info.width, info.height), options.start, options.end
     source = detector or open_detector(options.detector, options.device)
     look = _hand_network(source) if options.hands else None
+    face_network = _face_network() if options.face else None
     if lifter is None:
         from stpose_core.lift import load_lifter
 
@@ -119,24 +121,29 @@ def _captured(
         more: Progress = lambda stage, done, total: report(stage, before + done, before + (total or 0))  # noqa: E731
         seen = replace(observe(video, source, start, end, more), camera=seen.camera)
         chosen = choose_people(seen.tracks, options.person, size, len(seen.times))
-    lifted: list[tuple[Keypoints, Pose3D]] = []
+    lifted: list[tuple[Keypoints, Pose3D, dict[str, Array] | None]] = []
     unposed: list[int] = []
     total = len(chosen) * len(seen.times)
     for number, track in enumerate(chosen):
         report("lift", number * len(seen.times), total)
         keypoints, pose3d = _lift(track, seen.times, video, options, source, lifter, look)
         if pose3d.posed.any():
-            lifted.append((keypoints, pose3d))
+            curves = None
+            if face_network is not None:
+                curves = _face_curves(face_network, keypoints, pose3d, seen.times, video, options)
+            lifted.append((keypoints, pose3d, curves))
         else:
             unposed.append(number + 1)
     captures: list[Capture] = []
     origin: tuple[float, float] | None = None
-    for (keypoints, _), pose3d in zip(lifted, _upright_alike([pose3d for _, pose3d in lifted])):
+    for (keypoints, _, curves), pose3d in zip(lifted, _upright_alike([pose3d for _, pose3d, _ in lifted])):
         path = _camera_at(seen, keypoints)
         pose3d = fitted_to_setup(pose3d, options, path)
         if len(lifted) > 1 and origin is None:
             origin = standpoint(pose3d, path)
         motion = animate(pose3d, options.smooth, camera=path, origin=origin, keypoints=keypoints)
+        if curves is not None:
+            motion = replace(motion, curves=curves)
         captures.append(Capture(info, source.name, keypoints, pose3d, motion, float(seen.times[0])))
     report("lift", total, total)
     if not captures:
@@ -227,6 +234,25 @@ def _hand_network(source: Detector | KeypointFile) -> Look | None:
     from stpose_core.detect.mediapipe_hands import MediaPipeHands
 
     return MediaPipeHands()
+
+
+def _face_network() -> LookAtFace:
+    """The network that finds landmarks of faces. Raises DetectorError if there is none."""
+    from stpose_core.detect.mediapipe_face import MediaPipeFace
+
+    return MediaPipeFace()
+
+
+def _face_curves(
+    look: LookAtFace, keypoints: Keypoints, pose: Pose3D, times: Array, video: FrameSource, options: CaptureOptions
+) -> dict[str, Array]:
+    """The curves of a person's face, from another pass over the frames."""
+    from stpose_core.detect.faces import find_faces
+    from stpose_core.lift.face import LANDMARKS, face_curves
+
+    with closing(ahead(video.frames(options.start, options.end), AHEAD)) as frames:
+        points = find_faces(look, keypoints, pose, times, (frame.image for frame in frames), LANDMARKS)
+    return face_curves(points, keypoints.fps, options.smooth)
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ class STPOSE_OT_capture_video(bpy.types.Operator):
     start: FloatProperty(name="Start", description="Seconds", min=0)
     end: FloatProperty(name="End", description="Seconds; 0 for the end of the video", min=0)
     hands: BoolProperty(name="Hands", description="Fingers too")
+    face: BoolProperty(name="Face", description="Its curves too")
     filmed: EnumProperty(name="Filmed By", items=FILMED)
     refine: BoolProperty(name="Fit to Picture", default=Capture.refine)
     rate: EnumProperty(name="Frame Rate", items=RATE)
@@ -103,9 +104,8 @@ class STPOSE_OT_capture_video(bpy.types.Operator):
             if current.running:
                 raise RigError("a capture is running; cancel it first")
             command, wanted = checked(context, self.filepath, self.start, self.end)
-            wanted = replace(
-                wanted, person=self.person, smooth=self.smooth, hands=self.hands, camera=self.filmed, refine=self.refine
-            )
+            chosen = {name: getattr(self, name) for name in ("person", "smooth", "hands", "face", "refine")}
+            wanted = replace(wanted, **chosen, camera=self.filmed)
             current.job = CaptureJob(command, wanted, self._place(preferences.of(context), wanted.video))
         except (RigError, OSError) as error:
             self.report({"ERROR"}, str(error))

@@ -76,6 +76,8 @@ def capture_options(command: Command) -> Command:
     command = click.option("--refine/--no-refine", default=CaptureOptions.refine, show_default=True, help=refine)(command)
     hands = "Capture the fingers as well (needs mediapipe, or keypoints with hands)."
     command = click.option("--hands/--no-hands", default=CaptureOptions.hands, show_default=True, help=hands)(command)
+    face = "Capture the face as well, as curves named as ARKit's blend shapes (needs mediapipe)."
+    command = click.option("--face/--no-face", default=CaptureOptions.face, show_default=True, help=face)(command)
     for name, kind, text in reversed(_OPTIONS):
         default = getattr(CaptureOptions, name.replace("-", "_"))
         command = click.option(f"--{name}", type=kind, default=default, show_default=default is not None, help=text)(command)
@@ -86,7 +88,7 @@ def chosen_options(context: click.Context) -> CaptureOptions:
     """The options of the running command: the command line first, then --options, then the defaults. Raises OptionError."""
     values = context.params
     base = read_options(values["options_file"]) if values["options_file"] else CaptureOptions()
-    names = [name.replace("-", "_") for name, _, _ in _OPTIONS] + ["refine", "hands"]
+    names = [name.replace("-", "_") for name, _, _ in _OPTIONS] + ["refine", "hands", "face"]
     return replace(base, **{name: values[name] for name in names if was_given(context, name)})
 
 

@@ -146,6 +146,7 @@ def _described(motion: Motion) -> dict[str, Any]:
         "skeleton": rig_of(motion) or "other",
         "joints": sum(not name.endswith("End") for name in motion.names),
         "height": _number(np.ptp(rest_positions(motion)[:, 1])),
+        "face": _number(np.isfinite(next(iter(motion.curves.values()))).mean()) if motion.curves and len(motion) else None,
         "filled_frames": _number(motion.filled.mean()) if len(motion) else None,
         "foot_contacts": _number((motion.contacts > 0.5).any(axis=1).mean()) if motion.contacts.any() else None,
         "foot_slide": _number(slide),
@@ -194,12 +195,12 @@ def _number(value: Any) -> float | None:
 
 # How the table shows numbers, and what it says instead of None.
 _SHOWN = {
-    **dict.fromkeys(("filled_frames", "foot_contacts", "missing", "detected"), "{:.0%}"),
+    **dict.fromkeys(("face", "filled_frames", "foot_contacts", "missing", "detected"), "{:.0%}"),
     "height": "{:.2f} m",
     "foot_slide": "{:.2f} cm a frame at 30 fps",
     "jitter": "{:.1f} m/s^2",
 }
-_NONE = {"filled_frames": "none", "advice": "none"}
+_NONE = {"face": "none", "filled_frames": "none", "advice": "none"}
 
 
 def _text(name: str, value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +58,10 @@ def looped(motion: Motion) -> Motion:
         own = Rotation.from_quat(rotations[:, joint][:, [1, 2, 3, 0]])
         rotations[:, joint] = (own * Rotation.from_rotvec(weights[:, None] * turn)).as_quat()[:, [3, 0, 1, 2]]
     root[:, 1] += weights * (motion.root[0, 1] - motion.root[end, 1])
-    return replace(result, rotations=rotations, root=root)
+    # Where the face is not seen at one of the ends, there is nothing to turn into.
+    apart = {name: np.nan_to_num(values[0] - values[end]) for name, values in motion.curves.items()}
+    curves = {name: np.clip(values + weights * apart[name], 0.0, 1.0) for name, values in result.curves.items()}
+    return replace(result, rotations=rotations, root=root, curves=curves)
 
 
 def _facing(motion: Motion) -> Array:
@@ -76,5 +80,5 @@ def _distance(motion: Motion) -> Array:
 
 
 def _frames(motion: Motion, chosen: NDArray[np.int64]) -> Motion:
-    changed = {name: getattr(motion, name)[chosen] for name in ("rotations", "root", "contacts", "filled")}
-    return replace(motion, **changed)
+    changed: dict[str, Any] = {name: getattr(motion, name)[chosen] for name in ("rotations", "root", "contacts", "filled")}
+    return replace(motion, **changed, curves={name: values[chosen] for name, values in motion.curves.items()})

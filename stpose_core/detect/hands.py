@@ -15,7 +15,7 @@ from stpose_core.data import Array, Keypoints, Pose3D
 from stpose_core.detect.types import Box, Floats, Image
 from stpose_core.lift.normalise import VISIBLE_SCORE
 from stpose_core.skeletons import H36M17, HAND21, convert
-from stpose_core.track.track import LONGEST_GAP
+from stpose_core.track.resample import neighbours
 
 FOUND = 0.5  # how likely there is a hand, from which on its joints count
 # Metres: side of the box around a hand, and from the wrist to the middle of a hand that continues the forearm.
@@ -129,12 +129,7 @@ def _on_grid(views: list[HandView | None], times: Array, grid: Array, keypoints:
         when = np.array([time for time, _ in seen])
         places, metres = (np.stack([getattr(view, name) for _, view in seen]) for name in ("xy", "lifted"))
         sure = np.array([view.presence for _, view in seen])
-        after = np.searchsorted(when, grid)
-        low, high = np.clip(after - 1, 0, len(when) - 1), np.clip(after, 0, len(when) - 1)
-        share = np.clip((grid - when[low]) / np.maximum(when[high] - when[low], 1e-9), 0.0, 1.0)
-        near = 0.5 / keypoints.fps
-        close = (np.abs(grid - when[low]) < near) | (np.abs(grid - when[high]) < near)
-        close |= (when[low] < grid) & (grid < when[high]) & (when[high] - when[low] <= LONGEST_GAP)
+        low, high, share, close = neighbours(when, grid, keypoints.fps)
         part = share[close, None, None]
         xy[close] = places[low[close]] * (1 - part) + places[high[close]] * part
         lifted[close] = metres[low[close]] * (1 - part) + metres[high[close]] * part

@@ -39,10 +39,11 @@ input_stream: "image"
 node {{ calculator: "ImageToTensorCalculator" input_stream: "IMAGE:image" output_stream: "TENSORS:input"
   options {{ [mediapipe.ImageToTensorCalculatorOptions.ext] {{ output_tensor_width: {size} output_tensor_height: {size}
     output_tensor_float_range {{ min: {low} max: 1.0 }} }} }} }}
-node {{ calculator: "InferenceCalculator" input_stream: "TENSORS:input" output_stream: "TENSORS:tensors"
+node {{ calculator: "InferenceCalculator" input_stream: "TENSORS:input" output_stream: "TENSORS:tensors" {resolver}
   options {{ [mediapipe.InferenceCalculatorOptions.ext] {{ model_path: "{model}"
     delegate {{ xnnpack {{ num_threads: 1 }} }} }} }} }}
 """
+_RESOLVER = 'node { calculator: "TfLiteCustomOpResolverCalculator" output_side_packet: "OP_RESOLVER:resolver" }'
 _SEARCH = """
 node { calculator: "SplitTensorVectorCalculator" input_stream: "tensors" output_stream: "a" output_stream: "b"
   options { [mediapipe.SplitVectorCalculatorOptions.ext] { ranges { begin: 0 end: 1 } ranges { begin: 1 end: 2 } } } }
@@ -174,6 +175,22 @@ def bundled_models() -> tuple[Path, Path]:
     return paths
 
 
+def bundled_network(part: str, path: str) -> Path:
+    """The network of a part of the body ("hand") inside the installed wheel, by its path below `mediapipe/modules`.
+
+    Raises DetectorError with the remedy if there is none.
+    """
+    try:
+        package = importlib.import_module("mediapipe")
+    except (ImportError, OSError) as error:
+        raise DetectorError(f"{part}s need mediapipe, which cannot be imported ({error}); {how_to_install('mediapipe')}") from error
+    model = Path(str(package.__file__)).parent / "modules" / path
+    if not model.is_file():
+        version = getattr(package, "__version__", "?")
+        raise DetectorError(f"mediapipe {version} carries no {part} network; use 0.10.21; {how_to_install('mediapipe')}")
+    return model
+
+
 def calibrate(raw: Floats) -> Floats:
     """Visibility x presence (each 0..1) as the share of such joints that lie within 0.1 torso of the truth.
 
@@ -238,9 +255,11 @@ _ANCHORS = _anchors()
 
 
 class Graph:
-    """One network as a MediaPipe graph: a picture in, named outputs out."""
+    """One network as a MediaPipe graph: a picture in, named outputs out. custom: it has operations that only MediaPipe knows."""
 
-    def __init__(self, model: Path, size: int, low: float, decode: str, outputs: dict[str, Callable[[Any], Any]]) -> None:
+    def __init__(
+        self, model: Path, size: int, low: float, decode: str, outputs: dict[str, Callable[[Any], Any]], custom: bool = False
+    ) -> None:
         for name in _OPTIONS:  # the text format supports the options of a calculator only after its module was imported
             importlib.import_module(f"mediapipe.calculators.{name}_calculator_pb2")
         self._package = importlib.import_module("mediapipe")
@@ -248,7 +267,9 @@ class Graph:
         bindings = importlib.import_module("mediapipe.python._framework_bindings")
         text_format = importlib.import_module("google.protobuf.text_format")
         config = importlib.import_module("mediapipe.framework.calculator_pb2").CalculatorGraphConfig()
-        text = _NETWORK.format(size=size, low=low, model=str(model).replace("\\", "/")) + decode
+        resolver = 'input_side_packet: "OP_RESOLVER:resolver"' if custom else ""
+        text = _NETWORK.format(size=size, low=low, model=str(model).replace("\\", "/"), resolver=resolver) + decode
+        text += _RESOLVER if custom else ""
         self._graph = bindings.calculator_graph.CalculatorGraph(graph_config=text_format.Parse(text, config))
         self._out: dict[str, Any] = {}
         self._names = outputs.keys()

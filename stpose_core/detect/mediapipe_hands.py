@@ -8,16 +8,13 @@ of the hand, and how likely there is a hand at all.
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from stpose_core.detect.hands import HandView
-from stpose_core.detect.mediapipe import Graph, quiet
+from stpose_core.detect.mediapipe import Graph, bundled_network, quiet
 from stpose_core.detect.types import Box, Image
-from stpose_core.errors import DetectorError
-from stpose_core.extras import how_to_install
 
 SIZE = 224  # side of the network's input, pixels
 _DECODE = """
@@ -36,7 +33,7 @@ class MediaPipeHands:
     """The joints of the hand in a box. Raises DetectorError if MediaPipe is missing or carries no hand network."""
 
     def __init__(self) -> None:
-        model = bundled_model()
+        model = bundled_network("hand", "hand_landmark/hand_landmark_full.tflite")
         floats = importlib.import_module("mediapipe.python.packet_getter").get_float_list
         names = ("joints", "presence", "handedness", "metres")
         with quiet():
@@ -56,16 +53,3 @@ class MediaPipeHands:
         metres[:, :2] = metres[:, :2] @ turn.T
         xy = places[:, :2] @ to_image[:, :2].T + to_image[:, 2]
         return HandView(xy, metres - metres[0], float(out["presence"][0]), float(out["handedness"][0]))
-
-
-def bundled_model() -> Path:
-    """The hand network inside the installed wheel. Raises DetectorError with what to do if there is none."""
-    try:
-        package = importlib.import_module("mediapipe")
-    except (ImportError, OSError) as error:
-        raise DetectorError(f"hands need mediapipe, which cannot be imported ({error}); {how_to_install('mediapipe')}") from error
-    path = Path(str(package.__file__)).parent / "modules" / "hand_landmark" / "hand_landmark_full.tflite"
-    if not path.is_file():
-        version = getattr(package, "__version__", "?")
-        raise DetectorError(f"mediapipe {version} carries no hand network; use 0.10.21; {how_to_install('mediapipe')}")
-    return path

@@ -7,6 +7,7 @@ they are used, so that a format may need a package that few have.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -23,13 +24,15 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "Format", "format_of", "load_capture", "load_motion", "load_people", "save"]
 
 UNITS = ("cm", "m")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Format:
     """A kind of file. suffix: with its dot, in lower case. title: what such a file holds. module: the one that writes and reads it.
     readable: whether a motion can be read back. several: whether a file may hold several people. points: whether it holds points
-    without rotations, from which a motion is estimated. needy: whether writing needs more than stpose's own dependencies."""
+    without rotations, from which a motion is estimated. needy: whether writing needs more than stpose's own dependencies. curves:
+    whether it holds those of a face."""
 
     suffix: str
     title: str
@@ -38,6 +41,7 @@ class Format:
     several: bool = False
     points: bool = False
     needy: bool = False
+    curves: bool = False
 
     def write(self, people: Sequence[Motion | Capture], path: Path, units: str) -> None:
         """Write to a path, which is replaced. people: one, unless `several`. units: "cm" or "m", in formats that have a choice."""
@@ -64,7 +68,7 @@ class Format:
 FORMATS = (
     Format(".bvh", "animated skeleton", "stpose_core.formats.bvh"),
     Format(".glb", "skeletons with a dressed figure", "stpose_core.formats.glb", several=True),
-    Format(".vrma", "animation of a VRM avatar", "stpose_core.formats.vrma"),
+    Format(".vrma", "animation of a VRM avatar", "stpose_core.formats.vrma", curves=True),
     Format(".usda", "skeletons with a dressed figure, as text", "stpose_core.formats.usd", several=True, needy=True),
     Format(".usdc", "skeletons with a dressed figure", "stpose_core.formats.usd", several=True, needy=True),
     Format(".usdz", "skeletons with a dressed figure, packed", "stpose_core.formats.usd", several=True, needy=True),
@@ -72,8 +76,8 @@ FORMATS = (
     Format(".trc", "positions of the joints as markers", "stpose_core.formats.trc", points=True),
     Format(".c3d", "positions of the joints as markers", "stpose_core.formats.c3d", points=True, needy=True),
     Format(".csv", "positions of the joints", "stpose_core.formats.csv", points=True),
-    Format(".json", "skeletons and positions of the joints", "stpose_core.formats.json", several=True),
-    Format(".npz", "everything: 2D joints, 3D joints, motion", "stpose_core.formats.npz"),
+    Format(".json", "skeletons and positions of the joints", "stpose_core.formats.json", several=True, curves=True),
+    Format(".npz", "everything: 2D joints, 3D joints, motion", "stpose_core.formats.npz", curves=True),
 )
 
 
@@ -101,6 +105,7 @@ def save(
     rig: names of the joints, one of `stpose_core.rigs.RIGS`; "stpose" leaves them as they are, and so does the .npz of a capture.
     character: the .glb whose skeleton the motion was solved on; a .glb of one person with the skeleton's own names is then a copy
     of it, meshes and all, in motion.
+    A format that holds no curves of a face leaves them out, with a warning in the log "stpose_core".
     Raises FormatError for an unknown suffix, or for several people in a format that holds one; OutputError if the file cannot be
     written or exists without `overwrite`.
     """
@@ -115,9 +120,15 @@ def save(
         raise FormatError(f"{path}: a {chosen.suffix} holds one person, not {len(people)}; {many} hold several")
     if rig != "stpose":
         people = [_renamed(person, chosen, rig) for person in people]
+    as_character = _is_character(character, chosen) and len(people) == 1 and rig == "stpose"
+    if not (chosen.curves or as_character) and any(motion_of(person).curves for person in people):
+        holding = ", ".join(entry.suffix for entry in FORMATS if entry.curves)
+        _log.warning(
+            "%s: left out the face, which a %s does not hold; use %s, or .glb with --skeleton", path, chosen.suffix, holding
+        )
     with written_whole(path, overwrite) as temporary:
         try:
-            if _is_character(character, chosen) and len(people) == 1 and rig == "stpose":
+            if as_character:
                 from stpose_core.formats.glb_character import write_character
 
                 write_character(motion_of(people[0]), str(character), temporary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,19 @@ from stpose_core.formats.glb import check
 from stpose_core.formats.glb_reader import Tree, first_person, turn_of
 from stpose_core.formats.gltf import GltfBuilder, GltfFile
 from stpose_core.reading import expected
+from stpose_core.retarget.curves import matched, without_gaps
 from stpose_core.retarget.rotation import continuous, inverse, multiply
 
 _MOVES = 1e-7
+_MOST_TARGETS = 2000  # of a mesh
+_log = logging.getLogger(__name__)
 
 
 def write_character(motion: Motion, character: str | Path, path: str | Path) -> None:
     """Write a motion on the skeleton of the first person of a .glb, which it was solved on, into a copy of that file.
 
+    Curves of a face become weights of the morph targets that are named alike (`retarget.curves.matched`); where no mesh has any,
+    the log "stpose_core" has a warning.
     Raises OutputError for a motion without frames or with missing values, FormatError if the file is not the one of the skeleton.
     """
     check(motion, path)
@@ -31,7 +37,10 @@ def write_character(motion: Motion, character: str | Path, path: str | Path) -> 
         if len(joints) != len(motion.names):
             raise FormatError(f"{character}: the skeleton has {len(joints)} joints, the motion {len(motion.names)}")
         builder = GltfBuilder(file)
-        builder.content["animations"] = [_animation(builder, motion, tree, root, joints)]
+        animation = _animation(builder, motion, tree, root, joints)
+        if motion.curves and not _add_face(builder, motion, animation):
+            _log.warning("%s: left out the face: no mesh of %s has shapes named as ARKit's", path, character)
+        builder.content["animations"] = [animation]
         for node in joints:
             _separate(builder.content["nodes"][node], tree.local[node])
     builder.write(path)
@@ -57,6 +66,36 @@ def _animation(builder: GltfBuilder, motion: Motion, tree: Tree, root: int, join
         # glTF stores quaternions as xyzw.
         add(node, "rotation", continuous(own)[:, [1, 2, 3, 0]], "VEC4")
     return animation
+
+
+def _add_face(builder: GltfBuilder, motion: Motion, animation: dict[str, Any]) -> bool:
+    """Add the weights of morph targets of all meshes to an animation; False if none follows a curve."""
+    content, curves = builder.content, without_gaps(motion.curves, motion.fps)
+    times = animation["samplers"][0]["input"]
+    weights: dict[int, int] = {}  # of a mesh, which several nodes may show
+    moved = False
+    for number, node in enumerate(content.get("nodes", [])):
+        if "mesh" not in node:
+            continue
+        mesh = content["meshes"][node["mesh"]]
+        names = [str(name) for name in mesh.get("extras", {}).get("targetNames", [])]
+        follows = matched(names, curves)
+        if not follows:
+            continue
+        count = len(mesh["primitives"][0].get("targets", []))
+        if count != len(names) or count > _MOST_TARGETS:
+            raise ValueError(f"a mesh has {count} morph targets and {len(names)} names of them")
+        if node["mesh"] not in weights:
+            rest = np.array(mesh.get("weights", [0.0] * count), dtype=np.float64)
+            values = np.tile(rest, (len(motion), 1))
+            for target, name in enumerate(names):
+                if name in follows:
+                    values[:, target] = curves[follows[name]]
+            animation["samplers"].append({"input": times, "output": builder.array(values.reshape(-1), "SCALAR")})
+            weights[node["mesh"]] = len(animation["samplers"]) - 1
+        animation["channels"].append({"sampler": weights[node["mesh"]], "target": {"node": number, "path": "weights"}})
+        moved = True
+    return moved
 
 
 def _separate(node: dict[str, Any], local: Array) -> None:

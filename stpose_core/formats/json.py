@@ -38,7 +38,7 @@ def _described(motion: Motion) -> dict[str, Any]:
         {"name": name, "parent": int(parent), "offset": _rounded(offset)}
         for name, parent, offset in zip(motion.names, motion.parents, motion.offsets)
     ]
-    return {
+    described = {
         "fps": motion.fps,
         "joints": joints,
         "root": _rounded(motion.root),
@@ -47,6 +47,14 @@ def _described(motion: Motion) -> dict[str, Any]:
         "contacts": _rounded(motion.contacts, 3),
         "filled": motion.filled.tolist(),
     }
+    if motion.curves:
+        described["curves"] = {name: _with_gaps(values) for name, values in motion.curves.items()}
+    return described
+
+
+def _with_gaps(values: Array) -> list[float | None]:
+    """A curve rounded to three digits; JSON has no NaN."""
+    return [None if np.isnan(value) else round(float(value), 3) for value in values]
 
 
 def _rounded(values: Array, digits: int = 6) -> list[Any]:
@@ -79,6 +87,10 @@ def _motion(person: dict[str, Any]) -> Motion:
         raise ValueError("there are values that are not finite, or too large")
     if (np.linalg.norm(values["rotations"], axis=-1) < 1e-6).any():
         raise ValueError("a rotation has no length")
+    curves = {
+        name: np.array([np.nan if value is None else value for value in curve], dtype=np.float64)
+        for name, curve in person.get("curves", {}).items()
+    }
     return Motion(
         names=tuple(str(joint["name"]) for joint in joints),
         parents=np.array([int(joint["parent"]) for joint in joints]),
@@ -88,4 +100,5 @@ def _motion(person: dict[str, Any]) -> Motion:
         contacts=values["contacts"],
         filled=np.array(person["filled"], dtype=bool),
         fps=float(person["fps"]),
+        curves=curves,
     )

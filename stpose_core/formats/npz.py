@@ -25,6 +25,7 @@ Made = TypeVar("Made")
 FORMAT = "stpose"
 VERSION = 1
 _MOST_PARTS = 20
+_CURVE = "motion.curves."
 
 
 def write(thing: Capture | Motion, path: str | Path, units: str = "m") -> None:
@@ -75,7 +76,8 @@ def _flat(thing: Any, prefix: str) -> dict[str, np.ndarray]:
             content.update(_flat(value, f"{prefix}{entry.name}."))
         elif isinstance(value, Mapping):
             for name, part in value.items():
-                content.update(_flat(part, f"{prefix}{entry.name}.{name}."))
+                inside = f"{prefix}{entry.name}.{name}"
+                content.update(_flat(part, f"{inside}.") if is_dataclass(part) else {inside: np.array(part)})
         elif isinstance(value, Path):
             content[prefix + entry.name] = np.array(str(value))
         elif value is not None:
@@ -170,4 +172,5 @@ def _motion(content: dict[str, np.ndarray]) -> Motion:
         contacts=content["motion.contacts"],
         filled=content["motion.filled"],
         fps=float(content["motion.fps"]),
+        curves={name.removeprefix(_CURVE): values for name, values in content.items() if name.startswith(_CURVE)},
     )

@@ -10,11 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from stpose_core.data import Capture, Motion
+import numpy as np
+
+from stpose_core.data import Array, Capture, Motion
 from stpose_core.errors import OutputError
 from stpose_core.formats import motion_of
 from stpose_core.formats.glb import add_skeleton, check
 from stpose_core.formats.gltf import GltfBuilder
+from stpose_core.retarget.curves import without_gaps
 from stpose_core.rigs import joint_names, renamed
 
 #: Bones that every humanoid has.
@@ -23,6 +26,15 @@ REQUIRED = (
     *(side + part for side in ("left", "right")
       for part in ("UpperLeg", "LowerLeg", "Foot", "UpperArm", "LowerArm", "Hand")),
 )  # fmt: skip
+
+#: Preset expressions, and the curve that each follows, as far as the curves after it are at rest.
+EXPRESSIONS = {
+    "blinkLeft": ("eyeBlinkLeft",),
+    "blinkRight": ("eyeBlinkRight",),
+    "aa": ("jawOpen", "mouthClose", "mouthFunnel", "mouthPucker"),
+    "oh": ("mouthFunnel",),
+    "ou": ("mouthPucker",),
+}
 
 
 def write(thing: Motion | Capture, path: str | Path, units: str = "m") -> None:
@@ -42,10 +54,30 @@ def write(thing: Motion | Capture, path: str | Path, units: str = "m") -> None:
     first = add_skeleton(builder, motion, animation)
     bones = set(joint_names("vrm").values())
     humanoid = {name: {"node": first + joint} for joint, name in enumerate(motion.names) if name in bones}
+    described: dict[str, Any] = {"specVersion": "1.0", "humanoid": {"humanBones": humanoid}}
+    for name, weights in _expressions(motion).items():
+        content["scenes"][0]["nodes"].append(len(content["nodes"]))
+        described.setdefault("expressions", {"preset": {}})["preset"][name] = {"node": len(content["nodes"])}
+        # The weight of an expression is the x of its node.
+        values = builder.array(np.column_stack([weights, np.zeros((len(motion), 2))]), "VEC3")
+        animation["samplers"].append({"input": animation["samplers"][0]["input"], "output": values})
+        target = {"node": len(content["nodes"]), "path": "translation"}
+        animation["channels"].append({"sampler": len(animation["samplers"]) - 1, "target": target})
+        content["nodes"].append({"name": name, "translation": [0.0, 0.0, 0.0]})
     content["animations"] = [animation]
     content["extensionsUsed"] = ["VRMC_vrm_animation"]
-    content["extensions"] = {"VRMC_vrm_animation": {"specVersion": "1.0", "humanoid": {"humanBones": humanoid}}}
+    content["extensions"] = {"VRMC_vrm_animation": described}
     builder.write(path)
+
+
+def _expressions(motion: Motion) -> dict[str, Array]:
+    """The weights (T,) of the preset expressions that follow from curves of a face; none without curves."""
+    curves = without_gaps(motion.curves, motion.fps)
+    found = {}
+    for expression, names in EXPRESSIONS.items():
+        if set(names) <= set(curves):
+            found[expression] = np.prod([curves[names[0]], *(1 - curves[other] for other in names[1:])], axis=0)
+    return found
 
 
 def read(path: str | Path) -> Motion:

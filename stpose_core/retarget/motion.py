@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .curves import without_gaps
 from .keys import resampled
 from .rotation import Array, about, from_matrix, inverse, multiply, rotate, unit
 from .skeleton import Skeleton, Track
@@ -20,6 +22,7 @@ from .skeleton import Skeleton, Track
 VERSION = 1
 #: From the file's axes to Blender's: (x, y, z) to (x, -z, y).
 TO_BLENDER: Array = about([1.0, 0.0, 0.0], np.pi / 2)
+_CURVE = "motion.curves."
 _LEAST = 0.02  # m; a bone is not drawn shorter
 _MAIN_CHILD = ("Spine", "Neck", "Head")
 
@@ -30,7 +33,8 @@ class TrackError(Exception):
 
 @dataclass(frozen=True)
 class Motion:
-    """What a track holds, in the file's own axes (y up, metres). The fields are those of stpose_core.data.Motion."""
+    """What a track holds, in the file's own axes (y up, metres). The fields are those of stpose_core.data.Motion; curves have no
+    gaps, and are at rest where the face is not seen."""
 
     names: tuple[str, ...]
     parents: NDArray[np.int64]
@@ -39,6 +43,7 @@ class Motion:
     root: Array
     contacts: Array
     fps: float
+    curves: Mapping[str, Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rotations)
@@ -51,7 +56,8 @@ class Motion:
         at = np.arange(int(np.floor(times[-1] * fps + 1e-6)) + 1) / fps
         values = np.concatenate([self.root, self.contacts], axis=1)
         rotations, values = resampled(self.rotations, values, times, at)
-        return Motion(self.names, self.parents, self.offsets, rotations, values[:, :3], values[:, 3:], fps)
+        curves = {name: np.interp(at, times, curve) for name, curve in self.curves.items()}
+        return Motion(self.names, self.parents, self.offsets, rotations, values[:, :3], values[:, 3:], fps, curves)
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,16 @@ def read_track(path: str | Path) -> Motion:
             raise TrackError(f"{path} is damaged: motion.{name} has shape {array.shape} instead of {shape}, or gaps in it")
     if not frames or motion.fps <= 0 or motion.parents[0] != -1 or (motion.parents[1:] >= np.arange(1, joints)).any():
         raise TrackError(f"{path} is damaged: it has no frames, no frame rate, or joints before their parents")
-    return motion
+    return replace(motion, curves=_curves(path, content, motion))
+
+
+def _curves(path: str | Path, content: dict[str, Array], motion: Motion) -> dict[str, Array]:
+    found = {name.removeprefix(_CURVE): values for name, values in content.items() if name.startswith(_CURVE)}
+    for name, values in found.items():
+        known = values.shape == (len(motion),) and values.dtype.kind == "f"
+        if not known or not (np.isnan(values) | ((values >= 0) & (values <= 1))).all() or not name.isidentifier():
+            raise TrackError(f"{path} is damaged: the curve {name[:40]} is not of {len(motion)} numbers in 0..1")
+    return without_gaps(found, motion.fps)
 
 
 def read_view(path: str | Path) -> View | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stpose_core.data import Keypoints
 from stpose_core.detect.types import Floats
@@ -40,3 +41,16 @@ def track_to_keypoints(track: Track, frame_times: Floats, fps: float, image_size
         xy[between] = track.xy[a] * (1 - share[..., None]) + track.xy[b] * share[..., None]
         score[between] = np.minimum(track.score[a], track.score[b])
     return Keypoints(xy, score, fps, image_size, track.skeleton)
+
+
+def neighbours(times: Floats, grid: Floats, fps: float) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats, NDArray[np.bool_]]:
+    """Where each point of a grid of times lies among rising times (N,), at least one: the index before and after it, the share of
+    the way from the one to the other, and whether the two may be interpolated: it is next to one of them, or between two that
+    are at most 0.25 s apart."""
+    after = np.searchsorted(times, grid)
+    low, high = np.clip(after - 1, 0, len(times) - 1), np.clip(after, 0, len(times) - 1)
+    share = np.clip((grid - times[low]) / np.maximum(times[high] - times[low], 1e-9), 0.0, 1.0)
+    near = 0.5 / fps
+    close = (np.abs(grid - times[low]) < near) | (np.abs(grid - times[high]) < near)
+    close |= (times[low] < grid) & (grid < times[high]) & (times[high] - times[low] <= LONGEST_GAP)
+    return low, high, share, close

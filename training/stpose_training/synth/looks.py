@@ -106,6 +106,8 @@ def paint(body: Body, fragments: Fragments, look: Look) -> Tensor:
     lips = face & (((z + 0.067) / 0.008) ** 2 + (x / 0.025) ** 2 < 1)
     tint(lips, skin * places.new_tensor([0.75, 0.45, 0.45]))
     tint(face & (x < 0.021) & ((z + 0.066).abs() < 0.0012), skin * 0.25)
+    # Inside of the lips, seen where the mouth is open.
+    tint(face & (x < 0.024) & ((z + 0.067).abs() < 0.02) & (y > 22 * x**2 - 0.024), skin * places.new_tensor([0.14, 0.05, 0.05]))
     brow = 0.0165 + 0.10 * (x - 0.011) * (x < 0.035)
     tint(face & (x > 0.011) & (x < 0.047) & ((z - brow).abs() < 0.0036), look.hair)
     # A darker rim, like lashes, so that eyes are visible from a distance.
