@@ -18,8 +18,8 @@ FPS = 30.0
 LEFT = H36M17.joints.index("l_ankle")
 
 
-def filmed() -> tuple[Pose3D, Keypoints]:
-    pose = seen(h36m(walk(4.0)), FPS)
+def filmed(tilt: float = 0.0) -> tuple[Pose3D, Keypoints]:
+    pose = seen(h36m(walk(4.0)), FPS, tilt=tilt)
     points = pose.xyz + pose.root[:, None]
     xy = points[..., :2] / points[..., 2:] * CAMERA.focal + np.asarray(CAMERA.centre)
     return pose, Keypoints(xy, np.full(xy.shape[:2], 0.8), FPS, (1280, 720), "h36m17")
@@ -44,6 +44,18 @@ def test_an_ankle_that_is_seen_elsewhere_is_so_far_off() -> None:
     # The picture's right is the world's right, its down is down.
     assert moved[:, 0] - off[:, 0] == pytest.approx(np.tile([0.1, 0.2, 0.0], (len(pose), 1)), abs=0.01)
     assert moved[:, 1] == pytest.approx(off[:, 1])
+
+
+def test_what_a_tilted_camera_shows_is_off_in_the_axes_of_the_world() -> None:
+    pose, keypoints = filmed(0.4)
+    off = off_of(pose, keypoints)[0]
+    assert np.abs(off).max() < 0.02
+    depth = (pose.xyz + pose.root[:, None])[:, LEFT, 2]
+    xy = keypoints.xy.copy()
+    xy[:, LEFT, 1] -= CAMERA.focal / depth * 0.2
+    moved = off_of(pose, replace(keypoints, xy=xy))[0][:, 0] - off[:, 0]
+    assert moved[:, 1] == pytest.approx(np.full(len(pose), 0.2 * np.cos(0.4)), abs=0.02)
+    assert np.abs(moved[:, 2]) == pytest.approx(np.full(len(pose), 0.2 * np.sin(0.4)), abs=0.02)
 
 
 def test_gaps_are_bridged_and_strays_left_out() -> None:

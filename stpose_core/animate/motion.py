@@ -61,14 +61,16 @@ def animate(
         raise ValueError(f"a camera path of {len(camera)} frames does not belong to {len(pose)} poses")
     start = start_of(pose, smooth, camera, keypoints)
     body, root, carry, ankle = start.body, start.root, start.carry, start.ankle
-    still = camera is None or camera.static
-    if not still:
+    moving = camera is not None and not camera.static
+    if moving:
         # The contacts follow from a first guess of the path, and tell the speed better than the guess did.
         heels = foot_probabilities(start.legs.at(root), pose.fps)[:, [0, 2]]
         root, carry = follow_gait(start.legs, start.still, pose.fps, heels)
     visible = pose.posed[:, None] & ~pose.hidden[:, _ANKLES]
     turn_head_and_hands(body, start.rest, pose, start.crown, start.world, smooth)
-    moved, contacts = travel(start.legs, start.parts, root, start.distance, visible, carry, pose.fps, pose.contacts, still)
+    moved, contacts = travel(
+        start.legs, start.parts, root, start.distance, visible, carry if moving else None, pose.fps, pose.contacts
+    )
     root = moved if smooth > 0 else root
     root = plant(body, root, contacts, ankle, pose.fps, firm=smooth > 0, toes=foot_turns(body, pose, start.world, smooth))
     root = root - ([root[0, 0], 0.0, root[0, 2]] if origin is None else [origin[0], 0.0, origin[1]])

@@ -1,6 +1,6 @@
 """Floors that move under a person: a bed, a trampoline, an escalator, a vehicle, as a camera that stands still shows them.
 
-Feet that stand on a floor at rest keep their places in the picture. Where both are told to stand, and move across the picture
+Feet that stand on a floor at rest keep their places in the picture. Where both seem to stand, and move across the picture
 together, the floor moves, and nothing holds them. One foot alone may be a detection that went astray. If the camera moves as well,
 the picture does not tell which of the two moved.
 """
@@ -14,7 +14,7 @@ from stpose_core.data import Array, Mask
 
 _SECONDS = 1.0  # over which feet are watched, and before and after which the floor moves as well
 _MOVED = 0.12  # m across the ray within that time
-_APART = 0.7  # share of that by which their movements may differ
+_APART = 0.5  # share of that by which their movements may differ; in the training pieces no feet on a floor at rest do so
 _DISTANCE = 1.0  # s, standard deviation of the filter of the distance, which a lifter misjudges from frame to frame
 _NEAREST = 0.2  # m
 
@@ -22,7 +22,7 @@ _NEAREST = 0.2  # m
 def rides(ankles: Array, stand: Mask, fps: float) -> Mask:
     """(T,) frames in which the floor moves under feet that stand.
 
-    ankles: (T, 2, 3) metres from a camera that stays in place, y up, before feet are held. stand: (T, 2) feet that are told to.
+    ankles: (T, 2, 3) metres from a camera that stays in place, y up, before feet are held. stand: (T, 2) feet that seem to stand.
     """
     both, moves = stand.all(axis=1), np.zeros(len(stand), bool)
     if not both.any():

@@ -19,6 +19,7 @@ _GROUND = Stiffness(speed=0.01, height=0.03, acceleration=4.0, slip=0.4)
 # Standard deviation of the speed of standing feet, as a share of the walking speed: strides are lifted too short or too long.
 _STRIDE = 0.6
 _MOMENT, _UNKNOWN = 0.25, 0.2  # s; probability of contact of a foot that is not visible
+_WATCHED = (0.3, 0.15)  # probabilities at which a contact begins and ends that may be one on a floor that moves
 _RIDING = 0.1  # probability of contact, at most, on a floor that moves
 _ROUNDS = 2
 
@@ -53,19 +54,19 @@ def travel(
     root: Array,
     distance: Array,
     visible: Mask,
-    carry: Array,
+    carry: Array | None,
     fps: float,
     given: Array | None = None,
-    still: bool = False,
 ) -> tuple[Array, Array]:
     """The root (T, 3) for which standing feet stay in place, and (T, 4) contact probabilities: left heel, toe, right heel, toe.
 
     Seat, back, knees, elbows, hands and head that rest on the floor stay in place likewise.
     legs, parts: relative to the pelvis (`legs_of`). root: (T, 3) metres, y up, roughly above the floor. distance: (T,) metres
     from the camera. visible: (T, 2) frames in which the left and the right ankle were detected. carry: (T,) in 0..1, where the
-    camera is carried along (`follow_gait`). given: (T, 4) contact probabilities from the network, NaN where there are none.
-    still: the camera stands still, so that the picture tells whether the floor moves (riding.py).
+    camera is carried along (`follow_gait`); None for a camera that stands still, so that the picture shows whether the floor moves
+    (riding.py). given: (T, 4) contact probabilities from the network, NaN where there are none.
     """
+    still, carry = carry is None, np.zeros(len(root)) if carry is None else carry
     outer = legs.ray[:, :, None] * legs.ray[:, None, :]
     along = 1 / (_ALONG * np.maximum(distance, 0.2)) ** 2
     known = np.eye(3) / _ACROSS**2 + (along - 1 / _ACROSS**2)[:, None, None] * outer
@@ -81,8 +82,10 @@ def travel(
         if given is not None:
             contacts = np.where(np.isfinite(given), (contacts + given) / 2, contacts)
         contacts = np.where(known_feet, contacts, np.minimum(contacts, _UNKNOWN))
-        if still:
-            moves = rides(legs.ankles + (legs.ray * distance[:, None])[:, None], decided(contacts)[:, [0, 2]], fps)
+        if still and legs.off is not None:
+            moves = rides(
+                legs.ankles + legs.off + (legs.ray * distance[:, None])[:, None], decided(contacts, *_WATCHED)[:, [0, 2]], fps
+            )
             contacts = np.where(moves[:, None], np.minimum(contacts, _RIDING), contacts)
         # While only the toes stand, the ankle turns about them: only a heel's contact holds the ankle in place.
         on = np.where(decided(contacts), contacts, 0.0)[:, [0, 2]]

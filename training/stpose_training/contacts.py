@@ -178,8 +178,8 @@ def held_out(pieces: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder of marker mocap.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Weights to write, .safetensors.")
-@click.option("--steps", type=click.IntRange(1), default=1600, show_default=True)
-@click.option("--shots", type=click.IntRange(1), default=2, show_default=True, help="Virtual cameras for each piece of 20 s.")
+@click.option("--steps", type=click.IntRange(1), default=2000, show_default=True)
+@click.option("--shots", type=click.IntRange(1), default=4, show_default=True, help="Virtual cameras for each piece of 20 s.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads.")
 def main(data: Path, output: Path, steps: int, shots: int, seed: int, threads: int) -> None:
