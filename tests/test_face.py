@@ -177,7 +177,7 @@ def mesh(places: Array, right: float = 0.0) -> Array:
 
 
 class Network:
-    """Finds the face at the head's joint, if the box is around it."""
+    """Finds the face at the head's joint, or to its right, if the box is near."""
 
     def __init__(self, points: Keypoints, presence: float = 0.9, right: float = 0.0) -> None:
         self.points, self.presence, self.right, self.boxes = points, presence, right, list[Box]()
@@ -185,7 +185,7 @@ class Network:
     def __call__(self, image: np.ndarray, box: Box) -> FaceView:
         self.boxes.append(box)
         head = self.points.xy[int(image[0, 0, 0]), HEAD]
-        near = float(np.abs(head - box.centre).max()) < box.size / 2
+        near = float(np.abs(head + [self.right, 0.0] - box.centre).max()) < box.size
         return FaceView(mesh(head, self.right), self.presence if near else 0.0)
 
 
@@ -215,7 +215,7 @@ def test_no_face_where_the_network_doubts_or_sees_that_of_another_or_the_head_is
     pose, points = walker()
     assert np.isnan(found(Network(points, presence=0.4), pose, points)).all()
     pixels = float(np.median(pose.camera.focal / (pose.xyz[:, HEAD, 2] + pose.root[:, 2])))
-    assert np.isnan(found(Network(points, right=0.3 * pixels), pose, points)).all()
+    assert np.isnan(found(Network(points, right=0.2 * pixels), pose, points)).all()
     assert np.isfinite(found(Network(points, right=0.05 * pixels), pose, points)).all()
     score = points.score.copy()
     score[4, HEAD] = 0.0
