@@ -139,6 +139,13 @@ def test_an_open_mouth_all_the_time_is_still_open() -> None:
     assert face.face_curves(always, FPS)["jawOpen"].min() > 0.6
 
 
+def test_a_glance_aside_all_the_time_is_a_glance() -> None:
+    aside = moved(REST, dict.fromkeys((468, 473), (0.04, 0.0, 0.0)))
+    curves = face.face_curves(np.array([aside] * 20, dtype=np.float32), FPS)
+    assert min(curves[name].min() for name in ("eyeLookOutLeft", "eyeLookInRight")) > 0.3
+    assert max(curves[name].max() for name in ("eyeLookInLeft", "eyeLookOutRight")) == 0.0
+
+
 def test_where_no_face_is_seen_there_are_no_values() -> None:
     clip = np.array([REST] * 20 + [FACES["jawOpen", 0, 0]] * 20, dtype=np.float32)
     clip[5:9] = np.nan
