@@ -45,7 +45,7 @@ def main() -> None:
         turned.append((curves, truth, turns[: len(curves)]))
     print("| action | correlation | at full strength | other |\n|---|---|---|---|")
     for name, rows in found.items():
-        correlation, strength, other = (np.mean([row[column] for row in rows]) for column in (0, 1, 2))
+        correlation, strength, other = np.mean([row[:3] for row in rows], axis=0)
         print(f"| {name} | {correlation:.2f} | {strength:.2f} | {other:.2f} ({max(rows, key=lambda row: row[2])[3]}) |")
     _print_turned(turned)
 

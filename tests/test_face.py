@@ -139,6 +139,13 @@ def test_an_open_mouth_all_the_time_is_still_open() -> None:
     assert face.face_curves(always, FPS)["jawOpen"].min() > 0.6
 
 
+def test_a_glance_aside_all_the_time_is_a_glance() -> None:
+    aside = moved(REST, dict.fromkeys((468, 473), (0.04, 0.0, 0.0)))
+    curves = face.face_curves(np.array([aside] * 20, dtype=np.float32), FPS)
+    assert min(curves[name].min() for name in ("eyeLookOutLeft", "eyeLookInRight")) > 0.3
+    assert max(curves[name].max() for name in ("eyeLookInLeft", "eyeLookOutRight")) == 0.0
+
+
 def test_where_no_face_is_seen_there_are_no_values() -> None:
     clip = np.array([REST] * 20 + [FACES["jawOpen", 0, 0]] * 20, dtype=np.float32)
     clip[5:9] = np.nan
@@ -177,7 +184,7 @@ def mesh(places: Array, right: float = 0.0) -> Array:
 
 
 class Network:
-    """Finds the face at the head's joint, if the box is around it."""
+    """Finds the face at the head's joint, or to its right, if the box is near."""
 
     def __init__(self, points: Keypoints, presence: float = 0.9, right: float = 0.0) -> None:
         self.points, self.presence, self.right, self.boxes = points, presence, right, list[Box]()
@@ -185,7 +192,7 @@ class Network:
     def __call__(self, image: np.ndarray, box: Box) -> FaceView:
         self.boxes.append(box)
         head = self.points.xy[int(image[0, 0, 0]), HEAD]
-        near = float(np.abs(head - box.centre).max()) < box.size / 2
+        near = float(np.abs(head + [self.right, 0.0] - box.centre).max()) < box.size
         return FaceView(mesh(head, self.right), self.presence if near else 0.0)
 
 
@@ -215,7 +222,7 @@ def test_no_face_where_the_network_doubts_or_sees_that_of_another_or_the_head_is
     pose, points = walker()
     assert np.isnan(found(Network(points, presence=0.4), pose, points)).all()
     pixels = float(np.median(pose.camera.focal / (pose.xyz[:, HEAD, 2] + pose.root[:, 2])))
-    assert np.isnan(found(Network(points, right=0.3 * pixels), pose, points)).all()
+    assert np.isnan(found(Network(points, right=0.2 * pixels), pose, points)).all()
     assert np.isfinite(found(Network(points, right=0.05 * pixels), pose, points)).all()
     score = points.score.copy()
     score[4, HEAD] = 0.0
