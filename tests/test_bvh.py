@@ -287,6 +287,7 @@ frame time:   .0083333
 def test_files_of_other_tools_are_read(tmp_path: Path) -> None:
     (tmp_path / "a.bvh").write_text(FOREIGN, encoding="utf-8", newline="")
     motion = read_bvh(tmp_path / "a.bvh")
+    assert (motion.offsets[0] == 0).all(), "the root has a path instead"
     assert motion.names == ("mixamorig:Hips", "Left Leg", "Left LegEnd", "Spine", "Spine2")
     assert motion.parents.tolist() == [-1, 0, 1, 0, 3]
     assert motion.fps == 120

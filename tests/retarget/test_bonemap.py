@@ -62,6 +62,20 @@ def test_a_bone_in_the_wrong_place_is_a_problem() -> None:
     assert "has no bone" in check(skel, {**bones, "hand.L": "nowhere"})["hand.L"]
 
 
+@pytest.mark.parametrize(
+    ("kept", "family"), [(("hips", "upper_arm", "forearm", "hand", "thigh", "shin", "foot"), "structure"), ((), "Mixamo")]
+)
+def test_names_of_which_few_are_those_of_a_family_do_not_name_it(kept: tuple[str, ...], family: str) -> None:
+    """Though all parts that a body needs have such names. Its shape then gives the parts that have others."""
+    one = character("mixamo")
+    skel, mapped = skeleton(one), one.named()
+    own = {mapped[part] for part in mapped if not kept or part.split(".")[0] in kept}
+    other = replace(skel, names=tuple(name if name in own else f"bone{n}" for n, name in enumerate(skel.names)))
+    found = find_map(other)
+    assert found.family == family
+    assert len(found.bones) == 22
+
+
 def test_swapped_sides_are_seen() -> None:
     one = character("mixamo")
     swap = {slot[:-1] + {"L": "R", "R": "L"}[slot[-1]] if slot[-2:] in (".L", ".R") else slot: n for slot, n in one.named().items()}
