@@ -17,6 +17,8 @@ from stpose_core.extras import how_to_install
 from stpose_core.formats import motion_of
 from stpose_core.formats.markers import Points, markers
 
+_MOST_IN_HEADER = 65535  # frames; the header has 16 bits. ezc3d writes the longer count as reals, which not every program reads
+
 
 def check_packages(suffix: str) -> None:
     """Raise OutputError if ezc3d is missing."""
@@ -43,8 +45,9 @@ def write(thing: Motion | Capture, path: str | Path, units: str = "mm") -> None:
     file["parameters"]["POINT"]["LABELS"]["value"] = labels
     file.add_parameter("POINT", "X_SCREEN", ["+X"])
     file.add_parameter("POINT", "Y_SCREEN", ["+Z"])
-    for name, frame in (("START", 1), ("END", len(motion))):  # the header has 16 bits for each
-        file.add_parameter("TRIAL", f"ACTUAL_{name}_FIELD", [frame & 0xFFFF, frame >> 16])
+    if len(motion) > _MOST_IN_HEADER:
+        for name, frame in (("START", 1), ("END", len(motion))):
+            file.add_parameter("TRIAL", f"ACTUAL_{name}_FIELD", [frame & 0xFFFF, frame >> 16])
     file.add_parameter("MANUFACTURER", "COMPANY", ["stpose"])
     x, y, z = places[..., 0].T, places[..., 1].T, places[..., 2].T
     file["data"]["points"] = np.stack([x, -z, y, np.ones_like(x)])
