@@ -64,6 +64,8 @@ def test_an_empty_name_is_not_the_current_folder(words: list[str], source: Path,
 def test_a_file_of_motion_is_no_video(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = error_of(["mocap", source, "-o", source.with_name("b.glb")], capsys)
     assert f"{source} is a file of motion, not a video; stpose convert" in told
+    other = source.rename(source.with_name("b.fbx"))
+    assert ".glb in Blender" in error_of(["mocap", other, "-o", source.with_name("b.glb")], capsys), "fbx is only written"
 
 
 @pytest.mark.parametrize(("words", "what"), [(["a.mp4", "--jobs", "2"], "--jobs"), (["a.mp4", "b.mp4"], "many videos")])

@@ -13,10 +13,13 @@ from stpose_core.animate import animate
 from stpose_core.animate.extremities import HAND, limited
 from stpose_core.animate.kinematics import world_frames
 from stpose_core.animate.motion import world_from_camera
+from stpose_core.animate.setup import fitted_to_setup
 from stpose_core.data import Keypoints, Motion, Pose3D
+from stpose_core.formats.figure import rest_positions
 from stpose_core.lift.parts import with_parts
 from stpose_core.lift.rigid import Expected, Shape, fit
 from stpose_core.lift.shapes import FACE, FACE_OUT, FOOT, MIRROR, PALM, STATURE
+from stpose_core.options import CaptureOptions
 from stpose_core.skeletons import BLAZEPOSE33, FACE5, FOOT3, PALM4
 
 FRAMES, FPS = 40, 30.0
@@ -125,6 +128,14 @@ def test_a_neck_has_no_kink() -> None:
     one, other = head - neck, crown - head
     cosine = (one * other).sum(-1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
     assert np.degrees(np.arccos(cosine)).max() < 60
+
+
+@pytest.mark.parametrize("parts", [True, False])
+def test_the_height_of_the_person_counts_the_head_as_the_face_tilts_it(parts: bool) -> None:
+    pose, points = filmed(standing(Head=[35, 0, 0]))
+    pose = with_parts(pose, points) if parts else pose
+    motion = animate(fitted_to_setup(pose, CaptureOptions(actor_height=1.8)))
+    assert np.ptp(rest_positions(motion)[:, 1]) == pytest.approx(1.8, abs=1e-4)
 
 
 def test_limits_are_soft_and_kept() -> None:

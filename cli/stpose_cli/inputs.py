@@ -41,9 +41,12 @@ def find_videos(given: Sequence[Path], out: str) -> tuple[list[Path], bool]:
 
 def not_a_video(path: Path) -> str | None:
     """What to say of a file of motion that is given for a video; None for other files."""
-    if path.suffix.lower() in {entry.suffix for entry in FORMATS} and path.is_file():
-        return f"{path} is a file of motion, not a video; stpose convert writes it in another format, stpose view shows it"
-    return None
+    entry = next((entry for entry in FORMATS if entry.suffix == path.suffix.lower()), None)
+    if entry is None or not path.is_file():
+        return None
+    readable = "stpose convert writes it in another format, stpose view shows it"
+    advice = readable if entry.readable else "save it as .glb in Blender to read it"
+    return f"{path} is a file of motion, not a video; {advice}"
 
 
 def check_motion(path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from stpose_core.animate.body import rest_height
+from stpose_core.animate.extremities import turn_head_and_hands
 from stpose_core.animate.motion import start_of
 from stpose_core.data import Array, CameraPath, Pose3D
 from stpose_core.errors import OptionError
@@ -27,6 +28,8 @@ def fitted_to_setup(pose: Pose3D, options: CaptureOptions, camera: CameraPath | 
         return pose
     start = start_of(pose, options.smooth, camera)
     if options.actor_height is not None:
+        # The face, where it is seen, tilts the head of the rest pose, which moves its top by up to a centimetre.
+        turn_head_and_hands(start.body, start.rest, pose, start.crown, start.world, options.smooth)
         return _scaled(pose, options.actor_height / rest_height(start.body.offsets))
     height = float(np.median(start.height))
     if height < _LOWEST:
