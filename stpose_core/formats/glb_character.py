@@ -95,14 +95,12 @@ def _add_face(builder: GltfBuilder, motion: Motion, animation: dict[str, Any]) -
 
 
 def _targets(mesh: dict[str, Any]) -> tuple[list[str], Array]:
-    """Names and weights at rest of a mesh's morph targets. Empty where they do not fit each other: such targets stay as they are."""
+    """Names and weights at rest of a mesh's morph targets; empty where they do not fit, so that these targets stay as they are."""
     count = len(mesh["primitives"][0].get("targets", []))
     extras, rest = mesh.get("extras"), mesh.get("weights", [0.0] * count)
     names = extras.get("targetNames") if isinstance(extras, dict) else None
-    lists = isinstance(names, list) and isinstance(rest, list)
-    if not lists or not len(names) == len(rest) == count <= _MOST_TARGETS:
-        return [], np.zeros(0)
-    if not all(isinstance(weight, int | float) and abs(weight) <= _LARGEST for weight in rest):
+    weighted = isinstance(rest, list) and all(isinstance(weight, int | float) and abs(weight) <= _LARGEST for weight in rest)
+    if not (weighted and isinstance(names, list) and len(names) == len(rest) == count <= _MOST_TARGETS):
         return [], np.zeros(0)
     return [str(name) for name in names], np.array(rest, dtype=np.float64)
 
