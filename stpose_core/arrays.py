@@ -27,19 +27,22 @@ _SUFFIX = ".npy"
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
-def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an .npz by name. Raises FormatError if it is missing, damaged, not an .npz, or unpacks to too much."""
-    members = read_members(path)
+def read_arrays(path: str | Path, most: int | None = None) -> dict[str, NDArray[Any]]:
+    """The arrays of an .npz by name. Raises FormatError if it is missing, damaged, not an .npz, unpacks to too much, or has more
+    than `most` members."""
+    members = read_members(path, most=most)
     return {name: array_of(members.pop(name), f"{path}: '{one_line(name, 40)}'") for name in list(members)}
 
 
-def read_members(path: str | Path, *names: str) -> dict[str, bytes]:
+def read_members(path: str | Path, *names: str, most: int | None = None) -> dict[str, bytes]:
     """The unpacked members of an .npz by name, without suffix: all, or those named. Raises FormatError as `read_arrays` does."""
     try:
         if not Path(path).is_file():
             raise FormatError(f"{path} is not a regular file" if Path(path).exists() else f"there is no file {path}")
         with zipfile.ZipFile(path) as archive:
             entries: dict[str, zipfile.ZipInfo] = {}
+            if most is not None and len(archive.infolist()) > most:
+                raise FormatError(f"{path} holds {len(archive.infolist())} arrays; the limit is {most}")
             for entry in archive.infolist():
                 name = entry.filename.removesuffix(_SUFFIX)
                 if name in entries:
@@ -48,9 +51,9 @@ def read_members(path: str | Path, *names: str) -> dict[str, bytes]:
                 if entry.filename.endswith(_SUFFIX) and (not names or name in names):
                     entries[name] = entry
             size = sum(entry.file_size for entry in entries.values())
-            most = min(MOST_BYTES, _ALWAYS + _EXPANSION * Path(path).stat().st_size)
-            if size > most:
-                raise FormatError(f"{path} unpacks to {size / 1e6:.0f} MB; for its size the limit is {most / 1e6:.0f} MB")
+            limit = min(MOST_BYTES, _ALWAYS + _EXPANSION * Path(path).stat().st_size)
+            if size > limit:
+                raise FormatError(f"{path} unpacks to {size / 1e6:.0f} MB; for its size the limit is {limit / 1e6:.0f} MB")
             if any(entry.compress_type not in _COMPRESSIONS for entry in entries.values()):
                 raise FormatError(f"{path} uses a compression that numpy does not write")
             return {name: archive.read(entry) for name, entry in entries.items()}

@@ -47,10 +47,15 @@ def _own_parts(parts: Mapping[str, Any], whole: Keypoints | Pose3D) -> dict[str,
     return {name: replace(part) for name, part in parts.items()}
 
 
-def _own_curves(curves: Mapping[str, Any], frames: int) -> dict[str, Array]:
-    """Copies of curves. Raises ValueError unless they have this many frames, values in 0..1 or NaN, and identifiers as names."""
+def check_count(curves: Mapping[str, Any]) -> None:
+    """Raise ValueError if there are too many curves."""
     if len(curves) > MOST_CURVES:
         raise ValueError(f"{len(curves)} curves are more than {MOST_CURVES}")
+
+
+def _own_curves(curves: Mapping[str, Any], frames: int) -> dict[str, Array]:
+    """Copies of curves. Raises ValueError unless they have this many frames, values in 0..1 or NaN, and identifiers as names."""
+    check_count(curves)
     owned = {}
     for name, values in curves.items():
         if not (isinstance(name, str) and name.isidentifier() and len(name) <= _LONGEST_NAME):

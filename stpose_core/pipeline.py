@@ -50,6 +50,7 @@ FASTEST = 2000.0
 # Number of decoded frames in the queue of the detector; 25 MB in full HD.
 AHEAD = 4
 _log = logging.getLogger(__name__)
+_FACE_OFTEN = 0.5  # of the frames; a face that is seen less often is worth a warning
 
 
 def capture(
@@ -130,7 +131,8 @@ def _captured(
         if pose3d.posed.any():
             curves = None
             if face_network is not None:
-                curves = _face_curves(face_network, keypoints, pose3d, seen.times, video, options)
+                who = f"person {number + 1}: " if len(chosen) > 1 else ""
+                curves = _face_curves(face_network, keypoints, pose3d, seen.times, video, options, who)
             lifted.append((keypoints, pose3d, curves))
         else:
             unposed.append(number + 1)
@@ -244,15 +246,25 @@ def _face_network() -> LookAtFace:
 
 
 def _face_curves(
-    look: LookAtFace, keypoints: Keypoints, pose: Pose3D, times: Array, video: FrameSource, options: CaptureOptions
+    look: LookAtFace, keypoints: Keypoints, pose: Pose3D, times: Array, video: FrameSource, options: CaptureOptions, who: str
 ) -> dict[str, Array]:
-    """The curves of a person's face, from another pass over the frames."""
+    """The curves of a person's face, from another pass over the frames. who: the person, at the beginning of a warning."""
     from stpose_core.detect.faces import find_faces
     from stpose_core.lift.face import LANDMARKS, face_curves
 
     with closing(ahead(video.frames(options.start, options.end), AHEAD)) as frames:
         points = find_faces(look, keypoints, pose, times, (frame.image for frame in frames), LANDMARKS)
-    return face_curves(points, keypoints.fps, options.smooth)
+    curves = face_curves(points, keypoints.fps, options.smooth)
+    if len(keypoints):
+        _warn_of_unseen(float(np.isfinite(list(curves.values())).any(axis=0).mean()), video.info.path, who)
+    return curves
+
+
+def _warn_of_unseen(share: float, path: Path, who: str) -> None:
+    if share < _FACE_OFTEN:
+        where = f"only in {100 * share:.0f} % of the frames" if share else "in any frame"
+        seen = "a face was seen" if share else "no face was seen"
+        _log.warning("%s: %s%s %s; film closer or from the front", path, who, seen, where)
 
 
 @dataclass(frozen=True)

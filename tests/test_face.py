@@ -7,6 +7,7 @@ lift/face.json: `python benchmarks/face_responses.py --folder FOLDER --people 2 
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,38 @@ def test_a_turned_head_moves_hardly_anything() -> None:
     # Without the alignment, the same turns would move it: the control.
     apart = [np.abs(points[:, :2] - REST[:, :2]).max() / np.ptp(REST[:, 0]) for points in turned]
     assert min(apart) > 0.03
+
+
+def turned_left(points: Array, degrees: float) -> Array:
+    """The landmarks with the head turned to the person's left."""
+    yaw = np.radians(degrees)
+    return points @ np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
+
+
+@pytest.mark.parametrize("degrees", [-32.0, 32.0])
+def test_the_depth_of_a_face_is_no_jaw_to_the_side_when_it_turns(degrees: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network takes mouth and chin for further away than they are."""
+    low = (0, 13, 14, 17, 152, 199, 200, 61, 291, 78, 308, 148, 377, 37, 267, 84, 314)
+    deep = turned_left(moved(REST, dict.fromkeys(low, (0.0, 0.0, 0.09))), degrees)
+    aside = ("jawLeft", "jawRight", "mouthLeft", "mouthRight")
+    (found,) = curves_of(deep)
+    assert max(found[name] for name in aside) < 0.1
+    monkeypatch.setattr(face, "_DEPTH", 0.0)  # the control
+    (found,) = curves_of(deep)
+    assert max(found[name] for name in aside) > 0.3
+
+
+def test_small_and_turned_faces_blink_with_both_eyes() -> None:
+    wink = FACES["eyeBlinkLeft", 0, 0]
+    clip = np.array([REST] * 9 + [wink], dtype=np.float32)
+    large, small = face.face_curves(clip, FPS, 0.0), face.face_curves(0.5 * clip, FPS, 0.0)
+    assert large["eyeBlinkLeft"][-1] > 0.6 > 0.1 > large["eyeBlinkRight"][-1]
+    assert small["eyeBlinkLeft"][-1] == pytest.approx(small["eyeBlinkRight"][-1], abs=0.1)
+    assert 0.2 < small["eyeBlinkRight"][-1] < 0.6
+    # The left eye of a head that is turned to its left is the hidden one.
+    hidden, shown = (curves_of(turned_left(wink, degrees))[0] for degrees in (32.0, -32.0))
+    assert max(hidden["eyeBlinkLeft"], hidden["eyeBlinkRight"]) < 0.1
+    assert min(shown["eyeBlinkLeft"], shown["eyeBlinkRight"]) > 0.5
 
 
 def test_size_place_and_roll_do_not_count() -> None:
@@ -292,6 +325,45 @@ def test_without_mediapipe_there_is_one_line(
     assert not (tmp_path / "a.npz").exists()
 
 
+class Nothing:
+    """A network that sees a face in the first of so many looks, and none later."""
+
+    def __init__(self, looks: int = 0) -> None:
+        self.looks = looks
+
+    def __call__(self, image: np.ndarray, box: Box) -> FaceView:
+        self.looks -= 1
+        points = np.zeros((478, 3))
+        points[face.LANDMARKS] = REST - REST.mean(axis=0)
+        return FaceView(points + [*box.centre, 0.0], 0.9 if self.looks >= 0 else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("looks", "said"), [(0, "no face was seen in any frame"), (8, "a face was seen only in"), (1000, None)], ids=str
+)
+def test_a_face_that_is_seldom_seen_gives_a_warning(
+    looks: int, said: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("stpose_core.detect.mediapipe_face.MediaPipeFace", lambda: Nothing(looks))
+    sp.capture(film(tmp_path / "walk.mp4", 25, 20), detector=BarDetector(), lifter=lift_standing, face=True)
+    lines = [record.getMessage() for record in caplog.records if "face was seen" in record.getMessage()]
+    assert len(lines) == (said is not None)
+    assert all(str(said) in line and "film closer" in line for line in lines)
+
+
+@pytest.mark.parametrize(("name", "kept"), [("a.bvh", False), ("a.glb", False), ("a.json", True)])
+def test_a_face_that_no_file_would_hold_is_not_looked_for(
+    name: str, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loaded = {"detector": BarDetector(), "lifter": lift_standing}
+    monkeypatch.setattr("stpose_cli.mocap.load", lambda *_: loaded)
+    looked: list[int] = []
+    monkeypatch.setattr("stpose_core.detect.mediapipe_face.MediaPipeFace", lambda: looked.append(1) or Nothing())
+    assert run(["mocap", str(film(tmp_path / "walk.mp4", 25, 20)), "-o", str(tmp_path / name), "--face", "--progress", "none"]) == 0
+    assert bool(looked) == kept
+    assert capsys.readouterr().err.count("left out the face") == (not kept)
+
+
 # Carried by motions, and in files.
 
 
@@ -369,12 +441,35 @@ def test_too_many_curves_are_refused(tmp_path: Path) -> None:
         sp.load_motion(tmp_path / "a.json")
 
 
-@pytest.mark.parametrize("curves", ["[1]", '"jawOpen"', "3", '{"jawOpen": 3}', '{"jawOpen": [[1]]}'])
+def test_too_many_arrays_are_refused_before_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sp.save(body_motion(2), tmp_path / "a.npz")
+    with zipfile.ZipFile(tmp_path / "a.npz", "a") as archive:
+        for number in range(1000):
+            archive.writestr(f"motion.curves.c{number}.npy", b"")
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("a member was read"))
+    with pytest.raises(FormatError, match="arrays; the limit is 1000"):
+        sp.load_motion(tmp_path / "a.npz")
+
+
+ODD_CURVES = [
+    "[]",
+    "[1]",
+    '"jawOpen"',
+    "3",
+    "null",
+    '{"jawOpen": 3}',
+    '{"jawOpen": [[1]]}',
+    '{"jawOpen": ["0.5"]}',
+    '{"jawOpen": [true]}',
+]
+
+
+@pytest.mark.parametrize("curves", ODD_CURVES)
 def test_json_of_other_kinds_is_refused(curves: str, tmp_path: Path) -> None:
     sp.save(body_motion(1), tmp_path / "a.json")
     text = (tmp_path / "a.json").read_text()
     (tmp_path / "a.json").write_text(text.replace('"fps":', f'"curves":{curves},"fps":', 1))
-    with pytest.raises(FormatError):
+    with pytest.raises(FormatError, match=r"not an object of lists|not a list of numbers"):
         sp.load_motion(tmp_path / "a.json")
 
 
@@ -399,6 +494,15 @@ def test_gaps_fade_to_rest() -> None:
     assert (filled["a"][16:44] == 0).all()
     assert 0.2 < filled["a"][48] < 0.4
     assert not filled["b"].any()
+
+
+def test_info_counts_the_frames_in_which_any_curve_is_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blink = with_face().curves["eyeBlinkLeft"]  # not known in 10 of 30 frames
+    for number, curves in enumerate([{"eyeBlinkLeft": blink, "jawOpen": np.zeros(30)}, {"eyeBlinkLeft": blink}]):
+        sp.save(replace(body_motion(30), curves=curves), tmp_path / f"{number}.npz")
+        assert run(["info", str(tmp_path / f"{number}.npz")]) == 0
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if "face:" in line]
+        assert line.split("face:")[1].strip() == ("100 %", "67 %")[number]
 
 
 def test_shapes_are_found_under_their_usual_names() -> None:
@@ -446,9 +550,32 @@ def test_the_morph_targets_of_a_character_follow(tmp_path: Path, caplog: pytest.
     hero_with_shapes(hero, ["horns"])
     assert run(["convert", str(tmp_path / "a.npz"), "-o", str(tmp_path / "b.glb"), "--skeleton", str(hero)]) == 0
     assert "no mesh of" in caplog.records[-1].getMessage()
-    hero_with_shapes(hero, ["jawOpen"], targets=2)
-    assert run(["convert", str(tmp_path / "a.npz"), "-o", str(tmp_path / "c.glb"), "--skeleton", str(hero)]) == 2
-    assert not (tmp_path / "c.glb").exists()
+    assert caplog.records[-1].getMessage().startswith(f"{tmp_path / 'b.glb'}: ")
+
+
+ODD: dict[str, dict[str, Any]] = {
+    "extras that are no object": {"extras": "jawOpen"},
+    "names that are no list": {"extras": {"targetNames": "jawOpen"}},
+    "more names than targets": {"extras": {"targetNames": ["jawOpen", "eyeBlinkLeft", "horns"]}},
+    "fewer weights than targets": {"weights": [0.5]},
+    "weights that are no numbers": {"weights": [0.5, "much"]},
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_morph_targets_that_do_not_fit_their_names_stay(what: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    hero, out = tmp_path / "hero.glb", tmp_path / "talk.glb"
+    hero_with_shapes(hero, ["jawOpen", "eyeBlinkLeft"])
+    builder = GltfBuilder(GltfFile(hero))
+    builder.content["meshes"][0] |= ODD[what]
+    builder.write(hero)
+    sp.save(with_face(), tmp_path / "a.npz")
+    assert run(["convert", str(tmp_path / "a.npz"), "-o", str(out), "--skeleton", str(hero)]) == 0
+    (animation,) = GltfFile(out).content["animations"]
+    paths = {channel["target"]["path"] for channel in animation["channels"]}
+    assert "rotation" in paths
+    assert "weights" not in paths
+    assert "no mesh of" in caplog.records[-1].getMessage()
 
 
 def test_expressions_of_a_vrm_avatar_follow(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """A picture of captured faces: a rendered head with some expressions, and below each the curves that the capture gives it.
 
-python tools/face_picture.py --folder FOLDER -o docs/images/face.jpg
+PYTHONPATH=benchmarks python tools/face_picture.py --folder FOLDER -o docs/images/face.jpg
 
 FOLDER keeps the facial actions, as for benchmarks/face_responses.py. `lift/face.json` was not measured on this person.
 """

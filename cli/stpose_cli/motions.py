@@ -146,7 +146,7 @@ def _described(motion: Motion) -> dict[str, Any]:
         "skeleton": rig_of(motion) or "other",
         "joints": sum(not name.endswith("End") for name in motion.names),
         "height": _number(np.ptp(rest_positions(motion)[:, 1])),
-        "face": _number(np.isfinite(next(iter(motion.curves.values()))).mean()) if motion.curves and len(motion) else None,
+        "face": _number(np.isfinite(list(motion.curves.values())).any(axis=0).mean()) if motion.curves and len(motion) else None,
         "filled_frames": _number(motion.filled.mean()) if len(motion) else None,
         "foot_contacts": _number((motion.contacts > 0.5).any(axis=1).mean()) if motion.contacts.any() else None,
         "foot_slide": _number(slide),

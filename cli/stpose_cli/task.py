@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,10 +192,14 @@ def run(
 ) -> Result:
     """Run one job. Raises StposeError, and then leaves no file."""
     from stpose_core import capture_people, save
+    from stpose_core.formats import holds_face, without_face
     from stpose_core.quality import advice, quality
 
     began = time.monotonic()
     target = _skeleton(options.skeleton)
+    if options.face and not holds_face(job.out, options.rig, options.skeleton):
+        say.warning(without_face(job.out))
+        options = replace(options, face=False)  # a pass over the video that nothing would come of
     captures = capture_people(video, options=options, progress=say, **loaded)
     files = job.files(len(captures))
     made: list[Path] = []

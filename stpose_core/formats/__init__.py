@@ -120,26 +120,35 @@ def save(
         raise FormatError(f"{path}: a {chosen.suffix} holds one person, not {len(people)}; {many} hold several")
     if rig != "stpose":
         people = [_renamed(person, chosen, rig) for person in people]
-    as_character = _is_character(character, chosen) and len(people) == 1 and rig == "stpose"
+    as_character = _is_character(character, chosen, rig) and len(people) == 1
     if not (chosen.curves or as_character) and any(motion_of(person).curves for person in people):
-        holding = ", ".join(entry.suffix for entry in FORMATS if entry.curves)
-        _log.warning(
-            "%s: left out the face, which a %s does not hold; use %s, or .glb with --skeleton", path, chosen.suffix, holding
-        )
+        _log.warning("%s", without_face(path))
     with written_whole(path, overwrite) as temporary:
         try:
             if as_character:
                 from stpose_core.formats.glb_character import write_character
 
-                write_character(motion_of(people[0]), str(character), temporary)
+                write_character(motion_of(people[0]), str(character), temporary, str(path))
             else:
                 chosen.write(people, temporary, units)
         except OutputError as error:
             raise OutputError(str(error).replace(str(temporary), str(path))) from error
 
 
-def _is_character(character: str | Path | None, chosen: Format) -> bool:
-    return character is not None and chosen.suffix == Path(character).suffix.lower() == ".glb"
+def holds_face(path: str | Path, rig: str, character: str | Path | None) -> bool:
+    """Whether the file that `save` writes for one person holds the curves of a face."""
+    chosen = format_of(path)
+    return chosen.curves or _is_character(character, chosen, rig)
+
+
+def without_face(path: str | Path) -> str:
+    """The warning that a file holds no curves of a face."""
+    chosen, holding = format_of(path), ", ".join(entry.suffix for entry in FORMATS if entry.curves)
+    return f"{path}: left out the face, which a {chosen.suffix} does not hold; use {holding}, or .glb with --skeleton"
+
+
+def _is_character(character: str | Path | None, chosen: Format, rig: str) -> bool:
+    return character is not None and chosen.suffix == Path(character).suffix.lower() == ".glb" and rig == "stpose"
 
 
 def _renamed(person: Motion | Capture, chosen: Format, rig: str) -> Motion | Capture:

@@ -19,14 +19,15 @@ from stpose_core.retarget.rotation import continuous, inverse, multiply
 
 _MOVES = 1e-7
 _MOST_TARGETS = 2000  # of a mesh
+_LARGEST = 1e6  # weight of a target
 _log = logging.getLogger(__name__)
 
 
-def write_character(motion: Motion, character: str | Path, path: str | Path) -> None:
+def write_character(motion: Motion, character: str | Path, path: str | Path, shown: str) -> None:
     """Write a motion on the skeleton of the first person of a .glb, which it was solved on, into a copy of that file.
 
     Curves of a face become weights of the morph targets that are named alike (`retarget.curves.matched`); where no mesh has any,
-    the log "stpose_core" has a warning.
+    the log "stpose_core" has a warning. shown: what the warning calls the file.
     Raises OutputError for a motion without frames or with missing values, FormatError if the file is not the one of the skeleton.
     """
     check(motion, path)
@@ -39,7 +40,7 @@ def write_character(motion: Motion, character: str | Path, path: str | Path) -> 
         builder = GltfBuilder(file)
         animation = _animation(builder, motion, tree, root, joints)
         if motion.curves and not _add_face(builder, motion, animation):
-            _log.warning("%s: left out the face: no mesh of %s has shapes named as ARKit's", path, character)
+            _log.warning("%s: left out the face: no mesh of %s has shapes named as ARKit's", shown, character)
         builder.content["animations"] = [animation]
         for node in joints:
             _separate(builder.content["nodes"][node], tree.local[node])
@@ -77,16 +78,11 @@ def _add_face(builder: GltfBuilder, motion: Motion, animation: dict[str, Any]) -
     for number, node in enumerate(content.get("nodes", [])):
         if "mesh" not in node:
             continue
-        mesh = content["meshes"][node["mesh"]]
-        names = [str(name) for name in mesh.get("extras", {}).get("targetNames", [])]
+        names, rest = _targets(content["meshes"][node["mesh"]])
         follows = matched(names, curves)
         if not follows:
             continue
-        count = len(mesh["primitives"][0].get("targets", []))
-        if count != len(names) or count > _MOST_TARGETS:
-            raise ValueError(f"a mesh has {count} morph targets and {len(names)} names of them")
         if node["mesh"] not in weights:
-            rest = np.array(mesh.get("weights", [0.0] * count), dtype=np.float64)
             values = np.tile(rest, (len(motion), 1))
             for target, name in enumerate(names):
                 if name in follows:
@@ -96,6 +92,17 @@ def _add_face(builder: GltfBuilder, motion: Motion, animation: dict[str, Any]) -
         animation["channels"].append({"sampler": weights[node["mesh"]], "target": {"node": number, "path": "weights"}})
         moved = True
     return moved
+
+
+def _targets(mesh: dict[str, Any]) -> tuple[list[str], Array]:
+    """Names and weights at rest of a mesh's morph targets; empty where they do not fit, so that these targets stay as they are."""
+    count = len(mesh["primitives"][0].get("targets", []))
+    extras, rest = mesh.get("extras"), mesh.get("weights", [0.0] * count)
+    names = extras.get("targetNames") if isinstance(extras, dict) else None
+    weighted = isinstance(rest, list) and all(isinstance(weight, int | float) and abs(weight) <= _LARGEST for weight in rest)
+    if not (weighted and isinstance(names, list) and len(names) == len(rest) == count <= _MOST_TARGETS):
+        return [], np.zeros(0)
+    return [str(name) for name in names], np.array(rest, dtype=np.float64)
 
 
 def _separate(node: dict[str, Any], local: Array) -> None:

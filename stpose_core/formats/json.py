@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from stpose_core.animate.kinematics import forward_kinematics
-from stpose_core.data import Array, Capture, Motion
+from stpose_core.data import Array, Capture, Motion, check_count
 from stpose_core.errors import FormatError
 from stpose_core.formats import motion_of
 from stpose_core.formats.glb import check
@@ -79,6 +79,12 @@ def read(path: str | Path) -> tuple[Motion, ...]:
         return tuple(_motion(person) for person in content["people"])
 
 
+def _curve(name: str, values: Any) -> Array:
+    if not isinstance(values, list) or not all(type(value) in (int, float, type(None)) for value in values):
+        raise ValueError(f"the curve {name[:40]!r} is not a list of numbers and nulls")
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
 def _motion(person: dict[str, Any]) -> Motion:
     joints = person["joints"]
     values = {name: np.array(person[name], dtype=np.float64) for name in ("root", "rotations", "contacts")}
@@ -87,10 +93,10 @@ def _motion(person: dict[str, Any]) -> Motion:
         raise ValueError("there are values that are not finite, or too large")
     if (np.linalg.norm(values["rotations"], axis=-1) < 1e-6).any():
         raise ValueError("a rotation has no length")
-    curves = {
-        name: np.array([np.nan if value is None else value for value in curve], dtype=np.float64)
-        for name, curve in person.get("curves", {}).items()
-    }
+    curves = person.get("curves", {})
+    if not isinstance(curves, dict):
+        raise ValueError("curves are not an object of lists of numbers by name")
+    check_count(curves)
     return Motion(
         names=tuple(str(joint["name"]) for joint in joints),
         parents=np.array([int(joint["parent"]) for joint in joints]),
@@ -100,5 +106,5 @@ def _motion(person: dict[str, Any]) -> Motion:
         contacts=values["contacts"],
         filled=np.array(person["filled"], dtype=bool),
         fps=float(person["fps"]),
-        curves=curves,
+        curves={name: _curve(name, values) for name, values in curves.items()},
     )

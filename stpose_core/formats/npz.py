@@ -25,6 +25,7 @@ Made = TypeVar("Made")
 FORMAT = "stpose"
 VERSION = 1
 _MOST_PARTS = 20
+_MOST_ARRAYS = 1000  # twice as many as a capture with all its parts and curves has
 _CURVE = "motion.curves."
 
 
@@ -86,7 +87,7 @@ def _flat(thing: Any, prefix: str) -> dict[str, np.ndarray]:
 
 
 def _read(path: str | Path) -> dict[str, np.ndarray]:
-    content = read_arrays(path)
+    content = read_arrays(path, _MOST_ARRAYS)
     if str(content.get("format")) != FORMAT or content.get("version", np.empty(2)).shape != ():
         raise FormatError(f"{path} was not written by stpose")
     version = content["version"]

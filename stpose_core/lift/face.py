@@ -73,6 +73,7 @@ _AT = {name: number for number, name in enumerate(DISTANCES)}
 # Of each eye: the distances of the lids, and those of the iris.
 _EYES = [([_AT[f"{name}_{side}"] for name in ("lids", "lower_lid")], [_AT[f"iris_{way}_{side}"] for way in ("out", "up")])
          for side in "lr"]  # fmt: skip
+_ASIDE = [_AT[name] for name in ("jaw_left", "mouth_left", "corner_out_l", "corner_out_r")]
 
 _FRONT = np.radians(20.0)  # the head faces the camera if it is turned no further
 _CLOSED = 0.2  # of the distance of open lids: what is left between closed ones
@@ -84,7 +85,9 @@ _LEAST_SHARE = 0.4  # what the price leaves of a shape is not enlarged any furth
 _ROUNDS = 40
 _PROFILE = np.radians(60.0)  # a head that is turned further hides half of its face
 _DOUBT = np.radians(45.0)  # turned so far, twice as much counts as error as from the front
-_LARGE = 50.0  # pixels between the outer corners of the eyes; in smaller faces errors are larger
+_LARGE = 50.0  # pixels between the outer corners of the eyes; in smaller faces errors are larger, and blinks alike
+_NEARLY = 0.1  # a face that is larger by this share has blinks of its own in each eye
+_DEPTH = 0.08  # error of the depth of mouth and chin, in distances of the outer corners of the eyes
 _CALM = 40.0  # standard deviations a second: distances that change so fast are smoothed half as strongly
 
 
@@ -105,11 +108,12 @@ def face_curves(points: NDArray[np.float32], fps: float, smooth: float = 0.4) ->
         known = _known()
         shapes, turns = face_shapes(points[seen])
         measured = distances(shapes) - of_turn(turns) @ known.turned
-        whole = np.zeros((len(points), len(DISTANCES)))
-        whole[seen] = _changes(measured, _rest(measured, turns)) / known.sigma
-        whole = _smoothed(bridge(whole, ~seen), seen, smooth, fps)
         eyes = [LANDMARKS.index(index) for index in (33, 263)]
         apart = np.linalg.norm(np.diff(points[seen][:, eyes], axis=1)[:, 0], axis=-1)
+        changes = _sure(_changes(measured, _rest(measured, turns)), yaw[seen])
+        whole = np.zeros((len(points), len(DISTANCES)))
+        whole[seen] = _blinking_together(changes, of_turn(turns)[:, 0], apart) / known.sigma
+        whole = _smoothed(bridge(whole, ~seen), seen, smooth, fps)
         found = strengths(whole[seen] * known.sigma, np.maximum(_LARGE / apart, 1.0) * (1 + (yaw[seen] / _DOUBT) ** 4))
         for number, name in enumerate(known.names):
             curves[name][seen] = found[:, number]
@@ -214,6 +218,27 @@ def _changes(measured: Array, rest: Array) -> Array:
         changes[:, lids[0]] = np.maximum(changes[:, lids[0]] / (1 - _CLOSED), -known.lids)
         changes[:, iris] = bridge(changes[:, iris], changes[:, lids[0]] < -_SHUT * known.lids)
     return changes
+
+
+def _sure(changes: Array, yaw: Array) -> Array:
+    """Changes (N, D) less what errors of the depth make of those to the side in a head that is turned by yaw (N,): its depth is
+    seen from the side, and faces are not as deep as the mean face."""
+    sure, most = changes.copy(), _DEPTH * np.sin(yaw)[:, None]
+    sure[:, _ASIDE] = np.sign(changes[:, _ASIDE]) * np.maximum(np.abs(changes[:, _ASIDE]) - most, 0.0)
+    return sure
+
+
+def _blinking_together(changes: Array, yaw: Array, apart: Array) -> Array:
+    """Changes (N, D) in which both eyes have the lids of the one that is seen better, or their mean from the front, where a blink
+    would look like a wink: in heads turned by yaw (N,), and where the eyes are few pixels apart (N,)."""
+    small, aside = 1 - (apart / _LARGE - 1) / _NEARLY, (np.abs(yaw) / _FRONT - 1) / 0.5
+    share = np.clip(np.maximum(small, aside), 0.0, 1.0)[:, None]
+    (left, _), (right, _) = _EYES
+    part = np.clip(0.5 - yaw / (2 * _FRONT), 0.0, 1.0)[:, None]  # a head that turns to its left hides its left eye
+    both, result = part * changes[:, left] + (1 - part) * changes[:, right], changes.copy()
+    for lids in (left, right):
+        result[:, lids] += share * (both - changes[:, lids])
+    return result
 
 
 def _smoothed(values: Array, seen: Mask, smooth: float, fps: float) -> Array:

@@ -23,6 +23,7 @@ VERSION = 1
 #: From the file's axes to Blender's: (x, y, z) to (x, -z, y).
 TO_BLENDER: Array = about([1.0, 0.0, 0.0], np.pi / 2)
 _CURVE = "motion.curves."
+_MOST_ARRAYS = 1000  # as stpose reads them
 _LEAST = 0.02  # m; a bone is not drawn shorter
 _MAIN_CHILD = ("Spine", "Neck", "Head")
 
@@ -144,6 +145,8 @@ def _arrays(path: str | Path) -> dict[str, Array]:
         if isinstance(file, np.ndarray):
             raise TrackError(f"{path} is no track of stpose")
         with file:
+            if len(file.files) > _MOST_ARRAYS:
+                raise TrackError(f"{path} holds {len(file.files)} arrays; the limit is {_MOST_ARRAYS}")
             content = {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise TrackError(f"there is no file {path}") from None
