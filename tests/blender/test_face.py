@@ -23,7 +23,8 @@ def head(rig: bpy.types.Object, shapes: tuple[str, ...]) -> bpy.types.Object:
     obj.modifiers.new("rig", "ARMATURE").object = rig
     obj.shape_key_add(name="Basis")
     for number, name in enumerate(shapes):
-        key = obj.shape_key_add(name=name)
+        key = obj.shape_key_add(name=name, from_mix=False)
+        key.value = 0.0  # 1 at first in Blender 5.0
         key.data[number].co.z += 1
     return obj
 
