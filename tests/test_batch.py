@@ -16,13 +16,14 @@ from unittest.mock import ANY
 import pytest
 from batch_kit import NOTES
 from fakes import BarDetector, film
-from stpose_cli.batch import Crash
+from stpose_cli.batch import Batch, Crash
 from stpose_cli.inputs import find_videos
 from stpose_cli.main import run
 from stpose_cli.manifest import Manifest, checksum, inputs_of
 from stpose_cli.outputs import Job, unique_names
 from stpose_cli.processes import Processes
-from stpose_cli.progress import NoProgress
+from stpose_cli.progress import NoProgress, Progress
+from stpose_cli.reports import Reports
 from stpose_cli.task import Outcome, Task
 from test_cli import ARGUMENTS, bar, fails, files  # noqa: F401 - a fixture
 
@@ -340,3 +341,38 @@ def test_ray_that_is_missing_is_one_line(
     video = film(tmp_path / "a.mp4", 25, 5)
     line = fails(capsys, "mocap", video, "-o", f"{tmp_path}/out/", "--ray", "auto", *ARGUMENTS)
     assert "--ray needs the package ray" in line
+
+
+class Planned:
+    """A pool whose worker finds three pieces and no person; Ctrl-C comes while it divides the first video."""
+
+    size = 6
+
+    def __init__(self) -> None:
+        self.given: list[Task] = []
+        self._waiting: list[Task] = []
+
+    def free(self) -> bool:
+        return not self._waiting
+
+    def submit(self, task: Task, progress: Progress) -> None:
+        self.given.append(task)
+        self._waiting.append(task)
+
+    def ended(self, seconds: float) -> list[tuple[Task, Outcome | Crash]]:
+        if len(self.given) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        done, self._waiting = self._waiting, []
+        return [(task, Outcome(pieces=3, error=None if task.divide or task.piece else "nobody")) for task in done]
+
+    def close(self) -> None:
+        pass
+
+
+@POSIX
+def test_a_video_that_ctrl_c_finds_being_divided_is_finished(takes: Path, tmp_path: Path) -> None:
+    jobs = [Job(takes / name, tmp_path / f"{name[0]}.npz", everyone=False) for name in ("a.mp4", "b.mp4")]
+    pool = Planned()
+    assert Batch(jobs, CaptureOptions(), False, tmp_path, Reports(), chunks=3).run(lambda: pool) == 130
+    assert {task.job.video.name for task in pool.given} == {"a.mp4"}
+    assert [task.piece and task.piece[0] for task in pool.given] == [None, 0, 1, 2, None]

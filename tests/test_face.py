@@ -251,6 +251,15 @@ def test_the_face_is_found_at_the_head_and_then_followed() -> None:
     assert len(network.boxes) == len(points) + 1, "two looks in the first frame, one in each that follows"
 
 
+def test_where_the_neck_is_unknown_the_head_is_taken_for_upright() -> None:
+    pose, points = walker()
+    xy = points.xy.copy()
+    xy[:, H36M17.index("neck")[0]] = np.nan
+    network = Network(points)
+    found(network, pose, replace(points, xy=xy))
+    assert network.boxes[0].angle == 0
+
+
 def test_no_face_where_the_network_doubts_or_sees_that_of_another_or_the_head_is_hidden() -> None:
     pose, points = walker()
     assert np.isnan(found(Network(points, presence=0.4), pose, points)).all()
@@ -476,7 +485,7 @@ def test_json_of_other_kinds_is_refused(curves: str, tmp_path: Path) -> None:
 def test_what_cannot_hold_a_face_says_so_once_and_is_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     sp.save(with_face(), tmp_path / "a.bvh")
     assert [record.getMessage().split(": ")[1] for record in caplog.records] == [
-        "left out the face, which a .bvh does not hold; use .vrma, .json, .npz, or .glb with --skeleton"
+        "left out the face, which a .bvh does not hold; use .vrma, .json, .npz, or .glb with --skeleton and without --rig"
     ]
     assert len(sp.load_motion(tmp_path / "a.bvh")) == 30
     caplog.clear()

@@ -24,5 +24,6 @@ def lowest(contact: float) -> float:
 def test_toes_of_a_foot_that_half_stands_do_not_sink(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [lowest(contact) for contact in (0.0, 0.3, 0.5, 0.8)]
     assert min(found) > -0.005
+    assert max(found) < 0.01, "nor are they raised further than to the floor"
     monkeypatch.setattr(feet, "_sunk", lambda foot, ankle, toe, fps: np.zeros(len(foot)))
     assert min(lowest(contact) for contact in (0.0, 0.3, 0.5, 0.8)) < -0.02, "control: as blended"

@@ -101,10 +101,9 @@ class _Running:
 
 @dataclass
 class _Divided:
-    """A video of which pieces are recorded. left: pieces that have not ended. begun: whether a worker has received one."""
+    """A video of which pieces are recorded. left: pieces that have not ended."""
 
     left: int
-    begun: bool = False
     seconds: float = 0.0
     recorded: list[Recorded] = field(default_factory=list)
 
@@ -125,6 +124,7 @@ class Batch:
         self._counts = Counts()
         self._running: dict[tuple[Path, int | None], _Running] = {}
         self._divided: dict[Path, _Divided] = {}
+        self._begun: set[Path] = set()  # videos of which a worker has received a task
         self._again: list[tuple[float, Task, int]] = []  # when, what, how many tries before
 
     def run(self, make_pool: Callable[[], Pool]) -> int:
@@ -194,11 +194,9 @@ class Batch:
             if entry[0] <= now and not ending:
                 self._again.remove(entry)
                 return entry[1], entry[2] + 1
-        divided = self._divided.get(tasks[0].job.video) if tasks else None
-        if not tasks or (ending and not (divided and divided.begun)):
+        if not tasks or (ending and tasks[0].job.video not in self._begun):
             return None
-        if divided:
-            divided.begun = True
+        self._begun.add(tasks[0].job.video)
         return tasks.popleft(), 1
 
     def _ended(self, running: _Running, end: Outcome | Crash, tasks: deque[Task]) -> None:

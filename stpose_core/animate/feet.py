@@ -44,9 +44,9 @@ def _sunk(foot: Array, ankle: Array, toe: Array, fps: float) -> Array:
     """(T,) rad by which toes are to be raised that are below the floor: on the way between two poses above it, shins that lie take
     them through it."""
     tip = turn(foot, toe)
-    under = np.maximum(-(ankle[:, 1] + tip[:, 1]) - _DEEP, 0.0)
-    ahead = np.maximum(np.hypot(tip[:, 0], tip[:, 2]), 0.5 * float(np.linalg.norm(toe)))
-    around = maximum_filter1d(under / ahead, 2 * round(_AROUND * fps) + 1, mode="nearest")
+    flat, reach = np.hypot(tip[:, 0], tip[:, 2]), float(np.linalg.norm(toe))
+    lowest = np.arcsin(np.clip((np.maximum(ankle[:, 1], 0.0) + _DEEP) / reach, -1.0, 1.0))
+    around = maximum_filter1d(np.maximum(np.arctan2(-tip[:, 1], flat) - lowest, 0.0), 2 * round(_AROUND * fps) + 1, mode="nearest")
     return np.asarray(whittaker(around[:, None], np.ones(len(ankle)), _FOOT_HERTZ, fps, order=2)[:, 0])
 
 

@@ -87,8 +87,9 @@ class _Head:
             if view is not None:
                 return view
         (x, y), half = self.head[row], _BOX * self.pixels[row] / 2
-        right, down = np.nan_to_num(self.up[row])
-        first = look(picture, Box(x - half, y - half, x + half, y + half, 1.0, float(np.arctan2(right, -down))))
+        right, down = self.up[row]
+        angle = float(np.arctan2(right, -down)) if np.isfinite(right + down) else 0.0  # the neck may be unknown
+        first = look(picture, Box(x - half, y - half, x + half, y + half, 1.0, angle))
         # The joints of the body say roughly where the face is; what is found there, says it well.
         return self._checked(look(picture, box_around(first.xyz[:, :2])), row) if first.presence > 0.1 else None
 

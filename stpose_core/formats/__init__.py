@@ -144,7 +144,8 @@ def holds_face(path: str | Path, rig: str, character: str | Path | None) -> bool
 def without_face(path: str | Path) -> str:
     """The warning that a file holds no curves of a face."""
     chosen, holding = format_of(path), ", ".join(entry.suffix for entry in FORMATS if entry.curves)
-    return f"{path}: left out the face, which a {chosen.suffix} does not hold; use {holding}, or .glb with --skeleton"
+    use = f"use {holding}, or .glb with --skeleton and without --rig"
+    return f"{path}: left out the face, which a {chosen.suffix} does not hold; {use}"
 
 
 def _is_character(character: str | Path | None, chosen: Format, rig: str) -> bool:

@@ -19,6 +19,7 @@ from stpose_core.retarget.rotation import continuous, inverse, multiply
 
 _MOVES = 1e-7
 _MOST_TARGETS = 2000  # of a mesh
+_MOST_WEIGHTS = 50_000_000  # of all meshes and frames that are written
 _LARGEST = 1e6  # weight of a target
 _log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ def _add_face(builder: GltfBuilder, motion: Motion, animation: dict[str, Any]) -
     content, curves = builder.content, without_gaps(motion.curves, motion.fps)
     times = animation["samplers"][0]["input"]
     weights: dict[int, int] = {}  # of a mesh, which several nodes may show
-    moved = False
+    moved, written = False, 0
     for number, node in enumerate(content.get("nodes", [])):
         if "mesh" not in node:
             continue
@@ -83,6 +84,11 @@ def _add_face(builder: GltfBuilder, motion: Motion, animation: dict[str, Any]) -
         if not follows:
             continue
         if node["mesh"] not in weights:
+            written += len(motion) * len(names)
+            if written > _MOST_WEIGHTS:
+                raise FormatError(
+                    f"the meshes have too many morph targets: more than {_MOST_WEIGHTS} weights in {len(motion)} frames"
+                )
             values = np.tile(rest, (len(motion), 1))
             for target, name in enumerate(names):
                 if name in follows:

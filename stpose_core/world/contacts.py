@@ -161,7 +161,7 @@ def _layers() -> tuple[Single, Single, list[tuple[Single, Single]]]:
 
 
 def _probabilities(values: Array) -> Array:
-    """(T, 2, 2) of heel and toe of both feet, from features (T, 2, 22) at 30 frames per second."""
+    """(T, 2, 2) of heel and toe of both feet, from features (T, 2, 38) at 30 frames per second."""
     mean, spread, layers = _layers()
     signal = np.clip((values - mean) / spread, -FARTHEST, FARTHEST).astype(np.float32)
     for number, (kernel, bias) in enumerate(layers):
