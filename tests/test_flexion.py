@@ -82,7 +82,7 @@ def test_a_straight_leg_that_was_lifted_bent_comes_out_straight(
 ) -> None:
     keypoints = shown(person(np.full(FRAMES, 3.0), turn))
     lifted = lifter(keypoints, CAMERA)
-    assert knees(lifted) > 10.0
+    assert knees(lifted) > 8.0
     assert knees(refine(lifted, keypoints)) < min(10.0, knees(lifted) - 2.0)
     monkeypatch.setattr(fitting, "flexion", as_lifted)
     assert knees(refine(lifted, keypoints)) > knees(lifted) - 0.2, "control: as the lifter bends them"
