@@ -27,6 +27,7 @@ from stpose_core.data import Array, Keypoints, Motion, Pose3D
 from stpose_core.detect.faces import FaceView, box_around, find_faces
 from stpose_core.detect.types import Box
 from stpose_core.errors import FormatError
+from stpose_core.formats import glb_character
 from stpose_core.formats.gltf import GltfBuilder, GltfFile
 from stpose_core.lift import face
 from stpose_core.retarget.curves import ARKIT, matched, without_gaps
@@ -560,6 +561,21 @@ def test_the_morph_targets_of_a_character_follow(tmp_path: Path, caplog: pytest.
     assert run(["convert", str(tmp_path / "a.npz"), "-o", str(tmp_path / "b.glb"), "--skeleton", str(hero)]) == 0
     assert "no mesh of" in caplog.records[-1].getMessage()
     assert caplog.records[-1].getMessage().startswith(f"{tmp_path / 'b.glb'}: ")
+
+
+def test_the_weights_of_all_morph_targets_together_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hero = tmp_path / "hero.glb"
+    hero_with_shapes(hero, ["horns", "JawOpen", "eyeBlink_L"])
+    sp.save(with_face(), tmp_path / "a.npz")
+    words = ["convert", str(tmp_path / "a.npz"), "-o", str(tmp_path / "b.glb"), "--skeleton", str(hero)]
+    monkeypatch.setattr(glb_character, "_MOST_WEIGHTS", 3 * 30 - 1)
+    assert run(words) == 2
+    assert "too many morph targets" in capsys.readouterr().err
+    assert not (tmp_path / "b.glb").exists()
+    monkeypatch.setattr(glb_character, "_MOST_WEIGHTS", 3 * 30)
+    assert run(words) == 0, "control"
 
 
 ODD: dict[str, dict[str, Any]] = {
