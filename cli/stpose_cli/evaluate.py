@@ -26,6 +26,7 @@ class LifterOptions:
     weights: Path | None
     clips: int | None
     refine: bool
+    one_skeleton: bool
     out: Path | None
     overwrite: bool
     device: str
@@ -37,6 +38,7 @@ class LifterOptions:
 @click.option("--weights", metavar="FILE", type=ANY, help="Lifter to measure.  [default: the built-in one]")
 @click.option("--clips", type=click.IntRange(1), metavar="N", help="Measure on only N clips of each set.")
 @click.option("--refine", is_flag=True, help="Measure poses after the fit to the 2D joints, as in `stpose mocap`.")
+@click.option("--one-skeleton", is_flag=True, help="Measure on mocap whose trunk joints are defined alike, whoever recorded it.")
 @click.option("--json", "out", metavar="FILE", type=ANY, help="Also write the figures to a file.")
 @click.option("--overwrite", is_flag=True, help="Replace that file if it exists.")
 @click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda", "mps"]))
@@ -58,7 +60,14 @@ def lifter(options: LifterOptions) -> None:
     network = load_lifter(options.weights, options.device)
     if network.reads_maps:
         click.echo("these weights read heat maps; the maps are drawn from the keypoints, one Gaussian per visible joint", err=True)
-    report = measure(network, options.data, most=options.clips, say=lambda line: click.echo(line, err=True), refined=options.refine)
+    report = measure(
+        network,
+        options.data,
+        most=options.clips,
+        say=lambda line: click.echo(line, err=True),
+        refined=options.refine,
+        one_skeleton=options.one_skeleton,
+    )
     click.echo(str(report))
     if options.out is not None:
         with written_whole(options.out, options.overwrite) as path:

@@ -37,6 +37,7 @@ class RecipeChanges:
     confused: float | None
     overlapped: float | None
     straight_knees: bool | None
+    one_skeleton: bool | None
     seed: int | None
     threads: int | None
     evaluate_every: int | None
@@ -87,6 +88,12 @@ class LifterOptions(RecipeChanges):
 @click.option("--overlapped", type=click.FloatRange(0, 1), help="Share of samples in which another person passes in front.")
 @click.option(
     "--straight-knees", is_flag=True, default=None, help="Straighten recorded legs that stand; marker mocap bends their knees."
+)
+@click.option(
+    "--one-skeleton",
+    is_flag=True,
+    default=None,
+    help="Define the joints of the trunk alike in all mocap; draw bodies as people's vary.",
 )
 @click.option("--seed", type=int, help="Random seed. The same seed gives the same run.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.")

@@ -19,6 +19,7 @@ from stpose_core.lift import Lifter
 from stpose_core.lift.normalise import VISIBLE_SCORE
 from stpose_core.lift.refine import refine
 from stpose_training.conditions import CONFUSED, DISTANCES, MIXED, OCCLUSION, PLAIN, TEMPOS, Condition, Take, takes
+from stpose_training.data.anatomy import with_one_skeleton
 from stpose_training.data.mocap import Clip, load_mocap
 
 Array = NDArray[np.float64]
@@ -193,13 +194,15 @@ def evaluate(
     tables: dict[str, tuple[Condition, ...]] | None = None,
     say: Callable[[str], None] | None = None,
     refined: bool = False,
+    one_skeleton: bool = False,
 ) -> Report:
     """All tables of one lifter. most: clips of each set, None for all. tables: TABLES or some of them. say: receives a line for
-    each row. refined: measure poses after the fit to the 2D joints.
+    each row. refined: measure poses after the fit to the 2D joints. one_skeleton: on clips whose trunks are defined alike.
     """
     report = Report()
     for name, which in SETS.items():
-        clips = some(load_mocap(data, *which), most)
+        clips = load_mocap(data, *which)
+        clips = some(with_one_skeleton(clips) if one_skeleton else clips, most)
         report.measures[name] = {}
         for table, conditions in (TABLES if tables is None else tables).items():
             rows = report.measures[name][table] = {}

@@ -19,6 +19,8 @@ from stpose_core.networks.lifting_configs import config_of, reads_maps
 from stpose_core.weights import write_weights
 from stpose_training.checkpoint import check_same_run, load_start, read_checkpoint, save_checkpoint
 from stpose_training.critic import Critic
+from stpose_training.data.anatomy import ANATOMICAL, with_one_skeleton
+from stpose_training.data.bodies import PROPORTIONS
 from stpose_training.data.contacts import with_contacts
 from stpose_training.data.footage import FootageBank, load_footage
 from stpose_training.data.knees import with_straight_knees
@@ -189,7 +191,10 @@ def train(
     clips = load_mocap(data)
     if recipe.straight_knees:
         clips = with_straight_knees(clips)
-    bank = MotionBank(with_contacts(data, clips) if recipe.contacts else clips, fabric.device)
+    if recipe.one_skeleton:
+        clips = with_one_skeleton(clips)
+    bodies = ANATOMICAL if recipe.one_skeleton else PROPORTIONS
+    bank = MotionBank(with_contacts(data, clips) if recipe.contacts else clips, fabric.device, bodies)
     films = FootageBank(load_footage(footage), fabric.device) if footage else None
     run = Run(plan, fabric, state / "checkpoint.pt", start)
     if films:

@@ -35,7 +35,8 @@ class Recipe:
     run after which occlusion is most severe. confused: share of samples with left and right exchanged in some joints;
     overlapped: in which another person passes in front. recorded: share of samples that keep their recorded posture, for which
     contacts are known. straight_knees: recorded knees are corrected so that legs that stand are straight
-    (`stpose_training.data.knees`). velocity, acceleration, bones, limbs, hinges,
+    (`stpose_training.data.knees`). one_skeleton: everybody gets the same definition of the trunk's joints
+    (`stpose_training.data.anatomy`). velocity, acceleration, bones, limbs, hinges,
     contacts: weights of those losses; that of MPJPE is 1.
     footage: share of a batch from 2D-only clips, if some are given; reprojection: weight of that loss on them.
     critic: weight of the discriminator, 0 for none; it starts to learn after a share critic_from of the run, and its weight then
@@ -57,6 +58,7 @@ class Recipe:
     overlapped: float = 0.0
     recorded: float = 0.0
     straight_knees: bool = False
+    one_skeleton: bool = False
     full_severity_at: float = 0.4
     velocity: float = 1.0
     acceleration: float = 0.0

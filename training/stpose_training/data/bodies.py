@@ -23,6 +23,11 @@ _PARENTS = H36M17.parents
 _OTHER_SIDE = H36M17.mirror
 
 
+Proportions = dict[int, tuple[float, float]]
+"""Lengths of bones as shares of the leg (hip to ankle), and their spread as standard deviations of the logarithm, by child joint;
+of bones on both sides, the right one or the left one alone, as PROPORTIONS has them."""
+
+
 @dataclass
 class Posture:
     """A batch of decomposed motions. root: (B, T, 3) pelvis, metres, z up. pelvis: (B, T, 3, 3) columns left, forward, down.
@@ -185,18 +190,18 @@ def perturb(posture: Posture, random: Random, share: float = 0.6) -> Posture:
 # differ most in the definition of hip, shoulder, neck and wrist. Means of the subjects' own skeletons in CMU. Forearms measure
 # 0.23 there, because that skeleton's wrist lies above the hand's, and 0.31 on people (de Leva, J. Biomechanics 1996): the
 # middle is used.
-_PROPORTIONS = {
+PROPORTIONS: Proportions = {
     1: (0.108, 0.12), 2: (0.485, 0.03), 3: (0.515, 0.03), 7: (0.28, 0.09), 8: (0.28, 0.09), 9: (0.215, 0.13),
     10: (0.12, 0.15), 11: (0.235, 0.16), 12: (0.335, 0.08), 13: (0.272, 0.14),
 }  # fmt: skip
 
 
-def reshape(posture: Posture, random: Random) -> Posture:
+def reshape(posture: Posture, random: Random, proportions: Proportions = PROPORTIONS) -> Posture:
     """Other proportions and another height; the root's path is scaled with the legs."""
     batch = len(posture.root)
     lengths = torch.zeros_like(posture.lengths)
     build = 0.04 * random.normal(batch)  # long trunk and short legs, or the reverse
-    for joint, (mean, spread) in _PROPORTIONS.items():
+    for joint, (mean, spread) in proportions.items():
         trunk = build if joint in (7, 8, 9, 10, 11) else torch.zeros_like(build)
         drawn = mean * torch.exp(spread * random.normal(batch) + trunk)
         lengths[:, joint], lengths[:, _OTHER_SIDE[joint]] = drawn, drawn

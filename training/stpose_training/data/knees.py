@@ -8,7 +8,6 @@ ankle reach. Here hips and ankles stay where they are, and bones that are shorte
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from stpose_core.animate.frames import across, unit
 from stpose_core.lift.flexion import LIMBS, PARTS, bend
-from stpose_training.data.mocap import MOCAP_FPS, Clip
+from stpose_training.data.mocap import MOCAP_FPS, Clip, by_person
 
 Array = NDArray[np.float64]
 
@@ -67,19 +66,10 @@ def straightened(joints: Array, standing: float) -> Array:
 
 def with_straight_knees(clips: Sequence[Clip]) -> list[Clip]:
     """The clips with corrected knees; people are distinguished by subject and by the proportions of their legs."""
-    people: dict[tuple[str, int], list[int]] = defaultdict(list)
-    for number, clip in enumerate(clips):
-        people[clip.subject, _proportion(clip)].append(number)
     found = list(clips)
-    for numbers in people.values():
+    for numbers in by_person(clips):
         own = [np.asarray(clips[number].positions, np.float64) for number in numbers]
         standing = standing_flexion(own)
         for number, joints in zip(numbers, own):
             found[number] = replace(clips[number], positions=straightened(joints, standing).astype(np.float32))
     return found
-
-
-def _proportion(clip: Clip) -> int:
-    """Shin over thigh, in steps of 5 %: different skeletons of a subject differ in it."""
-    hip, knee, ankle = (clip.positions[:, joint] for joint in LEGS[0])
-    return round(20 * float(np.median(np.linalg.norm(ankle - knee, axis=1)) / np.median(np.linalg.norm(knee - hip, axis=1))))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from torch import Tensor
 from stpose_core.arrays import read_arrays
 from stpose_core.errors import FormatError
 from stpose_core.reading import read_text
-from stpose_training.data.bodies import put_together, take_apart
+from stpose_training.data.bodies import PROPORTIONS, Proportions, put_together, take_apart
 
 MOCAP_FPS = 30.0
 _COLUMNS = ("clip", "subject", "action", "split", "part", "file")
@@ -66,6 +68,15 @@ def load_mocap(folder: str | Path, part: str = "free", split: str = "train") -> 
     if not clips:
         raise FormatError(f"{index}: no clip with part '{part}' and split '{split}'")
     return clips
+
+
+def by_person(clips: Sequence[Clip]) -> list[list[int]]:
+    """The numbers of the clips of each person on each skeleton. Skeletons of a subject are distinguished by shin over thigh."""
+    people: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for number, clip in enumerate(clips):
+        thigh, shin = (np.linalg.norm(clip.positions[:, end] - clip.positions[:, end - 1], axis=1) for end in (2, 3))
+        people[clip.subject, round(20 * float(np.median(shin) / np.median(thigh)))].append(number)
+    return list(people.values())
 
 
 def _rows(index: Path) -> list[dict[str, str]]:
@@ -140,9 +151,11 @@ class MotionBank:
     """All frames of many clips in one tensor, for drawing batches of windows.
 
     Clips are drawn with the square root of their length as weight, because long takes of one subject would dominate otherwise.
+    proportions: of the bodies that their motions get in training.
     """
 
-    def __init__(self, clips: list[Clip], device: torch.device | str = "cpu") -> None:
+    def __init__(self, clips: list[Clip], device: torch.device | str = "cpu", proportions: Proportions = PROPORTIONS) -> None:
+        self.proportions = proportions
         self.frames = torch.from_numpy(np.concatenate([clip.positions for clip in clips])).to(device)
         unknown = [np.full((len(clip.positions), 4), np.nan) if clip.contacts is None else clip.contacts for clip in clips]
         self.contacts = torch.from_numpy(np.concatenate(unknown).astype(np.float32)).to(device)

@@ -70,7 +70,7 @@ def new_motions(
     """
     positions, contacts = bank.labelled_windows(batch, frames, random.generator, (0.5 * pace, 2.0 * pace))
     own = take_apart(positions)
-    posture = reshape(perturb(recombine(own, random), random), random)
+    posture = reshape(perturb(recombine(own, random), random), random, bank.proportions)
     drawn = grounded(put_together(flex(posture, random)), put_together(posture))
     flipped = random.chance(0.5, batch)
     keep = torch.zeros_like(flipped)
