@@ -38,7 +38,7 @@ class LifterOptions:
 @click.option("--weights", metavar="FILE", type=ANY, help="Lifter to measure.  [default: the built-in one]")
 @click.option("--clips", type=click.IntRange(1), metavar="N", help="Measure on only N clips of each set.")
 @click.option("--refine", is_flag=True, help="Measure poses after the fit to the 2D joints, as in `stpose mocap`.")
-@click.option("--one-skeleton", is_flag=True, help="Measure on mocap whose trunk joints are defined alike, whoever recorded it.")
+@click.option("--one-skeleton", is_flag=True, help="Measure on mocap whose trunk joints are all defined alike.")
 @click.option("--json", "out", metavar="FILE", type=ANY, help="Also write the figures to a file.")
 @click.option("--overwrite", is_flag=True, help="Replace that file if it exists.")
 @click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda", "mps"]))

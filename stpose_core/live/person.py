@@ -50,7 +50,7 @@ class LivePerson:
         return False
 
     def _found(self, image: Image, time: float) -> Person | None:
-        poses = [verified(self._detector, image, self._detector.pose(image, box)) for box in self._detector.find(image)]
+        poses = [verified(self._detector, image, box) for box in self._detector.find(image)]
         there = [pose for pose in poses if pose is not None]
         if not there:
             return None

@@ -92,7 +92,7 @@ def _look(person: Person, found: dict[Person, Pose2D], behind: Iterable[Person],
 def again(detector: Detector, person: Person, frame: Frame) -> Pose2D | None:
     """The pose of a hidden person who appears where the path leads, or near the last place; None if there is none."""
     for box in person.places_to_look(frame.time):
-        pose = verified(detector, frame.image, detector.pose(frame.image, box))
+        pose = verified(detector, frame.image, box)
         if pose is not None and unlike(person, pose, frame) < STRANGE:
             return pose
     return None

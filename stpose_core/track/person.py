@@ -12,6 +12,7 @@ from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
 from stpose_core.skeletons import get_skeleton
 from stpose_core.track.similarity import colour_similarity, joint_similarity
 from stpose_core.track.track import SELDOM_SECONDS, Track
+from stpose_core.track.turned import UNLIKELY, two_looks
 
 HELD, SURE = 0.5, 0.9  # presence needed to keep tracking a person; presence needed to accept a new one
 SAME = 0.5  # joint similarity from which two poses in one frame are the same person
@@ -149,11 +150,14 @@ class Person:
         return bool(pose.presence >= SURE or moved <= (0.2 + 8.0 * passed) * radius)
 
 
-def verified(detector: Detector, image: Image, first: Pose2D, sure: float = SURE) -> Pose2D | None:
-    """The pose of a second detection in the resulting box, if both are confident and agree on the joints; else None."""
-    if first.presence < HELD:
+def verified(detector: Detector, image: Image, box: Box, first: Pose2D | None = None, sure: float = SURE) -> Pose2D | None:
+    """The pose of the person in a box, whichever way up, if two looks are confident and agree on the joints; else None.
+
+    first: the pose in the box, if that is known."""
+    first = first or detector.pose(image, box)
+    if first.presence <= UNLIKELY:
         return None
-    pose = detector.pose(image, first.box)
+    first, pose = two_looks(detector, image, box, first)
     if min(first.presence, pose.presence) < sure or similarity(first, pose) < SAME or not is_in_picture(pose, image):
         return None
     return pose

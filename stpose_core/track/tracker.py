@@ -240,7 +240,7 @@ class PeopleTracker:
                     self._rejected.add(frame.image, box, frame.time)
                 # A first look may lead to a followed person: only new people need a second one.
                 known = self._same(first) if first.presence >= SURE else []
-                pose = None if known else verified(self._detector, frame.image, first)
+                pose = None if known else verified(self._detector, frame.image, box, first)
                 if pose is not None:
                     known = self._same(pose)
                     if not known:
