@@ -4,7 +4,7 @@
 
 PCK at 0.2 torso of the 12 limb joints of the pictures that `stpose evaluate spatial` measures on. "once": in the person's own
 box, as it stands in the picture, as there. "again": in the box that the first look gives, turned as the trunk was found. "turned":
-the same, also with the view turned by quarters while the pose is uncertain, as for people whom a capture finds. "searched": the
+the same, also with the view turned by quarters while the pose is uncertain, as for people in pictures. "searched": the
 detector looks for people by itself, the pose nearest to the subject counts, and a person who is not found is missed.
 """
 
@@ -23,7 +23,7 @@ from stpose_core.detect import load_detector
 from stpose_core.detect.types import Box
 from stpose_core.skeletons import H36M17, convert
 from stpose_core.stills import people_in
-from stpose_core.track.turned import two_looks
+from stpose_core.track.person import HELD, verified
 
 SIZE = (192, 256)
 Floats = NDArray[np.float64]
@@ -35,7 +35,8 @@ def looks(detector: Any, person: HeldOut) -> dict[str, Floats]:
     box = Box(left, top, right, bottom)
     first = detector.pose(person.picture, box)
     again = detector.pose(person.picture, first.box)
-    poses = {"once": first, "again": again, "turned": two_looks(detector, person.picture, box, first)[1]}
+    turned = verified(detector, person.picture, box, first=first, sure=HELD, turning=True)
+    poses = {"once": first, "again": again, "turned": turned or again}
     return {name: _limbs(pose.xy, detector.skeleton, person.picture) for name, pose in poses.items()}
 
 

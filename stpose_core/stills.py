@@ -78,7 +78,7 @@ def people_in(image: Image, detector: Detector) -> list[StillPerson]:
     a part of one with a much higher score, are dropped: such poses result from boxes around legs alone or around two people.
     """
     height, width = image.shape[:2]
-    poses = [verified(detector, image, box, sure=HELD) for box in detector.find(image, thorough=True)]
+    poses = [verified(detector, image, box, sure=HELD, turning=True) for box in detector.find(image, thorough=True)]
     seen = [_person(pose, detector.skeleton, (width, height)) for pose in poses if pose is not None]
     people: list[StillPerson] = []
     for person in sorted(seen, key=lambda person: -person.score):

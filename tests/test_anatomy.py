@@ -57,6 +57,19 @@ def test_trunks_that_no_person_has_come_into_the_range_of_people() -> None:
     assert shares(recorded)[1] < 0.8 * shares(found)[1]
 
 
+def test_both_sides_all_frames_and_all_clips_of_a_person_count() -> None:
+    normal = moving(FRAMES, 4)
+    normal = with_bones(normal, {joint: mean_share(joint) / shares(normal)[joint] for joint in TRUNK})
+    lame = correction([with_bones(normal, {11: 1.6, 5: 1.1, 6: 1.1})])
+    assert float(lame.factors[11]) == float(lame.factors[14]) < 0.95
+    leg = (shares(normal)[[2, 3]].sum() + 1.1 * shares(normal)[[5, 6]].sum()) / 2
+    assert float(lame.factors[14]) == pytest.approx(math.exp(2 * 0.07) * mean_share(11) * leg / (1.3 * mean_share(11)), rel=0.01)
+    long, brief = normal[:180], with_bones(normal[:20], {11: 1.6, 14: 1.6})
+    assert float(correction([long, brief]).factors[11]) == pytest.approx(1.0, abs=0.005)
+    assert set(correction([normal[:80], normal[80:160]]).turns) == {11, 14}
+    assert set(correction([normal[:80]]).turns) == set()
+
+
 def test_sizes_within_the_range_of_people_and_all_limbs_stay() -> None:
     normal = moving(FRAMES, 4)
     normal = with_bones(normal, {joint: mean_share(joint) / shares(normal)[joint] for joint in TRUNK})

@@ -200,6 +200,13 @@ def test_the_lifter_is_judged_as_users_call_it(folder: Path, tiny: Path) -> None
     assert isinstance(report, Report)
 
 
+def test_a_lifter_can_be_judged_on_one_skeleton(folder: Path, tiny: Path) -> None:
+    plain, alike = (evaluate(load_lifter(tiny), folder, tables={"accuracy": (PLAIN,)}, one_skeleton=one) for one in (False, True))
+    rows = [report.measures["HDM05"]["accuracy"]["plain"] for report in (plain, alike)]
+    assert rows[0].frames == rows[1].frames
+    assert abs(rows[0].mpjpe - rows[1].mpjpe) > 1
+
+
 def test_the_command_prints_tables_and_writes_figures(
     folder: Path, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -86,7 +86,7 @@ class Detector(Protocol):
 
     @abstractmethod
     def pose(self, image: Image, box: Box) -> Pose2D:
-        """The pose of the person in the box."""
+        """The pose of the person in the box, who is turned by the box's angle."""
 
     @property
     def maps(self) -> Callable[[Image, Box], JointMaps] | None:

@@ -45,7 +45,7 @@ def find_behind(
         # It shows what is left of the painted people, or a followed person: no second look is needed.
         if painted.covers(first) or any(similarity(person.pose, first) >= SAME for person in followed):
             continue
-        pose = verified(detector, painted.image, box, first)
+        pose = verified(detector, painted.image, box, first=first)
         if pose is not None and not painted.covers(pose):
             yield pose
 

@@ -12,7 +12,7 @@ from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
 from stpose_core.skeletons import get_skeleton
 from stpose_core.track.similarity import colour_similarity, joint_similarity
 from stpose_core.track.track import SELDOM_SECONDS, Track
-from stpose_core.track.turned import UNLIKELY, two_looks
+from stpose_core.track.turned import UNLIKELY, Looks, second, two_looks
 
 HELD, SURE = 0.5, 0.9  # presence needed to keep tracking a person; presence needed to accept a new one
 SAME = 0.5  # joint similarity from which two poses in one frame are the same person
@@ -150,17 +150,24 @@ class Person:
         return bool(pose.presence >= SURE or moved <= (0.2 + 8.0 * passed) * radius)
 
 
-def verified(detector: Detector, image: Image, box: Box, first: Pose2D | None = None, sure: float = SURE) -> Pose2D | None:
-    """The pose of the person in a box, whichever way up, if two looks are confident and agree on the joints; else None.
+def verified(
+    detector: Detector, image: Image, box: Box, *, first: Pose2D | None = None, sure: float = SURE, turning: bool = False
+) -> Pose2D | None:
+    """The pose of the person in a box, if two looks are confident and agree on the joints; else None.
 
-    first: the pose in the box, if that is known."""
+    first: the pose in the box, if that is known. sure: presence that both must have. turning: turned views are looked at as well,
+    where the joints are uncertain.
+    """
+
+    def sound(looks: Looks) -> bool:
+        one, other = looks
+        return min(one.presence, other.presence) >= sure and similarity(one, other) >= SAME and is_in_picture(other, image)
+
     first = first or detector.pose(image, box)
-    if first.presence <= UNLIKELY:
+    if first.presence <= UNLIKELY or (not turning and first.presence < HELD):
         return None
-    first, pose = two_looks(detector, image, box, first)
-    if min(first.presence, pose.presence) < sure or similarity(first, pose) < SAME or not is_in_picture(pose, image):
-        return None
-    return pose
+    looks = two_looks(detector, image, box, first, sound) if turning else second(detector, image, first)
+    return looks[1] if sound(looks) else None
 
 
 def seen_box(pose: Pose2D) -> Box:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stpose_core.detect.types import Detector, Floats, Pose2D
+from stpose_core.detect.types import Box, Detector, Floats, Pose2D
 from stpose_core.track.behind import find_behind
 from stpose_core.track.cuts import is_cut, thumbnail
 from stpose_core.track.meeting import HIDDEN_SECONDS, beside, claimed, groups, meet, next_pose, touch
@@ -80,7 +80,7 @@ class PeopleTracker:
         self._ended: list[Track] = []
         self._buffer: deque[Frame] = deque()
         self._thumbnail: Floats | None = None
-        self._rejected, self._nobody_behind = RejectedPlaces(), RejectedPlaces()
+        self._rejected, self._not_turned, self._nobody_behind = RejectedPlaces(), RejectedPlaces(), RejectedPlaces()
         self._searched: tuple[float, int] | None = None  # time and number of the frame
         self._first, self._last, self._frames, self._searches, self._ids = 0.0, 0.0, 0, 0, 0
 
@@ -121,6 +121,7 @@ class PeopleTracker:
                 self._lose(person)
             self._buffer.clear()
             self._rejected.clear()
+            self._not_turned.clear()
             self._nobody_behind.clear()
             self._searched = None
         self._thumbnail = small
@@ -240,7 +241,7 @@ class PeopleTracker:
                     self._rejected.add(frame.image, box, frame.time)
                 # A first look may lead to a followed person: only new people need a second one.
                 known = self._same(first) if first.presence >= SURE else []
-                pose = None if known else verified(self._detector, frame.image, box, first)
+                pose = None if known else self._verified(frame, box, first)
                 if pose is not None:
                     known = self._same(pose)
                     if not known:
@@ -260,6 +261,14 @@ class PeopleTracker:
             if frame.time - person.found > UNCONFIRMED_SECONDS:
                 person.track.cut(int(np.searchsorted(person.track.times, person.found, side="right")))
                 self._lose(person)
+
+    def _verified(self, frame: Frame, box: Box, first: Pose2D) -> Pose2D | None:
+        """The pose of a new person; turned views are not looked at again for some time where they showed nobody."""
+        turning = not self._not_turned.holds(frame.image, box, frame.time)
+        pose = verified(self._detector, frame.image, box, first=first, turning=turning)
+        if pose is None and turning:
+            self._not_turned.add(frame.image, box, frame.time)
+        return pose
 
     def _same(self, pose: Pose2D) -> list[Person]:
         """The people who are followed and have this pose."""

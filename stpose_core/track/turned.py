@@ -1,12 +1,13 @@
-"""The first two looks at a person whose orientation is not known yet: people lie, hang and stand on their hands.
+"""Views of people who are not upright, where the search does not tell which way up they are: they lie, or stand on their hands.
 
-Networks that find joints are trained on people who stand. The search tells which way up a person is, but hardly for those who lie.
-So a pose that stays uncertain is also looked for with the view turned by one, two and three quarters, and the most certain of the
-four answers counts. Once a person is followed, the view turns with the trunk.
+Networks that find joints are trained on people who stand. The search estimates which way up a person is, but is often wrong for
+people who lie. So a pose that stays uncertain is also looked for with the view turned by one, two and three quarters, and the most
+certain pose counts. Once a person is followed, the view turns with the trunk.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -14,28 +15,44 @@ import numpy as np
 from stpose_core.detect.types import Box, Detector, Image, Pose2D
 
 CERTAIN = 0.7  # mean score of the joints from which a pose is not looked for in turned views
+UNLIKELY = 0.1  # presence in the first look up to which it is not either: there is no person
 _BETTER = 0.05  # by which a turned view must be more certain
-UNLIKELY = 0.1  # presence in the first look up to which nobody is there, whichever way up
+
+Looks = tuple[Pose2D, Pose2D]
+"""The pose in a box, and that in the box which this pose gives."""
 
 
-def two_looks(detector: Detector, image: Image, box: Box, first: Pose2D | None = None) -> tuple[Pose2D, Pose2D]:
-    """The pose of the person in a box, and that in the box which this pose gives; of turned views, those that are most certain.
+def two_looks(
+    detector: Detector,
+    image: Image,
+    box: Box,
+    first: Pose2D,
+    sound: Callable[[Looks], bool],
+) -> Looks:
+    """The two looks at the person in a box, in the view which makes the joints most certain.
 
-    first: the pose in the box as it stands, if that is known.
+    first: the pose in the box as it stands. sound: what two looks must fulfil to be taken instead of those as the box stands.
     """
-    pair = _looks(detector, image, box, first)
-    if certainty(pair) >= CERTAIN or pair[0].presence <= UNLIKELY:
-        return pair
-    best = max((_looks(detector, image, turned(box, quarters)) for quarters in (1, 2, 3)), key=certainty)
-    return best if certainty(best) > certainty(pair) + _BETTER else pair
+    upright = second(detector, image, first)
+    if certainty(upright) >= CERTAIN:
+        return upright
+    turned = (quarter_turned(box, quarters) for quarters in (1, 2, 3))
+    others = (second(detector, image, detector.pose(image, view)) for view in turned)
+    best = max(filter(sound, others), key=certainty, default=upright)
+    return best if not sound(upright) or certainty(best) > certainty(upright) + _BETTER else upright
 
 
-def certainty(looks: tuple[Pose2D, Pose2D]) -> float:
+def second(detector: Detector, image: Image, first: Pose2D) -> Looks:
+    """A first look, and the second one that it leads to."""
+    return first, detector.pose(image, first.box)
+
+
+def certainty(looks: Looks) -> float:
     """Mean score of the joints in the second look, 0..1."""
-    return float(np.mean(looks[1].score))
+    return float(np.mean(np.nan_to_num(looks[1].score)))
 
 
-def turned(box: Box, quarters: int) -> Box:
+def quarter_turned(box: Box, quarters: int) -> Box:
     """The same place with the view turned clockwise by quarters of a turn: boxes have the axes of their view."""
     half_w, half_h = (box.x1 - box.x0) / 2, (box.y1 - box.y0) / 2
     if quarters % 2:
@@ -43,8 +60,3 @@ def turned(box: Box, quarters: int) -> Box:
     x, y = (float(value) for value in box.centre)
     angle = (box.angle + quarters * np.pi / 2 + np.pi) % (2 * np.pi) - np.pi
     return replace(box, x0=x - half_w, y0=y - half_h, x1=x + half_w, y1=y + half_h, angle=float(angle))
-
-
-def _looks(detector: Detector, image: Image, box: Box, first: Pose2D | None = None) -> tuple[Pose2D, Pose2D]:
-    first = first or detector.pose(image, box)
-    return first, detector.pose(image, first.box)

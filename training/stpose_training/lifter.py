@@ -189,10 +189,10 @@ def train(
     torch.set_num_threads(recipe.threads)
     state.mkdir(parents=True, exist_ok=True)
     clips = load_mocap(data)
+    if recipe.one_skeleton:  # before the knees, whose bones it keeps constant
+        clips = with_one_skeleton(clips)
     if recipe.straight_knees:
         clips = with_straight_knees(clips)
-    if recipe.one_skeleton:
-        clips = with_one_skeleton(clips)
     bodies = ANATOMICAL if recipe.one_skeleton else PROPORTIONS
     bank = MotionBank(with_contacts(data, clips) if recipe.contacts else clips, fabric.device, bodies)
     films = FootageBank(load_footage(footage), fabric.device) if footage else None

@@ -35,7 +35,7 @@ class Recipe:
     run after which occlusion is most severe. confused: share of samples with left and right exchanged in some joints;
     overlapped: in which another person passes in front. recorded: share of samples that keep their recorded posture, for which
     contacts are known. straight_knees: recorded knees are corrected so that legs that stand are straight
-    (`stpose_training.data.knees`). one_skeleton: everybody gets the same definition of the trunk's joints
+    (`stpose_training.data.knees`). one_skeleton: all people get one definition of the trunk's joints
     (`stpose_training.data.anatomy`). velocity, acceleration, bones, limbs, hinges,
     contacts: weights of those losses; that of MPJPE is 1.
     footage: share of a batch from 2D-only clips, if some are given; reprojection: weight of that loss on them.

@@ -3,8 +3,8 @@
 The skeletons of mocap differ in where they put the joints of the trunk: the base of the neck lies 7 cm below to 5 cm above the
 middle of the shoulders, and shoulders are 0.22 to 0.32 leg lengths from the neck, in people whose limbs are alike. A lifter that
 learns from all of them has to learn their mean, and its error against another laboratory contains the difference in meaning.
-Here every person gets shoulders in the direction that they have on average in CMU, and proportions within the range of people.
-Limbs, and how everything moves, stay as recorded.
+Here every person who is recorded for five seconds or more gets shoulders in the direction that they have on average in CMU, and all
+get proportions within the range of people. Limbs, and how everything moves, stay as recorded.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 
 from stpose_core.skeletons import H36M17
 from stpose_training.data.bodies import Posture, Proportions, put_together, take_apart
-from stpose_training.data.mocap import Clip, by_person
+from stpose_training.data.mocap import CHEST_DIRECTIONS, Clip, by_person
 
 ANATOMICAL: Proportions = {
     1: (0.107, 0.07), 2: (0.485, 0.03), 3: (0.515, 0.03), 7: (0.266, 0.05), 8: (0.266, 0.05), 9: (0.228, 0.07),
@@ -30,15 +30,15 @@ people (0.31: de Leva, J. Biomechanics 1996). Spreads: about those of adults (Dr
 forearms."""
 
 _TRUNK = (1, 4, 7, 8, 9, 10, 11, 14)
-_SHOULDERS = {11: (0.95, -0.08, -0.29), 14: (-0.95, -0.08, -0.29)}  # in the chest's axes: left, forward, down
+_SHOULDERS = (11, 14)
 _RANGE = 2.0  # spreads to each side of the mean that people have
 _ENOUGH = 150  # frames, from which on the mean direction of a shoulder is that of the person, not of a gesture
 
 
 @dataclass(frozen=True)
 class Correction:
-    """What makes the trunk of a person's clips anatomical. factors: (17,) of the lengths of bones. turns: rotations of bones in
-    the chest's axes, by child joint."""
+    """What makes the trunk of a person's clips anatomical. factors: (17,) by which lengths of bones are multiplied, by child joint.
+    turns: rotation matrices (3, 3) of bones in the chest's axes (left, forward, down), by child joint."""
 
     factors: torch.Tensor
     turns: dict[int, torch.Tensor]
@@ -66,10 +66,10 @@ def correction(clips: Iterable[np.ndarray]) -> Correction:
         factors[joint] = torch.exp(own.clamp(-_RANGE * spread, _RANGE * spread) - own)
     turns = {}
     if frames.sum() >= _ENOUGH:
-        for joint, goal in _SHOULDERS.items():
+        for joint in _SHOULDERS:
             way = torch.cat([posture.bones[0, :, joint] for posture in postures]).mean(0).numpy()
-            goal_way = np.array(goal) / np.linalg.norm(goal)
-            turns[joint] = torch.from_numpy(Rotation.align_vectors([goal_way], [way])[0].as_matrix().astype(np.float32))
+            turn, _ = Rotation.align_vectors([CHEST_DIRECTIONS[joint]], [way])
+            turns[joint] = torch.from_numpy(turn.as_matrix().astype(np.float32))
     return Correction(factors, turns)
 
 

@@ -124,8 +124,8 @@ def _lost_thorax(file: Path, clip: str) -> np.ndarray:
     return moved
 
 
-# Mean directions of bones in the chest's axes (left, forward, down) on the subjects' own skeletons.
-_CHEST_BONES = {9: (0.0, -0.06, -1.0), 10: (0.0, 0.0, -1.0), 11: (0.95, -0.08, -0.29), 14: (-0.95, -0.08, -0.29)}
+CHEST_DIRECTIONS = {9: (0.0, -0.06, -1.0), 10: (0.0, 0.0, -1.0), 11: (0.95, -0.08, -0.29), 14: (-0.95, -0.08, -0.29)}
+"""Mean directions of bones in the chest's axes (left, forward, down) on the subjects' own skeletons of CMU, by child joint."""
 
 
 def _common_shoulders(positions: np.ndarray) -> np.ndarray:
@@ -135,7 +135,7 @@ def _common_shoulders(positions: np.ndarray) -> np.ndarray:
     with the same name, in three fifths of the training frames. Each of these bones is turned by one fixed rotation.
     """
     posture = take_apart(torch.from_numpy(positions)[None])
-    for joint, goal in _CHEST_BONES.items():
+    for joint, goal in CHEST_DIRECTIONS.items():
         mean = posture.bones[0, :, joint].mean(0).numpy()
         want = np.array(goal) / np.linalg.norm(goal)
         turn = Rotation.align_vectors([want], [mean])[0].as_matrix().astype(np.float32)
