@@ -95,6 +95,7 @@ def test_certain_poses_take_two_looks() -> None:
         ({"sure": 0.63}, 0),  # hardly more certain than 0.6
         ({"sure": 0.67}, 180),
         ({"found": 0.6}, 0),  # not a person
+        ({"found": 0.89}, 0),
         ({"moves": 80.0}, 0),  # the two looks do not agree
     ],
 )

@@ -155,19 +155,19 @@ def verified(
 ) -> Pose2D | None:
     """The pose of the person in a box, if two looks are confident and agree on the joints; else None.
 
-    first: the pose in the box, if that is known. sure: presence that both must have. turning: turned views are looked at as well,
-    where the joints are uncertain.
+    first: the pose in the box, if that is known. sure: presence that both must have. turning: where the joints are uncertain, turned
+    views are looked at as well, and accepted with SURE presence: four views resemble a person more often than one.
     """
 
-    def sound(looks: Looks) -> bool:
+    def sound(looks: Looks, least: float = SURE) -> bool:
         one, other = looks
-        return min(one.presence, other.presence) >= sure and similarity(one, other) >= SAME and is_in_picture(other, image)
+        return min(one.presence, other.presence) >= least and similarity(one, other) >= SAME and is_in_picture(other, image)
 
     first = first or detector.pose(image, box)
     if first.presence <= UNLIKELY or (not turning and first.presence < HELD):
         return None
     looks = two_looks(detector, image, box, first, sound) if turning else second(detector, image, first)
-    return looks[1] if sound(looks) else None
+    return looks[1] if sound(looks, sure) else None
 
 
 def seen_box(pose: Pose2D) -> Box:
