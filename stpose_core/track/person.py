@@ -155,8 +155,8 @@ def verified(
 ) -> Pose2D | None:
     """The pose of the person in a box, if two looks are confident and agree on the joints; else None.
 
-    first: the pose in the box, if that is known. sure: presence that both must have. turning: where the joints are uncertain, turned
-    views are looked at as well, and accepted with SURE presence: four views resemble a person more often than one.
+    first: the pose in the box, if that is known. sure: presence that both must have. turning: where the joints are uncertain,
+    turned views are looked at as well, and accepted with SURE presence: four views resemble a person more often than one.
     """
 
     def sound(looks: Looks, least: float = SURE) -> bool:
