@@ -121,6 +121,14 @@ def test_places_where_turned_views_show_nobody_are_not_turned_again_for_some_tim
     assert len(detector.angles) == (8 + searches - 1 if remembered else 8 * searches)
 
 
+def test_an_accepted_pose_in_a_picture_is_not_given_up_for_a_less_certain_one() -> None:
+    seen = OneWayUp(np.pi, presence=0.7, score=0.6, sure=0.5)
+    (person,) = people_in(IMAGE, seen)
+    assert person.joint_score.mean() == pytest.approx(0.6)
+    (person,) = people_in(IMAGE, replace(seen, sure=0.68, angles=[]))
+    assert person.joint_score.mean() == pytest.approx(0.68)
+
+
 def test_scores_that_are_missing_count_as_uncertain() -> None:
     pose = verified(OneWayUp(np.pi, presence=0.95, score=np.nan), IMAGE, BOX, turning=True)
     assert pose is not None

@@ -12,7 +12,7 @@ from stpose_core.detect.types import Box, Detector, Floats, Image, Pose2D
 from stpose_core.skeletons import get_skeleton
 from stpose_core.track.similarity import colour_similarity, joint_similarity
 from stpose_core.track.track import SELDOM_SECONDS, Track
-from stpose_core.track.turned import UNLIKELY, Looks, second, two_looks
+from stpose_core.track.turned import BETTER, CERTAIN, UNLIKELY, Looks, best_turned, certainty, second
 
 HELD, SURE = 0.5, 0.9  # presence needed to keep tracking a person; presence needed to accept a new one
 SAME = 0.5  # joint similarity from which two poses in one frame are the same person
@@ -166,8 +166,13 @@ def verified(
     first = first or detector.pose(image, box)
     if first.presence <= UNLIKELY or (not turning and first.presence < HELD):
         return None
-    looks = two_looks(detector, image, box, first, sound) if turning else second(detector, image, first)
-    return looks[1] if sound(looks, sure) else None
+    upright = second(detector, image, first)
+    accepted = sound(upright, sure)
+    if turning and certainty(upright) < CERTAIN:
+        turned = best_turned(detector, image, box, sound)
+        if turned is not None and (not accepted or certainty(turned) > certainty(upright) + BETTER):
+            return turned[1]
+    return upright[1] if accepted else None
 
 
 def seen_box(pose: Pose2D) -> Box:

@@ -16,30 +16,17 @@ from stpose_core.detect.types import Box, Detector, Image, Pose2D
 
 CERTAIN = 0.7  # mean score of the joints from which a pose is not looked for in turned views
 UNLIKELY = 0.1  # presence in the first look up to which it is not either: there is no person
-_BETTER = 0.05  # by which a turned view must be more certain
+BETTER = 0.05  # by which a turned view must be more certain
 
 Looks = tuple[Pose2D, Pose2D]
 """The pose in a box, and that in the box which this pose gives."""
 
 
-def two_looks(
-    detector: Detector,
-    image: Image,
-    box: Box,
-    first: Pose2D,
-    sound: Callable[[Looks], bool],
-) -> Looks:
-    """The two looks at the person in a box, in the view which makes the joints most certain.
-
-    first: the pose in the box as it stands. sound: what two looks must fulfil to be taken instead of those as the box stands.
-    """
-    upright = second(detector, image, first)
-    if certainty(upright) >= CERTAIN:
-        return upright
-    turned = (quarter_turned(box, quarters) for quarters in (1, 2, 3))
-    others = (second(detector, image, detector.pose(image, view)) for view in turned)
-    best = max(filter(sound, others), key=certainty, default=upright)
-    return best if not sound(upright) or certainty(best) > certainty(upright) + _BETTER else upright
+def best_turned(detector: Detector, image: Image, box: Box, sound: Callable[[Looks], bool]) -> Looks | None:
+    """The most certain looks at the place of a box in turned views, of those that are sound; None if there are none."""
+    views = (quarter_turned(box, quarters) for quarters in (1, 2, 3))
+    looks = (second(detector, image, detector.pose(image, view)) for view in views)
+    return max(filter(sound, looks), key=certainty, default=None)
 
 
 def second(detector: Detector, image: Image, first: Pose2D) -> Looks:
