@@ -121,6 +121,20 @@ def test_places_where_turned_views_show_nobody_are_not_turned_again_for_some_tim
     assert len(detector.angles) == (8 + searches - 1 if remembered else 8 * searches)
 
 
+def test_a_search_turns_the_view_at_one_place_without_a_person() -> None:
+    class Several(OneWayUp):
+        def find(self, image: np.ndarray, thorough: bool = False) -> list[Box]:
+            return [BOX.moved(np.array([by, 0.0])) for by in (0.0, 100.0, -100.0)]
+
+    detector = Several(np.pi, presence=0.4, found=0.4)
+    tracker, looks = PeopleTracker(detector), []
+    for number in range(0, 90, 15):  # a search in each
+        detector.angles.clear()
+        tracker.update(Frame(number, number / 30, IMAGE))
+        looks.append(len(detector.angles))
+    assert looks == [10, 10, 10, 3, 3, 3]
+
+
 def test_an_accepted_pose_in_a_picture_is_not_given_up_for_a_less_certain_one() -> None:
     seen = OneWayUp(np.pi, presence=0.7, score=0.6, sure=0.5)
     (person,) = people_in(IMAGE, seen)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stpose_core.detect.types import Box, Detector, Floats, Pose2D
+from stpose_core.detect.types import Detector, Floats, Pose2D
 from stpose_core.track.behind import find_behind
 from stpose_core.track.cuts import is_cut, thumbnail
 from stpose_core.track.meeting import HIDDEN_SECONDS, beside, claimed, groups, meet, next_pose, touch
@@ -41,6 +41,7 @@ from stpose_core.track.person import (
 from stpose_core.track.rejected import REJECTED, RejectedPlaces
 from stpose_core.track.similarity import colour_similarity, torso_colours
 from stpose_core.track.track import SELDOM_SECONDS, Track
+from stpose_core.track.turned import UNLIKELY
 
 if TYPE_CHECKING:
     from stpose_core.video import Frame
@@ -233,6 +234,7 @@ class PeopleTracker:
 
     def _search(self, frame: Frame) -> None:
         self._searched = frame.time, self._frames
+        turns = True  # one place is looked at in turned views, and not again for some time if in vain
         for box in self._detector.find(frame.image):
             known = [p for p in self._followed() if explains(p.pose, box)]
             if not known and not self._rejected.holds(frame.image, box, frame.time):
@@ -241,7 +243,11 @@ class PeopleTracker:
                     self._rejected.add(frame.image, box, frame.time)
                 # A first look may lead to a followed person: only new people need a second one.
                 known = self._same(first) if first.presence >= SURE else []
-                pose = None if known else self._verified(frame, box, first)
+                turning = turns and first.presence > UNLIKELY and not self._not_turned.holds(frame.image, box, frame.time)
+                pose = None if known else verified(self._detector, frame.image, box, first=first, turning=turning)
+                if pose is None and turning and not known:
+                    self._not_turned.add(frame.image, box, frame.time)
+                    turns = False
                 if pose is not None:
                     known = self._same(pose)
                     if not known:
@@ -261,14 +267,6 @@ class PeopleTracker:
             if frame.time - person.found > UNCONFIRMED_SECONDS:
                 person.track.cut(int(np.searchsorted(person.track.times, person.found, side="right")))
                 self._lose(person)
-
-    def _verified(self, frame: Frame, box: Box, first: Pose2D) -> Pose2D | None:
-        """The pose of a new person; turned views are not looked at again for some time where they showed nobody."""
-        turning = not self._not_turned.holds(frame.image, box, frame.time)
-        pose = verified(self._detector, frame.image, box, first=first, turning=turning)
-        if pose is None and turning:
-            self._not_turned.add(frame.image, box, frame.time)
-        return pose
 
     def _same(self, pose: Pose2D) -> list[Person]:
         """The people who are followed and have this pose."""
