@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from stpose_training.data import bodies
 from stpose_training.data.bodies import Random
+from stpose_training.data.mocap import MotionBank
 
 REST = np.array(
     [(0, 0, 0.95), (-0.1, 0, 0.9), (-0.1, 0.02, 0.5), (-0.1, 0, 0.1), (0.1, 0, 0.9), (0.1, 0.02, 0.5), (0.1, 0, 0.1)]
@@ -24,6 +28,19 @@ def moving(frames: int, seed: int) -> np.ndarray:
     random = Random(seed)
     posture = bodies.take_apart(torch.from_numpy(REST)[None, None].expand(1, frames, 17, 3).contiguous())
     return bodies.put_together(bodies.perturb(posture, random, share=1.0))[0].numpy()
+
+
+def kept_banks(monkeypatch: pytest.MonkeyPatch, training: ModuleType) -> list[MotionBank]:
+    """The banks of motions that a training module makes from now on, in this order."""
+    banks: list[MotionBank] = []
+
+    class Kept(MotionBank):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            banks.append(self)
+
+    monkeypatch.setattr(training, "MotionBank", Kept)
+    return banks
 
 
 def write_folder(path: Path) -> Path:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from small_mocap import moving, write_folder
+from small_mocap import kept_banks, moving, write_folder
 from stpose_training import lifter as module
 from stpose_training.data.anatomy import ANATOMICAL, correction, with_one_skeleton
 from stpose_training.data.bodies import PROPORTIONS, Random, put_together, reshape, take_apart
@@ -127,14 +126,7 @@ def test_bodies_in_training_vary_as_those_of_people() -> None:
 @pytest.mark.parametrize("alike", [False, True])
 def test_a_run_learns_from_the_corrected_skeletons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alike: bool) -> None:
     folder = write_folder(tmp_path)
-    banks: list[MotionBank] = []
-
-    class Kept(MotionBank):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments)
-            banks.append(self)
-
-    monkeypatch.setattr(module, "MotionBank", Kept)
+    banks = kept_banks(monkeypatch, module)
     recipe = replace(Recipe(batch=2, frames=16, reach=16, judged=1), steps=1, one_skeleton=alike)
     module.train(
         folder, output=tmp_path / "a.safetensors", plan=Plan(recipe, dimensions={"latent": 16, "width": 8}), state=tmp_path / "s"

@@ -50,6 +50,19 @@ def test_joints_count_where_they_are_found(benchmark: ModuleType, tmp_path: Path
     assert exchanged["visible"]["once"] < 0.1
 
 
+def test_uncertain_people_are_looked_for_in_turned_views(benchmark: ModuleType, tmp_path: Path) -> None:
+    class Lying(Fixed):
+        def pose(self, image: np.ndarray, box: Box) -> Pose2D:
+            right = abs(box.angle - np.pi / 2) < 0.1
+            here = Box(box.x0, box.y0, box.x1, box.y1, 1.0, box.angle)
+            return Pose2D(self.xy + (0.0 if right else 150.0), np.full(17, 0.9 if right else 0.3), 0.95 if right else 0.5, here)
+
+    people, groups = held_out(write_cache(tmp_path / "cache"), SIZE)
+    seen = benchmark.measure(Lying(np.array(STANDING, float)), people, groups)
+    assert seen["visible"]["again"] == 0
+    assert seen["visible"]["turned"] > 0.6
+
+
 def test_the_nearest_of_those_who_are_found_is_the_subject(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     truth = np.array(STANDING, float)
     people = [SimpleNamespace(xy=truth + by) for by in (90.0, 4.0, -60.0)]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_mocap import REST, write_folder
+from small_mocap import REST, kept_banks, write_folder
 from stpose_cli.main import run as command
 from stpose_training import lifter as module
 from stpose_training.data.mocap import MotionBank, load_mocap
@@ -76,14 +76,7 @@ def test_a_run_with_straight_knees_learns_from_corrected_legs(
     crouched[[2, 5], 1] += 0.08  # knees of 25 degrees, of somebody who stands still
     with np.load(folder / "free_train.npz") as clips:
         np.savez(folder / "free_train.npz", **{name: np.repeat(crouched[None], len(clips[name]), axis=0) for name in clips.files})
-    banks: list[MotionBank] = []
-
-    class Kept(MotionBank):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments)
-            banks.append(self)
-
-    monkeypatch.setattr(module, "MotionBank", Kept)
+    banks = kept_banks(monkeypatch, module)
     plan = Plan(replace(SHORT, steps=1, straight_knees=straight), dimensions=TINY)
     train(folder, output=tmp_path / "a.safetensors", plan=plan, state=tmp_path / "state")
     recorded = MotionBank(load_mocap(folder), "cpu").frames

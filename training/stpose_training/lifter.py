@@ -189,7 +189,7 @@ def train(
     torch.set_num_threads(recipe.threads)
     state.mkdir(parents=True, exist_ok=True)
     clips = load_mocap(data)
-    if recipe.one_skeleton:  # before the knees, whose bones it keeps constant
+    if recipe.one_skeleton:  # first: it gives bones their mean lengths, and straightened legs may be longer
         clips = with_one_skeleton(clips)
     if recipe.straight_knees:
         clips = with_straight_knees(clips)

@@ -14,11 +14,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy.spatial.transform import Rotation
 
 from stpose_core.skeletons import H36M17
 from stpose_training.data.bodies import Posture, Proportions, put_together, take_apart
-from stpose_training.data.mocap import CHEST_DIRECTIONS, Clip, by_person
+from stpose_training.data.mocap import Clip, by_person, turn_to_common
 
 ANATOMICAL: Proportions = {
     1: (0.107, 0.07), 2: (0.485, 0.03), 3: (0.515, 0.03), 7: (0.266, 0.05), 8: (0.266, 0.05), 9: (0.228, 0.07),
@@ -67,9 +66,7 @@ def correction(clips: Iterable[np.ndarray]) -> Correction:
     turns = {}
     if frames.sum() >= _ENOUGH:
         for joint in _SHOULDERS:
-            way = torch.cat([posture.bones[0, :, joint] for posture in postures]).mean(0).numpy()
-            turn, _ = Rotation.align_vectors([CHEST_DIRECTIONS[joint]], [way])
-            turns[joint] = torch.from_numpy(turn.as_matrix().astype(np.float32))
+            turns[joint] = turn_to_common(torch.cat([posture.bones[0, :, joint] for posture in postures]), joint)
     return Correction(factors, turns)
 
 

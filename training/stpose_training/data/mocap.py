@@ -128,6 +128,12 @@ CHEST_DIRECTIONS = {9: (0.0, -0.06, -1.0), 10: (0.0, 0.0, -1.0), 11: (0.95, -0.0
 """Mean directions of bones in the chest's axes (left, forward, down) on the subjects' own skeletons of CMU, by child joint."""
 
 
+def turn_to_common(directions: Tensor, joint: int) -> Tensor:
+    """(3, 3) rotation of the mean of a bone's directions (T, 3) in the chest's axes to that in CHEST_DIRECTIONS."""
+    turn, _ = Rotation.align_vectors([CHEST_DIRECTIONS[joint]], [directions.mean(0).numpy()])
+    return torch.from_numpy(turn.as_matrix().astype(np.float32))
+
+
 def _common_shoulders(positions: np.ndarray) -> np.ndarray:
     """(T, 17, 3) of the "daz" figure with its neck and shoulders set as on the subjects' own skeletons.
 
@@ -135,11 +141,9 @@ def _common_shoulders(positions: np.ndarray) -> np.ndarray:
     with the same name, in three fifths of the training frames. Each of these bones is turned by one fixed rotation.
     """
     posture = take_apart(torch.from_numpy(positions)[None])
-    for joint, goal in CHEST_DIRECTIONS.items():
-        mean = posture.bones[0, :, joint].mean(0).numpy()
-        want = np.array(goal) / np.linalg.norm(goal)
-        turn = Rotation.align_vectors([want], [mean])[0].as_matrix().astype(np.float32)
-        posture.bones[:, :, joint] = posture.bones[:, :, joint] @ torch.from_numpy(turn.T)
+    for joint in CHEST_DIRECTIONS:
+        bones = posture.bones[:, :, joint]
+        posture.bones[:, :, joint] = bones @ turn_to_common(bones[0], joint).T
     # Neck base 0.09 of the legs lower, shoulders wider; the head's height stays about the same.
     factor = torch.ones(17)
     factor[[7, 8]], factor[[9]], factor[[11, 14]] = 0.87, 1.3, 1.55
