@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from packed import ROOT, packed
 
@@ -31,3 +34,8 @@ def test_the_source_distribution_holds_what_its_tests_need(packed_files: dict[st
     assert "tests/retarget/conftest.py" in expected
     assert expected - packed_files["sdist"] == set()
     assert not [name for name in packed_files["sdist"] if name.endswith(".pyc")]
+
+
+def test_the_mocap_that_the_check_of_the_wheel_trains_on_is_written_without_pytest() -> None:
+    code = "import sys; sys.modules['pytest'] = None; import small_mocap"  # tools/test_wheel.py, in a bare environment
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT / "tests", check=True)
