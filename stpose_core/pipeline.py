@@ -9,7 +9,7 @@ kilobytes per frame, so memory hardly grows with the length of the video.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from stpose_core.detect import Detector
     from stpose_core.detect.faces import Look as LookAtFace
     from stpose_core.detect.hands import Look
+    from stpose_core.detect.types import Image
     from stpose_core.lift import Lifter
     from stpose_core.lift.heatmaps import HeatMaps
 
@@ -124,15 +125,17 @@ def _captured(
         chosen = choose_people(seen.tracks, options.person, size, len(seen.times))
     lifted: list[tuple[Keypoints, Pose3D, dict[str, Array] | None]] = []
     unposed: list[int] = []
-    total = len(chosen) * len(seen.times)
+    passes = 1 + (look is not None) + (face_network is not None)
+    lifting = _Lifting(video, options, report, passes * len(chosen) * len(seen.times))
     for number, track in enumerate(chosen):
-        report("lift", number * len(seen.times), total)
-        keypoints, pose3d = _lift(track, seen.times, video, options, source, lifter, look)
+        lifting.advance(0)
+        keypoints, pose3d = _lift(track, seen.times, lifting, source, lifter, look)
+        lifting.advance(len(seen.times))
         if pose3d.posed.any():
             curves = None
             if face_network is not None:
                 who = f"person {number + 1}: " if len(chosen) > 1 else ""
-                curves = _face_curves(face_network, keypoints, pose3d, seen.times, video, options, who)
+                curves = _face_curves(face_network, keypoints, pose3d, seen.times, lifting, who)
             lifted.append((keypoints, pose3d, curves))
         else:
             unposed.append(number + 1)
@@ -147,7 +150,7 @@ def _captured(
         if curves is not None:
             motion = replace(motion, curves=curves)
         captures.append(Capture(info, source.name, keypoints, pose3d, motion, float(seen.times[0])))
-    report("lift", total, total)
+    report("lift", lifting.total, lifting.total)
     if not captures:
         who = "the person is" if len(chosen) == 1 else f"each of the {len(chosen)} people is"
         raise NoPersonError(f"{info.path}: {who} detected in too few frames for a pose")
@@ -157,14 +160,30 @@ def _captured(
     return captures
 
 
+@dataclass
+class _Lifting:
+    """The stage after detection, which counts the frames of its passes. total: of all people and passes."""
+
+    video: FrameSource
+    options: CaptureOptions
+    report: Progress
+    total: int
+    done: int = 0
+
+    def advance(self, frames: int) -> None:
+        self.done += frames
+        self.report("lift", self.done, self.total)
+
+    def pictures(self) -> Generator[Image, None, None]:
+        """The pictures of the clip again, decoded ahead; each is counted when the next is asked for."""
+        with closing(ahead(self.video.frames(self.options.start, self.options.end), AHEAD)) as frames:
+            for frame in frames:
+                yield frame.image
+                self.advance(1)
+
+
 def _lift(
-    track: Track,
-    times: Array,
-    video: FrameSource,
-    options: CaptureOptions,
-    source: Detector | KeypointFile,
-    lifter: Lifter,
-    look: Look | None,
+    track: Track, times: Array, lifting: _Lifting, source: Detector | KeypointFile, lifter: Lifter, look: Look | None
 ) -> tuple[Keypoints, Pose3D]:
     """The joints of one person at a constant rate, 2D and 3D; with hands if the options ask for them."""
     from stpose_core.lift.parts import with_parts
@@ -172,6 +191,7 @@ def _lift(
     from stpose_core.lift.visibility import without_flicker
     from stpose_core.threads import one_thread
 
+    video, options = lifting.video, lifting.options
     size = (video.info.width, video.info.height)
     camera = options.camera_of(size)
     keypoints = without_flicker(track_to_keypoints(track, times, options.fps or video.info.fps, size))
@@ -189,8 +209,8 @@ def _lift(
                 from stpose_core.detect.hands import find_hands
 
                 # A second pass over the frames: only the hands of people who were chosen are looked at.
-                with closing(ahead(video.frames(options.start, options.end), AHEAD)) as frames:
-                    keypoints = find_hands(look, keypoints, pose3d, times, (frame.image for frame in frames))
+                with closing(lifting.pictures()) as pictures:
+                    keypoints = find_hands(look, keypoints, pose3d, times, pictures)
         return keypoints, with_parts(pose3d, keypoints)
 
 
@@ -246,17 +266,17 @@ def _face_network() -> LookAtFace:
 
 
 def _face_curves(
-    look: LookAtFace, keypoints: Keypoints, pose: Pose3D, times: Array, video: FrameSource, options: CaptureOptions, who: str
+    look: LookAtFace, keypoints: Keypoints, pose: Pose3D, times: Array, lifting: _Lifting, who: str
 ) -> dict[str, Array]:
     """The curves of a person's face, from another pass over the frames. who: the person, at the beginning of a warning."""
     from stpose_core.detect.faces import find_faces
     from stpose_core.lift.face import LANDMARKS, face_curves
 
-    with closing(ahead(video.frames(options.start, options.end), AHEAD)) as frames:
-        points = find_faces(look, keypoints, pose, times, (frame.image for frame in frames), LANDMARKS)
-    curves = face_curves(points, keypoints.fps, options.smooth)
+    with closing(lifting.pictures()) as pictures:
+        points = find_faces(look, keypoints, pose, times, pictures, LANDMARKS)
+    curves = face_curves(points, keypoints.fps, lifting.options.smooth)
     if len(keypoints):
-        _warn_of_unseen(float(np.isfinite(list(curves.values())).any(axis=0).mean()), video.info.path, who)
+        _warn_of_unseen(float(np.isfinite(list(curves.values())).any(axis=0).mean()), lifting.video.info.path, who)
     return curves
 
 

@@ -174,6 +174,17 @@ def test_a_face_that_is_seldom_seen_gives_a_warning(
     assert all(str(said) in line and "film closer" in line for line in lines)
 
 
+def test_progress_counts_the_frames_in_which_a_face_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stpose_core.detect.mediapipe_face.MediaPipeFace", Nothing)
+    told: list[tuple[str, float, float | None]] = []
+    video = film(tmp_path / "walk.mp4", 25, 20)
+    capture = sp.capture(video, detector=BarDetector(), lifter=lift_standing, face=True, progress=lambda *event: told.append(event))
+    done = [(frames, total) for stage, frames, total in told if stage == "lift"]
+    frames = len(capture.keypoints)
+    assert {total for _, total in done} == {2 * frames}, "a pass for the body, one for the face"
+    assert [count for count, _ in done] == [0, *range(frames, 2 * frames + 1)]
+
+
 @pytest.mark.parametrize(("name", "kept"), [("a.bvh", False), ("a.glb", False), ("a.json", True)])
 def test_a_face_that_no_file_would_hold_is_not_looked_for(
     name: str, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

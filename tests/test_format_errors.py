@@ -68,6 +68,22 @@ def test_a_file_of_motion_is_no_video(source: Path, capsys: pytest.CaptureFixtur
     assert ".glb in Blender" in error_of(["mocap", other, "-o", source.with_name("b.glb")], capsys), "fbx is only written"
 
 
+def test_people_takes_no_file_of_motion(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"{source} is a file of motion, not a video" in error_of(["people", source], capsys)
+
+
+@pytest.mark.parametrize("command", ["convert", "trim", "info", "view"])
+def test_a_video_is_no_file_of_motion(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video = tmp_path / "a.MP4"
+    assert error_of([command, video], capsys).startswith(f"stpose: {video} is a video, not a file of motion"), "not: no -o"
+
+
+def test_a_video_is_no_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.mov").touch()
+    told = error_of(["pose", tmp_path / "a.mov", "-o", tmp_path / "b.json"], capsys)
+    assert "a.mov is a video, not a picture; stpose mocap captures it" in told
+
+
 @pytest.mark.parametrize(("words", "what"), [(["a.mp4", "--jobs", "2"], "--jobs"), (["a.mp4", "b.mp4"], "many videos")])
 def test_a_batch_needs_a_folder(words: list[str], what: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"a.bvh is one file; for {what} give a folder" in error_of(["mocap", *words, "-o", "a.bvh"], capsys)

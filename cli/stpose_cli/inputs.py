@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+import click
 
 from stpose_core.errors import FormatError, VideoError
 from stpose_core.formats import FORMATS
@@ -49,10 +51,25 @@ def not_a_video(path: Path) -> str | None:
     return f"{path} is a file of motion, not a video; {advice}"
 
 
-def check_motion(path: Path) -> None:
-    """Raise FormatError for a video that is given for a file of motion."""
+def check_video(path: Path) -> None:
+    """Raise VideoError for a file of motion that is given for a video."""
+    if (problem := not_a_video(path)) is not None:
+        raise VideoError(problem)
+
+
+def check_pictures(paths: Iterable[Path]) -> None:
+    """Raise FormatError for a video that is given for a picture."""
+    for path in paths:
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            raise FormatError(f"{path} is a video, not a picture; stpose mocap captures it, stpose people shows who is in it")
+
+
+def motion_file(_context: click.Context, _argument: click.Parameter, path: Path) -> Path:
+    """The callback of an argument that names a file of motion: click calls it before it misses options. Raises FormatError for a
+    video."""
     if path.suffix.lower() in VIDEO_SUFFIXES:
         raise FormatError(f"{path} is a video, not a file of motion; stpose mocap captures the motion in it")
+    return path
 
 
 def _expanded(path: Path, out: str) -> tuple[list[Path], bool]:

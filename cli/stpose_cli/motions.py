@@ -13,7 +13,7 @@ import click
 
 from stpose_cli.capture_options import Seconds
 from stpose_cli.commands import FILE
-from stpose_cli.inputs import check_motion
+from stpose_cli.inputs import motion_file
 from stpose_cli.outputs import check_not_input
 from stpose_core.errors import OptionError
 from stpose_core.files import check_output
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from stpose_core.formats.markers import Points
 
 _SUFFIXES = ", ".join(entry.suffix for entry in FORMATS)
-_SOURCE = click.argument("source", metavar="FILE", type=FILE)
+_SOURCE = click.argument("source", metavar="FILE", type=FILE, callback=motion_file)
 _OUT = click.option("-o", "--out", required=True, metavar="OUT", type=FILE, help=f"The file to write: {_SUFFIXES}.")
 _PERSON = click.option("--person", type=click.IntRange(1), metavar="N", help="Only this person of the file.  [default: all]")
 _UNITS = click.option("--units", default="cm", show_default=True, type=click.Choice(UNITS), help="Unit of lengths in .bvh.")
@@ -88,7 +88,6 @@ def info(source: Path, as_json: bool) -> None:
     from stpose_core.errors import FormatError
     from stpose_core.formats import load_capture
 
-    check_motion(source)
     chosen = format_of(source)
     if chosen.points:
         people = [_points(chosen.read_points(source))]
@@ -109,7 +108,6 @@ def info(source: Path, as_json: bool) -> None:
 
 def _read(source: Path, out: Path, person: int | None, overwrite: bool) -> list[Motion]:
     """The people of a file. Raises StposeError before anything is read where the output cannot be written."""
-    check_motion(source)
     chosen = format_of(out)
     check_not_input([out], [source])
     check_output(out, overwrite)

@@ -9,6 +9,7 @@ import click
 
 from stpose_cli.capture_options import Seconds
 from stpose_cli.commands import ANY
+from stpose_cli.inputs import check_video
 from stpose_cli.outputs import check_not_input
 from stpose_core.errors import OutputError
 from stpose_core.files import check_output
@@ -39,6 +40,7 @@ def people(
     from stpose_core.overview import find_people, write_overview
     from stpose_core.pipeline import open_detector
 
+    check_video(video)
     options = CaptureOptions(detector=detector, device=device, start=start, end=end, person="all")
     if out is not None:
         if out.suffix.lower() not in SUFFIXES:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from stpose_cli.commands import ANY, NAME
+from stpose_cli.inputs import check_pictures
 from stpose_cli.outputs import check_not_input
 from stpose_core.errors import DetectorError, OutputError
 from stpose_core.files import check_output, written_whole
@@ -39,6 +40,7 @@ def pose(pictures: tuple[str, ...], out: Path, detector: str, device: str, overw
         raise OutputError(f"{out}: the name of the output must end in .json")
     check_output(out, overwrite)
     files = list_pictures(pictures)
+    check_pictures(files)
     check_not_input([out], [*files, *(Path(name[1:]) for name in pictures if name.startswith("@"))])
     source = load_detector(detector, device)
     if isinstance(source, KeypointFile):

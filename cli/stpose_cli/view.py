@@ -10,13 +10,13 @@ from pathlib import Path
 import click
 
 from stpose_cli.commands import ANY
-from stpose_cli.inputs import check_motion
+from stpose_cli.inputs import motion_file
 from stpose_core.errors import OutputError
 from stpose_core.files import check_output
 
 
 @click.command()
-@click.argument("file", metavar="FILE", type=ANY)
+@click.argument("file", metavar="FILE", type=ANY, callback=motion_file)
 @click.option("-o", "--out", metavar="FILE.html", type=ANY, help="Write the page here and do not open it.")
 @click.option("--video", metavar="FILE", type=ANY, help="Show this video, from which a .npz was captured.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
@@ -29,7 +29,6 @@ def view(file: Path, out: Path | None, video: Path | None, overwrite: bool) -> N
     from stpose_core.frames import open_source
     from stpose_core.report import write_report
 
-    check_motion(file)
     if out:
         if out.suffix.lower() != ".html":
             raise OutputError(f"{out}: the name of a page must end in .html")
