@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Several processes share the processors: threads that wait for others of their process spin, and training takes twice as long.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Files with tests that train networks, render, or start many processes: about half the time of the suite.
 SLOW = {

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from small_mocap import kept_banks, moving, write_folder
+from stpose_cli.main import run
 from stpose_training import lifter as module
 from stpose_training.data.anatomy import ANATOMICAL, correction, with_one_skeleton
 from stpose_training.data.bodies import PROPORTIONS, Random, put_together, reshape, take_apart
@@ -134,3 +135,13 @@ def test_a_run_learns_from_the_corrected_skeletons(tmp_path: Path, monkeypatch: 
     recorded = MotionBank(load_mocap(folder), "cpu").frames
     assert bool((banks[0].frames - recorded).abs().max() > 0.02) == alike
     assert (banks[0].proportions is ANATOMICAL) == alike
+
+
+@pytest.mark.parametrize("words", [[], ["--one-skeleton"]])
+def test_the_commands_pass_the_option_on(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(module, "train", lambda *_, plan, **__: asked.append(plan.recipe.one_skeleton))
+    monkeypatch.setattr("stpose_training.evaluate.evaluate", lambda *_, one_skeleton, **__: asked.append(one_skeleton) or "")
+    assert run(["train", "lifter", "--data", str(tmp_path), "-o", str(tmp_path / "a.safetensors"), "--device", "cpu", *words]) == 0
+    assert run(["evaluate", "lifter", "--data", str(tmp_path), "--device", "cpu", *words]) == 0
+    assert asked == [bool(words)] * 2
