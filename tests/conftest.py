@@ -12,6 +12,7 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Several processes share the processors: threads that wait for others of their process spin, and training takes twice as long.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+PROCESSORS = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None  # before conftest.py of folders is read
 
 # Files with tests that train networks, render, or start many processes: about half the time of the suite.
 SLOW = {
@@ -42,6 +43,14 @@ SLOW = {
     "test_train_lifter",
     "test_train_spatial",
 }
+
+
+@pytest.fixture(scope="session")
+def processors() -> set[int]:
+    """The processors that the tests were started on."""
+    if PROCESSORS is None:
+        pytest.skip("this system does not tell")
+    return PROCESSORS
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,14 +17,17 @@ sys.path[:0] = [str(ROOT / "tests" / "retarget"), str(ROOT / "tools"), str(Path(
 USER = tempfile.TemporaryDirectory(prefix="stpose-blender-")
 os.environ["BLENDER_USER_RESOURCES"] = USER.name
 # More than one thread may dead-lock the dependency graph of bpy while Rigify generates. Before bpy starts its threads.
-if hasattr(os, "sched_setaffinity"):
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+_processors = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else None
+if _processors:
+    os.sched_setaffinity(0, {max(_processors)})
 
 try:
     import bpy
 except ImportError:
     bpy = None
     collect_ignore_glob = ["test_*.py"]
+    if _processors:
+        os.sched_setaffinity(0, _processors)  # this process runs all other tests
 
 _status = 0
 
