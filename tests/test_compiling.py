@@ -250,6 +250,12 @@ def test_no_thread_is_bound_to_a_processor(cache: Path) -> None:
     assert done.stdout.split()[-1] == "[]"
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere OpenVINO gives signals no stack")
+def test_ctrl_c_does_no_harm_after_networks_were_dropped() -> None:
+    done = subprocess.run([sys.executable, "-c", DROPPED], capture_output=True, text=True, timeout=120, env=environment())
+    assert (done.returncode, done.stdout) == (0, "stopped\n"), done.stderr
+
+
 def environment() -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
 
@@ -270,4 +276,18 @@ while work.is_alive():
             if os.sched_getaffinity(int(task)) != own:
                 bound.add(task)
 print(sorted(bound))
+"""
+
+# As a detector that is dropped: its finder and its network of joints, in the order in which they were opened.
+DROPPED = f"""
+import os, signal
+from graphs import finder_of
+from stpose_core.detect.sessions import OpenVINOSession
+sessions = [OpenVINOSession(finder_of(number), size={SIZE}) for number in (1, 2)]
+while sessions:
+    sessions.pop(0)
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("stopped")
 """

@@ -121,6 +121,16 @@ def _bound_memory() -> None:
         _log.debug("the memory of onnxruntime is not bounded: %s", error)
 
 
+@lru_cache(maxsize=1)
+def _openvino_core() -> Any:
+    """OpenVINO's core, one for the process until it ends.
+
+    Each core gives signals of its thread a stack of their own, and takes it back when it goes: of two that go in the order in which
+    they came, the second one puts back the stack that the first one freed, and the next signal, such as Ctrl-C, ends the process.
+    """
+    return import_module("openvino").Core()
+
+
 class OpenVINOSession:
     """As OnnxRuntimeSession; on the processor only. own: a network of this project, which runs in the faster precision and is
     kept compiled for the next start."""
@@ -129,7 +139,7 @@ class OpenVINOSession:
         if device == "cuda":
             raise ValueError(_NO_CUDA)
         package = import_module("openvino")
-        core = package.Core()
+        core = _openvino_core()
         model = core.read_model(content)
         shapes = [source.get_partial_shape() for source in model.inputs]
         self.size = size or _size([[] if shape.rank.is_dynamic else [_length(side) for side in shape] for shape in shapes])
