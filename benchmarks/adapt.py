@@ -30,6 +30,7 @@ from stpose_training.data.cameras import Stands, film
 from stpose_training.data.mocap import Clip, load_mocap
 from stpose_training.data.samples import detections_of
 from stpose_training.evaluate import SETS, Measures, measure
+from stpose_training.validation import held_out
 
 from stpose_core.data import Camera, Keypoints
 from stpose_core.files import written_whole
@@ -131,6 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     plan = Adaptation(steps=options.steps, rate=options.rate, threads=options.threads)
     old = torch_lifter(options.weights)
+    sets = held_out(options.data, old.network.config, old.network.device)
     found: dict[str, dict[str, list[float]]] = {}
     for name in options.sets:
         clips = load_mocap(options.data, *SETS[name])
@@ -147,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             new = adapted(row, old, takes, options.data, plan)
             after = judged(new, takes.judge), judged(new, takes.judge_ordinary)
             ratio = after[0].pa_mpjpe / before[0].pa_mpjpe
-            worst = max(now / was for was, now in check(old, new, options.data).values())
+            worst = max(now / was for was, now in check(old, new, sets).values())
             lines.append(f"| {row} | {figures(*after)} | {ratio:.3f} | {worst:.3f}{'' if worst <= WORSE else ', refused'} |")
             found[name][row] = [after[0].mpjpe, after[0].pa_mpjpe, after[1].mpjpe, worst]
             print(lines[-1], flush=True)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 CAMERAS = ("auto", "static", "moving")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+EXCLUSIVE = {("focal", "fov"): "focal length", ("camera_height", "actor_height"): "scale"}
+"""Options of which only one may be given, and what both of them set."""
 PICTURE_FPS = 30.0
 """Frames per second of a folder of pictures by default. Pictures have no time stamps."""
 PERSONS = ("largest", "left", "right", "center", "all")
@@ -107,10 +109,9 @@ class CaptureOptions:
         _check_range("picture_fps", self.picture_fps, SLOWEST, 1000)
         if self.end is not None and self.end <= (self.start or 0.0):
             raise OptionError(f"the range from {self.start or 0:g} s to {self.end:g} s is empty")
-        if self.focal is not None and self.fov is not None:
-            raise OptionError("focal and fov both set the focal length; give only one of them")
-        if self.camera_height is not None and self.actor_height is not None:
-            raise OptionError("camera_height and actor_height both set the scale; give one of them")
+        for (one, other), what in EXCLUSIVE.items():
+            if getattr(self, one) is not None and getattr(self, other) is not None:
+                raise OptionError(f"{one} and {other} both set the {what}; give only one of them")
 
     def camera_of(self, image_size: tuple[int, int]) -> Camera | None:
         """The camera for pictures of this size (width, height) in pixels; None if its focal length is unknown."""

@@ -21,6 +21,7 @@ from stpose_training.data.mocap import MotionBank, load_mocap
 from stpose_training.data.samples import NO_FAULTS, Batch
 from stpose_training.quality import quality, table
 from stpose_training.replay import Look, draw_like, lifted_motions, look_of, looks_of
+from stpose_training.validation import held_out
 
 import stpose_core.lift
 import stpose_core.pipeline
@@ -123,7 +124,7 @@ def test_a_lifter_that_got_worse_on_marker_mocap_is_not_written(
     now: float,
     status: int,
 ) -> None:
-    monkeypatch.setattr(module, "check", lambda old, new, data: {"cmu_validation": (80.0, 79.0), "hdm05": (80.0, now)})
+    monkeypatch.setattr(module, "check", lambda old, new, sets: {"cmu_validation": (80.0, 79.0), "hdm05": (80.0, now)})
     out = tmp_path / "my.safetensors"
     options = ["--steps", "1", "--batch", "4", "--device", "cpu", "--data", str(folder)]
     assert command(["train", "adapt", *paths, "-o", str(out), *options]) == status
@@ -138,25 +139,32 @@ def test_the_check_is_of_the_error_on_people_that_were_not_learned_from(folder: 
     lifter, spoilt = tiny_lifter(), tiny_lifter()
     with torch.no_grad():
         spoilt.network.module.heads.bias[: 17 * 3] += torch.randn(17 * 3, generator=torch.Generator().manual_seed(0))
-    checked = module.check(lifter, spoilt, folder)
+    checked = module.check(lifter, spoilt, held_out(folder, lifter.network.config, "cpu"))
     assert set(checked) == {"cmu_validation", "hdm05"}
     assert all(now > 1.02 * was > 100 for was, now in checked.values())
     assert not spoilt.network.module.training
 
 
 def test_what_a_user_gets_wrong_is_said_in_one_line(
-    folder: Path, paths: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, paths: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "my.safetensors"
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "text.npz").write_text("no arrays")
     (tmp_path / "there.safetensors").write_text("")
+    (unchecked := tmp_path / "unchecked").mkdir()
+    rows = [line for line in (folder / "index.csv").read_text().splitlines() if "by-sa" not in line]
+    (unchecked / "index.csv").write_text("\n".join(rows))
+    for file in folder.glob("free_*.npz"):
+        (unchecked / file.name).write_bytes(file.read_bytes())
+    monkeypatch.setattr(module, "learn", lambda *_: pytest.fail("learned before it was known that the result cannot be checked"))
     for arguments, message in (
         ([str(tmp_path / "none.npz"), "-o", str(out)], "there is no file"),
         ([str(tmp_path / "text.npz"), "-o", str(out)], "cannot be read as .npz"),
         ([str(tmp_path / "text.mp4"), "-o", str(out)], "text.mp4"),
         ([str(folder / "none.mp4"), "-o", str(out)], "none.mp4"),
         ([*paths, "-o", str(out), "--data", str(tmp_path)], "expected an index.csv"),
+        ([*paths, "-o", str(out), "--data", str(unchecked)], "no clip with part 'by-sa'"),
         ([*paths, "-o", str(tmp_path / "there.safetensors")], "exists already"),
         ([*paths, "-o", str(out), "--person", "all"], "one person of each video"),
         ([*paths[2:], "-o", str(out), "--weights", str(tmp_path / "no.safetensors")], "no weights at"),
@@ -181,6 +189,17 @@ def test_videos_are_captured_first(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert [(len(clip), clip.fps) for clip in clips] == [(30, 25.0), (60, 30.0)]
     assert said == [f"capturing {video}"]
     assert detector.looked
+
+
+def test_a_clip_given_twice_is_read_once(tmp_path: Path) -> None:
+    """One of both would be kept apart to measure on, and the other learned from."""
+    folder = tmp_path / "captures"
+    folder.mkdir()
+    first, second = (write_keypoints(folder / f"{seed}.npz", footage(seed)) for seed in (0, 1))
+    said: list[str] = []
+    clips = read_clips([folder, second, folder], say=said.append)
+    assert [clip.xy.tobytes() for clip in clips] == [clip.xy.tobytes() for clip in read_clips([first, second], say=said.append)]
+    assert said == ["left out 3 clips that are given more than once"]
 
 
 def test_keypoints_of_one_video_are_not_taken_for_those_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

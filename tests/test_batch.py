@@ -176,6 +176,23 @@ def test_the_manifest_survives_a_full_disk_and_nonsense(tmp_path: Path) -> None:
     assert Manifest(tmp_path).finished(video, {"smooth": 0.4}, {}) is None
 
 
+def test_the_manifest_knows_every_output_of_a_video(tmp_path: Path) -> None:
+    video = film(tmp_path / "a.mp4", 25, 3)
+    bvh, glb = ({"format": name, "smooth": 0.4} for name in ("bvh", "glb"))
+    for options in (bvh, glb):
+        (tmp_path / f"a.{options['format']}").touch()
+        name = str(tmp_path / f"a.{options['format']}")
+        Manifest(tmp_path).append(video, [name], sha256=checksum(video), options=options, error=None)
+    manifest = Manifest(tmp_path)
+    assert manifest.finished(video, bvh, {}) == [tmp_path / "a.bvh"]
+    assert manifest.finished(video, glb, {}) == [tmp_path / "a.glb"]
+    smoother = {**bvh, "smooth": 0.6}
+    assert "smooth 0.4, now 0.6" in str(manifest.difference(video, tmp_path / "a.bvh", smoother, {}))
+    manifest.append(video, [str(tmp_path / "a.bvh")], sha256=checksum(video), options=smoother, error=None)
+    assert Manifest(tmp_path).finished(video, bvh, {}) is None, "a.bvh was written again, with other options"
+    assert Manifest(tmp_path).finished(video, glb, {}) == [tmp_path / "a.glb"]
+
+
 def test_a_change_in_a_file_that_options_name_is_noticed(tmp_path: Path) -> None:
     video, weights = film(tmp_path / "a.mp4", 25, 3), tmp_path / "my.safetensors"
     (tmp_path / "a.bvh").touch()
@@ -187,10 +204,10 @@ def test_a_change_in_a_file_that_options_name_is_noticed(tmp_path: Path) -> None
     manifest.append(video, [str(tmp_path / "a.bvh")], sha256=checksum(video), options=fields, inputs=inputs, error=None)
     manifest = Manifest(tmp_path)
     assert manifest.finished(video, fields, inputs_of(options)) == [tmp_path / "a.bvh"]
-    assert manifest.difference(video, fields, inputs_of(options)) is None
+    assert manifest.difference(video, tmp_path / "a.bvh", fields, inputs_of(options)) is None
     weights.write_bytes(b"other")
     assert manifest.finished(video, fields, inputs_of(options)) is None
-    assert manifest.difference(video, fields, inputs_of(options)) == f"{weights} has changed"
+    assert manifest.difference(video, tmp_path / "a.bvh", fields, inputs_of(options)) == f"{weights} has changed"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a folder that takes no files from anybody")

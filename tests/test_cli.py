@@ -482,6 +482,17 @@ def test_options_come_from_a_file_and_the_command_line_counts_before_it(tmp_path
     assert (again.fps, len(again)) == (pytest.approx(25), 20)
 
 
+def test_of_two_options_that_exclude_each_other_the_file_s_gives_way(
+    tmp_path: Path, video: Path, bar: BarDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "options.json").write_text('{"fov": 69, "actor_height": 1.7, "device": "cpu"}')
+    seen: list[CaptureOptions] = []
+    monkeypatch.setattr("stpose_cli.mocap._one", lambda job, options, *_: seen.append(options) or 0)
+    words = ["mocap", str(video), "-o", str(tmp_path / "a.bvh"), "--options", str(tmp_path / "options.json"), "--focal", "800"]
+    assert run([*words, "--camera-height", "1.5"]) == 0
+    assert (seen[0].focal, seen[0].fov, seen[0].camera_height, seen[0].actor_height) == (800.0, None, 1.5, None)
+
+
 def test_wrong_options_in_a_file_are_one_line(tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "options.json"
     arguments = ["mocap", str(video), "-o", str(tmp_path / "a.bvh"), "--options", file]

@@ -227,5 +227,5 @@ def test_a_network_that_reads_heat_maps_takes_no_footage(folder: Path, films: Pa
     plan = Plan(SHORT, dimensions={**TINY, "inputs": "heatmaps"})
     with pytest.raises(TrainingError, match="footage holds keypoints; this network reads heat maps"):
         train(folder, output=tmp_path / "a.safetensors", plan=plan, state=tmp_path / "state", footage=[films])
-    with pytest.raises(TrainingError, match="a share of a batch"):
+    with pytest.raises(TrainingError, match="footage must be from 0 to below 1"):
         Recipe(footage=1.0)

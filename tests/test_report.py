@@ -230,3 +230,6 @@ def test_view_writes_a_page_of_any_motion(capture: Capture, tmp_path: Path, caps
         assert message in said
         assert "\n" not in said
     assert not (tmp_path / "c.html").exists()
+    save(capture.motion, tmp_path / "part.npz")  # as stpose trim writes it
+    assert run(["view", str(tmp_path / "part.npz"), "-o", str(tmp_path / "d.html")]) == 0
+    assert sorted(data_of(tmp_path / "d.html")["people"][0]["names"]) == sorted(capture.motion.names)

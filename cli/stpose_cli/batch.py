@@ -159,7 +159,9 @@ class Batch:
 
     def _explained(self, job: Job) -> Job:
         """The job; if its output exists from an earlier capture, its problem names what has changed since."""
-        changed = self._manifest.difference(job.video, self._fields, self._inputs) if job.problem and job.existing else None
+        if job.existing is None or not job.problem:
+            return job
+        changed = self._manifest.difference(job.video, job.existing, self._fields, self._inputs)
         if changed is None:
             return job
         return replace(job, problem=f"{job.existing} exists already, but {changed}; --overwrite captures it again")

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from stpose_cli.commands import ANY
 from stpose_core.formats import FORMATS, UNITS
-from stpose_core.options import CAMERAS, DEVICES, CaptureOptions, read_options
+from stpose_core.options import CAMERAS, DEVICES, EXCLUSIVE, CaptureOptions, read_options
 from stpose_core.rigs import RIGS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -26,7 +26,7 @@ class Seconds(click.ParamType):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, int | float):
             return float(value)
-        if not re.fullmatch(r"(\d+:([0-5]?\d:)?[0-5]?\d|\d+)(\.\d*)?", str(value), re.ASCII):
+        if not re.fullmatch(r"(\d+:([0-5]?\d:)?[0-5]?\d|\d+)(\.\d*)?|\.\d+", str(value), re.ASCII):
             self.fail(f"'{value}' is not a time; write seconds (12.5) or mm:ss (1:12.5)", param, ctx)
         seconds = 0.0
         for part in str(value).split(":"):
@@ -89,7 +89,12 @@ def chosen_options(context: click.Context) -> CaptureOptions:
     values = context.params
     base = read_options(values["options_file"]) if values["options_file"] else CaptureOptions()
     names = [name.replace("-", "_") for name, _, _ in _OPTIONS] + ["refine", "hands", "face"]
-    return replace(base, **{name: values[name] for name in names if was_given(context, name)})
+    given = {name: values[name] for name in names if was_given(context, name)}
+    # Of two that exclude each other, the file's gives way.
+    other: dict[str, Any] = {
+        rival: None for pair in EXCLUSIVE for name, rival in (pair, pair[::-1]) if name in given and rival not in given
+    }
+    return replace(base, **other, **given)
 
 
 def was_given(context: click.Context, name: str) -> bool:

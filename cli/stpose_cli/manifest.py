@@ -5,7 +5,7 @@
      "error": null, "tries": 1, "stpose": "0.1.0", "finished": "2026-01-31T12:00:00+00:00"}  (on one line)
 
 status: "done" or "error". inputs: checksums of the files that options name. files: relative to the folder. The last line of a video
-counts. Lines are only ever added.
+with an output, or with the same options, counts. Lines are only ever added.
 """
 
 from __future__ import annotations
@@ -33,36 +33,38 @@ class Manifest:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
-        self._latest: dict[str, dict[str, Any]] = {}
+        self._valid: dict[str, list[dict[str, Any]]] = {}
         if os.path.lexists(self.path):
             from stpose_core.reading import read_bytes
 
             for line in read_bytes(self.path).splitlines():
                 entry = _entry(line)
                 if entry is not None:
-                    self._latest[entry["video"]] = entry
+                    known = self._valid.setdefault(entry["video"], [])
+                    known[:] = [*(earlier for earlier in known if not _replaces(entry, earlier)), entry]
 
     def finished(self, video: Path, options: dict[str, Any], inputs: dict[str, str | None]) -> list[Path] | None:
         """The outputs of a video, if it was captured with these options, neither it nor a file that they name has changed since,
         and all outputs exist. inputs: as `inputs_of` gives them."""
-        entry = self._latest.get(_key(video))
-        if entry is None or entry.get("status") != "done" or self._difference(entry, options, inputs):
+        entry = next((entry for entry in self._done(video) if not self._difference(entry, options, inputs)), None)
+        if entry is None or not _files(entry):
             return None
-        names = entry.get("files")
-        if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
-            return None
-        files = [self.path.parent / name for name in names]
+        files = [self.path.parent / name for name in _files(entry)]
         if not all(os.path.isfile(file) for file in files) or checksum(video) != entry.get("sha256"):
             return None
         return files
 
-    def difference(self, video: Path, options: dict[str, Any], inputs: dict[str, str | None]) -> str | None:
-        """What has changed since a video was captured; None if nothing has, or if it never was."""
-        entry = self._latest.get(_key(video))
-        if entry is None or entry.get("status") != "done":
+    def difference(self, video: Path, output: Path, options: dict[str, Any], inputs: dict[str, str | None]) -> str | None:
+        """What has changed since a video was captured to this output; None if nothing has, or if it never was."""
+        name = os.path.relpath(output, self.path.parent)
+        entry = next((entry for entry in self._done(video) if name in _files(entry)), None)
+        if entry is None:
             return None
         found = self._difference(entry, options, inputs)
         return found or ("the video has changed" if checksum(video) != entry.get("sha256") else None)
+
+    def _done(self, video: Path) -> list[dict[str, Any]]:
+        return [entry for entry in self._valid.get(_key(video), []) if entry.get("status") == "done"]
 
     def _difference(self, entry: dict[str, Any], options: dict[str, Any], inputs: dict[str, str | None]) -> str | None:
         before, named = entry.get("options"), entry.get("inputs")
@@ -123,6 +125,16 @@ def _add(found: Any, path: Path) -> None:
 
 def _key(video: Path) -> str:
     return os.path.abspath(video)
+
+
+def _files(entry: dict[str, Any]) -> list[str]:
+    names = entry.get("files")
+    return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else []
+
+
+def _replaces(entry: dict[str, Any], earlier: dict[str, Any]) -> bool:
+    """Whether what an earlier line of the same video says holds no longer."""
+    return entry.get("options") == earlier.get("options") or not set(_files(entry)).isdisjoint(_files(earlier))
 
 
 def _entry(line: bytes) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ from stpose_cli.outputs import Job, check_not_input, is_folder, plan_jobs
 from stpose_cli.progress import Progress, make_progress, warnings_to
 from stpose_cli.reports import make_reports
 from stpose_cli.task import load, run
-from stpose_core.errors import OptionError, OutputError, StposeError
+from stpose_core.errors import FormatError, OptionError, OutputError, StposeError
 from stpose_core.files import remove_partials
 from stpose_core.formats import FORMATS
 from stpose_core.options import CaptureOptions
@@ -90,6 +90,9 @@ def mocap(
         workers = "--jobs" if jobs is not None else "--ray" if ray is not None else None
         batch_of = "many videos" if several or len(videos) > 1 else workers
         many = batch_of is not None
+        for name in (options.weights, options.skeleton) if many else ():
+            if name is not None and not os.path.exists(name):
+                raise FormatError(f"there is no file {name}")
         planned = plan_jobs(found, out, options.person == "all", options.format, overwrite, batch_of)
         planned = [replace(job, problem=not_a_video(job.video) or job.problem) for job in planned]
         looks = Looks(context.params["preview"], context.params["report"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,18 +84,17 @@ def trim(
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def info(source: Path, as_json: bool) -> None:
     """Print what a file of motion holds: people, frames, rate, skeleton and, for a whole capture, its quality."""
-    from stpose_core.errors import FormatError
-    from stpose_core.formats import load_capture
+    from stpose_core.data import Capture
+    from stpose_core.formats.npz import load_npz
 
     chosen = format_of(source)
     if chosen.points:
         people = [_points(chosen.read_points(source))]
+    elif source.suffix.lower() == ".npz":
+        thing = load_npz(source)
+        people = [_described(thing.motion, True) | _quality(thing) if isinstance(thing, Capture) else _described(thing, True)]
     else:
-        people = [_described(motion) for motion in load_people(source)]
-    if source.suffix.lower() == ".npz":
-        # A motion alone has no quality.
-        with suppress(FormatError):
-            people[0].update(_quality(load_capture(source)))
+        people = [_described(motion, chosen.flags) for motion in load_people(source)]
     if as_json:
         click.echo(json.dumps({"file": str(source), "people": people}))
         return
@@ -128,8 +126,9 @@ def _write(
     click.echo(f"{out}: {which}{len(people[0])} frames at {people[0].fps:g} fps")
 
 
-def _described(motion: Motion) -> dict[str, Any]:
-    """Facts about a motion, in the order of the table; numbers in the units of `_SHOWN`, None for what is not known."""
+def _described(motion: Motion, flags: bool) -> dict[str, Any]:
+    """Facts about a motion, in the order of the table; numbers in the units of `_SHOWN`, None for what is not known. flags: whether
+    the file says which frames are filled."""
     import numpy as np
 
     from stpose_core.formats.figure import rest_positions
@@ -145,7 +144,7 @@ def _described(motion: Motion) -> dict[str, Any]:
         "joints": sum(not name.endswith("End") for name in motion.names),
         "height": _number(np.ptp(rest_positions(motion)[:, 1])),
         "face": _number(np.isfinite(list(motion.curves.values())).any(axis=0).mean()) if motion.curves and len(motion) else None,
-        "filled_frames": _number(motion.filled.mean()) if len(motion) else None,
+        "filled_frames": _number(motion.filled.mean()) if flags and len(motion) else None,
         "foot_contacts": _number((motion.contacts > 0.5).any(axis=1).mean()) if motion.contacts.any() else None,
         "foot_slide": _number(slide),
         "jitter": _number(jitter),
@@ -198,7 +197,7 @@ _SHOWN = {
     "foot_slide": "{:.2f} cm a frame at 30 fps",
     "jitter": "{:.1f} m/s^2",
 }
-_NONE = {"face": "none", "filled_frames": "none", "advice": "none"}
+_NONE = {"face": "none", "advice": "none"}
 
 
 def _text(name: str, value: Any) -> str:

@@ -167,8 +167,8 @@ class AdaptOptions:
 def adapt(options: AdaptOptions) -> None:
     """Fine-tune the lifter on your own footage, without 3D data.
 
-    CLIP is a video, an .npz file of stpose mocap, or a folder of these. Some clips are held out, and the errors on them before and
-    after are printed. With --data, weights are not written if their error on marker mocap grew by more than 2 %.
+    CLIP is a video, an .npz file of stpose mocap, or a folder of .npz files. Some clips are held out, and the errors on them before
+    and after are printed. With --data, weights are not written if their error on marker mocap grew by more than 2 %.
     """
     check_output(options.out, options.overwrite)
     from stpose_training.adapt import Adaptation, adapt, read_clips

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import webbrowser
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -25,7 +26,9 @@ def view(file: Path, out: Path | None, video: Path | None, overwrite: bool) -> N
 
     FILE is a motion that stpose can read, such as .bvh, or a capture (.npz), for which the page also shows curves and the quality.
     """
-    from stpose_core.formats import load_capture, load_people
+    from stpose_core.data import Capture, Motion
+    from stpose_core.formats import load_people
+    from stpose_core.formats.npz import load_npz
     from stpose_core.frames import open_source
     from stpose_core.report import write_report
 
@@ -33,10 +36,10 @@ def view(file: Path, out: Path | None, video: Path | None, overwrite: bool) -> N
         if out.suffix.lower() != ".html":
             raise OutputError(f"{out}: the name of a page must end in .html")
         check_output(out, overwrite)
-    capture = load_capture(file) if file.suffix.lower() == ".npz" else None
+    people: Sequence[Motion | Capture] = [load_npz(file)] if file.suffix.lower() == ".npz" else load_people(file)
+    capture = people[0] if isinstance(people[0], Capture) else None
     if video and capture is None:
-        raise OutputError(f"{file}: --video is for a capture (.npz); other files do not hold its 2D joints")
-    people = [capture] if capture else load_people(file)
+        raise OutputError(f"{file}: --video is for a capture (.npz), which holds 2D joints; this file holds none")
     place = out or Path(tempfile.mkdtemp(prefix="stpose-")) / f"{file.stem}.html"
     with open_source(video) if video else nullcontext() as source:
         if source and capture:

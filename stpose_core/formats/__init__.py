@@ -32,7 +32,7 @@ class Format:
     """A kind of file. suffix: with its dot, in lower case. title: what such a file holds. module: the one that writes and reads it.
     readable: whether a motion can be read back. several: whether a file may hold several people. points: whether it holds points
     without rotations, from which a motion is estimated. needy: whether writing needs more than stpose's own dependencies. curves:
-    whether it holds those of a face."""
+    whether it holds those of a face. flags: whether it holds which frames are filled."""
 
     suffix: str
     title: str
@@ -42,6 +42,7 @@ class Format:
     points: bool = False
     needy: bool = False
     curves: bool = False
+    flags: bool = False
 
     def write(self, people: Sequence[Motion | Capture], path: Path, units: str) -> None:
         """Write to a path, which is replaced. people: one, unless `several`. units: "cm" or "m", in formats that have a choice."""
@@ -76,8 +77,8 @@ FORMATS = (
     Format(".trc", "positions of the joints as markers", "stpose_core.formats.trc", points=True),
     Format(".c3d", "positions of the joints as markers", "stpose_core.formats.c3d", points=True, needy=True),
     Format(".csv", "positions of the joints", "stpose_core.formats.csv", points=True),
-    Format(".json", "skeletons and positions of the joints", "stpose_core.formats.json", several=True, curves=True),
-    Format(".npz", "everything: 2D joints, 3D joints, motion", "stpose_core.formats.npz", curves=True),
+    Format(".json", "skeletons and positions of the joints", "stpose_core.formats.json", several=True, curves=True, flags=True),
+    Format(".npz", "everything: 2D joints, 3D joints, motion", "stpose_core.formats.npz", curves=True, flags=True),
 )
 
 
@@ -86,7 +87,8 @@ def format_of(path: str | Path) -> Format:
     suffix = Path(path).suffix.lower()
     found = next((entry for entry in FORMATS if entry.suffix == suffix), None)
     if found is None:
-        raise FormatError(f"{path}: unknown format '{suffix}'; known: {', '.join(entry.suffix for entry in FORMATS)}")
+        what = f"unknown format '{suffix}'" if suffix else "the name has no suffix, which chooses the format"
+        raise FormatError(f"{path}: {what}; known: {', '.join(entry.suffix for entry in FORMATS)}")
     return found
 
 

@@ -53,6 +53,11 @@ def load_capture(path: str | Path) -> Capture:
     return _made(path, _capture, "is no whole capture")
 
 
+def load_npz(path: str | Path) -> Capture | Motion:
+    """What a file holds: a capture, or a motion alone. Raises FormatError as `load_capture` does."""
+    return _made(path, lambda content: _capture(content) if "video.path" in content else _motion(content), "holds no motion")
+
+
 def load_motion_npz(path: str | Path) -> Motion:
     """The motion in a file that holds a capture or a motion alone. Raises FormatError as `load_capture` does."""
     return _made(path, _motion, "holds no motion")

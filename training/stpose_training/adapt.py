@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -128,7 +128,15 @@ def read_clips(
         source = source or open_detector(detector, device)
         say(f"capturing {path}")
         found.append(usable(capture(path, options=options, detector=source).keypoints, str(path)))
-    return found
+    clips = _each_once(found)
+    if len(clips) < len(found):
+        say(f"left out {len(found) - len(clips)} clips that are given more than once")
+    return clips
+
+
+def _each_once(clips: Sequence[Keypoints]) -> list[Keypoints]:
+    """The clips without those of the same joints as an earlier one: one of both might be kept apart to measure on."""
+    return list({(clip.fps, clip.xy.tobytes(), clip.score.tobytes()): clip for clip in reversed(clips)}.values())[::-1]
 
 
 def _part(clip: Keypoints, frames: slice) -> Keypoints:
@@ -155,6 +163,7 @@ def adapt(
     learned, judged = keep_apart(clips)
     old = torch_lifter(weights, device)
     check_inputs(old.network.config)
+    sets = held_out(data, old.network.config, old.network.device) if data else {}
     say(f"learning from {len(learned)} clips, measuring on {len(judged)}")
     if len(clips) == 1 and min(frames_with_a_person(learned[0]), frames_with_a_person(judged[0])) < LEAST_SEEN:
         raise TrainingError(
@@ -164,7 +173,7 @@ def adapt(
     new = Lifter(TorchNetwork(learn(old, learned, plan, data, say), device))
     before, after = quality(old, judged), quality(new, judged)
     say(table(before, after))
-    checked = check(old, new, data) if data else {}
+    checked = check(old, new, sets)
     for name, (was, now) in checked.items():
         say(f"marker mocap, {name}: MPJPE {was:.1f} -> {now:.1f} mm")
     worse = [name for name, (was, now) in checked.items() if not now <= WORSE * was]
@@ -185,9 +194,8 @@ def adapt(
     return Adapted(new, before, after, checked)
 
 
-def check(old: Lifter, new: Lifter, data: Path) -> dict[str, tuple[float, float]]:
-    """MPJPE in mm of both on each set of held-out marker mocap, of people that are never trained on."""
-    sets = held_out(data, old.network.config, old.network.device)
+def check(old: Lifter, new: Lifter, sets: Mapping[str, list[Batch]]) -> dict[str, tuple[float, float]]:
+    """MPJPE in mm of both on each set of held-out marker mocap (`held_out`), of people that are never trained on."""
     both_of = {name: [validate(lifter.network.module, batches)["mpjpe"] for lifter in (old, new)] for name, batches in sets.items()}
     for lifter in (old, new):
         lifter.network.module.eval()

@@ -22,7 +22,9 @@ batch."""
 
 
 class Critic:
-    """A Discriminator with its own optimiser. Poses are (B, T, 17, 3), metres, root-relative; T of at least 28 frames."""
+    """A Discriminator with its own optimiser. Poses are (B, T, 17, 3), metres, root-relative; T of at least `window` frames."""
+
+    window = Discriminator.window
 
     def __init__(self, rate: float, fabric: Fabric, state: Mapping[str, Any] | None = None) -> None:
         self.network = Discriminator(DiscriminatorConfig()).to(fabric.device)

@@ -83,12 +83,23 @@ class Recipe:
         for name in ("steps", "batch", "frames", "evaluate_every", "checkpoint_every", "threads"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 <= self.footage < 1:
-            raise TrainingError(f"footage is a share of a batch, from 0 to below 1, got {self.footage}")
+        for name in ("masked", "confused", "overlapped", "recorded", "full_severity_at", "critic_from", "critic_ramp"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise TrainingError(f"{name} is a share, from 0 to 1, got {getattr(self, name)}")
+        for name in ("footage", "ema"):
+            if not 0 <= getattr(self, name) < 1:
+                raise TrainingError(f"{name} must be from 0 to below 1, got {getattr(self, name)}")
+        for name in _NOT_NEGATIVE:
+            if not 0 <= getattr(self, name) < math.inf:
+                raise TrainingError(f"{name} must be 0 or more, got {getattr(self, name)}")
         if self.precision not in ("bf16-mixed", "32-true"):
             raise TrainingError(f"precision must be bf16-mixed or 32-true, got '{self.precision}'")
 
 
+_NOT_NEGATIVE = (
+    *("minutes", "reach", "rate", "weight_decay", "warmup", "judged", "critic", "critic_rate", "velocity", "acceleration"),
+    *("bones", "limbs", "hinges", "contacts", "reprojection"),
+)
 # Fields that may change when a run resumes: how often it reports, and how fast it runs.
 _FREE = ("threads", "judged", "evaluate_every", "checkpoint_every")
 
