@@ -98,7 +98,7 @@ def advice(found: Quality) -> str | None:
         (arms > 0.5, f"arms are hidden in {100 * arms:.0f} % of the frames; film from the front or the other side"),
         (found.camera < 0.3, "the camera moves and too little background is visible to follow it; film more of the background"),
         (found.bones > 0.08, f"bone lengths vary by {100 * found.bones:.0f} %, so depth is uncertain; film from further away"),
-        (found.floor < 0.7, f"{off_floor:.0f} % of foot contacts are off the floor; if it is level, say how the camera looks (--camera-pitch)"),
+        (found.floor < 0.7, f"{off_floor:.0f} % of foot contacts are off the floor; if it is level, give --camera-pitch"),
         (found.slide > 0.5, f"feet slide by {found.slide:.1f} cm a frame; film with a static camera"),
         (found.jitter > 25.0, f"the limbs jitter ({found.jitter:.0f} m/s^2); film with more light, or smooth more (--smooth 0.6)"),
     )
