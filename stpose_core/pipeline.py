@@ -128,9 +128,9 @@ def _captured(
     passes = 1 + (look is not None) + (face_network is not None)
     lifting = _Lifting(video, options, report, passes * len(chosen) * len(seen.times))
     for number, track in enumerate(chosen):
-        lifting.advance(0)
+        lifting.reached(number * passes * len(seen.times))
         keypoints, pose3d = _lift(track, seen.times, lifting, source, lifter, look)
-        lifting.advance(len(seen.times))
+        lifting.done += len(seen.times)
         if pose3d.posed.any():
             curves = None
             if face_network is not None:
@@ -170,16 +170,18 @@ class _Lifting:
     total: int
     done: int = 0
 
-    def advance(self, frames: int) -> None:
-        self.done += frames
-        self.report("lift", self.done, self.total)
+    def reached(self, frames: int) -> None:
+        """So many frames are done; the last report, of all, is left to the end of the stage."""
+        self.done = frames
+        if frames < self.total:
+            self.report("lift", frames, self.total)
 
     def pictures(self) -> Generator[Image, None, None]:
-        """The pictures of the clip again, decoded ahead; each is counted when the next is asked for."""
+        """The pictures of the clip again, decoded ahead; each is counted when it is asked for."""
         with closing(ahead(self.video.frames(self.options.start, self.options.end), AHEAD)) as frames:
             for frame in frames:
+                self.reached(self.done + 1)
                 yield frame.image
-                self.advance(1)
 
 
 def _lift(

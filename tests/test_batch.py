@@ -191,6 +191,18 @@ def test_the_manifest_knows_every_output_of_a_video(tmp_path: Path) -> None:
     manifest.append(video, [str(tmp_path / "a.bvh")], sha256=checksum(video), options=smoother, error=None)
     assert Manifest(tmp_path).finished(video, bvh, {}) is None, "a.bvh was written again, with other options"
     assert Manifest(tmp_path).finished(video, glb, {}) == [tmp_path / "a.glb"]
+    manifest.append(video, [], sha256=checksum(video), options={**glb, "face": None}, error="of a version that has an option more")
+    assert Manifest(tmp_path).finished(video, glb, {}) is None
+    assert Manifest(tmp_path).finished(video, smoother, {}) == [tmp_path / "a.bvh"], "the error was of other options"
+
+
+def test_an_output_is_that_of_the_last_video_that_made_it(tmp_path: Path) -> None:
+    first, second = film(tmp_path / "a.mp4", 25, 3), film(tmp_path / "b.mp4", 25, 4)
+    (tmp_path / "walk.bvh").touch()
+    for video in (first, second):
+        Manifest(tmp_path).append(video, [str(tmp_path / "walk.bvh")], sha256=checksum(video), options={}, error=None)
+    assert Manifest(tmp_path).finished(first, {}, {}) is None
+    assert Manifest(tmp_path).finished(second, {}, {}) == [tmp_path / "walk.bvh"]
 
 
 def test_a_change_in_a_file_that_options_name_is_noticed(tmp_path: Path) -> None:

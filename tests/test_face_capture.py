@@ -12,6 +12,7 @@ from fakes import BarDetector, film, lift_standing
 from moving_body import CAMERA, h36m, seen, walk
 from stpose_cli.main import run
 from test_face import REST
+from test_pipeline import write_people
 
 import stpose_core as sp
 from stpose_core.data import Array, Keypoints, Pose3D
@@ -182,7 +183,20 @@ def test_progress_counts_the_frames_in_which_a_face_is_looked_for(tmp_path: Path
     done = [(frames, total) for stage, frames, total in told if stage == "lift"]
     frames = len(capture.keypoints)
     assert {total for _, total in done} == {2 * frames}, "a pass for the body, one for the face"
-    assert [count for count, _ in done] == [0, *range(frames, 2 * frames + 1)]
+    assert [count for count, _ in done] == [0, *range(frames + 1, 2 * frames + 1)]
+
+
+def test_progress_of_several_people_counts_who_has_no_pose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stpose_core.detect.mediapipe_face.MediaPipeFace", Nothing)
+    fragment, *others = (40.0, 0.05, range(12, 16)), (100.0, 0.9, range(30)), (140.0, 0.8, range(30))
+    joints = write_people(tmp_path / "a.json", fragment, *others)
+    told: list[tuple[float, float | None]] = []
+    say = lambda stage, *event: told.append(event) if stage == "lift" else None  # noqa: E731
+    assert len(sp.capture_people(film(tmp_path / "a.mp4", 25, 30), detector=joints, face=True, device="cpu", progress=say)) == 2
+    assert {total for _, total in told} == {180}, "three people, two passes of 30 frames"
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert told.count((180, 180)) == 1
+    assert {0, 60, 120, 180} <= {done for done, _ in told}, "where each person begins, and the end"
 
 
 @pytest.mark.parametrize(("name", "kept"), [("a.bvh", False), ("a.glb", False), ("a.json", True)])

@@ -72,13 +72,10 @@ def test_people_takes_no_file_of_motion(source: Path, capsys: pytest.CaptureFixt
     assert f"{source} is a file of motion, not a video" in error_of(["people", source], capsys)
 
 
-def test_a_picture_and_a_folder_of_videos_are_no_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_of_videos_is_no_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "takes"
     folder.mkdir()
     (folder / "a.mp4").touch()
-    (tmp_path / "a.JPG").touch()
-    for command in (["mocap", tmp_path / "a.JPG", "-o", tmp_path / "b.bvh"], ["people", tmp_path / "a.JPG"]):
-        assert "a.JPG is a picture, not a video; stpose pose finds the joints" in error_of(command, capsys)
     assert "takes is a folder of videos; give one of them" in error_of(["people", folder], capsys)
 
 

@@ -272,6 +272,8 @@ def test_every_preset_makes_every_network(preset: str, network: str | None) -> N
         ("[recipe]\nsteps = 3.5", "steps must be of type int"),
         ("[recipe]\nsteps = 0", "steps must be at least 1"),
         ("[recipe]\nrate = -1.0", "rate must be 0 or more"),
+        ("[recipe]\njudged = 0", "judged must be at least 1"),
+        ("[recipe]\ncritic = 0.1\nframes = 8", "the critic judges 28 frames at once"),
         ("[recipe]\nwarmup = -5", "warmup must be 0 or more"),
         ("[recipe]\nmasked = 2.0", "masked is a share"),
         ("[recipe]\nema = 1.0", "ema must be from 0 to below 1"),

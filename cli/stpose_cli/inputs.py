@@ -17,9 +17,6 @@ VIDEO_SUFFIXES = frozenset(f".{name}" for name in _NAMES.split(" "))
 """Files in a folder that are taken for videos."""
 
 
-_PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")  # a .webp may be animated
-
-
 def find_videos(given: Sequence[Path], out: str) -> tuple[list[Path], bool]:
     """The videos, each once, in the order given; and whether an argument may stand for several.
 
@@ -45,9 +42,7 @@ def find_videos(given: Sequence[Path], out: str) -> tuple[list[Path], bool]:
 
 
 def not_a_video(path: Path) -> str | None:
-    """What to say of a picture or a file of motion that is given for a video; None for other files."""
-    if path.suffix.lower() in _PICTURES and path.is_file():
-        return f"{path} is a picture, not a video; stpose pose finds the joints of the people in it"
+    """What to say of a file of motion that is given for a video; None for other files."""
     entry = next((entry for entry in FORMATS if entry.suffix == path.suffix.lower()), None)
     if entry is None or not path.is_file():
         return None
@@ -57,7 +52,7 @@ def not_a_video(path: Path) -> str | None:
 
 
 def check_video(path: Path) -> None:
-    """Raise VideoError for a picture, a file of motion or a folder of videos that is given for a video."""
+    """Raise VideoError for a file of motion or a folder of videos that is given for a video."""
     if path.is_dir() and _inside(path, ""):
         raise VideoError(f"{path} is a folder of videos; give one of them")
     if (problem := not_a_video(path)) is not None:
@@ -67,7 +62,7 @@ def check_video(path: Path) -> None:
 def check_pictures(paths: Iterable[Path]) -> None:
     """Raise FormatError for a video that is given for a picture."""
     for path in paths:
-        if path.suffix.lower() in VIDEO_SUFFIXES:
+        if path.suffix.lower() in VIDEO_SUFFIXES - {".gif"}:
             raise FormatError(f"{path} is a video, not a picture; stpose mocap captures it, stpose people shows who is in it")
 
 

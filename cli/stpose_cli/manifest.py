@@ -4,8 +4,8 @@
      "files": ["walk.bvh"], "seconds": 11.2, "frames": 300, "fps": 30.0, "people": 1, "quality": [{...}], "advice": [null],
      "error": null, "tries": 1, "stpose": "0.1.0", "finished": "2026-01-31T12:00:00+00:00"}  (on one line)
 
-status: "done" or "error". inputs: checksums of the files that options name. files: relative to the folder. The last line of a video
-with an output, or with the same options, counts. Lines are only ever added.
+status: "done" or "error". inputs: checksums of the files that options name. files: relative to the folder. Of several lines
+of one video with the same options, or of several with the same output, the last one counts. Lines are only ever added.
 """
 
 from __future__ import annotations
@@ -33,15 +33,24 @@ class Manifest:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
-        self._valid: dict[str, list[dict[str, Any]]] = {}
+        self._valid: dict[str, list[dict[str, Any]]] = {}  # by video
+        self._makers: dict[str, dict[str, Any]] = {}  # by output
         if os.path.lexists(self.path):
             from stpose_core.reading import read_bytes
 
             for line in read_bytes(self.path).splitlines():
                 entry = _entry(line)
                 if entry is not None:
-                    known = self._valid.setdefault(entry["video"], [])
-                    known[:] = [*(earlier for earlier in known if not _replaces(entry, earlier)), entry]
+                    self._take(entry)
+
+    def _take(self, entry: dict[str, Any]) -> None:
+        """Count a line, and no longer those whose outputs it has replaced, nor one of the same video and options."""
+        known = self._valid.setdefault(entry["video"], [])
+        gone = [self._makers[name] for name in _files(entry) if name in self._makers]
+        for earlier in [*gone, *(earlier for earlier in known if _same_options(earlier, entry))]:
+            self._valid[earlier["video"]] = [kept for kept in self._valid[earlier["video"]] if kept is not earlier]
+        self._valid[entry["video"]].append(entry)
+        self._makers.update(dict.fromkeys(_files(entry), entry))
 
     def finished(self, video: Path, options: dict[str, Any], inputs: dict[str, str | None]) -> list[Path] | None:
         """The outputs of a video, if it was captured with these options, neither it nor a file that they name has changed since,
@@ -67,8 +76,8 @@ class Manifest:
         return [entry for entry in self._valid.get(_key(video), []) if entry.get("status") == "done"]
 
     def _difference(self, entry: dict[str, Any], options: dict[str, Any], inputs: dict[str, str | None]) -> str | None:
-        before, named = entry.get("options"), entry.get("inputs")
-        before, named = before if isinstance(before, dict) else {}, named if isinstance(named, dict) else {}
+        before, named = _options(entry), entry.get("inputs")
+        named = named if isinstance(named, dict) else {}
         other = [name for name in options if before.get(name) != options[name]]
         if other:
             changes = [f"{name} {json.dumps(before.get(name))}, now {json.dumps(options[name])}" for name in other]
@@ -132,9 +141,15 @@ def _files(entry: dict[str, Any]) -> list[str]:
     return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else []
 
 
-def _replaces(entry: dict[str, Any], earlier: dict[str, Any]) -> bool:
-    """Whether what an earlier line of the same video says holds no longer."""
-    return entry.get("options") == earlier.get("options") or not set(_files(entry)).isdisjoint(_files(earlier))
+def _options(entry: dict[str, Any]) -> dict[str, Any]:
+    options = entry.get("options")
+    return options if isinstance(options, dict) else {}
+
+
+def _same_options(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two lines have the same options; one that a line does not have was at None."""
+    first, second = _options(one), _options(other)
+    return all(first.get(name) == second.get(name) for name in first.keys() | second.keys())
 
 
 def _entry(line: bytes) -> dict[str, Any] | None:

@@ -90,7 +90,7 @@ def mocap(
         workers = "--jobs" if jobs is not None else "--ray" if ray is not None else None
         batch_of = "many videos" if several or len(videos) > 1 else workers
         many = batch_of is not None
-        for name in (options.weights, options.skeleton) if many else ():
+        for name in (options.weights, options.skeleton) if many and ray is None else ():
             if name is not None and not os.path.exists(name):
                 raise FormatError(f"there is no file {name}")
         planned = plan_jobs(found, out, options.person == "all", options.format, overwrite, batch_of)

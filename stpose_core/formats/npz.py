@@ -55,7 +55,7 @@ def load_capture(path: str | Path) -> Capture:
 
 def load_npz(path: str | Path) -> Capture | Motion:
     """What a file holds: a capture, or a motion alone. Raises FormatError as `load_capture` does."""
-    return _made(path, lambda content: _capture(content) if "video.path" in content else _motion(content), "holds no motion")
+    return _made(path, lambda content: _capture(content) if "video.path" in content else _motion(content), "is incomplete")
 
 
 def load_motion_npz(path: str | Path) -> Motion:

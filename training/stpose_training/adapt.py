@@ -136,7 +136,10 @@ def read_clips(
 
 def _each_once(clips: Sequence[Keypoints]) -> list[Keypoints]:
     """The clips without those of the same joints as an earlier one: one of both might be kept apart to measure on."""
-    return list({(clip.fps, clip.xy.tobytes(), clip.score.tobytes()): clip for clip in reversed(clips)}.values())[::-1]
+    found: dict[object, Keypoints] = {}
+    for clip in clips:
+        found.setdefault((clip.fps, clip.image_size, clip.xy.tobytes(), clip.score.tobytes()), clip)
+    return list(found.values())
 
 
 def _part(clip: Keypoints, frames: slice) -> Keypoints:
@@ -163,13 +166,13 @@ def adapt(
     learned, judged = keep_apart(clips)
     old = torch_lifter(weights, device)
     check_inputs(old.network.config)
-    sets = held_out(data, old.network.config, old.network.device) if data else {}
     say(f"learning from {len(learned)} clips, measuring on {len(judged)}")
     if len(clips) == 1 and min(frames_with_a_person(learned[0]), frames_with_a_person(judged[0])) < LEAST_SEEN:
         raise TrainingError(
             f"one clip of {len(clips[0])} frames is too short to keep a fifth apart; "
             f"give more clips, or one of {5 * LEAST_SEEN} frames with a person"
         )
+    sets = held_out(data, old.network.config, old.network.device) if data else {}
     new = Lifter(TorchNetwork(learn(old, learned, plan, data, say), device))
     before, after = quality(old, judged), quality(new, judged)
     say(table(before, after))

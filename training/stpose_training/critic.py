@@ -22,9 +22,7 @@ batch."""
 
 
 class Critic:
-    """A Discriminator with its own optimiser. Poses are (B, T, 17, 3), metres, root-relative; T of at least `window` frames."""
-
-    window = Discriminator.window
+    """A Discriminator with its own optimiser. Poses are (B, T, 17, 3), metres, root-relative; T of at least 28 frames."""
 
     def __init__(self, rate: float, fabric: Fabric, state: Mapping[str, Any] | None = None) -> None:
         self.network = Discriminator(DiscriminatorConfig()).to(fabric.device)

@@ -66,8 +66,6 @@ class Run:
             self._raw.load_state_dict(saved["optimiser"])
             self.step, self.seconds = int(saved["step"]), float(saved.get("seconds", 0.0))
         self._model, self._optimiser = fabric.setup(self.network, self._raw)
-        if self.recipe.critic > 0 and self.recipe.frames < Critic.window:
-            raise TrainingError(f"the critic judges {Critic.window} frames at once, more than the {self.recipe.frames} of a sample")
         self.critic = Critic(self.recipe.critic_rate, fabric, saved.get("critic")) if self.recipe.critic > 0 else None
 
     def save(self) -> None:

@@ -80,7 +80,7 @@ class Recipe:
     checkpoint_every: int = 250
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "frames", "evaluate_every", "checkpoint_every", "threads"):
+        for name in ("steps", "batch", "frames", "evaluate_every", "checkpoint_every", "threads", "judged"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("masked", "confused", "overlapped", "recorded", "full_severity_at", "critic_from", "critic_ramp"):
@@ -92,12 +92,19 @@ class Recipe:
         for name in _NOT_NEGATIVE:
             if not 0 <= getattr(self, name) < math.inf:
                 raise TrainingError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        if self.critic > 0:
+            from stpose_core.networks.discriminator import Discriminator  # which needs torch
+
+            if self.frames < Discriminator.window:
+                raise TrainingError(
+                    f"the critic judges {Discriminator.window} frames at once, more than the {self.frames} of a sample"
+                )
         if self.precision not in ("bf16-mixed", "32-true"):
             raise TrainingError(f"precision must be bf16-mixed or 32-true, got '{self.precision}'")
 
 
 _NOT_NEGATIVE = (
-    *("minutes", "reach", "rate", "weight_decay", "warmup", "judged", "critic", "critic_rate", "velocity", "acceleration"),
+    *("minutes", "reach", "rate", "weight_decay", "warmup", "critic", "critic_rate", "velocity", "acceleration"),
     *("bones", "limbs", "hinges", "contacts", "reprojection"),
 )
 # Fields that may change when a run resumes: how often it reports, and how fast it runs.
