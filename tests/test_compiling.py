@@ -286,6 +286,7 @@ from stpose_core.detect.sessions import OpenVINOSession
 sessions = [OpenVINOSession(finder_of(number), size={SIZE}) for number in (1, 2)]
 while sessions:
     sessions.pop(0)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts its background jobs without
 try:
     os.kill(os.getpid(), signal.SIGINT)
 except KeyboardInterrupt:
