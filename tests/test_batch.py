@@ -19,7 +19,7 @@ from fakes import BarDetector, film
 from stpose_cli.batch import Batch, Crash
 from stpose_cli.inputs import find_videos
 from stpose_cli.main import run
-from stpose_cli.manifest import Manifest, checksum, inputs_of
+from stpose_cli.manifest import checksum
 from stpose_cli.outputs import Job, unique_names
 from stpose_cli.processes import Processes
 from stpose_cli.progress import NoProgress, Progress
@@ -159,67 +159,6 @@ def test_the_manifest_has_errors_from_before_there_was_a_folder(bar: BarDetector
     # An error alone makes no folder.
     assert run(["mocap", str(takes / "0.mp4"), "-o", str(tmp_path / "other") + "/", *ARGUMENTS]) == 2
     assert not (tmp_path / "other").exists()
-
-
-def test_the_manifest_survives_a_full_disk_and_nonsense(tmp_path: Path) -> None:
-    video = film(tmp_path / "a.mp4", 25, 3)
-    (tmp_path / "a.bvh").touch()
-    Manifest(tmp_path).append(video, [str(tmp_path / "a.bvh")], sha256=checksum(video), options={"smooth": 0.4}, error=None)
-    # A line that was cut short, and lines of others.
-    with (tmp_path / "manifest.jsonl").open("ab") as file:
-        file.write(b'[]\n{"video": 3}\n' + b"[" * 10000 + b'\n\xff\n{"video": "/b.mp4", "sta')
-    manifest = Manifest(tmp_path)
-    assert manifest.finished(video, {"smooth": 0.4}, {}) == [tmp_path / "a.bvh"]
-    assert manifest.finished(video, {"smooth": 0.5}, {}) is None
-    manifest.append(video, [], sha256=None, options={"smooth": 0.4}, error="no person")
-    assert json.loads((tmp_path / "manifest.jsonl").read_bytes().splitlines()[-1])["status"] == "error"
-    assert Manifest(tmp_path).finished(video, {"smooth": 0.4}, {}) is None
-
-
-def test_the_manifest_knows_every_output_of_a_video(tmp_path: Path) -> None:
-    video = film(tmp_path / "a.mp4", 25, 3)
-    bvh, glb = ({"format": name, "smooth": 0.4} for name in ("bvh", "glb"))
-    for options in (bvh, glb):
-        (tmp_path / f"a.{options['format']}").touch()
-        name = str(tmp_path / f"a.{options['format']}")
-        Manifest(tmp_path).append(video, [name], sha256=checksum(video), options=options, error=None)
-    manifest = Manifest(tmp_path)
-    assert manifest.finished(video, bvh, {}) == [tmp_path / "a.bvh"]
-    assert manifest.finished(video, glb, {}) == [tmp_path / "a.glb"]
-    smoother = {**bvh, "smooth": 0.6}
-    assert "smooth 0.4, now 0.6" in str(manifest.difference(video, tmp_path / "a.bvh", smoother, {}))
-    manifest.append(video, [str(tmp_path / "a.bvh")], sha256=checksum(video), options=smoother, error=None)
-    assert Manifest(tmp_path).finished(video, bvh, {}) is None, "a.bvh was written again, with other options"
-    assert Manifest(tmp_path).finished(video, glb, {}) == [tmp_path / "a.glb"]
-    manifest.append(video, [], sha256=checksum(video), options={**glb, "face": None}, error="of a version that has an option more")
-    assert Manifest(tmp_path).finished(video, glb, {}) is None
-    assert Manifest(tmp_path).finished(video, smoother, {}) == [tmp_path / "a.bvh"], "the error was of other options"
-
-
-def test_an_output_is_that_of_the_last_video_that_made_it(tmp_path: Path) -> None:
-    first, second = film(tmp_path / "a.mp4", 25, 3), film(tmp_path / "b.mp4", 25, 4)
-    (tmp_path / "walk.bvh").touch()
-    for video in (first, second):
-        Manifest(tmp_path).append(video, [str(tmp_path / "walk.bvh")], sha256=checksum(video), options={}, error=None)
-    assert Manifest(tmp_path).finished(first, {}, {}) is None
-    assert Manifest(tmp_path).finished(second, {}, {}) == [tmp_path / "walk.bvh"]
-
-
-def test_a_change_in_a_file_that_options_name_is_noticed(tmp_path: Path) -> None:
-    video, weights = film(tmp_path / "a.mp4", 25, 3), tmp_path / "my.safetensors"
-    (tmp_path / "a.bvh").touch()
-    weights.write_bytes(b"first")
-    options = CaptureOptions(weights=str(weights))
-    fields, inputs = json.loads(options.to_json()), inputs_of(options)
-    assert list(inputs) == [str(weights)]
-    manifest = Manifest(tmp_path)
-    manifest.append(video, [str(tmp_path / "a.bvh")], sha256=checksum(video), options=fields, inputs=inputs, error=None)
-    manifest = Manifest(tmp_path)
-    assert manifest.finished(video, fields, inputs_of(options)) == [tmp_path / "a.bvh"]
-    assert manifest.difference(video, tmp_path / "a.bvh", fields, inputs_of(options)) is None
-    weights.write_bytes(b"other")
-    assert manifest.finished(video, fields, inputs_of(options)) is None
-    assert manifest.difference(video, tmp_path / "a.bvh", fields, inputs_of(options)) == f"{weights} has changed"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a folder that takes no files from anybody")

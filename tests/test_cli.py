@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +16,8 @@ from test_pipeline import lift_any, write_people
 
 import stpose_core.lift
 import stpose_core.pipeline
-from stpose_core.data import Camera, Keypoints, Pose3D
-from stpose_core.detect.types import Box, Pose2D
 from stpose_core.errors import DetectorError, OutputError
 from stpose_core.formats import load_motion
-from stpose_core.options import CaptureOptions
 
 ARGUMENTS = ["--progress", "none", "--device", "cpu"]
 
@@ -384,71 +379,6 @@ def _largest_offset(path: Path) -> float:
     return float(np.abs(np.array(offsets, dtype=float)).max())
 
 
-class Shot(BarDetector):
-    """Fails in an unexpected way on the third frame of pictures that are `wide` pixels wide, or with `error`."""
-
-    def __init__(self, wide: int, error: type[BaseException] = RuntimeError) -> None:
-        super().__init__()
-        self._wide, self._error = wide, error
-
-    def pose(self, image: np.ndarray, box: Box) -> Pose2D:
-        if image.shape[1] == self._wide and self.looked > 2:
-            raise self._error("the network\nfell over")
-        return super().pose(image, box)
-
-
-@pytest.fixture
-def five(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Five videos, of which the third is of another size."""
-    (tmp_path / "in").mkdir()
-    paths = []
-    for number in range(5):
-        with monkeypatch.context() as patch:
-            if number == 2:
-                patch.setattr("fakes.SIZE", (192, 120))
-            paths.append(str(film(tmp_path / "in" / f"{number}.mp4", 25, 12)))
-    return paths
-
-
-def with_detector(monkeypatch: pytest.MonkeyPatch, detector: object) -> None:
-    monkeypatch.setattr(stpose_core.pipeline, "load_detector", lambda name, device: detector)
-    monkeypatch.setattr(stpose_core.lift, "load_lifter", lambda path=None, device="cpu": lift_standing)
-
-
-@pytest.mark.parametrize("error", [RuntimeError, ZeroDivisionError, MemoryError, OSError])
-def test_an_unexpected_error_in_a_batch_costs_one_video(
-    five: list[str], error: type[Exception], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with_detector(monkeypatch, Shot(192, error))
-    threads = threading.active_count()
-    assert run(["mocap", *five, "-o", f"{tmp_path}/out/", *ARGUMENTS]) == 2
-    told = capsys.readouterr()
-    assert files(tmp_path / "out") == ["0.bvh", "1.bvh", "3.bvh", "4.bvh", "manifest.jsonl"]
-    assert len(results(told.out)) == 5
-    (line,) = told.err.splitlines()
-    assert line.startswith(f"stpose: {five[2]}: {error.__name__}: the network fell over (")
-    assert threading.active_count() == threads
-    # For programs it is one event, between the results of the others.
-    assert run(["mocap", *five, "-o", f"{tmp_path}/out/", "--overwrite", "--progress", "json"]) == 2
-    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    ends = [(event["event"], event["video"]) for event in events if event["event"] != "progress"]
-    assert ends == [*(("error" if number == 2 else "result", path) for number, path in enumerate(five)), ("summary", "")]
-
-
-def test_an_unexpected_error_in_one_video_is_a_bug_and_shows_where(
-    five: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with_detector(monkeypatch, Shot(192))
-    with pytest.raises(RuntimeError, match="fell over"):
-        run(["mocap", five[2], "-o", str(tmp_path / "a.bvh"), *ARGUMENTS])
-    # A batch ends at once if the reader of its output has gone, or if it is interrupted.
-    monkeypatch.setattr(sys, "stdout", sys.stdout)  # replaced where it is broken
-    for error, status in ((BrokenPipeError, 2), (KeyboardInterrupt, 130)):
-        with_detector(monkeypatch, Shot(192, error))
-        assert run(["mocap", *five, "-o", f"{tmp_path}/{status}/", *ARGUMENTS]) == status
-        assert files(tmp_path / str(status)) == ["0.bvh", "1.bvh", "manifest.jsonl"]
-
-
 def test_people_who_are_left_out_are_told_of(
     tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -468,62 +398,3 @@ def test_people_who_are_left_out_are_told_of(
             assert warning["video"] == str(video)
             assert line == f"stpose: {warning['message']}"
             assert (events[-1]["event"], events[-1]["people"]) == ("result", 1)
-
-
-@pytest.mark.usefixtures("bar")
-def test_options_come_from_a_file_and_the_command_line_counts_before_it(tmp_path: Path, video: Path) -> None:
-    (tmp_path / "options.json").write_text('{"fps": 12.5, "start": 0.4, "format": "npz", "device": "cpu"}')
-    chosen = ["--options", str(tmp_path / "options.json"), "--progress", "none"]
-    assert run(["mocap", str(video), "-o", str(tmp_path / "out"), *chosen]) == 0
-    motion = load_motion(tmp_path / "out" / "walk.npz")
-    assert (motion.fps, len(motion)) == (12.5, 10)
-    assert run(["mocap", str(video), "-o", str(tmp_path / "out"), *chosen, "--fps", "25", "--format", "bvh"]) == 0
-    again = load_motion(tmp_path / "out" / "walk.bvh")
-    assert (again.fps, len(again)) == (pytest.approx(25), 20)
-
-
-def test_of_two_options_that_exclude_each_other_the_file_s_gives_way(
-    tmp_path: Path, video: Path, bar: BarDetector, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "options.json").write_text('{"fov": 69, "actor_height": 1.7, "device": "cpu"}')
-    seen: list[CaptureOptions] = []
-    monkeypatch.setattr("stpose_cli.mocap._one", lambda job, options, *_: seen.append(options) or 0)
-    words = ["mocap", str(video), "-o", str(tmp_path / "a.bvh"), "--options", str(tmp_path / "options.json"), "--focal", "800"]
-    assert run([*words, "--camera-height", "1.5"]) == 0
-    assert (seen[0].focal, seen[0].fov, seen[0].camera_height, seen[0].actor_height) == (800.0, None, 1.5, None)
-
-
-def test_wrong_options_in_a_file_are_one_line(tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "options.json"
-    arguments = ["mocap", str(video), "-o", str(tmp_path / "a.bvh"), "--options", file]
-    assert "cannot read" in fails(capsys, *arguments)
-    file.write_text('{"smoothing": 1}')
-    assert "unknown option smoothing" in fails(capsys, *arguments)
-    file.write_text('{"smooth": 2}')
-    assert "options.json: smooth must be" in fails(capsys, *arguments)
-    file.write_text("{}")
-    assert "focal and fov" in fails(capsys, *arguments, "--focal", "900", "--fov", "60")
-    assert not (tmp_path / "a.bvh").exists()
-
-
-def test_a_known_field_of_view_reaches_the_lifter(
-    tmp_path: Path, video: Path, bar: BarDetector, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = []
-
-    def lift(keypoints: Keypoints, camera: Camera | None = None) -> Pose3D:
-        seen.append(camera)
-        return lift_standing(keypoints)
-
-    monkeypatch.setattr(stpose_core.lift, "load_lifter", lambda path=None, device="cpu": lift)
-    assert run(["mocap", str(video), "-o", str(tmp_path / "a.bvh"), "--fov", "90", *ARGUMENTS]) == 0
-    assert run(["mocap", str(video), "-o", str(tmp_path / "b.bvh"), *ARGUMENTS]) == 0
-    assert seen == [Camera(pytest.approx(80.0), (80.0, 60.0)), None]  # type: ignore[arg-type]
-
-
-def test_every_default_of_the_command_is_that_of_the_options() -> None:
-    from stpose_cli.mocap import mocap
-
-    defaults = {option.name: option.default for option in mocap.params}
-    for entry in fields(CaptureOptions):
-        assert defaults[entry.name] == entry.default, entry.name

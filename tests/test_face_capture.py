@@ -186,13 +186,16 @@ def test_progress_counts_the_frames_in_which_a_face_is_looked_for(tmp_path: Path
     assert [count for count, _ in done] == [0, *range(frames + 1, 2 * frames + 1)]
 
 
-def test_progress_of_several_people_counts_who_has_no_pose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_of_several_people_counts_who_has_no_pose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("stpose_core.detect.mediapipe_face.MediaPipeFace", Nothing)
-    fragment, *others = (40.0, 0.05, range(12, 16)), (100.0, 0.9, range(30)), (140.0, 0.8, range(30))
+    fragment, *others = (40.0, 0.05, range(30)), (100.0, 0.9, range(30)), (140.0, 0.8, range(30))
     joints = write_people(tmp_path / "a.json", fragment, *others)
     told: list[tuple[float, float | None]] = []
     say = lambda stage, *event: told.append(event) if stage == "lift" else None  # noqa: E731
     assert len(sp.capture_people(film(tmp_path / "a.mp4", 25, 30), detector=joints, face=True, device="cpu", progress=say)) == 2
+    assert "left out 1 of 3 people (by size: 1)" in caplog.text, "the first one"
     assert {total for _, total in told} == {180}, "three people, two passes of 30 frames"
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert told.count((180, 180)) == 1
