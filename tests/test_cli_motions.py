@@ -128,6 +128,7 @@ def test_info_for_programs_has_numbers(tmp_path: Path, capsys: pytest.CaptureFix
     save(replace(make_capture(), motion=replace(motion, contacts=contacts, filled=filled)), tmp_path / "a.npz")
     save(motion, tmp_path / "b.bvh")
     save(motion, tmp_path / "c.trc")
+    save(replace(motion, filled=filled), tmp_path / "d.json")
 
     def told(name: str) -> dict[str, object]:
         assert run(["info", str(tmp_path / name), "--json"]) == 0
@@ -144,6 +145,7 @@ def test_info_for_programs_has_numbers(tmp_path: Path, capsys: pytest.CaptureFix
     assert set(found["hidden"]) == {"legs", "arms", "head"}
     assert [told("b.bvh")[name] for name in ("foot_contacts", "foot_slide", "filled_frames")] == [None] * 3
     assert told("c.trc")["missing"] == 0.0
+    assert told("d.json")["filled_frames"] == 0.1111
     assert run(["info", str(tmp_path / "a.npz")]) == 0
     table = capsys.readouterr().out
     assert re.search(rf"height: +{found['height']:.2f} m\n", table)

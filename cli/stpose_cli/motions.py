@@ -92,7 +92,8 @@ def info(source: Path, as_json: bool) -> None:
         people = [_points(chosen.read_points(source))]
     elif source.suffix.lower() == ".npz":
         thing = load_npz(source)
-        people = [_described(thing.motion, True) | _quality(thing) if isinstance(thing, Capture) else _described(thing, True)]
+        motion, more = (thing.motion, _quality(thing)) if isinstance(thing, Capture) else (thing, {})
+        people = [_described(motion, chosen.flags) | more]
     else:
         people = [_described(motion, chosen.flags) for motion in load_people(source)]
     if as_json:
